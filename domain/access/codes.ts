@@ -1,0 +1,18 @@
+/** Faults of identity, permission and of requests as such. */
+import type { CodeFacts } from "../errors.ts";
+
+export const accessCodes = {
+  invalid_request: { kind: "invalid", remedy: "Correct the named field and send the request again." },
+  route_not_found: { kind: "not_found", remedy: "See /docs for the routes that exist." },
+  method_not_allowed: { kind: "invalid", wireStatus: 405, remedy: "See /docs for the methods of this route." },
+  unauthenticated: { kind: "unauthenticated", remedy: "Log in with `drover login`, or send a bearer token or an API key." },
+  forbidden: { kind: "forbidden", wireStatus: 401, remedy: "Ask an administrator for the named claim or role." },
+  user_not_found: { kind: "not_found", remedy: "List the users to see their ids and names." },
+  user_exists: { kind: "conflict", wireStatus: 400, remedy: "Choose another user name or e-mail address." },
+  api_key_not_found: { kind: "not_found", remedy: "List the API keys to see their ids and names." },
+  too_many_attempts: { kind: "limited", remedy: "Wait until the time named in the answer, then log in with the right password." },
+  idempotency_conflict: { kind: "conflict", remedy: "Use a new Idempotency-Key for a request with another body." },
+  configuration_invalid: { kind: "invalid", remedy: "Correct the listed variables; `drover config` shows what is in force." },
+  internal: { kind: "internal", remedy: "Look for the request's id in the log of the process that answered, and report it." },
+  hub_unavailable: { kind: "unavailable", remedy: "Check that the hub runs (`drover doctor`), then try again." },
+} as const satisfies Record<string, CodeFacts>;

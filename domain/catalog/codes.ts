@@ -1,0 +1,23 @@
+/** Faults of images, bundles, caches and stores. */
+import type { CodeFacts } from "../errors.ts";
+
+export const catalogCodes = {
+  image_not_found: { kind: "not_found", remedy: "`drover image list` shows the images, versions and architectures you may see." },
+  image_exists: { kind: "conflict", remedy: "Choose another version, or push with `--replace` to point this version to the new content." },
+  image_tainted: { kind: "forbidden", wireStatus: 400, remedy: "Choose another version, or have the taint removed by an administrator." },
+  image_revoked: { kind: "forbidden", wireStatus: 403, remedy: "Choose another version; a revoked one does not come back." },
+  bundle_not_found: { kind: "not_found", wireStatus: 400, remedy: "Name a folder that exists on that host and ends in .pvm or .macvm." },
+  bundle_invalid: { kind: "invalid", remedy: "`drover bundle check` tells what is missing in the bundle." },
+  bundle_refused: { kind: "invalid", remedy: "Do what the message names (stop, unpack, decrypt, or make a full clone), then push again." },
+  bundle_changed: { kind: "conflict", remedy: "Stop whatever writes to the bundle, then push again." },
+  path_forbidden: { kind: "forbidden", remedy: "Use a path below the host's roots (DROVER_HOST_ROOTS)." },
+  no_space: { kind: "unavailable", parks: true, remedy: "Free space on that host or give its cache another disk, then retry the step." },
+  store_not_found: { kind: "not_found", remedy: "`drover store list` shows the stores." },
+  store_invalid: { kind: "invalid", remedy: "Correct the store's location or connection string as the message says." },
+  store_denied: { kind: "unavailable", parks: true, remedy: "Renew the store's credentials or its policy, then retry the step." },
+  store_unavailable: { kind: "unavailable", parks: true, remedy: "Bring the store back, then retry the step." },
+  store_object_missing: { kind: "corrupt", remedy: "Push the version again; `drover image show` names its store." },
+  store_foreign: { kind: "conflict", remedy: "This store belongs to another hub: use a prefix of your own." },
+  content_corrupt: { kind: "corrupt", remedy: "Push the version again from a good bundle; the message names the broken object." },
+  format_unknown: { kind: "corrupt", remedy: "Upgrade Drover: the object was written by a newer version." },
+} as const satisfies Record<string, CodeFacts>;
