@@ -1,0 +1,409 @@
+/**
+ * The tables, as drizzle sees them; `migrations/` is generated from this file.
+ *
+ * The one idea: whatever must be true together is written together. An operation, its intent, its holds and its reservation are one transaction;
+ * events and audit rows are written in the transaction of what they tell and numbered later by one relay.
+ */
+import { sql } from "drizzle-orm";
+import { bigint, boolean, customType, index, integer, jsonb, pgSequence, pgTable, primaryKey, real, text, timestamp, uniqueIndex, uuid } from "drizzle-orm/pg-core";
+import type { FaultRecord, Progress } from "../domain/operations/schema.ts";
+import type { CachedImage, HostFacts } from "../domain/hosts/schema.ts";
+import type { ObservedMachine } from "../domain/machines/schema.ts";
+import type { MachineState, DesiredState } from "../domain/machines/rules.ts";
+import type { HoldMode, OnFault, OperationState, StepState, Verb } from "../domain/operations/rules.ts";
+import type { Architecture } from "../domain/catalog/rules.ts";
+import type { Probe } from "../domain/catalog/schema.ts";
+
+const bytes = (name: string) => bigint(name, { mode: "number" });
+const time = (name: string) => timestamp(name, { withTimezone: true, mode: "date" });
+const words = (name: string) => text(name).array().notNull().default(sql`'{}'::text[]`);
+const bytea = customType<{ data: Uint8Array; driverData: Buffer }>({
+  dataType: () => "bytea",
+  toDriver: (value) => Buffer.from(value),
+  fromDriver: (value) => new Uint8Array(value),
+});
+const project = () => text("project").notNull().default("default").references(() => projects.id);
+const created = () => time("created_at").notNull().defaultNow();
+const updated = () => time("updated_at").notNull().defaultNow();
+
+export const projects = pgTable("projects", { id: text("id").primaryKey(), createdAt: created() });
+
+/** One row: who this hub is. Its id stands in every store that it owns. */
+export const hub = pgTable("hub", {
+  id: uuid("id").primaryKey(),
+  /** Tells whether the master key at hand is the one that sealed what is stored here. */
+  masterKeyCheck: bytea("master_key_check"),
+  createdAt: created(),
+});
+
+/** Keys wrapped by the master key: payload key ring, token signing keys, the hub authority's key and certificate. */
+export const keys = pgTable(
+  "keys",
+  {
+    id: text("id").primaryKey(),
+    purpose: text("purpose").$type<"payload" | "signing" | "authority" | "grant">().notNull(),
+    wrapped: bytea("wrapped").notNull(),
+    public: jsonb("public").$type<Record<string, unknown>>(),
+    current: boolean("current").notNull().default(true),
+    createdAt: created(),
+  },
+  (table) => [index("keys_purpose").on(table.purpose)],
+);
+
+export const users = pgTable(
+  "users",
+  {
+    id: text("id").primaryKey(),
+    project: project(),
+    username: text("username").notNull(),
+    name: text("name").notNull(),
+    email: text("email").notNull(),
+    passwordHash: text("password_hash"),
+    roles: words("roles"),
+    claims: words("claims"),
+    failedLogins: integer("failed_logins").notNull().default(0),
+    lastFailedAt: time("last_failed_at"),
+    createdAt: created(),
+    updatedAt: updated(),
+  },
+  (table) => [uniqueIndex("users_username").on(sql`lower(${table.username})`), uniqueIndex("users_email").on(sql`lower(${table.email})`)],
+);
+
+export const roles = pgTable("roles", {
+  id: text("id").primaryKey(),
+  description: text("description").notNull().default(""),
+  internal: boolean("internal").notNull().default(false),
+  claims: words("claims"),
+});
+
+export const claims = pgTable("claims", {
+  id: text("id").primaryKey(),
+  description: text("description").notNull().default(""),
+  internal: boolean("internal").notNull().default(false),
+  group: text("group").notNull().default("Custom"),
+  resource: text("resource").notNull().default(""),
+  action: text("action").notNull().default(""),
+});
+
+export const apiKeys = pgTable(
+  "api_keys",
+  {
+    id: uuid("id").primaryKey(),
+    name: text("name").notNull(),
+    key: text("key").notNull(),
+    /** `sha256:<hex>` of keys that we made, an Argon2id string of those that callers chose. */
+    secretHash: text("secret_hash").notNull(),
+    userId: text("user_id").references(() => users.id, { onDelete: "cascade" }),
+    expiresAt: time("expires_at"),
+    revokedAt: time("revoked_at"),
+    createdAt: created(),
+  },
+  (table) => [uniqueIndex("api_keys_name").on(sql`lower(${table.name})`)],
+);
+
+export const stores = pgTable(
+  "stores",
+  {
+    id: uuid("id").primaryKey(),
+    project: project(),
+    name: text("name").notNull(),
+    kind: text("kind").$type<"folder" | "s3">().notNull(),
+    location: text("location").notNull(),
+    /** Credentials, sealed under the master key; null where the provider needs none. */
+    sealed: bytea("sealed"),
+    isDefault: boolean("is_default").notNull().default(false),
+    state: text("state").$type<"ready" | "denied" | "unavailable">().notNull().default("ready"),
+    createdAt: created(),
+  },
+  (table) => [uniqueIndex("stores_name").on(table.name), uniqueIndex("stores_location").on(table.location)],
+);
+
+export const imageVersions = pgTable(
+  "image_versions",
+  {
+    id: uuid("id").primaryKey(),
+    project: project(),
+    catalogId: text("catalog_id").notNull(),
+    version: text("version").notNull(),
+    architecture: text("architecture").$type<Architecture>().notNull(),
+    kind: text("kind").$type<"pvm" | "macvm">().notNull(),
+    guestOs: text("guest_os"),
+    description: text("description").notNull().default(""),
+    tags: words("tags"),
+    digest: text("digest").notNull(),
+    generation: integer("generation").notNull(),
+    storeId: uuid("store_id").notNull().references(() => stores.id),
+    logicalBytes: bytes("logical_bytes").notNull(),
+    allocatedBytes: bytes("allocated_bytes").notNull(),
+    storedBytes: bytes("stored_bytes").notNull(),
+    newBytes: bytes("new_bytes").notNull(),
+    vcpus: integer("vcpus"),
+    memoryBytes: bytes("memory_bytes"),
+    minimum: jsonb("minimum").$type<{ vcpus: number; memoryBytes: number; diskBytes: number }>(),
+    probe: jsonb("probe").$type<Probe>().notNull(),
+    requiredRoles: words("required_roles"),
+    requiredClaims: words("required_claims"),
+    taintedBy: text("tainted_by"),
+    taintedAt: time("tainted_at"),
+    untaintedBy: text("untainted_by"),
+    revokedBy: text("revoked_by"),
+    revokedAt: time("revoked_at"),
+    downloads: integer("downloads").notNull().default(0),
+    lastDownloadedAt: time("last_downloaded_at"),
+    lastDownloadedBy: text("last_downloaded_by"),
+    createdBy: text("created_by").notNull(),
+    createdAt: created(),
+    updatedAt: updated(),
+  },
+  (table) => [
+    uniqueIndex("image_versions_key").on(table.project, table.catalogId, table.version, table.architecture),
+    index("image_versions_digest").on(table.digest),
+  ],
+);
+
+export const hosts = pgTable(
+  "hosts",
+  {
+    id: uuid("id").primaryKey(),
+    project: project(),
+    name: text("name").notNull(),
+    hardwareId: text("hardware_id").notNull(),
+    /** The Ed25519 key that the host signs its tokens with, base64url. */
+    publicKey: text("public_key").notNull(),
+    labels: words("labels"),
+    enabled: boolean("enabled").notNull().default(true),
+    overcommitCpu: real("overcommit_cpu").notNull().default(1),
+    overcommitMemory: real("overcommit_memory").notNull().default(1),
+    facts: jsonb("facts").$type<HostFacts>(),
+    cached: jsonb("cached").$type<CachedImage[]>().notNull().default([]),
+    session: uuid("session"),
+    bootId: text("boot_id"),
+    sequence: bigint("sequence", { mode: "number" }).notNull().default(0),
+    lastReportAt: time("last_report_at"),
+    createdAt: created(),
+  },
+  (table) => [uniqueIndex("hosts_name").on(sql`lower(${table.name})`), uniqueIndex("hosts_hardware").on(table.hardwareId)],
+);
+
+export const enrolmentTokens = pgTable("enrolment_tokens", {
+  /** SHA-256 of the token; the token itself is shown once. */
+  hash: text("hash").primaryKey(),
+  hostName: text("host_name").notNull(),
+  labels: words("labels"),
+  createdBy: text("created_by").notNull(),
+  expiresAt: time("expires_at").notNull(),
+  usedAt: time("used_at"),
+});
+
+/** What a host last saw, foreign machines included. Rewritten by each inventory. */
+export const observations = pgTable(
+  "observations",
+  {
+    hostId: uuid("host_id").notNull().references(() => hosts.id, { onDelete: "cascade" }),
+    machineId: uuid("machine_id").notNull(),
+    facts: jsonb("facts").$type<ObservedMachine>().notNull(),
+    firstSeenAt: time("first_seen_at").notNull().defaultNow(),
+    seenAt: time("seen_at").notNull().defaultNow(),
+  },
+  (table) => [primaryKey({ columns: [table.hostId, table.machineId] })],
+);
+
+export const machines = pgTable(
+  "machines",
+  {
+    id: uuid("id").primaryKey(),
+    project: project(),
+    name: text("name").notNull(),
+    owner: text("owner").notNull(),
+    hostId: uuid("host_id").references(() => hosts.id),
+    epoch: integer("epoch").notNull().default(1),
+    origin: text("origin").$type<"image" | "clone" | "adopted">().notNull(),
+    imageVersionId: uuid("image_version_id").references(() => imageVersions.id, { onDelete: "set null" }),
+    image: text("image"),
+    digest: text("digest"),
+    kind: text("kind").$type<"pvm" | "macvm">().notNull(),
+    guestOs: text("guest_os"),
+    desired: text("desired").$type<DesiredState>().notNull(),
+    observed: text("observed").$type<MachineState>().notNull(),
+    observedAt: time("observed_at"),
+    vcpus: integer("vcpus").notNull(),
+    memoryBytes: bytes("memory_bytes").notNull(),
+    diskBytes: bytes("disk_bytes").notNull(),
+    macAddress: text("mac_address"),
+    addresses: words("addresses"),
+    bundlePath: text("bundle_path"),
+    description: text("description").notNull().default(""),
+    labels: jsonb("labels").$type<Record<string, string>>().notNull().default({}),
+    expiresAt: time("expires_at"),
+    retiredAt: time("retired_at"),
+    createdAt: created(),
+    updatedAt: updated(),
+  },
+  (table) => [
+    uniqueIndex("machines_living_name").on(sql`lower(${table.name})`).where(sql`${table.retiredAt} is null`),
+    index("machines_host").on(table.hostId),
+    index("machines_expiry").on(table.expiresAt).where(sql`${table.retiredAt} is null`),
+  ],
+);
+
+/** The choice of a host with its capacity. `runs`: CPU, memory and slot are held too, not only disk. Deleted when released. */
+export const placements = pgTable(
+  "placements",
+  {
+    machineId: uuid("machine_id").notNull(),
+    epoch: integer("epoch").notNull(),
+    hostId: uuid("host_id").notNull().references(() => hosts.id),
+    vcpus: integer("vcpus").notNull(),
+    memoryBytes: bytes("memory_bytes").notNull(),
+    diskBytes: bytes("disk_bytes").notNull(),
+    macos: boolean("macos").notNull(),
+    runs: boolean("runs").notNull(),
+    createdAt: created(),
+  },
+  (table) => [primaryKey({ columns: [table.machineId, table.epoch] }), index("placements_host").on(table.hostId)],
+);
+
+export const operations = pgTable(
+  "operations",
+  {
+    id: uuid("id").primaryKey(),
+    project: project(),
+    verb: text("verb").$type<Verb>().notNull(),
+    state: text("state").$type<OperationState>().notNull().default("pending"),
+    subject: text("subject").notNull(),
+    actor: text("actor").notNull(),
+    actorId: text("actor_id").notNull(),
+    hostId: uuid("host_id"),
+    machineId: uuid("machine_id"),
+    image: text("image"),
+    onFault: text("on_fault").$type<OnFault>().notNull(),
+    workflowId: text("workflow_id").notNull(),
+    /** What was asked, without secrets. */
+    input: jsonb("input").$type<Record<string, unknown>>().notNull(),
+    /** What was asked and is secret (scripts, environment), sealed under the key ring; dropped when the operation settles. */
+    sealed: bytea("sealed"),
+    /** The latest attempt that may publish: drawn from `fences`, compared by whatever makes something visible. */
+    fence: bigint("fence", { mode: "number" }).notNull().default(0),
+    fault: jsonb("fault").$type<FaultRecord>(),
+    result: jsonb("result").$type<Record<string, unknown>>(),
+    requestId: text("request_id"),
+    createdAt: created(),
+    startedAt: time("started_at"),
+    endedAt: time("ended_at"),
+  },
+  (table) => [
+    index("operations_state").on(table.state),
+    index("operations_machine").on(table.machineId),
+    index("operations_created").on(table.createdAt),
+    uniqueIndex("operations_workflow").on(table.workflowId),
+  ],
+);
+
+export const fences = pgSequence("fences");
+
+/** What was asked, until its workflow is known to have started. The sweep starts what a crash left here. */
+export const intents = pgTable("intents", {
+  operationId: uuid("operation_id").primaryKey().references(() => operations.id, { onDelete: "cascade" }),
+  workflowType: text("workflow_type").notNull(),
+  workflowInput: jsonb("workflow_input").$type<Record<string, unknown>>().notNull(),
+  attempts: integer("attempts").notNull().default(0),
+  createdAt: created(),
+});
+
+export const steps = pgTable(
+  "steps",
+  {
+    operationId: uuid("operation_id").notNull().references(() => operations.id, { onDelete: "cascade" }),
+    name: text("name").notNull(),
+    position: integer("position").notNull(),
+    state: text("state").$type<StepState>().notNull(),
+    attempt: integer("attempt").notNull().default(1),
+    /** Fence and line of the last report from a host: older ones are late and change nothing. */
+    fence: bigint("fence", { mode: "number" }).notNull().default(0),
+    line: bigint("line", { mode: "number" }).notNull().default(0),
+    startedAt: time("started_at"),
+    endedAt: time("ended_at"),
+    progress: jsonb("progress").$type<Progress>(),
+    fault: jsonb("fault").$type<FaultRecord>(),
+  },
+  (table) => [primaryKey({ columns: [table.operationId, table.name] })],
+);
+
+export const holds = pgTable(
+  "holds",
+  {
+    kind: text("kind").$type<"machine" | "image">().notNull(),
+    subjectId: text("subject_id").notNull(),
+    operationId: uuid("operation_id").notNull().references(() => operations.id, { onDelete: "cascade" }),
+    mode: text("mode").$type<HoldMode>().notNull(),
+    createdAt: created(),
+  },
+  (table) => [
+    primaryKey({ columns: [table.kind, table.subjectId, table.operationId] }),
+    uniqueIndex("holds_exclusive").on(table.kind, table.subjectId).where(sql`${table.mode} = 'exclusive'`),
+  ],
+);
+
+export const outputs = pgTable(
+  "outputs",
+  {
+    operationId: uuid("operation_id").notNull().references(() => operations.id, { onDelete: "cascade" }),
+    fence: bigint("fence", { mode: "number" }).notNull(),
+    line: bigint("line", { mode: "number" }).notNull(),
+    stream: text("stream").$type<"stdout" | "stderr">().notNull(),
+    text: text("text").notNull(),
+  },
+  (table) => [primaryKey({ columns: [table.operationId, table.fence, table.line] })],
+);
+
+export const idempotencyKeys = pgTable(
+  "idempotency_keys",
+  {
+    caller: text("caller").notNull(),
+    route: text("route").notNull(),
+    key: text("key").notNull(),
+    requestHash: text("request_hash").notNull(),
+    operationId: uuid("operation_id").notNull(),
+    createdAt: created(),
+  },
+  (table) => [primaryKey({ columns: [table.caller, table.route, table.key] })],
+);
+
+/** `number` is null until the relay has put the committed row in order. */
+export const events = pgTable(
+  "events",
+  {
+    id: uuid("id").primaryKey(),
+    number: bigint("number", { mode: "number" }),
+    type: text("type").notNull(),
+    name: text("name").notNull(),
+    subjectId: text("subject_id").notNull(),
+    operationId: uuid("operation_id"),
+    project: project(),
+    at: time("at").notNull().defaultNow(),
+    body: jsonb("body").$type<Record<string, unknown>>().notNull().default({}),
+  },
+  (table) => [
+    uniqueIndex("events_number").on(table.number),
+    index("events_unnumbered").on(table.at).where(sql`${table.number} is null`),
+    index("events_operation").on(table.operationId, table.number),
+  ],
+);
+
+export const audit = pgTable(
+  "audit",
+  {
+    id: uuid("id").primaryKey(),
+    number: bigint("number", { mode: "number" }),
+    at: time("at").notNull().defaultNow(),
+    actor: text("actor").notNull(),
+    action: text("action").notNull(),
+    subject: text("subject").notNull(),
+    outcome: text("outcome").$type<"accepted" | "done" | "failed" | "cancelled" | "refused">().notNull(),
+    operationId: uuid("operation_id"),
+    requestId: text("request_id"),
+    previousHash: text("previous_hash"),
+    hash: text("hash"),
+  },
+  (table) => [uniqueIndex("audit_number").on(table.number), index("audit_unnumbered").on(table.at).where(sql`${table.number} is null`)],
+);

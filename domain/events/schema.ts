@@ -1,0 +1,34 @@
+/** What happened, in order: events that clients follow, and the audit that nobody edits. */
+import { z } from "zod";
+
+export const eventTypes = ["operation", "step", "machine", "host", "image", "access"] as const;
+export const Event = z
+  .object({
+    number: z.int().positive(),
+    type: z.enum(eventTypes),
+    name: z.string().meta({ description: "Such as `operation.running`, `machine.observed`." }),
+    subjectId: z.string(),
+    operationId: z.string().nullable(),
+    project: z.string(),
+    at: z.date(),
+    body: z.record(z.string(), z.unknown()),
+  })
+  .meta({ id: "Event" });
+export type Event = z.infer<typeof Event>;
+export type EventType = Event["type"];
+
+/** Long work leaves two records: accepted, settled. */
+export const AuditRecord = z
+  .object({
+    number: z.int().positive(),
+    at: z.date(),
+    actor: z.string(),
+    action: z.string(),
+    subject: z.string(),
+    outcome: z.enum(["accepted", "done", "failed", "cancelled", "refused"]),
+    operationId: z.string().nullable(),
+    requestId: z.string().nullable(),
+    hash: z.string(),
+  })
+  .meta({ id: "AuditRecord" });
+export type AuditRecord = z.infer<typeof AuditRecord>;

@@ -1,0 +1,81 @@
+/**
+ * When a host counts as late or lost, and which host takes a machine. Pure decisions over plain facts.
+ *
+ * The one idea: placement says for every host what it lacks, so that "no capacity" is an answer and not a riddle.
+ */
+import { ok, refuse, type Result } from "../errors.ts";
+
+export const hostStates = ["enrolled", "online", "late", "lost"] as const;
+export type HostState = (typeof hostStates)[number];
+
+/** A host reports every 5 s: two missed are late, five more are lost. */
+export const reportIntervalMs = 5_000;
+export const lateAfterMs = 10_000;
+export const lostAfterMs = 30_000;
+
+export function hostStateAt(silentMs: number | null): HostState {
+  if (silentMs === null) return "enrolled";
+  if (silentMs > lostAfterMs) return "lost";
+  return silentMs > lateAfterMs ? "late" : "online";
+}
+
+export interface Demand {
+  readonly architecture: string;
+  readonly vcpus: number;
+  readonly memoryBytes: number;
+  readonly diskBytes: number;
+  readonly macos: boolean;
+  readonly hostId?: string | undefined;
+  readonly anyLabel: readonly string[];
+  readonly digest: string;
+  readonly excluded: readonly string[];
+  /** False for a machine that is made but not started: it needs disk only. */
+  readonly runs: boolean;
+}
+
+/** What a host has left once every reservation and every foreign machine is taken off. */
+export interface Supply {
+  readonly id: string;
+  readonly name: string;
+  readonly state: HostState;
+  readonly enabled: boolean;
+  readonly architecture: string;
+  readonly labels: readonly string[];
+  readonly freeVcpus: number;
+  readonly freeMemoryBytes: number;
+  readonly freeDiskBytes: number;
+  readonly freeMacosSlots: number;
+  readonly cached: readonly string[];
+}
+
+/** What keeps a host from taking the machine; empty when nothing does. */
+export function lacks(supply: Supply, demand: Demand): string[] {
+  const wants = (short: boolean, words: string) => (short ? [words] : []);
+  const labelled = demand.anyLabel.length === 0 || demand.anyLabel.some((label) => supply.labels.some((own) => own.toLowerCase() === label.toLowerCase()));
+  return [
+    ...wants(demand.hostId !== undefined && demand.hostId !== supply.id, "is not the host asked for"),
+    ...wants(demand.excluded.includes(supply.id), "was tried already"),
+    ...wants(!supply.enabled, "is disabled"),
+    ...wants(supply.state !== "online" && supply.state !== "late", `is ${supply.state}`),
+    ...wants(supply.architecture !== demand.architecture, `is ${supply.architecture}, not ${demand.architecture}`),
+    ...wants(!labelled, `has none of the labels ${demand.anyLabel.join(", ")}`),
+    ...wants(demand.runs && supply.freeVcpus < demand.vcpus, `has ${supply.freeVcpus} of ${demand.vcpus} vCPU free`),
+    ...wants(demand.runs && supply.freeMemoryBytes < demand.memoryBytes, `has ${mebibytes(supply.freeMemoryBytes)} of ${mebibytes(demand.memoryBytes)} MiB memory free`),
+    ...wants(supply.freeDiskBytes < demand.diskBytes, `has ${mebibytes(supply.freeDiskBytes)} of ${mebibytes(demand.diskBytes)} MiB disk free`),
+    ...wants(demand.runs && demand.macos && supply.freeMacosSlots < 1, "already runs two macOS machines"),
+  ];
+}
+
+/** The host that takes the machine: one that has the image first, then the one with the most memory left, then by name. */
+export function place(supplies: readonly Supply[], demand: Demand): Result<Supply> {
+  const judged = supplies.map((supply) => ({ supply, missing: lacks(supply, demand) }));
+  const fit = judged.filter(({ missing }) => missing.length === 0).map(({ supply }) => supply);
+  const warm = (supply: Supply) => (supply.cached.includes(demand.digest) ? 1 : 0);
+  const [best] = fit.toSorted((a, b) => warm(b) - warm(a) || b.freeMemoryBytes - a.freeMemoryBytes || a.name.localeCompare(b.name));
+  if (best) return ok(best);
+  const reasons = judged.map(({ supply, missing }) => `${supply.name} ${missing.join(", ")}`);
+  const message = reasons.length === 0 ? "No host is enrolled." : `No host can take the machine: ${reasons.join("; ")}.`;
+  return refuse({ code: "no_capacity", message, details: { hosts: reasons } });
+}
+
+const mebibytes = (bytes: number): number => Math.floor(bytes / 1024 ** 2);

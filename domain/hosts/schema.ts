@@ -1,0 +1,142 @@
+/**
+ * Hosts, their enrolment, and the lines that they report.
+ *
+ * The one idea: a host says what it sees, in lines that may come twice; only what it reported counts, and its silence is told by the database's clock.
+ */
+import { z } from "zod";
+import { Architecture } from "../catalog/schema.ts";
+import { HostId, OperationId, Sha256, Uuid } from "../ids.ts";
+import { ObservedMachine } from "../machines/schema.ts";
+import { FaultRecord, Progress, StepState } from "../operations/schema.ts";
+import { hostStates } from "./rules.ts";
+
+export const HostName = z
+  .string()
+  .trim()
+  .min(1)
+  .max(63)
+  .regex(/^[A-Za-z0-9][A-Za-z0-9.-]*$/, "name holds letters, digits, '.' and '-' and starts with a letter or digit")
+  .meta({ id: "HostName" });
+
+export const Hypervisor = z.object({
+  name: z.string(),
+  version: z.string(),
+  licence: z.string(),
+  simulated: z.boolean(),
+});
+
+/** What a host has; sizes in bytes. `hardwareId` is Parallels Desktop's. */
+export const HostFacts = z
+  .object({
+    hardwareId: z.string().min(1),
+    architecture: Architecture,
+    cpuModel: z.string(),
+    osName: z.string(),
+    osVersion: z.string(),
+    cpus: z.int().positive(),
+    memoryBytes: z.int().positive(),
+    diskBytes: z.int().nonnegative(),
+    freeBytes: z.int().nonnegative(),
+    machineFolder: z.string(),
+    roots: z.array(z.string()),
+    hypervisor: Hypervisor,
+    workerVersion: z.string(),
+    interfaceVersion: z.int().positive(),
+  })
+  .meta({ id: "HostFacts" });
+export type HostFacts = z.infer<typeof HostFacts>;
+
+export const CachedImage = z.object({ digest: Sha256, bytes: z.int().nonnegative(), lastUsedAt: z.iso.datetime() });
+export type CachedImage = z.infer<typeof CachedImage>;
+
+export const Host = z
+  .object({
+    id: HostId,
+    name: z.string(),
+    state: z.enum(hostStates),
+    enabled: z.boolean(),
+    labels: z.array(z.string()),
+    overcommitCpu: z.number().positive(),
+    overcommitMemory: z.number().positive(),
+    facts: HostFacts.nullable(),
+    cached: z.array(CachedImage),
+    lastReportAt: z.date().nullable(),
+    sequence: z.int().nonnegative(),
+    createdAt: z.date(),
+  })
+  .meta({ id: "Host" });
+export type Host = z.infer<typeof Host>;
+
+/** Ed25519 public key, raw 32 bytes in base64url: what an OKP JWK calls `x`. */
+const PublicKey = z.string().regex(/^[A-Za-z0-9_-]{43}$/);
+
+export const NewEnrolmentToken = z
+  .object({ hostName: HostName, labels: z.array(z.string().min(1).max(128)).max(32).default([]), ttlSeconds: z.int().min(10).max(3600).default(600) })
+  .meta({ id: "NewEnrolmentToken" });
+export const EnrolmentToken = z
+  .object({ token: z.string(), hostName: z.string(), expiresAt: z.date(), url: z.string(), authoritySha256: Sha256 })
+  .meta({ id: "EnrolmentToken", description: "`token` pins the hub's authority: it ends in the SHA-256 of its certificate." });
+export type EnrolmentToken = z.infer<typeof EnrolmentToken>;
+
+export const EnrolRequest = z.object({ token: z.string().min(1), publicKey: PublicKey, facts: HostFacts, replace: z.boolean().default(false) });
+export type EnrolRequest = z.infer<typeof EnrolRequest>;
+export const EnrolAnswer = z.object({
+  hostId: HostId,
+  hubId: Uuid,
+  name: z.string(),
+  authority: z.string().meta({ description: "PEM of the hub's authority." }),
+  grpcAddress: z.string().meta({ description: "host:port of the gateway's Temporal front." }),
+  namespace: z.string(),
+});
+export type EnrolAnswer = z.infer<typeof EnrolAnswer>;
+
+const Attempted = { operationId: OperationId, step: z.string().min(1).max(128), fence: z.int().nonnegative(), line: z.int().positive() };
+export const ReportLine = z.discriminatedUnion("kind", [
+  z.object({
+    kind: z.literal("inventory"),
+    sequence: z.int().positive(),
+    session: Uuid.meta({ description: "Made anew by every host process; two at once are refused." }),
+    bootId: z.string(),
+    at: z.iso.datetime(),
+    facts: HostFacts,
+    machines: z.array(ObservedMachine),
+    cached: z.array(CachedImage),
+  }),
+  z.object({ kind: z.literal("step"), ...Attempted, state: StepState, fault: FaultRecord.optional() }),
+  z.object({ kind: z.literal("progress"), ...Attempted, progress: Progress }),
+  z.object({ kind: z.literal("output"), ...Attempted, stream: z.enum(["stdout", "stderr"]), text: z.string().max(256 * 1024) }),
+]);
+export type ReportLine = z.infer<typeof ReportLine>;
+export const Report = z.object({ lines: z.array(ReportLine).max(1000) });
+export type Report = z.infer<typeof Report>;
+export const ReportAnswer = z.object({
+  accepted: z.int().nonnegative(),
+  /** Operations that still run here as the hub sees it; whatever else the host works on was ended from outside. */
+  removeMachines: z.array(z.object({ machineId: Uuid, epoch: z.int().positive() })).default([]),
+});
+export type ReportAnswer = z.infer<typeof ReportAnswer>;
+
+/** What one transfer may touch. `begin` draws a new fence: the attempt before this one may no longer publish. */
+export const GrantRequest = z.object({
+  operationId: OperationId,
+  begin: z.boolean().default(false),
+  fence: z.int().nonnegative().optional(),
+  read: z.array(z.string()).max(256).default([]),
+  write: z.array(z.object({ key: z.string(), sha256: Sha256, bytes: z.int().nonnegative() })).max(256).default([]),
+  sealed: z.boolean().default(false).meta({ description: "Also hand out the operation's sealed input, such as a script." }),
+});
+export type GrantRequest = z.input<typeof GrantRequest>;
+export const GrantedObject = z.object({
+  key: z.string(),
+  method: z.enum(["GET", "PUT"]),
+  url: z.string(),
+  headers: z.record(z.string(), z.string()),
+  expiresAt: z.iso.datetime(),
+});
+export type GrantedObject = z.infer<typeof GrantedObject>;
+export const GrantAnswer = z.object({
+  fence: z.int().nonnegative(),
+  objects: z.array(GrantedObject),
+  sealed: z.record(z.string(), z.unknown()).nullable().default(null),
+});
+export type GrantAnswer = z.infer<typeof GrantAnswer>;

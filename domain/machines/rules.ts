@@ -1,0 +1,67 @@
+/**
+ * What a machine may do in which state, and what each state costs its host. Pure; imported by workflows.
+ */
+import { ok, refuse, type Result } from "../errors.ts";
+import type { Verb } from "../operations/rules.ts";
+
+export const settledMachineStates = ["running", "stopped", "suspended", "paused", "invalid"] as const;
+export const passingMachineStates = [
+  "starting", "stopping", "resuming", "suspending", "pausing", "resetting", "restoring", "continuing", "snapshoting", "snapshooting",
+  "del_snapshot", "compacting", "migrating", "syncing", "reconnecting", "mounted",
+] as const;
+/** `making`: being provisioned; `absent`: its host reported and does not have it; `unknown`: nobody reported. */
+export const machineStates = [...settledMachineStates, ...passingMachineStates, "making", "absent", "unknown"] as const;
+export type MachineState = (typeof machineStates)[number];
+
+export const desiredStates = ["running", "stopped", "suspended", "paused", "absent"] as const;
+export type DesiredState = (typeof desiredStates)[number];
+
+export const stopModes = ["graceful", "kill", "drop-state"] as const;
+export type StopMode = (typeof stopModes)[number];
+
+/** States whose machines hold CPU, memory and, for macOS guests, a slot. All but these hold disk only. */
+const resting: ReadonlySet<MachineState> = new Set(["stopped", "suspended", "invalid", "absent"]);
+export const holdsProcessor = (state: MachineState): boolean => !resting.has(state);
+
+/** Verbs after which the machine holds CPU and memory: they reserve both before they start. */
+const waking: ReadonlySet<Verb> = new Set(["start", "resume", "restart", "reset"]);
+export const reserves = (verb: Verb): boolean => waking.has(verb);
+
+/** Apple's licence: two running macOS guests on one Mac. */
+export const macosSlotsPerHost = 2;
+
+const desiredAfter: Partial<Record<Verb, DesiredState>> = {
+  start: "running", restart: "running", resume: "running", reset: "running",
+  stop: "stopped", suspend: "suspended", pause: "paused", retire: "absent",
+};
+export const desiredBy = (verb: Verb): DesiredState | null => desiredAfter[verb] ?? null;
+
+/** In which settled states a verb makes sense. A state already reached is success elsewhere, not a refusal here. */
+const allowed: Partial<Record<Verb, readonly MachineState[]>> = {
+  start: ["stopped", "running"],
+  stop: ["running", "paused", "suspended", "stopped"],
+  restart: ["running"],
+  suspend: ["running", "suspended"],
+  pause: ["running", "paused"],
+  resume: ["suspended", "paused", "running"],
+  reset: ["running", "paused"],
+  rename: ["stopped", "suspended"],
+  clone: ["stopped", "suspended"],
+  execute: ["running"],
+  capture: ["running", "paused"],
+};
+
+/** Told early and again on the host: a passing state is never refused early, because it will have passed. */
+export function mayAct(verb: Verb, machine: { name: string; observed: MachineState }): Result<void> {
+  const states = allowed[verb];
+  const settled = (settledMachineStates as readonly string[]).includes(machine.observed);
+  if (!states || !settled || states.includes(machine.observed)) return ok(undefined);
+  return refuse({
+    code: "machine_state",
+    message: `${verb} needs ${machine.name} to be ${states.join(" or ")}; it is ${machine.observed}.`,
+    subject: machine.name,
+    details: { observed: machine.observed, allowed: states },
+  });
+}
+
+export const isMacOS = (kind: "pvm" | "macvm"): boolean => kind === "macvm";

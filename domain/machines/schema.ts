@@ -1,0 +1,138 @@
+/**
+ * Machines: what is desired of them, what is observed, and what callers may ask.
+ *
+ * The one idea: desired and observed are two facts. Callers write the first, hosts report the second, and the compare loop narrows the gap.
+ */
+import { z } from "zod";
+import { BundleKind, ImageReference } from "../catalog/schema.ts";
+import { HostId, MachineId, OperationId, Uuid } from "../ids.ts";
+import { OnFault } from "../operations/schema.ts";
+import { desiredStates, machineStates, stopModes } from "./rules.ts";
+
+/** Parallels keeps names as file names: 200 characters leave room for the suffix, and no separator, control character or leading dash. */
+export const MachineName = z
+  .string()
+  .trim()
+  .min(1, "name is empty")
+  .max(200, "name has more than 200 characters")
+  .regex(/^[\p{L}\p{N}][\p{L}\p{N} ._()-]*$/u, "name starts with a letter or digit and holds letters, digits, blanks and . _ ( ) - only")
+  .meta({ id: "MachineName" });
+
+export const MachineState = z.enum(machineStates).meta({ id: "MachineState" });
+export const DesiredState = z.enum(desiredStates).meta({ id: "DesiredState" });
+
+export const Machine = z
+  .object({
+    id: MachineId,
+    project: z.string(),
+    name: z.string(),
+    owner: z.string(),
+    hostId: HostId.nullable(),
+    epoch: z.int().positive(),
+    origin: z.enum(["image", "clone", "adopted"]),
+    imageVersionId: Uuid.nullable(),
+    image: z.string().nullable(),
+    digest: z.string().nullable(),
+    kind: BundleKind,
+    guestOs: z.string().nullable(),
+    desired: DesiredState,
+    observed: MachineState,
+    observedAt: z.date().nullable(),
+    vcpus: z.int().positive(),
+    memoryBytes: z.int().positive(),
+    diskBytes: z.int().nonnegative(),
+    macAddress: z.string().nullable(),
+    addresses: z.array(z.string()),
+    bundlePath: z.string().nullable(),
+    description: z.string(),
+    labels: z.record(z.string(), z.string()),
+    expiresAt: z.date().nullable(),
+    createdAt: z.date(),
+    updatedAt: z.date(),
+  })
+  .meta({ id: "Machine" });
+export type Machine = z.infer<typeof Machine>;
+
+const Size = { vcpus: z.int().positive().max(512).optional(), memoryBytes: z.int().positive().optional() };
+
+export const NewMachine = z
+  .object({
+    name: MachineName,
+    image: ImageReference,
+    hostId: HostId.optional().meta({ description: "This host and no other." }),
+    hostLabels: z.array(z.string().min(1)).max(32).default([]).meta({ description: "Any of these labels is enough." }),
+    ...Size,
+    description: z.string().max(4096).default(""),
+    labels: z.record(z.string().min(1).max(128), z.string().max(256)).default({}),
+    start: z.boolean().default(true),
+    ttlSeconds: z.int().positive().max(365 * 86_400).optional().meta({ description: "The machine is retired so many seconds after it was asked for." }),
+    onFault: OnFault.default("park"),
+  })
+  .meta({ id: "NewMachine" });
+export type NewMachine = z.infer<typeof NewMachine>;
+
+const flagValue = z.string().max(1024);
+export const MachineAction = z
+  .discriminatedUnion("verb", [
+    z.object({ verb: z.literal("start") }),
+    z.object({ verb: z.literal("stop"), mode: z.enum(stopModes).default("graceful"), graceSeconds: z.int().min(0).max(3600).default(120) }),
+    z.object({ verb: z.literal("restart") }),
+    z.object({ verb: z.literal("suspend") }),
+    z.object({ verb: z.literal("resume") }),
+    z.object({ verb: z.literal("pause") }),
+    z.object({ verb: z.literal("reset") }),
+    z.object({
+      verb: z.literal("configure"),
+      ...Size,
+      description: z.string().max(4096).optional(),
+      /** Options of `prlctl set`, as flag and value; the host checks them against its list. */
+      options: z.array(z.object({ flag: z.string().regex(/^[a-z0-9][a-z0-9-]*$/), value: flagValue.optional() })).max(64).default([]),
+    }),
+    z.object({ verb: z.literal("rename"), name: MachineName }),
+    z.object({ verb: z.literal("clone"), name: MachineName, linked: z.boolean().default(false) }),
+    z.object({ verb: z.literal("snapshot-create"), name: z.string().min(1).max(200), description: z.string().max(4096).default("") }),
+    z.object({ verb: z.literal("snapshot-list") }),
+    z.object({ verb: z.literal("snapshot-revert"), snapshotId: Uuid, resume: z.boolean().default(true) }),
+    z.object({ verb: z.literal("snapshot-delete"), snapshotId: Uuid, children: z.boolean().default(false) }),
+    z.object({
+      verb: z.literal("execute"),
+      /** Never part of a workflow's history: sealed at rest, fetched by the host when it runs. */
+      script: z.string().min(1).max(1024 * 1024),
+      environment: z.record(z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/), z.string()).default({}),
+      user: z.string().max(256).optional(),
+      timeoutSeconds: z.int().positive().max(86_400).default(3600),
+    }),
+    z.object({ verb: z.literal("capture") }),
+  ])
+  .meta({ id: "MachineAction" });
+export type MachineAction = z.infer<typeof MachineAction>;
+
+export const Snapshot = z
+  .object({ id: Uuid, name: z.string(), date: z.string(), state: z.string(), current: z.boolean(), parentId: Uuid.nullable() })
+  .meta({ id: "Snapshot" });
+export type Snapshot = z.infer<typeof Snapshot>;
+
+/** One line of what a guest command wrote. */
+export const OutputLine = z.object({ line: z.int().positive(), stream: z.enum(["stdout", "stderr"]), text: z.string() }).meta({ id: "OutputLine" });
+export type OutputLine = z.infer<typeof OutputLine>;
+
+/** A machine as its host sees it; `raw` is the object that Parallels Desktop gave, for clients of its REST contract. */
+export const ObservedMachine = z
+  .object({
+    id: MachineId,
+    name: z.string(),
+    state: MachineState,
+    kind: BundleKind,
+    guestOs: z.string().nullable(),
+    vcpus: z.int().nonnegative(),
+    memoryBytes: z.int().nonnegative(),
+    diskBytes: z.int().nonnegative(),
+    macAddress: z.string().nullable(),
+    addresses: z.array(z.string()),
+    bundlePath: z.string().nullable(),
+    tools: z.string().nullable(),
+    mark: z.object({ hubId: Uuid, epoch: z.int().positive(), operationId: OperationId.nullable() }).nullable(),
+    raw: z.record(z.string(), z.unknown()),
+  })
+  .meta({ id: "ObservedMachine" });
+export type ObservedMachine = z.infer<typeof ObservedMachine>;
