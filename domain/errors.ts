@@ -6,6 +6,7 @@
  */
 import { accessCodes } from "./access/codes.ts";
 import { catalogCodes } from "./catalog/codes.ts";
+import { configCodes } from "./config/codes.ts";
 import { hostCodes } from "./hosts/codes.ts";
 import { machineCodes } from "./machines/codes.ts";
 import { operationCodes } from "./operations/codes.ts";
@@ -34,7 +35,7 @@ export interface CodeFacts {
 }
 
 /** One stable code per thing that can go wrong. Adding a code is compatible, changing one is not. */
-export const codes = { ...accessCodes, ...catalogCodes, ...hostCodes, ...machineCodes, ...operationCodes } as const;
+export const codes = { ...accessCodes, ...catalogCodes, ...configCodes, ...hostCodes, ...machineCodes, ...operationCodes } as const;
 export type Code = keyof typeof codes;
 
 export interface Fault {

@@ -1,0 +1,64 @@
+/**
+ * The kinds of values that environment variables have: each is a zod schema from a string, whose message says what would be right.
+ *
+ * The one idea: units end here. A duration leaves as milliseconds and a size as bytes, whatever the variable's own unit is.
+ */
+import { z } from "zod";
+
+/** Milliseconds per unit of a duration such as `15m` or `1h30m`. */
+const unitsMs: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
+const partOfDuration = /(\d+)(ms|s|m|h|d)/g;
+
+export const duration = z
+  .string()
+  .regex(/^(\d+(ms|s|m|h|d))+$/, "must be a duration such as 500ms, 15m, 1h30m or 7d")
+  .transform((text) => [...text.matchAll(partOfDuration)].reduce((sum, [, count, unit]) => sum + Number(count) * (unitsMs[unit ?? "ms"] ?? 1), 0));
+
+/** The longest whole numbers that are still exact. */
+const integer = (from: number, to: number) =>
+  z
+    .string()
+    .transform(Number)
+    .refine((value) => Number.isInteger(value) && value >= from && value <= to, `must be a whole number from ${from} to ${to}`);
+
+export const count = (from: number, to = 1_000_000) => integer(from, to);
+export const port = integer(1, 65_535);
+export const portOrOff = integer(0, 65_535);
+
+/** The wire speaks of megabytes of 1024 * 1024 bytes. */
+export const megabytes = integer(0, 1_000_000_000).transform((megabytes) => megabytes * 1024 * 1024);
+
+export const flag = z
+  .string()
+  .regex(/^(1|t|true|0|f|false)$/i, "must be true or false")
+  .transform((word) => /^(1|t|true)$/i.test(word));
+
+export const words = z.string().transform((text) =>
+  text
+    .split(",")
+    .map((word) => word.trim())
+    .filter((word) => word !== ""),
+);
+
+export const wordsOf = <const Word extends string>(known: readonly Word[]) =>
+  words.superRefine((list, context) => {
+    const unknown = list.filter((word) => !known.some((one) => one === word));
+    if (unknown.length === 0) return;
+    context.addIssue({ code: "custom", message: `does not know ${unknown.join(", ")}; the known words are ${known.join(", ")}` });
+  });
+
+export const url = (...schemes: string[]) =>
+  z.string().refine((text) => {
+    const parsed = URL.parse(text);
+    return parsed !== null && schemes.includes(parsed.protocol.slice(0, -1)) && parsed.hostname !== "";
+  }, `must be an address that begins with ${schemes.map((scheme) => `${scheme}://`).join(" or ")}`);
+
+export const hostAndPort = z.string().regex(/^[^\s/:]+:\d{1,5}$/, "must be a name and a port, such as temporal.example.com:7233");
+
+export const oneOf = <const Word extends string>(...known: Word[]) => z.enum(known, `must be one of ${known.join(", ")}`);
+
+/** PEM text as the wire's TLS variables carry it. */
+export const base64Pem = z
+  .base64("must be a PEM file in base64")
+  .transform((text) => atob(text))
+  .refine((pem) => pem.includes("-----BEGIN "), "must be a PEM file in base64");

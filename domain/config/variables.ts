@@ -1,0 +1,136 @@
+/**
+ * Every environment variable that Drover reads, once: what it means, its default, and whether it is a secret.
+ *
+ * The one idea: validation, `drover config` and the documentation all come from this table, so that none can lag behind another.
+ * Names and units are those that users of the Parallels DevOps service know; ours begin with DROVER_.
+ */
+import { z } from "zod";
+import { base64Pem, count, duration, flag, hostAndPort, megabytes, oneOf, port, portOrOff, url, words, wordsOf } from "./values.ts";
+
+export const modules = ["api", "host", "orchestrator", "catalog", "catalog_manager", "reverse_proxy", "cache", "cors"] as const;
+export type Module = (typeof modules)[number];
+
+/** How a variable is described; `secret` ones are masked wherever they are shown. */
+interface About {
+  readonly description: string;
+  readonly secret?: boolean;
+}
+const about = (description: string) => ({ description });
+const secret = (description: string) => ({ description, secret: true });
+
+const text = z.string();
+const storeLocation = text.refine(
+  (location) => /^folder:.+/.test(location) || /^s3:\/\/[^/?]{3,}/.test(location),
+  "must be folder:<path> or s3://<bucket>/<prefix>?endpoint=<url>&region=<name>",
+);
+
+export const Variables = z.object({
+  DROVER_HOME: text.prefault(".drover").meta(about("The one folder that holds all state.")),
+  LOG_LEVEL: text.toLowerCase().pipe(oneOf("debug", "info", "warn", "error")).prefault("info").meta(about("How much the processes write to their logs.")),
+
+  DATABASE_URL: url("postgres", "postgresql").optional().meta(secret("A PostgreSQL of your own instead of the embedded one.")),
+  POSTGRES_PORT: port.prefault("5433").meta(about("Port of the embedded PostgreSQL, on loopback.")),
+
+  TEMPORAL_ADDRESS: hostAndPort.optional().meta(about("A Temporal server of your own instead of the embedded one.")),
+  TEMPORAL_NAMESPACE: text.prefault("drover").meta(about("The Temporal namespace that Drover's workflows live in.")),
+  TEMPORAL_API_KEY: text.optional().meta(secret("API key for your own Temporal server.")),
+  TEMPORAL_PROFILE: text.optional().meta(about("Profile in Temporal's configuration file.")),
+  TEMPORAL_CONFIG_FILE: text.optional().meta(about("Path of Temporal's configuration file (TOML).")),
+  TEMPORAL_TLS: flag.optional().meta(about("Whether the connection to Temporal uses TLS.")),
+  TEMPORAL_TLS_CLIENT_CERT_PATH: text.optional().meta(about("Client certificate for Temporal (PEM file).")),
+  TEMPORAL_TLS_CLIENT_KEY_PATH: text.optional().meta(about("Key of that certificate (PEM file).")),
+  TEMPORAL_TLS_SERVER_CA_CERT_PATH: text.optional().meta(about("Authority of Temporal's certificate (PEM file).")),
+  TEMPORAL_TLS_SERVER_NAME: text.optional().meta(about("Name expected in Temporal's certificate.")),
+  TEMPORAL_CLI_PATH: text.optional().meta(about("The `temporal` executable, instead of looking for one.")),
+  TEMPORAL_PORT: port.prefault("7233").meta(about("Port of the embedded Temporal server, on loopback.")),
+  TEMPORAL_UI_PORT: port.prefault("8233").meta(about("Port of the embedded Temporal web UI, on loopback.")),
+  TEMPORAL_UI_URL: url("http", "https").optional().meta(about("Where people open the Temporal web UI.")),
+
+  API_PORT: port.prefault("3080").meta(about("HTTP port of the API.")),
+  API_HOST: text.prefault("127.0.0.1").meta(about("Address that the API listens on; 0.0.0.0 for all.")),
+  API_PREFIX: text.regex(/^\/[\w./-]*$/, "must be a path that begins with /").prefault("/api").meta(about("Path prefix of the API.")),
+  BASE_URL: url("http", "https").optional().meta(about("Address under which others reach the API.")),
+  ENABLED_MODULES: wordsOf(modules).prefault(modules.join(",")).meta(about("Families of routes that the API has.")),
+  TLS_ENABLED: flag.prefault("false").meta(about("Whether the API speaks HTTPS.")),
+  TLS_PORT: port.prefault("443").meta(about("HTTPS port of the API.")),
+  TLS_CERTIFICATE: base64Pem.optional().meta(about("Certificate chain of the API (PEM in base64).")),
+  TLS_PRIVATE_KEY: base64Pem.optional().meta(secret("Key of that certificate (PEM in base64).")),
+  DISABLE_HTTP_WHEN_TLS: flag.prefault("false").meta(about("No plain HTTP beside HTTPS.")),
+  CORS_ALLOWED_ORIGINS: words.prefault("*").meta(about("Origins that browsers may call the API from.")),
+  CORS_ALLOWED_METHODS: words.prefault("GET,HEAD,POST,PUT,PATCH,DELETE,OPTIONS").meta(about("Methods that browsers may use.")),
+  CORS_ALLOWED_HEADERS: words
+    .prefault("Authorization,Content-Type,X-Api-Key,X-Drover-Host,X-Filter,X-Logging,X-Source,X-Source-Id,Idempotency-Key,Last-Event-ID")
+    .meta(about("Request headers that browsers may send.")),
+
+  GATEWAY_HOST: text.prefault("127.0.0.1").meta(about("Address that the host gateway listens on; 0.0.0.0 for all.")),
+  GATEWAY_PORT: port.prefault("3443").meta(about("HTTPS port of the host gateway.")),
+  GATEWAY_GRPC_PORT: port.prefault("3444").meta(about("gRPC port of the host gateway.")),
+  GATEWAY_PUBLIC_HOSTS: words.prefault("localhost,127.0.0.1").meta(about("Names and addresses under which hosts reach the gateway; the first is told to them.")),
+
+  HUB_HEALTH_PORT: portOrOff.prefault("3081").meta(about("Port of the hub worker's health and metrics; 0 is off.")),
+  GATEWAY_HEALTH_PORT: portOrOff.prefault("3082").meta(about("Port of the gateway's health and metrics; 0 is off.")),
+  HOST_HEALTH_PORT: portOrOff.prefault("0").meta(about("Port of the host worker's health and metrics; 0 is off.")),
+
+  DROVER_STORE: storeLocation.optional().meta(about("The default store: folder:<path> or s3://<bucket>/<prefix>?endpoint=<url>&region=<name>.")),
+  DROVER_STORE_ACCESS_KEY: text.optional().meta(about("Access key id for the default store.")),
+  DROVER_STORE_SECRET_KEY: text.optional().meta(secret("Secret key for the default store.")),
+  DROVER_STORE_SESSION_TOKEN: text.optional().meta(secret("Session token for the default store.")),
+
+  DROVER_MASTER_KEY: text
+    .regex(/^[A-Za-z0-9+/_-]{43}=?$/, "must be 32 random bytes in base64, as `openssl rand -base64 32` makes them")
+    .optional()
+    .meta(secret("The key that wraps all other keys, instead of the file in DROVER_HOME.")),
+  ROOT_PASSWORD: text.min(8, "must have at least 8 characters").optional().meta(secret("Password of the root user, set again at each start.")),
+  JWT_HMACS_SECRET: text.min(8, "must have at least 8 characters").optional().meta(secret("Sign tokens with this secret (HS256) instead of our own keys (ES256).")),
+  JWT_DURATION: duration.prefault("15m").meta(about("Lifetime of access tokens.")),
+  BRUTE_FORCE_MAX_LOGIN_ATTEMPTS: count(1).prefault("5").meta(about("Failed logins before a user has to wait.")),
+  BRUTE_FORCE_LOCKOUT_DURATION: duration.prefault("5s").meta(about("How long a user then waits.")),
+  BRUTE_FORCE_INCREMENTAL_WAIT: flag.prefault("true").meta(about("Whether that time grows with each failure.")),
+  SECURITY_PASSWORD_MIN_PASSWORD_LENGTH: count(8, 40).prefault("12").meta(about("Shortest password of a new user.")),
+  SECURITY_PASSWORD_MAX_PASSWORD_LENGTH: count(8, 40).prefault("40").meta(about("Longest password of a new user.")),
+  SECURITY_PASSWORD_REQUIRE_LOWERCASE: flag.prefault("true").meta(about("Passwords need a lower-case letter.")),
+  SECURITY_PASSWORD_REQUIRE_UPPERCASE: flag.prefault("true").meta(about("Passwords need an upper-case letter.")),
+  SECURITY_PASSWORD_REQUIRE_NUMBER: flag.prefault("true").meta(about("Passwords need a digit.")),
+  SECURITY_PASSWORD_REQUIRE_SPECIAL_CHAR: flag.prefault("true").meta(about("Passwords need a character that is neither letter nor digit.")),
+
+  DROVER_PARK_LIMIT: duration.prefault("7d").meta(about("How long a parked step waits for an operator before it aborts.")),
+  DROVER_DEFAULT_HOST: text.optional().meta(about("The host that host routes of the wire speak of when a request names none.")),
+  DROVER_HOST_ROOTS: words.prefault("").meta(about("Folders on a host that requests may name paths in; empty means its VM home.")),
+  DROVER_HOSTS: count(0, 50).prefault("2").meta(about("How many simulated hosts the embedded stack runs.")),
+  SYSTEM_RESERVED_CPU: count(0, 1024).prefault("1").meta(about("Cores of a host held back from machines.")),
+  SYSTEM_RESERVED_MEMORY: megabytes.prefault("2048").meta(about("Memory of a host held back from machines, in MB.")),
+  SYSTEM_RESERVED_DISK: megabytes.prefault("20000").meta(about("Disk of a host held back from machines, in MB.")),
+  CATALOG_CACHE_FOLDER: text.optional().meta(about("Folder of a host's image cache, instead of one in DROVER_HOME.")),
+  CATALOG_CACHE_KEEP_FREE_DISK_SPACE: megabytes.prefault("5000").meta(about("Disk that the image cache leaves free, in MB.")),
+  CATALOG_CACHE_MAX_SIZE: megabytes.optional().meta(about("Most that the image cache may hold, in MB; without it, all but what is kept free.")),
+});
+export type Variables = z.infer<typeof Variables>;
+export type VariableName = keyof Variables;
+
+export const variableNames = Object.keys(Variables.shape).filter((name): name is VariableName => name in Variables.shape);
+
+export function aboutVariable(name: VariableName): About {
+  const meta = Variables.shape[name].meta();
+  return { description: meta?.description ?? "", secret: meta?.["secret"] === true };
+}
+
+/** Variables of the Parallels DevOps service whose subject does not exist here: accepted, and told once at start. */
+export const ignoredVariables: readonly string[] = [
+  "MODE",
+  "DATABASE_FOLDER",
+  "DATABASE_NUMBER_BACKUP_FILES",
+  "DATABASE_BACKUP_INTERVAL_MINUTES",
+  "DATABASE_SAVE_INTERVAL_MINUTES",
+  "SYSTEM_AUTO_RECOVER_DATABASE",
+  "GHOST_JOB_TIMEOUT_MINUTES",
+  "ENCRYPTION_PRIVATE_KEY",
+  "JWT_SIGN_ALGORITHM",
+  "JWT_PRIVATE_KEY",
+  "CATALOG_COMPRESS_VM",
+  "CATALOG_COMPRESS_VM_RATIO",
+  "DISABLE_CATALOG_PROVIDER_STREAMING",
+  "VM_CACHE_REFRESH_INTERVAL_SECONDS",
+  "ORCHESTRATOR_PULL_FREQUENCY_SECONDS",
+  "USE_ORCHESTRATOR_RESOURCES",
+  "AMPLITUDE_API_KEY",
+];
