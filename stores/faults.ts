@@ -1,0 +1,23 @@
+/**
+ * What every store adapter says when it fails, written once.
+ *
+ * The one idea: the words and the code of a fault belong to the port, so a caller cannot tell by its faults which provider it talks to.
+ */
+import { FaultError } from "../domain/errors.ts";
+
+export function objectMissing(key: string, cause?: unknown): FaultError {
+  return new FaultError({ code: "store_object_missing", message: `The store has no object ${key}.`, subject: key }, { cause });
+}
+
+export function checksumRefused(key: string, cause?: unknown): FaultError {
+  const message = `The bytes sent for ${key} do not have the SHA-256 they were announced with, so nothing was written.`;
+  return new FaultError({ code: "content_corrupt", message, subject: key }, { cause });
+}
+
+export function storeDenied(what: string, cause?: unknown): FaultError {
+  return new FaultError({ code: "store_denied", message: `The store refuses access to ${what}.`, subject: what }, { cause });
+}
+
+export function storeUnavailable(what: string, reason: string, cause?: unknown): FaultError {
+  return new FaultError({ code: "store_unavailable", message: `The store failed on ${what}: ${reason}.`, subject: what }, { cause });
+}

@@ -1,0 +1,133 @@
+/**
+ * A folder as a store: on a disk of the hub, or on a file server that it mounts.
+ *
+ * An object appears by a hard link from a synced temporary file: the link fails where the name exists, so a write is atomic, never replaces, and tells which of two writers won.
+ */
+import { createHash, randomUUID } from "node:crypto";
+import { createReadStream } from "node:fs";
+import { link, mkdir, open, readdir, rename, rm, stat } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { Readable } from "node:stream";
+import { FaultError } from "../domain/errors.ts";
+import { checksumRefused, objectMissing, storeDenied, storeUnavailable } from "./faults.ts";
+import { checkKey, type ByteRange, type ObjectStore, type WriteOutcome } from "./object-store.ts";
+
+/** Temporary files lie beside the objects, on the same file system, under a name that no key can have. */
+const temporaryName = () => `~${randomUUID()}`;
+
+export function folderStore(root: string): ObjectStore {
+  const at = (key: string) => join(root, checkKey(key));
+
+  return {
+    read: (key, range, signal) => restated(key, () => readRange(at(key), range, signal)),
+    write: (key, body, sha256, signal) => restated(key, () => writeOnce(at(key), key, body, sha256, signal)),
+    size: (key) => restated(key, () => sizeOf(at(key))),
+    list: (prefix) => listBelow(root, prefix),
+    remove: (key) => restated(key, () => rm(at(key), { force: true })),
+  };
+}
+
+async function readRange(path: string, range: ByteRange | null, signal: AbortSignal): Promise<ReadableStream<Uint8Array>> {
+  signal.throwIfAborted();
+  const handle = await open(path, "r");
+  try {
+    if (!(await handle.stat()).isFile()) throw objectMissing(path);
+  } catch (error) {
+    await handle.close();
+    throw error;
+  }
+  const bounds = range ? { start: range.offsetBytes, end: range.offsetBytes + range.lengthBytes - 1 } : {};
+  // 1 MiB at a time: a pack is read in few calls without holding it whole.
+  const stream = createReadStream(path, { fd: handle, signal, highWaterMark: 1 << 20, ...bounds });
+  return Readable.toWeb(stream, { strategy: new ByteLengthQueuingStrategy({ highWaterMark: 1 << 20 }) }) as ReadableStream<Uint8Array>;
+}
+
+async function writeOnce(path: string, key: string, body: Uint8Array, sha256: string, signal: AbortSignal): Promise<WriteOutcome> {
+  signal.throwIfAborted();
+  if (createHash("sha256").update(body).digest("hex") !== sha256) throw checksumRefused(key);
+  if ((await sizeOf(path)) !== null) return "present";
+  const folder = dirname(path);
+  await mkdir(folder, { recursive: true });
+  const temporary = join(folder, temporaryName());
+  try {
+    const handle = await open(temporary, "wx");
+    try {
+      await handle.writeFile(body, { signal });
+      await handle.datasync();
+    } finally {
+      await handle.close();
+    }
+    return await publish(temporary, path);
+  } finally {
+    await rm(temporary, { force: true });
+  }
+}
+
+async function publish(temporary: string, path: string): Promise<WriteOutcome> {
+  try {
+    await link(temporary, path);
+  } catch (error) {
+    const code = errorCode(error);
+    if (code === "EEXIST") return "present";
+    // Some file servers know no hard links; there the rename is the atomic step, and two writers of one name write the same bytes.
+    if (code !== "EPERM" && code !== "ENOTSUP" && code !== "EOPNOTSUPP") throw error;
+    await rename(temporary, path);
+  }
+  await syncFolder(dirname(path));
+  return "written";
+}
+
+async function syncFolder(path: string): Promise<void> {
+  const handle = await open(path, "r");
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
+
+async function sizeOf(path: string): Promise<number | null> {
+  const found = await stat(path, { throwIfNoEntry: false }).catch((error: unknown) => {
+    if (isAbsence(error)) return undefined;
+    throw error;
+  });
+  return found?.isFile() ? found.size : null;
+}
+
+async function* listBelow(root: string, prefix: string) {
+  const top = prefix.slice(0, prefix.lastIndexOf("/") + 1);
+  const entries = await restated(prefix, () => readdir(join(root, top), { recursive: true, withFileTypes: true })).catch((error: unknown) => {
+    if (error instanceof FaultError && error.fault.code === "store_object_missing") return [];
+    throw error;
+  });
+  for (const entry of entries) {
+    if (!entry.isFile() || entry.name.startsWith("~")) continue;
+    const path = join(entry.parentPath, entry.name);
+    const key = path.slice(join(root, "/").length);
+    const bytes = key.startsWith(prefix) ? await sizeOf(path) : null;
+    if (bytes !== null) yield { key, bytes };
+  }
+}
+
+/** Runs one call on the file system and restates its failure in the words of the port; cancellation passes as it is. */
+async function restated<T>(key: string, call: () => Promise<T>): Promise<T> {
+  try {
+    return await call();
+  } catch (cause) {
+    if (cause instanceof FaultError) throw cause;
+    const code = errorCode(cause);
+    if (isAbsence(cause) || code === "EISDIR") throw objectMissing(key, cause);
+    if (code === "ENOSPC" || code === "EDQUOT") {
+      throw new FaultError({ code: "no_space", message: `The disk of the folder store is full; ${key} was not written.`, subject: key }, { cause });
+    }
+    if (code === "EACCES" || code === "EPERM" || code === "EROFS") throw storeDenied(key, cause);
+    if (code === undefined || code === "ABORT_ERR") throw cause;
+    throw storeUnavailable(key, code, cause);
+  }
+}
+
+const isAbsence = (error: unknown) => errorCode(error) === "ENOENT" || errorCode(error) === "ENOTDIR";
+
+function errorCode(error: unknown): string | undefined {
+  return error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : undefined;
+}
