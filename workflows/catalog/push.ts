@@ -1,0 +1,68 @@
+/**
+ * Publishes a bundle as a version of an image.
+ *
+ * The one idea: bytes travel first and are checked against what the store itself says; only then one transaction makes the version visible.
+ */
+import type { BundleFacts } from "../../domain/catalog/schema.ts";
+import { lossOf, runOperation, type OperationInput } from "../operation.ts";
+import { external, onQueue, quick } from "../proxies.ts";
+
+export interface PushInput extends OperationInput {
+  /** Where the bundle lies: the queue of its host, or of its caller's computer. */
+  readonly queue: string;
+  readonly hostId: string | null;
+  readonly path: string;
+}
+
+/** What a push may start from: trees in the same store that share chunks with it. */
+export interface PushPlan {
+  readonly storeId: string;
+  readonly bases: readonly { digest: string; generation: number }[];
+}
+export interface Upload {
+  readonly digest: string;
+  readonly generation: number;
+  readonly fence: number;
+  readonly files: number;
+  readonly logicalBytes: number;
+  readonly allocatedBytes: number;
+  readonly storedBytes: number;
+  readonly newBytes: number;
+  readonly packs: number;
+}
+
+/** What a push asks of the hub. Implemented in `activities/hub/catalog.ts`. */
+export interface PushActivities {
+  /** Checks names, claims and that the version is free; answers what to start from. */
+  planPush(input: { operationId: string; facts: BundleFacts | null }): Promise<PushPlan>;
+  /** Compares the upload's locations with the store's own listing: every pack is there and has its size. */
+  checkUpload(input: { operationId: string; upload: Upload }): Promise<void>;
+  /** One transaction: the version points to the tree, if the fence is still ours. */
+  publishVersion(input: { operationId: string; facts: BundleFacts; upload: Upload }): Promise<{ imageVersionId: string; image: string; replaced: boolean }>;
+}
+
+/** What a push asks of whoever has the bundle. Implemented in `activities/host/bundles.ts`. */
+export interface BundleActivities {
+  /** It is a bundle, its machine is stopped, nothing in it is refused. */
+  inspectBundle(input: { operationId: string; path: string }): Promise<BundleFacts>;
+  uploadBundle(input: { operationId: string; step: string; path: string; plan: PushPlan }): Promise<Upload>;
+}
+
+const hub = quick<PushActivities>();
+const store = external<PushActivities>();
+
+export async function push(input: PushInput): Promise<void> {
+  const { operationId, path } = input;
+  const bundle = onQueue<BundleActivities>(input.queue, path);
+  const on = input.hostId === null ? {} : { on: lossOf(input.hostId, input.onFault) };
+
+  await runOperation(input, async ({ must }) => {
+    await must("check request", () => hub.planPush({ operationId, facts: null }));
+    const facts = await must("inspect bundle", () => bundle.inspectBundle({ operationId, path }), on);
+    const plan = await must("plan transfer", () => hub.planPush({ operationId, facts }));
+    const upload = await must("upload", () => bundle.uploadBundle({ operationId, step: "upload", path, plan }), on);
+    await must("check store", async () => ({ checked: await store.checkUpload({ operationId, upload }) }));
+    const published = await must("publish", () => hub.publishVersion({ operationId, facts, upload }));
+    return { ...published, ...upload };
+  });
+}
