@@ -6,7 +6,7 @@
  */
 import { setTimeout as after } from "node:timers/promises";
 import type { Connection } from "@temporalio/client";
-import { google } from "@temporalio/proto";
+import proto from "@temporalio/proto";
 import { FaultError } from "../domain/errors.ts";
 
 /** Long enough to look into last week's trouble, short enough for a small disk. */
@@ -48,7 +48,7 @@ export function setupCommands(namespace: string, address?: string): string[] {
 }
 
 async function ensureNamespace({ workflowService }: SetupConnection, namespace: string): Promise<string[]> {
-  const workflowExecutionRetentionTtl = google.protobuf.Duration.fromObject({ seconds: retentionSeconds });
+  const workflowExecutionRetentionTtl = proto.google.protobuf.Duration.fromObject({ seconds: retentionSeconds });
   const found = await workflowService.describeNamespace({ namespace }).catch((error: unknown) => {
     if (codeOf(error) === notFound) return null;
     throw error;

@@ -119,6 +119,8 @@ async function endOld({ data }: Place): Promise<void> {
   if (pid > 0) await endOrphan({ pid, mark: data, signal: "SIGINT" });
 }
 
+export const endOldPostgres = async (home: string) => endOld(await postgresPlace(home));
+
 async function initialise({ programs, data, user }: Place, password: string): Promise<void> {
   const found = await readFile(join(data, "PG_VERSION"), "utf8").catch(() => null);
   if (found !== null) return checkVersion(programs, data, found.trim());

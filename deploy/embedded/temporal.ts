@@ -50,15 +50,14 @@ export interface RunningTemporal {
 
 export async function startTemporal(options: TemporalOptions): Promise<RunningTemporal> {
   const { home, namespace = defaultNamespace, env = process.env, onLine = () => {} } = options;
-  const folder = join(home, "temporal");
+  const folder = folderOf(home);
   const [command, ports] = await Promise.all([
     temporalBinary({ env, onLine }),
     options.ports ?? Promise.all([freePort(), freePort()]).then(([grpc, ui]) => ({ grpc, ui })),
     mkdir(folder, { recursive: true, mode: 0o700 }),
   ]);
   const address = `127.0.0.1:${ports.grpc}`;
-  const args = serverArgs({ ...options, folder, ports, namespace });
-  const child = supervise(description({ command, args, folder, address, namespace }), { logFolder: join(home, "logs"), onLine });
+  const child = supervise(description({ ...options, command, ports, namespace }), { logFolder: join(home, "logs"), onLine });
   try {
     await child.ready;
   } catch (error) {
@@ -69,15 +68,16 @@ export async function startTemporal(options: TemporalOptions): Promise<RunningTe
 }
 
 interface ServerOptions extends TemporalOptions {
-  readonly folder: string;
+  readonly command: string;
   readonly ports: { readonly grpc: number; readonly ui: number };
   readonly namespace: string;
 }
 
-function serverArgs({ folder, ports, namespace, lasting = true, codecEndpoint }: ServerOptions): string[] {
-  const file = ["--db-filename", join(folder, "temporal.db"), "--sqlite-pragma", "journal_mode=wal", "--sqlite-pragma", "synchronous=normal"];
+function serverArgs({ home, ports, namespace, lasting = true, codecEndpoint }: ServerOptions): string[] {
+  const file = ["--db-filename", join(folderOf(home), "temporal.db"), "--sqlite-pragma", "journal_mode=wal", "--sqlite-pragma", "synchronous=normal"];
   return [
-    ...["server", "start-dev", "--ip", "127.0.0.1", "--port", String(ports.grpc), "--namespace", namespace, "--log-level", "warn", "--log-format", "json"],
+    ...marked(ports.grpc),
+    ...["--namespace", namespace, "--log-level", "warn", "--log-format", "json"],
     ...(lasting ? [...file, "--ui-port", String(ports.ui)] : ["--headless"]),
     ...(codecEndpoint === undefined ? [] : ["--ui-codec-endpoint", codecEndpoint]),
     ...searchAttributes.flatMap((name) => ["--search-attribute", `${name}=Keyword`]),
@@ -85,24 +85,17 @@ function serverArgs({ folder, ports, namespace, lasting = true, codecEndpoint }:
   ];
 }
 
-interface Description {
-  readonly command: string;
-  readonly args: readonly string[];
-  readonly folder: string;
-  readonly address: string;
-  readonly namespace: string;
-}
-
-function description({ command, args, folder, address, namespace }: Description): Child {
+function description(options: ServerOptions): Child {
+  const { command, home, ports, namespace } = options;
   return {
     name: "temporal",
     command,
-    args,
-    cwd: folder,
+    args: serverArgs(options),
+    cwd: folderOf(home),
     guardedBy: "SIGTERM",
-    pidFile: pidFile(folder),
-    before: () => endOld(folder, address),
-    ready: () => prepared(address, namespace),
+    pidFile: pidFile(folderOf(home)),
+    before: () => endOldTemporal(home, ports.grpc),
+    ready: () => prepared(`127.0.0.1:${ports.grpc}`, namespace),
   };
 }
 
@@ -122,8 +115,12 @@ async function prepared(address: string, namespace: string): Promise<boolean> {
 const pidFile = (folder: string) => join(folder, "temporal.pid");
 
 /** A server that outlived its supervisor holds the database file and the ports. */
-async function endOld(folder: string, address: string): Promise<void> {
-  const pid = Number(await readFile(pidFile(folder), "utf8").catch(() => ""));
-  const [, port] = address.split(":");
-  if (pid > 0) await endOrphan({ pid, mark: `start-dev --ip 127.0.0.1 --port ${port} `, signal: "SIGTERM" });
+export async function endOldTemporal(home: string, port: number): Promise<void> {
+  const pid = Number(await readFile(pidFile(folderOf(home)), "utf8").catch(() => ""));
+  if (pid > 0) await endOrphan({ pid, mark: `${marked(port).join(" ")} `, signal: "SIGTERM" });
 }
+
+const folderOf = (home: string) => join(home, "temporal");
+
+/** How the command line of our server begins, by which an old one is known. */
+const marked = (port: number) => ["server", "start-dev", "--ip", "127.0.0.1", "--port", String(port)];

@@ -1,0 +1,23 @@
+/**
+ * How tests run: real PostgreSQL and Temporal started once for all of them, each suite in a process of its own.
+ *
+ * The one idea: processes rather than threads, because native parts (Temporal's core, koffi) and working folders belong to a process.
+ */
+import { defineConfig } from "vitest/config";
+
+export default defineConfig({
+  test: {
+    include: ["**/*.test.ts"],
+    exclude: ["node_modules/**", ".drover/**", "dist/**"],
+    globalSetup: ["tests/environment.ts"],
+    reporters: ["default", "./tests/closing-line.ts"],
+    pool: "forks",
+    // Two suites wait for their servers while a third computes, on the two cores of a small computer.
+    maxWorkers: 3,
+    // A step of a workflow test takes milliseconds; ten seconds are a loaded computer, more is a hang.
+    testTimeout: 10_000,
+    // A first suite bundles workflows and makes a database.
+    hookTimeout: 60_000,
+    teardownTimeout: 20_000,
+  },
+});
