@@ -7,6 +7,7 @@
 import { sql } from "drizzle-orm";
 import { bigint, boolean, customType, index, integer, jsonb, pgSequence, pgTable, primaryKey, real, text, timestamp, uniqueIndex, uuid } from "drizzle-orm/pg-core";
 import type { FaultRecord, Progress } from "../domain/operations/schema.ts";
+import type { HostState } from "../domain/hosts/rules.ts";
 import type { CachedImage, HostFacts } from "../domain/hosts/schema.ts";
 import type { ObservedMachine } from "../domain/machines/schema.ts";
 import type { MachineState, DesiredState } from "../domain/machines/rules.ts";
@@ -180,6 +181,8 @@ export const hosts = pgTable(
     bootId: text("boot_id"),
     sequence: bigint("sequence", { mode: "number" }).notNull().default(0),
     lastReportAt: time("last_report_at"),
+    /** The state that the compare loop told last, so that each change is told once. */
+    toldState: text("told_state").$type<HostState>().notNull().default("enrolled"),
     createdAt: created(),
   },
   (table) => [uniqueIndex("hosts_name").on(sql`lower(${table.name})`), uniqueIndex("hosts_hardware").on(table.hardwareId)],
@@ -284,6 +287,8 @@ export const operations = pgTable(
     sealed: bytea("sealed"),
     /** The latest attempt that may publish: drawn from `fences`, compared by whatever makes something visible. */
     fence: bigint("fence", { mode: "number" }).notNull().default(0),
+    /** Whether its workflow was told that the host is lost, and not yet that it is back. */
+    toldLost: boolean("told_lost").notNull().default(false),
     fault: jsonb("fault").$type<FaultRecord>(),
     result: jsonb("result").$type<Record<string, unknown>>(),
     requestId: text("request_id"),

@@ -1,0 +1,96 @@
+/**
+ * Users: found by id, name or e-mail in any case, with the claims that they hold at this moment.
+ *
+ * The one idea: effective claims are read with the user in one statement, so a change of rights or the end of a user acts on the very next request.
+ */
+import { asc, eq, or, sql } from "drizzle-orm";
+import { seededClaimIds, superUserRole } from "../domain/access/claims.ts";
+import { User } from "../domain/access/schema.ts";
+import { defaultProject } from "../domain/ids.ts";
+import type { Database } from "./connect.ts";
+import { projects, roles, users } from "./schema.ts";
+
+export interface UserRow extends User {
+  readonly project: string;
+  readonly passwordHash: string | null;
+  readonly failedLogins: number;
+  /** By the database's clock; null when no login has failed since the last good one. */
+  readonly sinceFailureMs: number | null;
+  readonly isSuperUser: boolean;
+  /** For each role that the user has: its claims. */
+  readonly inherited: Readonly<Record<string, string[]>>;
+}
+
+export interface NewUser {
+  readonly id: string;
+  readonly username: string;
+  readonly name: string;
+  readonly email: string;
+  readonly passwordHash: string | null;
+  readonly roles: readonly string[];
+  readonly claims: readonly string[];
+}
+
+const selected = {
+  user: users,
+  sinceFailureMs: sql<number | null>`(extract(epoch from now() - ${users.lastFailedAt}) * 1000)::float8`,
+  inherited: sql<Record<string, string[]> | null>`(select jsonb_object_agg(${roles.id}, to_jsonb(${roles.claims})) from ${roles} where ${roles.id} = any(${users.roles}))`,
+};
+
+/** By id, user name or e-mail address, in any case. */
+export async function findUser(db: Database, word: string): Promise<UserRow | null> {
+  const same = (column: typeof users.id | typeof users.username | typeof users.email) => sql`lower(${column}) = lower(${word})`;
+  const [row] = await db.select(selected).from(users).where(or(same(users.id), same(users.username), same(users.email))).limit(1);
+  return row ? whole(row) : null;
+}
+
+export async function listUsers(db: Database): Promise<UserRow[]> {
+  return (await db.select(selected).from(users).orderBy(asc(users.createdAt), asc(users.id))).map(whole);
+}
+
+/** `null`: the name or the address is taken. */
+export async function createUser(db: Database, user: NewUser): Promise<UserRow | null> {
+  const made = await db
+    .insert(users)
+    .values({ ...user, roles: [...user.roles], claims: [...user.claims] })
+    .onConflictDoNothing()
+    .returning({ id: users.id });
+  return made.length === 1 ? findUser(db, user.id) : null;
+}
+
+export async function removeUser(db: Database, id: string): Promise<boolean> {
+  return (await db.delete(users).where(eq(users.id, id)).returning({ id: users.id })).length === 1;
+}
+
+export async function noteFailedLogin(db: Database, id: string): Promise<void> {
+  await db.update(users).set({ failedLogins: sql`${users.failedLogins} + 1`, lastFailedAt: sql`now()` }).where(eq(users.id, id));
+}
+export async function noteGoodLogin(db: Database, id: string): Promise<void> {
+  await db.update(users).set({ failedLogins: 0, lastFailedAt: null }).where(eq(users.id, id));
+}
+
+export const rootName = "root";
+
+/** Makes root where there is none; a hash replaces its password and lets it log in at once. */
+export async function ensureRoot(db: Database, { id, passwordHash }: { id: string; passwordHash: string | null }): Promise<void> {
+  await db.insert(projects).values({ id: defaultProject }).onConflictDoNothing();
+  const root = { id, username: rootName, name: "Root", email: "root@localhost", passwordHash, roles: [superUserRole], claims: [...seededClaimIds] };
+  await db.insert(users).values(root).onConflictDoNothing();
+  const renewed = passwordHash === null ? {} : { passwordHash, failedLogins: 0, lastFailedAt: null };
+  await db.update(users).set({ ...renewed, claims: [...seededClaimIds], roles: [superUserRole] }).where(eq(sql`lower(${users.username})`, rootName));
+}
+
+function whole(row: { user: typeof users.$inferSelect; sinceFailureMs: number | null; inherited: Record<string, string[]> | null }): UserRow {
+  const { user, sinceFailureMs } = row;
+  const inherited = row.inherited ?? {};
+  const effectiveClaims = [...new Set([...user.claims, ...Object.values(inherited).flat()])];
+  return {
+    ...User.parse({ ...user, effectiveClaims }),
+    project: user.project,
+    passwordHash: user.passwordHash,
+    failedLogins: user.failedLogins,
+    sinceFailureMs,
+    isSuperUser: user.roles.includes(superUserRole),
+    inherited,
+  };
+}
