@@ -19,19 +19,21 @@ export const kinds = {
   not_found: { status: 404, retryable: false },
   conflict: { status: 409, retryable: false },
   precondition_failed: { status: 412, retryable: false },
-  limited: { status: 429, retryable: true },
+  limited: { status: 429, retryable: false },
   internal: { status: 500, retryable: true },
   corrupt: { status: 502, retryable: true },
   unavailable: { status: 503, retryable: true },
 } as const satisfies Record<string, { status: number; retryable: boolean }>;
 export type Kind = keyof typeof kinds;
 
-/** One row of the table. `parks`: an operator can mend it, so the step waits for one; `wireStatus`: what the Parallels DevOps contract answers instead. */
+/** One row of the table. `parks`: an operator can mend it, so the step waits for one. `wireStatus`: what the Parallels DevOps contract answers instead. */
 export interface CodeFacts {
   readonly kind: Kind;
   readonly remedy: string;
   readonly parks?: boolean;
   readonly wireStatus?: number;
+  /** Where trying again by itself makes no sense although its kind would allow it. */
+  readonly retryable?: false;
 }
 
 /** One stable code per thing that can go wrong. Adding a code is compatible, changing one is not. */
@@ -67,3 +69,4 @@ export function unwrap<T>(result: Result<T>): T {
 export const isCode = (word: unknown): word is Code => typeof word === "string" && Object.hasOwn(codes, word);
 export const factsOf = (code: Code): CodeFacts => codes[code];
 export const kindOf = (code: Code) => kinds[factsOf(code).kind];
+export const isRetryable = (code: Code): boolean => factsOf(code).retryable ?? kindOf(code).retryable;

@@ -3,9 +3,10 @@
  *
  * The one idea: only what is decided as a fault crosses the border in words. Anything else is told as `internal` and its cause stays in this process's log.
  */
-import { CancelledFailure, CompleteAsyncError, type ActivityInterceptorsFactory } from "@temporalio/activity";
+import { CompleteAsyncError } from "@temporalio/activity";
 import { ApplicationFailure, TemporalFailure } from "@temporalio/common";
-import { FaultError, kindOf, type Fault } from "../domain/errors.ts";
+import type { ActivityInterceptorsFactory } from "@temporalio/worker";
+import { FaultError, isRetryable, type Fault } from "../domain/errors.ts";
 
 export type OnUnforeseen = (error: unknown) => void;
 
@@ -17,7 +18,7 @@ export const faultInterceptor =
         try {
           return await next(input);
         } catch (error) {
-          if (error instanceof CancelledFailure || error instanceof CompleteAsyncError || error instanceof TemporalFailure) throw error;
+          if (error instanceof CompleteAsyncError || error instanceof TemporalFailure) throw error;
           if (!(error instanceof FaultError)) onUnforeseen(error);
           throw failureOf(error instanceof FaultError ? error.fault : unforeseen);
         }
@@ -28,5 +29,5 @@ export const faultInterceptor =
 const unforeseen: Fault = { code: "internal", message: "The step failed in an unforeseen way; the log of the process that ran it has the cause." };
 
 function failureOf(fault: Fault): ApplicationFailure {
-  return ApplicationFailure.create({ type: fault.code, message: fault.message, nonRetryable: !kindOf(fault.code).retryable, details: [fault] });
+  return ApplicationFailure.create({ type: fault.code, message: fault.message, nonRetryable: !isRetryable(fault.code), details: [fault] });
 }

@@ -1,0 +1,230 @@
+/** Guarantees of the frame and of the verbs, on a real Temporal server: what is left when a step fails, parks, is cancelled, or loses its host. */
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { decisions, hostBackSignal, hostLostSignal } from "../../workflows/operation.ts";
+import { begin, openHarness, type Harness, type Run } from "./harness.ts";
+import { digest, newWorld, type World } from "./world.ts";
+
+let harness: Harness;
+beforeAll(async () => {
+  harness = await openHarness();
+}, 60_000);
+afterAll(() => harness.close());
+
+const push = (world: World, options = {}) => begin(harness, world, "push", (host) => ({ queue: `host-${host("mac-1")}`, hostId: host("mac-1"), path: "/vm/base.pvm" }), options);
+const pull = (world: World, options = {}) => begin(harness, world, "pull", (host) => ({ hostId: host("mac-1") }), options);
+const provision = (world: World, options = {}) => begin(harness, world, "provision", () => ({ machineId: "m" }), options);
+const machine = (host: (name: string) => string) => ({ hostId: host("mac-1"), machineId: "m", machineName: "ci-1", epoch: 1 });
+const operate = (world: World, action: object, options = {}) => begin(harness, world, "operate", (host) => ({ ...machine(host), action, takesOver: false }), options);
+const retire = (world: World, options = {}) => begin(harness, world, "retire", (host) => ({ ...machine(host), graceMs: 1000, takesOver: false }), options);
+
+const parked = (run: Run, world: World, step: string) => run.until(() => world.steps.get(step) === "parked", `${step} is parked`);
+
+describe("push", () => {
+  it("publishes once everything is checked, and tells every step", async () => {
+    const world = newWorld();
+    await (await push(world)).ended;
+    expect(world).toMatchObject({ published: ["1.0"], settled: { outcome: "done", result: { newBytes: 500, image: "sonoma/1.0/arm64" } } });
+    expect([...world.steps]).toEqual(["check request", "inspect bundle", "plan transfer", "upload", "check store", "publish"].map((name) => [name, "done"]));
+  });
+
+  it("tries a step again whose fault passes", async () => {
+    const world = newWorld();
+    world.troubles.set("upload", { code: "prlctl_busy", times: 2 });
+    await (await push(world)).ended;
+    expect(world).toMatchObject({ published: ["1.0"], settled: { outcome: "done" } });
+  });
+
+  it("publishes nothing and says why when the bundle is refused", async () => {
+    const world = newWorld();
+    world.troubles.set("inspect bundle", { code: "bundle_refused", times: 9 });
+    await (await push(world)).ended;
+    expect(world).toMatchObject({ published: [], settled: { outcome: "failed", fault: { code: "bundle_refused" } } });
+    expect(world.settled?.fault?.remedy).toContain("stop");
+    expect(world.steps.get("inspect bundle")).toBe("failed");
+  });
+
+  it("parks when the store denies, and goes on by `retry`", async () => {
+    const world = newWorld();
+    world.troubles.set("check store", { code: "store_denied", times: 1 });
+    const run = await push(world);
+    await parked(run, world, "check store");
+    expect((await run.handle.describe()).typedSearchAttributes.getAll()).toContainEqual(expect.objectContaining({ value: "store_denied" }));
+    await run.handle.executeUpdate(decisions.retry);
+    await run.ended;
+    expect(world).toMatchObject({ published: ["1.0"], settled: { outcome: "done" } });
+  });
+
+  it("fails at once instead of parking when its caller cannot know of parking", async () => {
+    const world = newWorld();
+    world.troubles.set("check store", { code: "store_denied", times: 9 });
+    await (await push(world, { onFault: "fail" })).ended;
+    expect(world).toMatchObject({ published: [], settled: { outcome: "failed", fault: { code: "store_denied" } } });
+  });
+
+  it("refuses to skip a step that cannot be left out, and aborts by `abort`", async () => {
+    const world = newWorld();
+    world.troubles.set("check store", { code: "store_denied", times: 9 });
+    const run = await push(world);
+    await parked(run, world, "check store");
+    await expect(run.handle.executeUpdate(decisions.skip)).rejects.toThrow();
+    await run.handle.executeUpdate(decisions.abort);
+    await run.ended;
+    expect(world).toMatchObject({ published: [], settled: { outcome: "failed", fault: { code: "operation_aborted" } } });
+  });
+
+  it("aborts by itself when nobody mends it within the park limit", async () => {
+    const world = newWorld();
+    world.troubles.set("check store", { code: "store_denied", times: 9 });
+    await (await push(world, { parkLimitMs: 300 })).ended;
+    expect(world.settled).toMatchObject({ outcome: "failed", fault: { code: "operation_aborted" } });
+  });
+});
+
+describe("pull", () => {
+  it("shows the image in the cache only at its end", async () => {
+    const world = newWorld();
+    await (await pull(world)).ended;
+    expect([...world.cached]).toEqual([digest]);
+    expect(world).toMatchObject({ settled: { outcome: "done", result: { fetchedBytes: 500 } } });
+  });
+
+  it("leaves nothing in the cache when it is cancelled in the middle of its transfer", async () => {
+    const world = newWorld();
+    world.endless.add("mac-1:fetch");
+    const run = await pull(world);
+    await run.until(() => world.incoming.has(digest), "the transfer runs");
+    await run.handle.cancel();
+    await run.ended;
+    expect([...world.cached, ...world.incoming]).toEqual([]);
+    expect(world).toMatchObject({ settled: { outcome: "cancelled" } });
+    expect(world.steps.get("fetch")).toBe("cancelled");
+  });
+
+  it("leaves nothing in the cache when the image turns out to be corrupt", async () => {
+    const world = newWorld();
+    world.troubles.set("verify", { code: "content_corrupt", times: 9 });
+    await (await pull(world)).ended;
+    expect([...world.cached, ...world.incoming]).toEqual([]);
+    expect(world.settled).toMatchObject({ outcome: "failed", fault: { code: "content_corrupt" } });
+  });
+
+  it("waits for a lost host and goes on when it is back", async () => {
+    const world = newWorld();
+    world.endless.add("mac-1:fetch");
+    const run = await pull(world);
+    await run.until(() => world.incoming.has(digest), "the transfer runs");
+    await run.handle.signal(hostLostSignal, run.hosts["mac-1"] ?? "");
+    await parked(run, world, "fetch");
+    world.endless.clear();
+    await run.handle.signal(hostBackSignal, run.hosts["mac-1"] ?? "");
+    await run.ended;
+    expect([...world.cached]).toEqual([digest]);
+    expect(world.settled?.outcome).toBe("done");
+  });
+});
+
+describe("provision", () => {
+  it("ends with a running machine on the host that was chosen", async () => {
+    const world = newWorld();
+    const run = await provision(world);
+    await run.ended;
+    expect(world.machines.get("m")).toMatchObject({ host: "mac-1", state: "running" });
+    expect(world.settled).toMatchObject({ outcome: "done", result: { machineId: "m", hostId: run.hosts["mac-1"], addresses: ["10.211.55.3"] } });
+  });
+
+  it("leaves no machine, no reservation and a free name when a later step fails", async () => {
+    const world = newWorld();
+    world.troubles.set("start", { code: "macos_limit", times: 99 });
+    await (await provision(world, { onFault: "fail" })).ended;
+    expect([...world.machines.keys(), ...world.placed.keys()]).toEqual([]);
+    expect([...world.forgotten]).toEqual(["m"]);
+    expect(world.settled).toMatchObject({ outcome: "failed", fault: { code: "macos_limit" } });
+  });
+
+  it("places once more elsewhere when its host dies, and leaves the first one to the compare loop", async () => {
+    const world = newWorld();
+    world.endless.add("mac-1:register");
+    const run = await provision(world);
+    await run.until(() => world.machines.has("m"), "the first host works");
+    await run.handle.signal(hostLostSignal, run.hosts["mac-1"] ?? "");
+    await run.ended;
+    expect(world.machines.get("m")).toMatchObject({ host: "mac-2", state: "running" });
+    expect(world.placed.get("m")).toBe(run.hosts["mac-2"]);
+    expect(world.settled?.outcome).toBe("done");
+  });
+
+  it("parks at the step that the host named, and goes on without it by `skip`", async () => {
+    const world = newWorld();
+    world.troubles.set("answers", { code: "tools_unavailable", times: 99 });
+    const run = await provision(world);
+    await parked(run, world, "answers");
+    await run.handle.executeUpdate(decisions.skip);
+    await run.ended;
+    expect(world.steps.get("answers")).toBe("skipped");
+    expect(world.settled?.outcome).toBe("done");
+  });
+
+  it("fails with what every host lacks when none has room", async () => {
+    const world = newWorld();
+    world.troubles.set("place", { code: "no_capacity", times: 99 });
+    await (await provision(world)).ended;
+    expect(world).toMatchObject({ settled: { outcome: "failed", fault: { code: "no_capacity" } } });
+    expect([...world.forgotten]).toEqual(["m"]);
+  });
+});
+
+describe("operate", () => {
+  it("acts once and records what came of it", async () => {
+    const world = newWorld();
+    await (await operate(world, { verb: "execute" })).ended;
+    expect(world.acted).toEqual(["execute", "record running"]);
+    expect(world.settled?.result).toMatchObject({ exitCode: 0, machineId: "m" });
+  });
+
+  it("gives back what was reserved and stops the machine again when a start is cancelled", async () => {
+    const world = newWorld();
+    world.machines.set("m", { host: "mac-1", state: "running", epoch: 1 });
+    world.endless.add("mac-1:start");
+    const run = await operate(world, { verb: "start" });
+    await run.until(() => world.steps.get("start") === "running", "the start runs");
+    await run.handle.cancel();
+    await run.ended;
+    expect(world.acted).toEqual(["release"]);
+    expect(world.machines.get("m")?.state).toBe("stopped");
+    expect(world.settled?.outcome).toBe("cancelled");
+  });
+
+  it("does not repeat what may have happened", async () => {
+    const world = newWorld();
+    world.troubles.set("restart", { code: "outcome_unknown", times: 9 });
+    await (await operate(world, { verb: "restart" })).ended;
+    expect(world.settled?.fault?.code).toBe("outcome_unknown");
+    expect(world.troubles.get("restart")?.times).toBe(8);
+  });
+});
+
+describe("retire", () => {
+  it("leaves no machine and no reservation", async () => {
+    const world = newWorld();
+    world.machines.set("m", { host: "mac-1", state: "running", epoch: 1 });
+    world.placed.set("m", "mac-1");
+    await (await retire(world)).ended;
+    expect([...world.machines.keys(), ...world.placed.keys()]).toEqual([]);
+    expect([...world.retired]).toEqual(["m"]);
+  });
+
+  it("waits for a lost host even when its caller asked to fail, and completes by `skip`", async () => {
+    const world = newWorld();
+    world.machines.set("m", { host: "mac-1", state: "running", epoch: 1 });
+    world.endless.add("mac-1:stop");
+    const run = await retire(world, { onFault: "fail" });
+    await run.handle.signal(hostLostSignal, run.hosts["mac-1"] ?? "");
+    await parked(run, world, "stop");
+    await run.handle.executeUpdate(decisions.skip);
+    await parked(run, world, "remove");
+    await run.handle.executeUpdate(decisions.skip);
+    await run.ended;
+    expect([...world.retired]).toEqual(["m"]);
+    expect(world.settled?.outcome).toBe("done");
+  });
+});

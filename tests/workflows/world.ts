@@ -1,0 +1,198 @@
+/**
+ * One hub and its hosts, reduced to the facts that operations can change: what stands behind the activity interfaces in workflow tests.
+ *
+ * The one idea: effects are a small world that can be looked at, so a test asserts what is left of an operation and not which calls it made.
+ */
+import type { Placement, MachineActivities, PlacementActivities } from "../../workflows/machines/provision.ts";
+import type { ActionActivities, HostActionActivities } from "../../workflows/machines/operate.ts";
+import type { BundleActivities, PushActivities, Upload } from "../../workflows/catalog/push.ts";
+import type { CacheActivities, Wanted } from "../../workflows/catalog/fetch.ts";
+import type { FaultRecord } from "../../domain/operations/schema.ts";
+import type { Outcome } from "../../domain/operations/rules.ts";
+import type { PullActivities } from "../../workflows/catalog/pull.ts";
+import type { RecordActivities } from "../../workflows/operation.ts";
+import type { RetireActivities } from "../../workflows/machines/retire.ts";
+import { FaultError, type Code } from "../../domain/errors.ts";
+
+export const digest = "a".repeat(64);
+export const wanted: Wanted = { digest, generation: 1, logicalBytes: 1000, allocatedBytes: 600, image: "sonoma/1.0/arm64" };
+const upload: Upload = { digest, generation: 1, fence: 7, files: 3, logicalBytes: 1000, allocatedBytes: 600, storedBytes: 500, newBytes: 500, packs: 1 };
+
+/** A fault to meet at a step: how often, or for ever. */
+export interface Trouble {
+  readonly code: Code;
+  readonly times: number;
+  readonly details?: Record<string, unknown>;
+}
+
+export interface World {
+  /** Step names with the state last told, in the order in which they were first told. */
+  readonly steps: Map<string, string>;
+  settled: { outcome: Outcome; fault?: FaultRecord; result?: Record<string, unknown> } | null;
+  readonly published: string[];
+  readonly cached: Set<string>;
+  readonly incoming: Set<string>;
+  readonly machines: Map<string, { host: string; state: string; epoch: number }>;
+  readonly placed: Map<string, string>;
+  readonly forgotten: Set<string>;
+  readonly retired: Set<string>;
+  readonly troubles: Map<string, Trouble>;
+  readonly acted: string[];
+  /** Steps that go on until they are cancelled. */
+  readonly endless: Set<string>;
+}
+
+export function newWorld(): World {
+  return {
+    steps: new Map(),
+    settled: null,
+    published: [],
+    cached: new Set(),
+    incoming: new Set(),
+    machines: new Map(),
+    placed: new Map(),
+    forgotten: new Set(),
+    retired: new Set(),
+    troubles: new Map(),
+    acted: [],
+    endless: new Set(),
+  };
+}
+
+/** Meets the trouble planned for a step, if any is left. */
+function meet(world: World, step: string): void {
+  const trouble = world.troubles.get(step);
+  if (!trouble || trouble.times === 0) return;
+  world.troubles.set(step, { ...trouble, times: trouble.times - 1 });
+  throw new FaultError({ code: trouble.code, message: `${step} met ${trouble.code}.`, details: { step, ...trouble.details } });
+}
+
+export type Endless = (step: string) => Promise<void>;
+
+export function hubOf(world: World, hosts: readonly string[]) {
+  const records: RecordActivities = {
+    recordSteps: async ({ steps }) => {
+      for (const { name, state } of steps) world.steps.set(name, state);
+    },
+    settle: async ({ steps, outcome, fault, result }) => {
+      for (const { name, state } of steps) world.steps.set(name, state);
+      world.settled = { outcome, ...(fault ? { fault } : {}), ...(result ? { result } : {}) };
+    },
+  };
+  const push: PushActivities = {
+    planPush: async () => {
+      meet(world, "check request");
+      return { storeId: "s", bases: [] };
+    },
+    checkUpload: async () => meet(world, "check store"),
+    publishVersion: async () => {
+      meet(world, "publish");
+      world.published.push("1.0");
+      return { imageVersionId: "v", image: wanted.image, replaced: false };
+    },
+  };
+  const pull: PullActivities = {
+    authorisePull: async () => {
+      meet(world, "authorise");
+      return wanted;
+    },
+    recordCached: async () => {},
+  };
+  return { ...records, ...push, ...pull, ...placing(world, hosts), ...acting(world) };
+}
+
+function placing(world: World, hosts: readonly string[]): PlacementActivities & RetireActivities {
+  let epoch = 0;
+  return {
+    placeMachine: async ({ excluded }): Promise<Placement> => {
+      meet(world, "place");
+      const hostId = hosts.find((host) => !excluded.includes(host));
+      if (!hostId) throw new FaultError({ code: "no_capacity", message: "No host can take the machine." });
+      world.placed.set("m", hostId);
+      const size = { vcpus: 2, memoryBytes: 2 ** 30 };
+      return { hostId, machineId: "m", epoch: ++epoch, hubId: "h", name: "ci-1", description: "", ...size, start: true, probe: { kind: "tools" }, wanted };
+    },
+    releasePlacement: async () => void world.placed.delete("m"),
+    forgetMachine: async () => void world.forgotten.add("m"),
+    recordMachine: async () => meet(world, "record"),
+    recordRetired: async ({ machineId }) => {
+      world.placed.delete(machineId);
+      world.retired.add(machineId);
+    },
+  };
+}
+
+function acting(world: World): ActionActivities {
+  return {
+    takeOver: async () => void world.acted.push("take over"),
+    recordAction: async ({ effect }) => void world.acted.push(`record ${effect.observed}`),
+    releaseAction: async () => void world.acted.push("release"),
+  };
+}
+
+export function hostOf(world: World, name: string, endless: Endless): BundleActivities & CacheActivities & MachineActivities & HostActionActivities {
+  const at = async (step: string) => {
+    meet(world, step);
+    if (world.endless.has(`${name}:${step}`)) await endless(step);
+  };
+  const bundles: BundleActivities = {
+    inspectBundle: async ({ path }) => {
+      await at("inspect bundle");
+      return { path, kind: "pvm", name: "base", guestOs: null, architecture: "arm64", vcpus: 2, memoryBytes: 1, logicalBytes: 1, allocatedBytes: 1, machineId: null };
+    },
+    uploadBundle: async () => {
+      await at("upload");
+      return upload;
+    },
+  };
+  return { ...bundles, ...caching(world, at), ...making(world, name, at) };
+}
+
+function caching(world: World, at: (step: string) => Promise<void>): CacheActivities {
+  return {
+    makeRoom: async () => {
+      await at("make room");
+      return { cached: world.cached.has(digest), evicted: [] };
+    },
+    fetchImage: async () => {
+      world.incoming.add(digest);
+      await at("fetch");
+      return { digest, fetchedBytes: 500, reusedBytes: 0, logicalBytes: 1000, wasCached: false };
+    },
+    verifyImage: () => at("verify"),
+    revealImage: async () => {
+      world.incoming.delete(digest);
+      world.cached.add(digest);
+    },
+    discardFetch: async () => void world.incoming.delete(digest),
+  };
+}
+
+function making(world: World, host: string, at: (step: string) => Promise<void>): MachineActivities & HostActionActivities {
+  return {
+    prepareMachine: async ({ placement }) => {
+      world.machines.set("m", { host, state: "stopped", epoch: placement.epoch });
+      for (const step of ["clone", "register", "configure"]) await at(step);
+      return { macAddress: "001C42000001", bundlePath: "/vm/ci-1.pvm", diskBytes: 10 };
+    },
+    startMachine: async ({ skip }) => {
+      for (const step of ["start", "address", "answers"]) if (!skip.includes(step)) await at(step);
+      world.machines.set("m", { host, state: "running", epoch: 1 });
+      return { addresses: ["10.211.55.3"] };
+    },
+    stopMachine: async ({ machineId }) => {
+      await at("stop");
+      const machine = world.machines.get(machineId);
+      if (machine) world.machines.set(machineId, { ...machine, state: "stopped" });
+    },
+    removeMachine: async ({ machineId }) => {
+      await at("remove");
+      world.machines.delete(machineId);
+    },
+    actOnMachine: async ({ step, action }) => {
+      await at(step);
+      world.acted.push(action.verb);
+      return { observed: action.verb === "stop" ? "stopped" : "running", result: { exitCode: 0 } };
+    },
+  };
+}
