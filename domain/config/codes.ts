@@ -9,4 +9,6 @@ export const configCodes = {
   home_unusable: { kind: "unavailable", remedy: "Choose a folder that may be written to with DROVER_HOME." },
   disk_full: { kind: "unavailable", remedy: "Free space on that disk, or choose a folder on another one with DROVER_HOME." },
   part_failed: { kind: "unavailable", remedy: "Read the last lines of the log that the message names." },
+  schema_newer: { kind: "conflict", remedy: "Run the newer release that migrated this database, or restore the backup from before." },
+  schema_older: { kind: "unavailable", remedy: "Start the hub of this release, which migrates the database, then start this process again." },
 } as const satisfies Record<string, CodeFacts>;
