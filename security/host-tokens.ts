@@ -1,0 +1,62 @@
+/**
+ * The tokens that a host signs itself with its Ed25519 key. Both ends stand here: a host signs, the gateway verifies.
+ *
+ * The one idea: a token lives five minutes and names its hub, so one that leaks is soon worthless and one for another hub is worthless here.
+ */
+import { createPrivateKey, createPublicKey, generateKeyPairSync, randomUUID } from "node:crypto";
+import { decodeJwt, decodeProtectedHeader, jwtVerify, SignJWT } from "jose";
+import { FaultError } from "../domain/errors.ts";
+
+export const hostTokenMs = 5 * 60_000;
+/** Clocks of hosts may be off by this much. */
+const toleranceSeconds = 60;
+
+/** The private key as an OKP JWK, as the identity file keeps it. */
+export interface HostKey {
+  readonly kty: "OKP";
+  readonly crv: "Ed25519";
+  readonly x: string;
+  readonly d: string;
+}
+
+export function newHostKey(): HostKey {
+  const { x, d } = generateKeyPairSync("ed25519").privateKey.export({ format: "jwk" });
+  if (x === undefined || d === undefined) throw new FaultError({ code: "internal", message: "Node made an Ed25519 key without its parts." });
+  return { kty: "OKP", crv: "Ed25519", x, d };
+}
+
+export async function signHostToken({ key, hostId, hubId }: { key: HostKey; hostId: string; hubId: string }): Promise<string> {
+  const privateKey = createPrivateKey({ key: { ...key }, format: "jwk" });
+  const now = Math.floor(Date.now() / 1000);
+  const token = new SignJWT({ jti: randomUUID() }).setProtectedHeader({ alg: "EdDSA", typ: "JWT" });
+  return token.setIssuer(hostId).setAudience(hubId).setIssuedAt(now).setExpirationTime(now + hostTokenMs / 1000).sign(privateKey);
+}
+
+/** Which host a token claims to be from, or `null` when it is none of a host: not yet proof of anything. */
+export function claimedHost(token: string): string | null {
+  try {
+    if (decodeProtectedHeader(token).alg !== "EdDSA") return null;
+    return decodeJwt(token).iss ?? null;
+  } catch {
+    return null;
+  }
+}
+
+/** Proves that the token is from the host whose public key (raw, base64url) is given. Answers when it ends. */
+export async function verifyHostToken(token: string, expected: { publicKey: string; hostId: string; hubId: string }): Promise<Date> {
+  const key = createPublicKey({ key: { kty: "OKP", crv: "Ed25519", x: expected.publicKey }, format: "jwk" });
+  try {
+    const { payload } = await jwtVerify(token, key, {
+      algorithms: ["EdDSA"],
+      issuer: expected.hostId,
+      audience: expected.hubId,
+      clockTolerance: toleranceSeconds,
+      // A host may not give itself more than it is meant to have.
+      maxTokenAge: hostTokenMs / 1000,
+      requiredClaims: ["exp"],
+    });
+    return new Date((payload.exp ?? 0) * 1000);
+  } catch (cause) {
+    throw new FaultError({ code: "unauthenticated", message: `The token of host ${expected.hostId} is not valid (any more).` }, { cause });
+  }
+}
