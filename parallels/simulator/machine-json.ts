@@ -1,0 +1,150 @@
+/**
+ * A machine as `list -i --json` prints it: the keys, their order, their spelling and their mixture of booleans and words are Parallels' own.
+ */
+import type { Control } from "./control.ts";
+import { isMac, stateOf, toolsOf, uptimeOf, addressOf, type Machine } from "./machine.ts";
+import { settingsOf, type Settings } from "./settings.ts";
+
+/** The build that the simulator says it is. */
+export const version = { name: "20.2.0", build: "55872" } as const;
+
+type Json = Record<string, unknown>;
+
+export interface Shown {
+  readonly machine: Machine;
+  readonly control: Control;
+  readonly nowMs: number;
+  /** A list of all machines, in which Parallels may leave `Home` empty. */
+  readonly bulk: boolean;
+}
+
+export function machineJson({ machine, control, nowMs, bulk }: Shown): Json {
+  const state = stateOf(machine, nowMs);
+  const identity = { ID: machine.id, Name: machine.name };
+  if (state === "invalid") {
+    const home = { "Home path": machine.bundlePath, Home: machine.bundlePath };
+    return { ...identity, Description: "", Type: "VM", State: state, OS: "other", Template: "no", Uptime: "0", ...home, Hardware: {} };
+  }
+  const settings = settingsOf(machine.bundlePath);
+  return {
+    ...identity,
+    Description: settings.description,
+    Type: "VM",
+    State: state,
+    OS: settings.os,
+    Template: settings.template ? "yes" : "no",
+    Uptime: String(uptimeOf(machine, nowMs)),
+    "Home path": `${machine.bundlePath}/config.pvs`,
+    Home: bulk && control.bulkHomeEmpty ? "" : `${machine.bundlePath}/`,
+    "Restore Image": "",
+    GuestTools: guestTools(machine, control, nowMs),
+    ...sections(machine, settings),
+    Hardware: hardware(machine, settings),
+    "Host Shared Folders": { enabled: true, ...settings.extras.folders },
+    "Host defined sharing": "Off",
+    "Guest Shared Folders": { enabled: false },
+    "Shared Profile": { enabled: false },
+    "Shared Applications": { enabled: false },
+    SmartMount: { enabled: false },
+    Network: { Conditioned: "off", ipAddresses: addresses(machine, control, nowMs) },
+    "Miscellaneous Sharing": { "Shared clipboard mode": option(settings, "shared-clipboard", "on"), "Shared cloud": option(settings, "shared-cloud", "off") },
+    Advanced: {
+      "VM hostname synchronization": "off", "Public SSH keys synchronization": "off", "Show developer tools": "off", "Swipe from edges": "off",
+      "Share host location": "off", "Rosetta Linux": option(settings, "rosetta-linux", "off"),
+    },
+  };
+}
+
+const option = (settings: Settings, flag: string, usual: string): string => settings.extras.options[flag] ?? usual;
+
+function guestTools(machine: Machine, control: Control, nowMs: number): Json {
+  const state = toolsOf(machine, control, nowMs);
+  return state === "not_installed" ? { state } : { state, version: `${version.name}-${version.build}` };
+}
+
+/** A stopped machine still shows the address it had last; macOS guests often tell none at all. */
+function addresses(machine: Machine, control: Control, nowMs: number): Json[] {
+  if (machine.address === null || (isMac(machine) && !control.macvmReportsAddresses)) return [];
+  const shown = stateOf(machine, nowMs) === "running" ? addressOf(machine, control, nowMs) : machine.address;
+  return shown === null ? [] : [{ type: shown.includes(":") ? "ipv6" : "ipv4", ip: shown }];
+}
+
+function sections(machine: Machine, settings: Settings): Json {
+  const set = (flag: string, usual: string) => option(settings, flag, usual);
+  return {
+    "Mouse and Keyboard": {
+      "Smart mouse optimized for games": "auto", "Sticky mouse": "off", "Smooth scrolling": "on", "Keyboard optimization mode": "auto",
+    },
+    "USB and Bluetooth": {
+      "Automatic sharing cameras": set("auto-share-camera", "on"), "Automatic sharing bluetooth": set("auto-share-bluetooth", "off"),
+      "Automatic sharing smart cards": set("auto-share-smart-card", "off"), "Automatic sharing gamepads": "on", "Support USB 3.0": "on",
+    },
+    "Startup and Shutdown": {
+      Autostart: set("autostart", "off"), "Autostart delay": 0, Autostop: set("autostop", "suspend"), "Startup view": set("startup-view", "window"),
+      "On shutdown": set("on-shutdown", "window"), "On window close": set("on-window-close", "keep-running"), "Pause idle": "off", "Undo disks": "off",
+    },
+    Optimization: {
+      "Faster virtual machine": "on", "Hypervisor type": "apple", "Adaptive hypervisor": "off", "Disabled Windows logo": "on",
+      "Auto compress virtual disks": "off", "Nested virtualization": set("nested-virt", "off"), "PMU virtualization": set("pmu-virt", "off"),
+      "Longer battery life": set("longer-battery-life", "off"), "Show battery status": "on", "Resource quota": "unlimited",
+    },
+    "Travel mode": { "Enter condition": "never", "Enter threshold": 30, "Quit condition": "never" },
+    Security: {
+      Encrypted: settings.encrypted ? "yes" : "no", "TPM enabled": "no", "TPM type": "off", "Custom password protection": "off",
+      "Configuration is locked": "off", Protected: "no", Archived: "no", Packed: "no",
+    },
+    "Smart Guard": { enabled: false },
+    Modality: { "Opacity (percentage)": 50, "Stay on top": "on", "Show on all spaces ": "on", "Capture mouse clicks": "on" },
+    Fullscreen: { "Use all displays": "off", "Activate spaces on click": "on", "Optimize for games": "off", "Gamma control": "on", "Scale view mode": "auto" },
+    Coherence: {
+      "Show Windows systray in Mac menu": "off", "Auto-switch to full screen": "off", "Disable aero": "off", "Hide minimized windows": "off",
+    },
+    "Time Synchronization": {
+      enabled: set("time-sync", "on") === "on", "Smart mode": set("time-sync-smart-mode", "off"), "Interval (in seconds)": Number(set("time-sync-interval", "60")),
+      "Timezone synchronization disabled": set("disable-timezone-sync", "off"),
+    },
+    Expiration: { enabled: false },
+    "Boot order": `${set("device-bootorder", isMac(machine) ? "hdd0 cdrom0 usb" : "cdrom0 hdd0 net0").trim()} `,
+    "BIOS type": "efi-arm64",
+    "EFI Secure boot": set("efi-secure-boot", "off"),
+    "Allow select boot device": set("select-boot-device", "off"),
+    "External boot device": set("external-boot-device", ""),
+    "SMBIOS settings": { "BIOS Version": "", "System serial number": "", "Board Manufacturer": "" },
+  };
+}
+
+function hardware(machine: Machine, settings: Settings): Json {
+  const { devices } = settings.extras;
+  const disks = settings.disks.map((disk, index) => [
+    `hdd${index}`,
+    {
+      enabled: true, port: `sata:${index === 0 ? 0 : index + 1}`, image: `${machine.bundlePath}/${disk.fileName}`, type: disk.expanding ? "expanded" : "plain",
+      size: `${disk.megabytes}Mb`, ...(disk.expanding && { "online-compact": "off" }),
+    },
+  ] as const);
+  const usual: Json = {
+    ...Object.fromEntries(disks),
+    cdrom0: { enabled: true, port: "sata:1", image: "", state: "disconnected" },
+    usb: { enabled: true },
+    net0: { enabled: true, type: "shared", mac: settings.macAddress, card: "virtio", dhcp: "yes" },
+    sound0: { enabled: true, output: "Default", mixer: "Default" },
+  };
+  const changed = Object.entries(devices).map(([id, properties]) => [id, { ...(usual[id] as Json | undefined), ...properties }] as const);
+  const present = Object.entries({ ...usual, ...Object.fromEntries(changed) }).filter(([id]) => devices[id]?.["removed"] !== true);
+  return {
+    cpu: { cpus: settings.cpus, auto: "off", "VT-x": true, hotplug: false, accl: "high", mode: "64", type: "arm" },
+    memory: { size: `${settings.memoryMegabytes}Mb`, auto: "off", hotplug: false },
+    video: {
+      "adapter-type": isMac(machine) ? "apple" : "parallels", size: "0Mb", "3d-acceleration": option(settings, "3d-accelerate", "highest"),
+      "vertical-sync": "on", "high-resolution": "off", "high-resolution-in-guest": "off", "native-scaling-in-guest": "off", "automatic-video-memory": "on",
+    },
+    memory_quota: { auto: "yes" },
+    ...Object.fromEntries(present),
+  };
+}
+
+/** Parallels' own layout of JSON: tabs, slashes escaped, and an empty list or object with an empty line in it. */
+export function parallelsJson(value: unknown): string {
+  if (Array.isArray(value) && value.length === 0) return "[\n\n]\n";
+  return `${JSON.stringify(value, null, "\t").replaceAll("/", "\\/")}\n`;
+}
