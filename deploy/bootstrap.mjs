@@ -18,7 +18,9 @@ const oldestNode = 20;
 /** Runs a file of the project under the project's Node and never returns: the process ends with its exit code. */
 export function launch(entry, args) {
   if (Number(process.versions.node.split(".")[0]) < oldestNode) {
-    giveUp(`Node ${process.versions.node} is too old: Drover needs Node ${oldestNode} or newer to begin with (it brings its own after that).`);
+    giveUp(
+      `Node ${process.versions.node} is too old: Drover needs Node ${oldestNode} or newer to begin with (it brings its own after that).`,
+    );
   }
   // A published package is complete as it is; only a checkout has the compiler's settings.
   if (existsSync(join(root, "tsconfig.json"))) install();
@@ -46,7 +48,8 @@ function install() {
   }
   // npm may be set not to run the install scripts of packages, and this one is nothing without its script.
   if (!existsSync(nodeBinary)) run(process.execPath, ["installArchSpecificPackage.js"], join(root, "node_modules", "node"));
-  if (!existsSync(nodeBinary)) giveUp("The npm package `node` has no binary for this computer. Install Node by hand, or use a supported system (Linux, macOS).");
+  if (!existsSync(nodeBinary))
+    giveUp("The npm package `node` has no binary for this computer. Install Node by hand, or use a supported system (Linux, macOS).");
 }
 
 /** npm writes its own copy of the lock at the end of an installation; both within two seconds come from the same one. */

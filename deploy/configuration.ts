@@ -21,7 +21,8 @@ export async function main(program: () => Promise<number>): Promise<void> {
 export function explain(error: unknown): string {
   if (error instanceof FaultError) return `drover: ${listed(error)}\n${factsOf(error.fault.code).remedy}`;
   const reason = error instanceof Error ? error.message : String(error);
-  if (error instanceof Error && "code" in error && error.code === "ENOSPC") return `drover: The disk is full. ${factsOf("disk_full").remedy}`;
+  if (error instanceof Error && "code" in error && error.code === "ENOSPC")
+    return `drover: The disk is full. ${factsOf("disk_full").remedy}`;
   return `drover: ${reason}`;
 }
 
@@ -33,4 +34,5 @@ function listed({ fault }: FaultError): string {
 }
 
 /** One line about variables that the Parallels DevOps service reads and Drover does not need. */
-export const aboutIgnored = ({ ignored }: Config): string[] => (ignored.length === 0 ? [] : [`These variables have no meaning here and are ignored: ${ignored.join(", ")}.`]);
+export const aboutIgnored = ({ ignored }: Config): string[] =>
+  ignored.length === 0 ? [] : [`These variables have no meaning here and are ignored: ${ignored.join(", ")}.`];

@@ -65,7 +65,10 @@ async function checkSpace(folder: string): Promise<void> {
   const freeBytes = bavail * bsize;
   if (freeBytes >= wantedFreeBytes) return;
   const [free, wanted] = [freeBytes, wantedFreeBytes].map((bytes) => Math.round(bytes / 1024 / 1024));
-  throw new FaultError({ code: "disk_full", message: `The disk of ${folder} is full: ${free} MB are free, and a start needs ${wanted} MB.` });
+  throw new FaultError({
+    code: "disk_full",
+    message: `The disk of ${folder} is full: ${free} MB are free, and a start needs ${wanted} MB.`,
+  });
 }
 
 async function checkFormat(folder: string): Promise<void> {
@@ -80,7 +83,10 @@ async function checkFormat(folder: string): Promise<void> {
   }
   const found = Format.safeParse(parsed(text)).data?.format;
   if (found === format) return;
-  const age = found === undefined ? "has a format.json that cannot be read" : `was written by ${found > format ? "a newer" : "an older"} release (format ${found})`;
+  const age =
+    found === undefined
+      ? "has a format.json that cannot be read"
+      : `was written by ${found > format ? "a newer" : "an older"} release (format ${found})`;
   throw new FaultError({ code: "home_unknown", message: `The folder ${folder} ${age}; this release uses format ${format}.` });
 }
 

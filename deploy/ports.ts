@@ -51,7 +51,8 @@ export async function portAnswers(address: string): Promise<boolean> {
 async function isTaken({ port, host }: Pick<WantedPort, "port" | "host">): Promise<boolean> {
   const { server, error } = await listening(port, host);
   await close(server);
-  if (error?.code === "EACCES") throw new FaultError({ code: "port_in_use", message: `Port ${port} may not be opened by this user.` }, { cause: error });
+  if (error?.code === "EACCES")
+    throw new FaultError({ code: "port_in_use", message: `Port ${port} may not be opened by this user.` }, { cause: error });
   return error?.code === "EADDRINUSE";
 }
 

@@ -14,7 +14,10 @@ import { holderOf } from "./home.ts";
 export async function reset(home: string): Promise<string[]> {
   if (!(await exists(home))) return [];
   if (!(await exists(join(home, "format.json")))) {
-    throw new FaultError({ code: "home_unknown", message: `The folder ${home} is not one of Drover's (it has no format.json); it was left as it is.` });
+    throw new FaultError({
+      code: "home_unknown",
+      message: `The folder ${home} is not one of Drover's (it has no format.json); it was left as it is.`,
+    });
   }
   const holder = await holderOf(home);
   if (holder !== null) throw new FaultError({ code: "home_in_use", message: `Drover (process ${holder}) runs on ${home}.` });

@@ -52,7 +52,13 @@ export async function startStack(options: StackOptions): Promise<Stack> {
   });
   try {
     const env = await startParts(options, home, stages);
-    return { home: home.folder, env, stop, pids: () => pidsOf(stages), start: (children) => startStage(children, { ...options, env, stages }) };
+    return {
+      home: home.folder,
+      env,
+      stop,
+      pids: () => pidsOf(stages),
+      start: (children) => startStage(children, { ...options, env, stages }),
+    };
   } catch (error) {
     await stop();
     throw error;
@@ -63,7 +69,11 @@ async function startParts({ config, env, onLine, withApi = true }: StackOptions,
   const codecPath = config.security.codecPath ?? (await keptSecret(join(home.folder, "codec-path")));
   const own = { postgres: config.database.url === undefined, temporal: !namesServer(env) };
   if (home.unclean) await endLeftovers(config, own);
-  const ports = [...(withApi ? apiPorts(config) : []), ...(own.postgres ? postgresPorts(config) : []), ...(own.temporal ? temporalPorts(config) : [])];
+  const ports = [
+    ...(withApi ? apiPorts(config) : []),
+    ...(own.postgres ? postgresPorts(config) : []),
+    ...(own.temporal ? temporalPorts(config) : []),
+  ];
   await assertPortsFree(ports, home.unclean ? patienceMs : 0);
 
   const databases = new Map<string, Part>();
@@ -93,7 +103,13 @@ async function embeddedPostgres({ config, onLine, stage }: PartOptions): Promise
   return { DATABASE_URL: running.url };
 }
 
-async function embeddedTemporal({ config, onLine, stage, codecPath, env }: PartOptions & { codecPath: string; env: Environment }): Promise<Variables> {
+async function embeddedTemporal({
+  config,
+  onLine,
+  stage,
+  codecPath,
+  env,
+}: PartOptions & { codecPath: string; env: Environment }): Promise<Variables> {
   const { namespace, embeddedPort, embeddedUiPort } = config.temporal;
   const codecEndpoint = `${config.api.url}/codec/${codecPath}`;
   const ports = { grpc: embeddedPort, ui: embeddedUiPort };

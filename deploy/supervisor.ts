@@ -140,8 +140,16 @@ async function live(child: Child, log: ChildLog, life: Life, onReady: () => void
 }
 
 function begin(child: Child): ChildProcess {
-  const [command, args] = child.guardedBy !== undefined ? ["/bin/sh", ["-c", guard, `drover-${child.name}`, child.command, ...child.args]] : [child.command, child.args];
-  const env = { ...process.env, ...child.env, DROVER_LIFELINE: String(process.pid), DROVER_STOP_SIGNAL: (child.guardedBy ?? "SIGTERM").slice(3) };
+  const [command, args] =
+    child.guardedBy !== undefined
+      ? ["/bin/sh", ["-c", guard, `drover-${child.name}`, child.command, ...child.args]]
+      : [child.command, child.args];
+  const env = {
+    ...process.env,
+    ...child.env,
+    DROVER_LIFELINE: String(process.pid),
+    DROVER_STOP_SIGNAL: (child.guardedBy ?? "SIGTERM").slice(3),
+  };
   return spawn(command, args, { cwd: child.cwd, env, detached: true, stdio: ["pipe", "pipe", "pipe"], ...child.user });
 }
 
@@ -170,7 +178,8 @@ async function endWithin(life: Life, ended: Promise<void>): Promise<void> {
 
 function hopeless(child: Child, log: ChildLog, how: string): FaultError {
   const last = log.tail().slice(-3).join(" / ");
-  if (/no space left|ENOSPC/i.test(last)) return new FaultError({ code: "disk_full", message: `${child.name} does not start: the disk is full.` });
+  if (/no space left|ENOSPC/i.test(last))
+    return new FaultError({ code: "disk_full", message: `${child.name} does not start: the disk is full.` });
   return new FaultError({ code: "part_failed", message: `${child.name} does not start (${how}): ${last}. Its log: ${log.path}` });
 }
 

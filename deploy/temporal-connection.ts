@@ -23,7 +23,10 @@ export function temporalTarget(env: Environment): TemporalTarget {
     return { options: toClientOptions(profile).connectionOptions, namespace: profile.namespace ?? defaultNamespace };
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : String(cause);
-    throw new FaultError({ code: "configuration_invalid", message: `The TEMPORAL_* variables or Temporal's configuration file have a mistake: ${reason}.` }, { cause });
+    throw new FaultError(
+      { code: "configuration_invalid", message: `The TEMPORAL_* variables or Temporal's configuration file have a mistake: ${reason}.` },
+      { cause },
+    );
   }
 }
 

@@ -70,11 +70,17 @@ async function ensureAttributes(connection: SetupConnection, namespace: string):
     const missing = await missingAttributes(connection, namespace);
     if (missing?.length === 0) return [...added].map((name) => `The search attribute ${name} was added.`);
     if (Date.now() > deadline) {
-      throw new FaultError({ code: "part_failed", message: `The Temporal server does not take the search attributes of the namespace ${namespace}.` });
+      throw new FaultError({
+        code: "part_failed",
+        message: `The Temporal server does not take the search attributes of the namespace ${namespace}.`,
+      });
     }
     const fresh = (missing ?? []).filter((name) => !added.has(name));
     if (fresh.length > 0) {
-      await connection.operatorService.addSearchAttributes({ namespace, searchAttributes: Object.fromEntries(fresh.map((name) => [name, keyword])) });
+      await connection.operatorService.addSearchAttributes({
+        namespace,
+        searchAttributes: Object.fromEntries(fresh.map((name) => [name, keyword])),
+      });
       for (const name of fresh) added.add(name);
     }
     await after(100);

@@ -16,7 +16,11 @@ import { ensureSystemPackages } from "./system-packages.ts";
 
 const Counted = z.object({ passed: z.number(), failed: z.number(), skipped: z.number() });
 
-const checks: ReadonlyArray<readonly [string, ...string[]]> = [["tsc", "--noEmit"], ["oxlint", "--deny-warnings"], ["oxfmt", "--check"], ["knip"]];
+const checks: ReadonlyArray<readonly [string, ...string[]]> = [
+  ["tsc", "--noEmit"],
+  ["oxlint", "--deny-warnings"],
+  ["oxfmt", "--check"],
+];
 
 await main(async () => {
   const say = (line: string) => void process.stdout.write(`${line}\n`);
@@ -44,7 +48,11 @@ async function runTests(filters: readonly string[]): Promise<Counts> {
   const file = join(folder, "counts.json");
   try {
     const code = await exitCode("vitest", ["run", ...filters], { DROVER_TEST_COUNTS: file });
-    const counts = Counted.safeParse(JSON.parse(await readFile(file, "utf8").catch(() => "null"))).data ?? { passed: 0, failed: 1, skipped: 0 };
+    const counts = Counted.safeParse(JSON.parse(await readFile(file, "utf8").catch(() => "null"))).data ?? {
+      passed: 0,
+      failed: 1,
+      skipped: 0,
+    };
     // A run can fail beside its tests, as when no file has one.
     return code !== 0 && counts.failed === 0 ? { ...counts, failed: 1 } : counts;
   } finally {

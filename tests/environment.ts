@@ -25,7 +25,10 @@ export default async function setup(project: TestProject): Promise<() => Promise
   // As root, PostgreSQL runs as a user who must pass through.
   await chmod(home, 0o711);
   const onLine = (line: string) => process.stderr.write(`${line}\n`);
-  const [database, temporal] = await Promise.all([startPostgres({ home, durable: false, onLine }), startTemporal({ home, lasting: false, onLine })]);
+  const [database, temporal] = await Promise.all([
+    startPostgres({ home, durable: false, onLine }),
+    startTemporal({ home, lasting: false, onLine }),
+  ]);
   project.provide("databaseUrl", database.url);
   project.provide("temporalAddress", temporal.address);
   return async () => {

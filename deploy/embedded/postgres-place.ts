@@ -90,11 +90,14 @@ async function systemUser(): Promise<User> {
     const known = await userNamed(name);
     if (known) return known;
   }
-  const made = await run("useradd", ["--system", "--user-group", "--no-create-home", "--shell", "/bin/false", "postgres"], { timeoutMs: quickMs });
+  const made = await run("useradd", ["--system", "--user-group", "--no-create-home", "--shell", "/bin/false", "postgres"], {
+    timeoutMs: quickMs,
+  });
   if (made.code !== 0) await run("adduser", ["-S", "-D", "-H", "postgres"], { timeoutMs: quickMs });
   const user = await userNamed("postgres");
   if (user) return user;
-  const message = "PostgreSQL does not run as root, and no system user `postgres` could be made. Make one, run as another user, or set DATABASE_URL.";
+  const message =
+    "PostgreSQL does not run as root, and no system user `postgres` could be made. Make one, run as another user, or set DATABASE_URL.";
   throw new FaultError({ code: "tool_missing", message });
 }
 

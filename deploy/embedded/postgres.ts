@@ -130,9 +130,24 @@ async function initialise({ programs, data, user }: Place, password: string): Pr
   await rm(aside, { recursive: true, force: true });
   await writeFile(secret, password, { mode: 0o600 });
   if (user) await chown(secret, user.uid, user.gid);
-  const options = ["-D", aside, "-U", role, "--auth=scram-sha-256", `--pwfile=${secret}`, "--encoding=UTF8", "--locale=C", "--no-instructions"];
+  const options = [
+    "-D",
+    aside,
+    "-U",
+    role,
+    "--auth=scram-sha-256",
+    `--pwfile=${secret}`,
+    "--encoding=UTF8",
+    "--locale=C",
+    "--no-instructions",
+  ];
   try {
-    await must(join(programs, "bin", "initdb"), options, { why: "Making the PostgreSQL data folder", timeoutMs: initMs, cwd: base, ...(user ? { user } : {}) });
+    await must(join(programs, "bin", "initdb"), options, {
+      why: "Making the PostgreSQL data folder",
+      timeoutMs: initMs,
+      cwd: base,
+      ...(user ? { user } : {}),
+    });
     await rename(aside, data);
   } finally {
     await rm(secret, { force: true });
@@ -140,10 +155,16 @@ async function initialise({ programs, data, user }: Place, password: string): Pr
 }
 
 async function checkVersion(programs: string, data: string, found: string): Promise<void> {
-  const output = await must(join(programs, "bin", "postgres"), ["--version"], { why: "Asking PostgreSQL for its version", timeoutMs: initMs });
+  const output = await must(join(programs, "bin", "postgres"), ["--version"], {
+    why: "Asking PostgreSQL for its version",
+    timeoutMs: initMs,
+  });
   const major = /(\d+)(\.|beta|rc)/.exec(output)?.[1] ?? "";
   if (found === major) return;
-  throw new FaultError({ code: "home_unknown", message: `The database in ${data} belongs to PostgreSQL ${found}; this release brings PostgreSQL ${major}.` });
+  throw new FaultError({
+    code: "home_unknown",
+    message: `The database in ${data} belongs to PostgreSQL ${found}; this release brings PostgreSQL ${major}.`,
+  });
 }
 
 async function passwordOf(home: string): Promise<string> {

@@ -74,10 +74,22 @@ interface ServerOptions extends TemporalOptions {
 }
 
 function serverArgs({ home, ports, namespace, lasting = true, codecEndpoint }: ServerOptions): string[] {
-  const file = ["--db-filename", join(folderOf(home), "temporal.db"), "--sqlite-pragma", "journal_mode=wal", "--sqlite-pragma", "synchronous=normal"];
+  const file = [
+    "--db-filename",
+    join(folderOf(home), "temporal.db"),
+    "--sqlite-pragma",
+    "journal_mode=wal",
+    "--sqlite-pragma",
+    "synchronous=normal",
+  ];
   return [
     ...marked(ports.grpc),
-    ...["--namespace", namespace, "--log-level", "warn", "--log-format", "json"],
+    "--namespace",
+    namespace,
+    "--log-level",
+    "warn",
+    "--log-format",
+    "json",
     ...(lasting ? [...file, "--ui-port", String(ports.ui)] : ["--headless"]),
     ...(codecEndpoint === undefined ? [] : ["--ui-codec-endpoint", codecEndpoint]),
     ...searchAttributes.flatMap((name) => ["--search-attribute", `${name}=Keyword`]),

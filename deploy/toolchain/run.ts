@@ -24,7 +24,13 @@ export interface Outcome {
 const keptCharacters = 64 * 1024;
 
 export async function run(command: string, args: readonly string[], { timeoutMs, cwd, user }: RunOptions): Promise<Outcome> {
-  const child = spawn(command, args, { cwd: cwd ?? "/", stdio: ["ignore", "pipe", "pipe"], timeout: timeoutMs, killSignal: "SIGKILL", ...user });
+  const child = spawn(command, args, {
+    cwd: cwd ?? "/",
+    stdio: ["ignore", "pipe", "pipe"],
+    timeout: timeoutMs,
+    killSignal: "SIGKILL",
+    ...user,
+  });
   let output = "";
   const keep = (part: string) => (output = `${output}${part}`.slice(-keptCharacters));
   child.stdout.setEncoding("utf8").on("data", keep);
@@ -41,7 +47,8 @@ export async function run(command: string, args: readonly string[], { timeoutMs,
 export async function must(command: string, args: readonly string[], options: RunOptions & { readonly why: string }): Promise<string> {
   const { code, output } = await run(command, args, options);
   if (code === 0) return output;
-  if (/no space left|ENOSPC/i.test(output)) throw new FaultError({ code: "disk_full", message: `${options.why} failed: the disk is full.` });
+  if (/no space left|ENOSPC/i.test(output))
+    throw new FaultError({ code: "disk_full", message: `${options.why} failed: the disk is full.` });
   throw new FaultError({ code: "part_failed", message: `${options.why} failed: ${lastLines(output)}` });
 }
 

@@ -56,7 +56,9 @@ async function tried(find: Attempt["find"]): Promise<{ path: string } | { failur
     const path = await find();
     if (path === null) return { failure: absent };
     const { code, output } = await run(path, ["--version"], { timeoutMs: attemptMs });
-    return code === 0 && output.includes("temporal version") ? { path } : { failure: `${path} does not run: ${lastLines(output) || `exit code ${code}`}` };
+    return code === 0 && output.includes("temporal version")
+      ? { path }
+      : { failure: `${path} does not run: ${lastLines(output) || `exit code ${code}`}` };
   } catch (error) {
     return { failure: error instanceof Error ? error.message : String(error) };
   }
@@ -69,10 +71,11 @@ async function onPath(path: string): Promise<string | null> {
   return null;
 }
 
-const executable = (path: string) => access(path, constants.X_OK).then(
-  () => true,
-  () => false,
-);
+const executable = (path: string) =>
+  access(path, constants.X_OK).then(
+    () => true,
+    () => false,
+  );
 
 /** Written aside and renamed, so that a second start at the same time never runs half a file. */
 async function fetched(target: string, onLine: Surroundings["onLine"]): Promise<string> {

@@ -17,7 +17,11 @@ export function readConfig(env: Environment, folder = ""): Result<Config> {
   const parsed = Variables.safeParse(given);
   const mistakes = parsed.success ? contradictions(parsed.data) : parsed.error.issues.map((issue) => mistake(issue, given));
   if (!parsed.success || mistakes.length > 0) {
-    return refuse({ code: "configuration_invalid", message: `The configuration has mistakes: ${mistakes.join("; ")}.`, details: { mistakes } });
+    return refuse({
+      code: "configuration_invalid",
+      message: `The configuration has mistakes: ${mistakes.join("; ")}.`,
+      details: { mistakes },
+    });
   }
   const chosen = variableNames.filter((name) => name in given);
   const ignored = ignoredVariables.filter((name) => name in given);
@@ -59,7 +63,10 @@ function contradictions(values: Variables): string[] {
 function sharedPorts(values: Variables): string[] {
   const owners = new Map<number, VariableName>();
   const found: string[] = [];
-  const embedded = [...(values.DATABASE_URL ? [] : ["POSTGRES_PORT" as const]), ...(values.TEMPORAL_ADDRESS ? [] : (["TEMPORAL_PORT", "TEMPORAL_UI_PORT"] as const))];
+  const embedded = [
+    ...(values.DATABASE_URL ? [] : ["POSTGRES_PORT" as const]),
+    ...(values.TEMPORAL_ADDRESS ? [] : (["TEMPORAL_PORT", "TEMPORAL_UI_PORT"] as const)),
+  ];
   const ours = ["API_PORT", "GATEWAY_PORT", "GATEWAY_GRPC_PORT", "HUB_HEALTH_PORT", "GATEWAY_HEALTH_PORT", "HOST_HEALTH_PORT"] as const;
   for (const name of [...embedded, ...ours]) {
     const port = values[name];
@@ -113,7 +120,11 @@ function arrange({ values: v, chosen, ignored, folder }: Arranged) {
       roots: v.DROVER_HOST_ROOTS,
       simulated: v.DROVER_HOSTS,
       reserved: { cpus: v.SYSTEM_RESERVED_CPU, memoryBytes: v.SYSTEM_RESERVED_MEMORY, diskBytes: v.SYSTEM_RESERVED_DISK },
-      cache: { folder: v.CATALOG_CACHE_FOLDER, keepFreeBytes: v.CATALOG_CACHE_KEEP_FREE_DISK_SPACE, maximumBytes: v.CATALOG_CACHE_MAX_SIZE },
+      cache: {
+        folder: v.CATALOG_CACHE_FOLDER,
+        keepFreeBytes: v.CATALOG_CACHE_KEEP_FREE_DISK_SPACE,
+        maximumBytes: v.CATALOG_CACHE_MAX_SIZE,
+      },
     },
   };
 }
@@ -143,6 +154,7 @@ function securityGroup(v: Variables) {
     rootPassword: v.ROOT_PASSWORD,
     tokenSecret: v.JWT_HMACS_SECRET,
     tokenLifetimeMs: v.JWT_DURATION,
+    codecPath: v.DROVER_CODEC_PATH,
     bruteForce: {
       attempts: v.BRUTE_FORCE_MAX_LOGIN_ATTEMPTS,
       lockoutMs: v.BRUTE_FORCE_LOCKOUT_DURATION,
@@ -160,7 +172,8 @@ function securityGroup(v: Variables) {
 }
 
 /** `domain/` knows no file system: joined by hand, as both are POSIX paths. */
-const absolute = (path: string, folder: string) => (path.startsWith("/") || folder === "" ? path : `${folder}/${path.replace(/^\.\//, "")}`);
+const absolute = (path: string, folder: string) =>
+  path.startsWith("/") || folder === "" ? path : `${folder}/${path.replace(/^\.\//, "")}`;
 
 const storeLocation = (location: string, folder: string) =>
   location.startsWith("folder:") ? `folder:${absolute(location.slice("folder:".length), folder)}` : location;

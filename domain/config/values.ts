@@ -12,7 +12,9 @@ const partOfDuration = /(\d+)(ms|s|m|h|d)/g;
 export const duration = z
   .string()
   .regex(/^(\d+(ms|s|m|h|d))+$/, "must be a duration such as 500ms, 15m, 1h30m or 7d")
-  .transform((text) => [...text.matchAll(partOfDuration)].reduce((sum, [, count, unit]) => sum + Number(count) * (unitsMs[unit ?? "ms"] ?? 1), 0));
+  .transform((text) =>
+    [...text.matchAll(partOfDuration)].reduce((sum, [, count, unit]) => sum + Number(count) * (unitsMs[unit ?? "ms"] ?? 1), 0),
+  );
 
 /** The longest whole numbers that are still exact. */
 const integer = (from: number, to: number) =>
@@ -48,10 +50,13 @@ export const wordsOf = <const Word extends string>(known: readonly Word[]) =>
   });
 
 export const url = (...schemes: string[]) =>
-  z.string().refine((text) => {
-    const parsed = URL.parse(text);
-    return parsed !== null && schemes.includes(parsed.protocol.slice(0, -1)) && parsed.hostname !== "";
-  }, `must be an address that begins with ${schemes.map((scheme) => `${scheme}://`).join(" or ")}`);
+  z.string().refine(
+    (text) => {
+      const parsed = URL.parse(text);
+      return parsed !== null && schemes.includes(parsed.protocol.slice(0, -1)) && parsed.hostname !== "";
+    },
+    `must be an address that begins with ${schemes.map((scheme) => `${scheme}://`).join(" or ")}`,
+  );
 
 export const hostAndPort = z.string().regex(/^[^\s/:]+:\d{1,5}$/, "must be a name and a port, such as temporal.example.com:7233");
 

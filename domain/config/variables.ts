@@ -26,7 +26,11 @@ const storeLocation = text.refine(
 
 export const Variables = z.object({
   DROVER_HOME: text.prefault(".drover").meta(about("The one folder that holds all state.")),
-  LOG_LEVEL: text.toLowerCase().pipe(oneOf("debug", "info", "warn", "error")).prefault("info").meta(about("How much the processes write to their logs.")),
+  LOG_LEVEL: text
+    .toLowerCase()
+    .pipe(oneOf("debug", "info", "warn", "error"))
+    .prefault("info")
+    .meta(about("How much the processes write to their logs.")),
 
   DATABASE_URL: url("postgres", "postgresql").optional().meta(secret("A PostgreSQL of your own instead of the embedded one.")),
   POSTGRES_PORT: port.prefault("5433").meta(about("Port of the embedded PostgreSQL, on loopback.")),
@@ -46,9 +50,17 @@ export const Variables = z.object({
   TEMPORAL_UI_PORT: port.prefault("8233").meta(about("Port of the embedded Temporal web UI, on loopback.")),
   TEMPORAL_UI_URL: url("http", "https").optional().meta(about("Where people open the Temporal web UI.")),
 
+  DROVER_CODEC_PATH: text
+    .regex(/^[\w-]{16,}$/, "must have at least 16 letters or digits")
+    .optional()
+    .meta(secret("Last part of the path where the embedded stack's web UI has payloads decrypted.")),
+
   API_PORT: port.prefault("3080").meta(about("HTTP port of the API.")),
   API_HOST: text.prefault("127.0.0.1").meta(about("Address that the API listens on; 0.0.0.0 for all.")),
-  API_PREFIX: text.regex(/^\/[\w./-]*$/, "must be a path that begins with /").prefault("/api").meta(about("Path prefix of the API.")),
+  API_PREFIX: text
+    .regex(/^\/[\w./-]*$/, "must be a path that begins with /")
+    .prefault("/api")
+    .meta(about("Path prefix of the API.")),
   BASE_URL: url("http", "https").optional().meta(about("Address under which others reach the API.")),
   ENABLED_MODULES: wordsOf(modules).prefault(modules.join(",")).meta(about("Families of routes that the API has.")),
   TLS_ENABLED: flag.prefault("false").meta(about("Whether the API speaks HTTPS.")),
@@ -65,13 +77,17 @@ export const Variables = z.object({
   GATEWAY_HOST: text.prefault("127.0.0.1").meta(about("Address that the host gateway listens on; 0.0.0.0 for all.")),
   GATEWAY_PORT: port.prefault("3443").meta(about("HTTPS port of the host gateway.")),
   GATEWAY_GRPC_PORT: port.prefault("3444").meta(about("gRPC port of the host gateway.")),
-  GATEWAY_PUBLIC_HOSTS: words.prefault("localhost,127.0.0.1").meta(about("Names and addresses under which hosts reach the gateway; the first is told to them.")),
+  GATEWAY_PUBLIC_HOSTS: words
+    .prefault("localhost,127.0.0.1")
+    .meta(about("Names and addresses under which hosts reach the gateway; the first is told to them.")),
 
   HUB_HEALTH_PORT: portOrOff.prefault("3081").meta(about("Port of the hub worker's health and metrics; 0 is off.")),
   GATEWAY_HEALTH_PORT: portOrOff.prefault("3082").meta(about("Port of the gateway's health and metrics; 0 is off.")),
   HOST_HEALTH_PORT: portOrOff.prefault("0").meta(about("Port of the host worker's health and metrics; 0 is off.")),
 
-  DROVER_STORE: storeLocation.optional().meta(about("The default store: folder:<path> or s3://<bucket>/<prefix>?endpoint=<url>&region=<name>.")),
+  DROVER_STORE: storeLocation
+    .optional()
+    .meta(about("The default store: folder:<path> or s3://<bucket>/<prefix>?endpoint=<url>&region=<name>.")),
   DROVER_STORE_ACCESS_KEY: text.optional().meta(about("Access key id for the default store.")),
   DROVER_STORE_SECRET_KEY: text.optional().meta(secret("Secret key for the default store.")),
   DROVER_STORE_SESSION_TOKEN: text.optional().meta(secret("Session token for the default store.")),
@@ -80,8 +96,14 @@ export const Variables = z.object({
     .regex(/^[A-Za-z0-9+/_-]{43}=?$/, "must be 32 random bytes in base64, as `openssl rand -base64 32` makes them")
     .optional()
     .meta(secret("The key that wraps all other keys, instead of the file in DROVER_HOME.")),
-  ROOT_PASSWORD: text.min(8, "must have at least 8 characters").optional().meta(secret("Password of the root user, set again at each start.")),
-  JWT_HMACS_SECRET: text.min(8, "must have at least 8 characters").optional().meta(secret("Sign tokens with this secret (HS256) instead of our own keys (ES256).")),
+  ROOT_PASSWORD: text
+    .min(8, "must have at least 8 characters")
+    .optional()
+    .meta(secret("Password of the root user, set again at each start.")),
+  JWT_HMACS_SECRET: text
+    .min(8, "must have at least 8 characters")
+    .optional()
+    .meta(secret("Sign tokens with this secret (HS256) instead of our own keys (ES256).")),
   JWT_DURATION: duration.prefault("15m").meta(about("Lifetime of access tokens.")),
   BRUTE_FORCE_MAX_LOGIN_ATTEMPTS: count(1).prefault("5").meta(about("Failed logins before a user has to wait.")),
   BRUTE_FORCE_LOCKOUT_DURATION: duration.prefault("5s").meta(about("How long a user then waits.")),
@@ -102,7 +124,9 @@ export const Variables = z.object({
   SYSTEM_RESERVED_DISK: megabytes.prefault("20000").meta(about("Disk of a host held back from machines, in MB.")),
   CATALOG_CACHE_FOLDER: text.optional().meta(about("Folder of a host's image cache, instead of one in DROVER_HOME.")),
   CATALOG_CACHE_KEEP_FREE_DISK_SPACE: megabytes.prefault("5000").meta(about("Disk that the image cache leaves free, in MB.")),
-  CATALOG_CACHE_MAX_SIZE: megabytes.optional().meta(about("Most that the image cache may hold, in MB; without it, all but what is kept free.")),
+  CATALOG_CACHE_MAX_SIZE: megabytes
+    .optional()
+    .meta(about("Most that the image cache may hold, in MB; without it, all but what is kept free.")),
 });
 export type Variables = z.infer<typeof Variables>;
 export type VariableName = keyof Variables;
