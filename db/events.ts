@@ -1,0 +1,64 @@
+/**
+ * What happened. A row is written in the transaction of what it tells, and gets its number from the relay once that transaction is committed.
+ *
+ * The one idea: `at` is the clock at the insert, not at the transaction's begin, so of two writers that waited for one row the later one is later.
+ */
+import { and, asc, desc, eq, gt, isNotNull, sql } from "drizzle-orm";
+import { Event, type EventType } from "../domain/events/schema.ts";
+import type { Database } from "./connect.ts";
+import { events } from "./schema.ts";
+
+export interface NewEvent {
+  readonly type: EventType;
+  /** Such as `operation.running`. */
+  readonly name: string;
+  readonly subjectId: string;
+  readonly operationId?: string | undefined;
+  readonly project?: string | undefined;
+  readonly body?: Readonly<Record<string, unknown>>;
+}
+
+export async function recordEvent(db: Database, { project, operationId, body = {}, ...event }: NewEvent): Promise<void> {
+  const optional = { ...(project === undefined ? {} : { project }), ...(operationId === undefined ? {} : { operationId }) };
+  await db.insert(events).values({ id: crypto.randomUUID(), at: sql`clock_timestamp()`, body: { ...body }, ...event, ...optional });
+}
+
+export interface EventsAsk {
+  readonly after: number;
+  readonly limit: number;
+  readonly operationId?: string | undefined;
+  readonly project?: string | undefined;
+}
+
+export async function listEvents(db: Database, { after, limit, operationId, project }: EventsAsk): Promise<Event[]> {
+  const wanted = and(
+    isNotNull(events.number),
+    gt(events.number, after),
+    operationId === undefined ? undefined : eq(events.operationId, operationId),
+    project === undefined ? undefined : eq(events.project, project),
+  );
+  const rows = await db.select().from(events).where(wanted).orderBy(asc(events.number)).limit(limit);
+  return rows.map((row) => Event.parse(row));
+}
+
+/** The number of the newest event; 0 when there is none. Whoever follows from now on starts here. */
+export async function latestEventNumber(db: Database): Promise<number> {
+  const [row] = await db.select({ number: events.number }).from(events).where(isNotNull(events.number)).orderBy(desc(events.number)).limit(1);
+  return row?.number ?? 0;
+}
+
+/** Whether an operation has told such an event: what marks an act as done once. */
+export async function hasTold(db: Database, operationId: string, name: string): Promise<boolean> {
+  const found = await db.select({ id: events.id }).from(events).where(and(eq(events.operationId, operationId), eq(events.name, name))).limit(1);
+  return found.length === 1;
+}
+
+/** Numbers committed rows in order; answers the last number given, or null when there was nothing to do. The caller holds the relay's lock. */
+export async function numberEvents(db: Database, limit: number): Promise<number | null> {
+  const numbered = await db.execute<{ number: string }>(sql`
+    with waiting as (select id, row_number() over (order by at, id) as place from (select id, at from events where number is null order by at, id limit ${limit}) some),
+         last as (select coalesce(max(number), 0) as number from events)
+    update events set number = last.number + waiting.place from waiting, last where events.id = waiting.id returning events.number`);
+  const numbers = numbered.map((row) => Number(row.number));
+  return numbers.length === 0 ? null : Math.max(...numbers);
+}

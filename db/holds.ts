@@ -1,0 +1,65 @@
+/**
+ * Holds: the right of an operation to change a machine or an image version, or to share it with other readers.
+ *
+ * The one idea: whoever takes a hold first takes the subject's advisory lock, so "no exclusive one is there" stays true until its own row is committed.
+ * The unique index on exclusive holds guards the same rule once more.
+ */
+import { and, eq, sql } from "drizzle-orm";
+import { FaultError } from "../domain/errors.ts";
+import type { HoldMode, OperationState, Verb } from "../domain/operations/rules.ts";
+import type { Database } from "./connect.ts";
+import { holds, operations } from "./schema.ts";
+
+export interface Subject {
+  readonly kind: "machine" | "image";
+  readonly subjectId: string;
+}
+export interface Holder {
+  readonly operationId: string;
+  readonly mode: HoldMode;
+  readonly verb: Verb;
+  readonly state: OperationState;
+  readonly workflowId: string;
+  readonly hostId: string | null;
+}
+
+/** Everyone who holds the subject. */
+export async function holdersOf(db: Database, { kind, subjectId }: Subject): Promise<Holder[]> {
+  const { verb, state, workflowId, hostId } = operations;
+  return db
+    .select({ operationId: holds.operationId, mode: holds.mode, verb, state, workflowId, hostId })
+    .from(holds)
+    .innerJoin(operations, eq(operations.id, holds.operationId))
+    .where(and(eq(holds.kind, kind), eq(holds.subjectId, subjectId)));
+}
+
+/** Takes the hold in the caller's transaction, or answers who is in the way. Taking it twice is taking it once. */
+export async function takeHold(tx: Database, subject: Subject, operationId: string, mode: HoldMode): Promise<Holder | null> {
+  await lockSubject(tx, subject);
+  const others = (await holdersOf(tx, subject)).filter((holder) => holder.operationId !== operationId);
+  const blocker = others.find((holder) => mode === "exclusive" || holder.mode === "exclusive");
+  if (blocker) return blocker;
+  await tx.insert(holds).values({ ...subject, operationId, mode }).onConflictDoNothing();
+  return null;
+}
+
+/** The same for who cannot go on without it: `machine_busy` or `image_busy` names the operation that holds. */
+export async function mustHold(tx: Database, subject: Subject & { name: string }, operationId: string, mode: HoldMode): Promise<void> {
+  const { kind, subjectId, name } = subject;
+  const blocker = await takeHold(tx, { kind, subjectId }, operationId, mode);
+  if (blocker) throw busy(kind, name, blocker);
+}
+
+export function busy(kind: Subject["kind"], name: string, { operationId, verb }: Pick<Holder, "operationId" | "verb">): FaultError {
+  const code = kind === "machine" ? "machine_busy" : "image_busy";
+  return new FaultError({ code, message: `${name} is held by the ${verb} operation ${operationId}.`, subject: name, details: { operationId, verb } });
+}
+
+export async function releaseHolds(db: Database, operationId: string): Promise<void> {
+  await db.delete(holds).where(eq(holds.operationId, operationId));
+}
+
+/** Held until the transaction ends. Two subjects whose hashes collide wait for each other, which costs time only. */
+async function lockSubject(tx: Database, { kind, subjectId }: Subject): Promise<void> {
+  await tx.execute(sql`select pg_advisory_xact_lock(hashtextextended(${`hold/${kind}/${subjectId}`}, 0))`);
+}

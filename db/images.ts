@@ -1,0 +1,132 @@
+/**
+ * Catalog images: versions that point to trees.
+ *
+ * The one idea: a version becomes visible, or points elsewhere, in one write under its catalog id's lock, which also moves the tag `latest`.
+ */
+import { and, arrayContains, asc, desc, eq, ne, sql } from "drizzle-orm";
+import { imageName, latest, type Architecture, type ImageKey } from "../domain/catalog/rules.ts";
+import { ImageVersion } from "../domain/catalog/schema.ts";
+import { ok, refuse, type Result } from "../domain/errors.ts";
+import { Uuid } from "../domain/ids.ts";
+import type { Database } from "./connect.ts";
+import { afterCursor, newestFirst, pageOf, placeOf, type Page, type PageAsk } from "./pages.ts";
+import { imageVersions as versions, machines } from "./schema.ts";
+
+export async function findImage(db: Database, project: string, key: ImageKey): Promise<Result<ImageVersion>> {
+  const [row] = await db.select().from(versions).where(and(eq(versions.project, project), ...keyed(key)));
+  return row ? ok(ImageVersion.parse(row)) : noImage(imageName(key));
+}
+
+export async function findImageById(db: Database, id: string): Promise<Result<ImageVersion>> {
+  const [row] = Uuid.safeParse(id).success ? await db.select().from(versions).where(eq(versions.id, id)) : [];
+  return row ? ok(ImageVersion.parse(row)) : noImage(id);
+}
+
+export interface Reference {
+  readonly catalogId: string;
+  readonly version?: string | undefined;
+  readonly architecture?: Architecture | undefined;
+}
+
+/** The versions that a reference means, one per architecture. Without a version: the one tagged `latest`, else the one of that name. */
+export async function resolveImages(db: Database, project: string, { catalogId, version = latest, architecture }: Reference): Promise<ImageVersion[]> {
+  const means = version === latest ? sql`(${arrayContains(versions.tags, [latest])} or ${versions.version} = ${latest})` : eq(versions.version, version);
+  const wanted = and(eq(versions.project, project), eq(versions.catalogId, catalogId), means, architecture === undefined ? undefined : eq(versions.architecture, architecture));
+  const tagged = sql`${arrayContains(versions.tags, [latest])} desc`;
+  const rows = await db.selectDistinctOn([versions.architecture]).from(versions).where(wanted).orderBy(asc(versions.architecture), tagged, desc(versions.createdAt));
+  return rows.map((row) => ImageVersion.parse(row));
+}
+
+export interface ImageFilter extends Partial<ImageKey> {
+  readonly project?: string | undefined;
+  readonly tag?: string | undefined;
+  /** Leaves out what its reader may not see; without it, all is shown. */
+  readonly visibleTo?: { readonly roles: readonly string[]; readonly claims: readonly string[] } | undefined;
+}
+
+export async function listImages(db: Database, filter: ImageFilter, { cursor, limit }: PageAsk): Promise<Page<ImageVersion>> {
+  const { project, catalogId, version, architecture, tag, visibleTo } = filter;
+  const held = (column: typeof versions.requiredRoles | typeof versions.requiredClaims, words: readonly string[]) =>
+    sql`(cardinality(${column}) = 0 or exists (select 1 from unnest(${column}) word where lower(word) = any(${sql.param(words.map((word) => word.toLowerCase()))}::text[])))`;
+  const wanted = and(
+    afterCursor(versions, cursor),
+    project === undefined ? undefined : eq(versions.project, project),
+    catalogId === undefined ? undefined : eq(versions.catalogId, catalogId),
+    version === undefined ? undefined : eq(versions.version, version),
+    architecture === undefined ? undefined : eq(versions.architecture, architecture),
+    tag === undefined ? undefined : arrayContains(versions.tags, [tag]),
+    visibleTo === undefined ? undefined : and(held(versions.requiredRoles, visibleTo.roles), held(versions.requiredClaims, visibleTo.claims)),
+  );
+  const rows = await db.select({ row: versions, at: placeOf(versions) }).from(versions).where(wanted).orderBy(newestFirst(versions)).limit(limit + 1);
+  return pageOf(rows, limit, (row) => ImageVersion.parse(row));
+}
+
+/** Keeps others from writing versions of this catalog id until the transaction ends. */
+export async function lockCatalogId(tx: Database, project: string, catalogId: string): Promise<void> {
+  await tx.execute(sql`select pg_advisory_xact_lock(hashtextextended(${`catalog/${project}/${catalogId}`}, 0))`);
+}
+
+type Row = typeof versions.$inferInsert;
+export type NewVersionRow = Omit<Row, "createdAt" | "updatedAt" | "downloads" | "lastDownloadedAt" | "lastDownloadedBy">;
+
+/** A new version, which takes the tag `latest` from versions of another name. */
+export async function insertVersion(tx: Database, row: NewVersionRow): Promise<ImageVersion> {
+  const tags = [...new Set([...(row.tags ?? []), latest])];
+  const [made] = await tx.insert(versions).values({ ...row, tags }).returning();
+  const siblings = and(eq(versions.project, row.project ?? "default"), eq(versions.catalogId, row.catalogId), ne(versions.version, row.version));
+  await tx.update(versions).set({ tags: sql`array_remove(${versions.tags}, ${latest})` }).where(and(siblings, arrayContains(versions.tags, [latest])));
+  return ImageVersion.parse(made);
+}
+
+/** Points a version to other content, or gives it other words. Its tag `latest`, taint and counts stay. */
+export async function changeVersion(tx: Database, id: string, changes: Partial<NewVersionRow>): Promise<ImageVersion> {
+  const [row] = await tx.update(versions).set({ ...changes, updatedAt: sql`now()` }).where(eq(versions.id, id)).returning();
+  return ImageVersion.parse(row);
+}
+
+const marks = {
+  taint: (by: string) => ({ taintedBy: by, taintedAt: sql`now()`, untaintedBy: null }),
+  untaint: (by: string) => ({ taintedBy: null, taintedAt: null, untaintedBy: by }),
+  revoke: (by: string) => ({ revokedBy: by, revokedAt: sql`now()` }),
+};
+/** Marks one version; a revoked one stays revoked by whoever did it first. */
+export async function markVersion(db: Database, id: string, mark: keyof typeof marks, by: string): Promise<Result<ImageVersion>> {
+  const found = await findImageById(db, id);
+  if (!found.ok || (mark === "revoke" && found.value.revokedAt)) return found;
+  await db.update(versions).set({ ...marks[mark](by), updatedAt: sql`now()` }).where(eq(versions.id, id));
+  return findImageById(db, id);
+}
+
+/** `false` when there was no such version any more. Machines made from it stay; its bytes are swept later. */
+export async function deleteVersion(db: Database, id: string): Promise<boolean> {
+  return (await db.delete(versions).where(eq(versions.id, id)).returning({ id: versions.id })).length === 1;
+}
+
+export async function countDownload(tx: Database, id: string, by: string): Promise<void> {
+  await tx.update(versions).set({ downloads: sql`${versions.downloads} + 1`, lastDownloadedAt: sql`now()`, lastDownloadedBy: by }).where(eq(versions.id, id));
+}
+
+export interface TreeRef {
+  readonly digest: string;
+  readonly generation: number;
+}
+
+/** The newest trees of a catalog id in one store: what a push of the next version shares most with. */
+export async function newestTrees(db: Database, { project, catalogId, storeId, limit }: { project: string; catalogId: string; storeId: string; limit: number }): Promise<TreeRef[]> {
+  const wanted = and(eq(versions.project, project), eq(versions.catalogId, catalogId), eq(versions.storeId, storeId));
+  return db.select({ digest: versions.digest, generation: versions.generation }).from(versions).where(wanted).orderBy(desc(versions.updatedAt)).limit(limit);
+}
+
+/** The tree that the machine in this bundle was made from, where it lies in that store. */
+export async function treeOfMachine(db: Database, { hostId, path, machineId, storeId }: { hostId: string; path: string; machineId: string | null; storeId: string }): Promise<TreeRef[]> {
+  const found = machineId === null ? sql`(${machines.hostId} = ${hostId} and ${machines.bundlePath} = ${path})` : sql`(${machines.id} = ${machineId} or (${machines.hostId} = ${hostId} and ${machines.bundlePath} = ${path}))`;
+  return db
+    .select({ digest: versions.digest, generation: versions.generation })
+    .from(machines)
+    .innerJoin(versions, and(eq(versions.digest, machines.digest), eq(versions.storeId, storeId)))
+    .where(found)
+    .limit(1);
+}
+
+const keyed = ({ catalogId, version, architecture }: ImageKey) => [eq(versions.catalogId, catalogId), eq(versions.version, version), eq(versions.architecture, architecture)];
+const noImage = (name: string): Result<never> => refuse({ code: "image_not_found", message: `There is no image ${name}.`, subject: name });

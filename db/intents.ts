@@ -1,0 +1,33 @@
+/** Intents: what was asked and whose workflow is not yet known to have started. A row here is a promise that the sweep keeps. */
+import { asc, eq, sql } from "drizzle-orm";
+import type { Database } from "./connect.ts";
+import { intents } from "./schema.ts";
+
+export interface Intent {
+  readonly operationId: string;
+  readonly workflowType: string;
+  readonly workflowInput: Readonly<Record<string, unknown>>;
+}
+
+export async function insertIntent(db: Database, { operationId, workflowType, workflowInput }: Intent): Promise<void> {
+  await db.insert(intents).values({ operationId, workflowType, workflowInput: { ...workflowInput } });
+}
+
+export async function findIntent(db: Database, operationId: string): Promise<Intent | null> {
+  const [row] = await db.select().from(intents).where(eq(intents.operationId, operationId));
+  return row ?? null;
+}
+
+export async function deleteIntent(db: Database, operationId: string): Promise<void> {
+  await db.delete(intents).where(eq(intents.operationId, operationId));
+}
+
+/** Intents that have waited longer than a start takes; each attempt doubles the wait, up to 64 times, so that a broken one does not fill the pass. */
+export async function dueIntents(db: Database, { olderThanMs, limit }: { olderThanMs: number; limit: number }): Promise<Intent[]> {
+  const wait = sql`make_interval(secs => ${olderThanMs / 1000} * power(2, least(${intents.attempts}, 6)))`;
+  return db.select().from(intents).where(sql`${intents.createdAt} < clock_timestamp() - ${wait}`).orderBy(asc(intents.createdAt)).limit(limit);
+}
+
+export async function countAttempt(db: Database, operationId: string): Promise<void> {
+  await db.update(intents).set({ attempts: sql`${intents.attempts} + 1` }).where(eq(intents.operationId, operationId));
+}

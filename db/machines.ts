@@ -1,0 +1,123 @@
+/**
+ * Machines: what is desired of them, what is observed.
+ *
+ * The one idea: a machine's row is the lock of everything that is asked of it; a retired row stays as memory, and its name is free.
+ */
+import { and, eq, isNotNull, isNull, sql } from "drizzle-orm";
+import { FaultError, ok, refuse, type Result } from "../domain/errors.ts";
+import { Uuid } from "../domain/ids.ts";
+import type { MachineState } from "../domain/machines/rules.ts";
+import { Machine } from "../domain/machines/schema.ts";
+import type { Database } from "./connect.ts";
+import { recordEvent } from "./events.ts";
+import { afterCursor, newestFirst, pageOf, placeOf, type Page, type PageAsk } from "./pages.ts";
+import { machines } from "./schema.ts";
+
+export type NewMachineRow = Omit<typeof machines.$inferInsert, "createdAt" | "updatedAt" | "retiredAt" | "expiresAt"> & { readonly ttlSeconds?: number | undefined };
+export type MachineChanges = Partial<Omit<typeof machines.$inferInsert, "id" | "project" | "createdAt" | "updatedAt">>;
+
+/** A living machine by id or, in any case, by name. */
+export async function findMachine(db: Database, idOrName: string, { lock = false } = {}): Promise<Result<Machine>> {
+  const id = Uuid.safeParse(idOrName);
+  const named = id.success ? eq(machines.id, id.data) : sql`lower(${machines.name}) = lower(${idOrName})`;
+  const query = db.select().from(machines).where(and(named, isNull(machines.retiredAt)));
+  const [row] = await (lock ? query.for("update") : query);
+  return row ? ok(Machine.parse(row)) : refuse({ code: "machine_not_found", message: `There is no machine ${idOrName}.`, subject: idOrName });
+}
+
+/** One that was retired in the last hour: whoever asks again for its end gets the same answer. */
+export async function findLatelyRetired(db: Database, id: string): Promise<Machine | null> {
+  if (!Uuid.safeParse(id).success) return null;
+  const [row] = await db.select().from(machines).where(and(eq(machines.id, id.toLowerCase()), sql`${machines.retiredAt} > now() - interval '1 hour'`));
+  return row ? Machine.parse(row) : null;
+}
+
+export interface MachineFilter {
+  readonly project?: string | undefined;
+  readonly name?: string | undefined;
+  readonly hostId?: string | undefined;
+  readonly state?: MachineState | undefined;
+  readonly image?: string | undefined;
+  readonly owner?: string | undefined;
+}
+
+export async function listMachines(db: Database, filter: MachineFilter, { cursor, limit }: PageAsk): Promise<Page<Machine>> {
+  const { project, name, hostId, state, image, owner } = filter;
+  const wanted = and(
+    isNull(machines.retiredAt),
+    afterCursor(machines, cursor),
+    project === undefined ? undefined : eq(machines.project, project),
+    name === undefined ? undefined : sql`lower(${machines.name}) = lower(${name})`,
+    hostId === undefined ? undefined : eq(machines.hostId, hostId),
+    state === undefined ? undefined : eq(machines.observed, state),
+    owner === undefined ? undefined : eq(machines.owner, owner),
+    image === undefined ? undefined : sql`(${machines.image} = ${image} or starts_with(${machines.image}, ${`${image}/`}))`,
+  );
+  const rows = await db.select({ row: machines, at: placeOf(machines) }).from(machines).where(wanted).orderBy(newestFirst(machines)).limit(limit + 1);
+  return pageOf(rows, limit, (row) => Machine.parse(row));
+}
+
+/** Adds a machine; `machine_exists` when a living one has its name. */
+export async function insertMachine(db: Database, { ttlSeconds, ...row }: NewMachineRow): Promise<Machine> {
+  const expiresAt = ttlSeconds === undefined ? null : sql`now() + make_interval(secs => ${ttlSeconds})`;
+  const [made] = await db.insert(machines).values({ ...row, expiresAt }).onConflictDoNothing().returning();
+  if (!made) throw nameTaken(row.name);
+  return Machine.parse(made);
+}
+
+/** Changes a living machine; `null` when it is none any more. */
+export async function updateMachine(db: Database, id: string, changes: MachineChanges): Promise<Machine | null> {
+  const [row] = await db.update(machines).set({ ...changes, updatedAt: sql`now()` }).where(and(eq(machines.id, id), isNull(machines.retiredAt))).returning();
+  return row ? Machine.parse(row) : null;
+}
+
+/** What callers may change without an operation. `ttlSeconds` counts from now, by the database's clock; null lets the machine live. */
+export async function amendMachine(
+  db: Database,
+  id: string,
+  { ttlSeconds, ...changes }: Pick<MachineChanges, "labels" | "description" | "expiresAt"> & { ttlSeconds?: number | null | undefined },
+): Promise<Machine | null> {
+  if (ttlSeconds === undefined) return updateMachine(db, id, changes);
+  const expiresAt = ttlSeconds === null ? null : sql`now() + make_interval(secs => ${ttlSeconds})`;
+  const [row] = await db.update(machines).set({ ...changes, expiresAt, updatedAt: sql`now()` }).where(and(eq(machines.id, id), isNull(machines.retiredAt))).returning();
+  return row ? Machine.parse(row) : null;
+}
+
+/** What a host or an operation saw, told as an event when it is another state than before. */
+export async function observeMachine(db: Database, id: string, observed: MachineState, changes: MachineChanges = {}): Promise<Machine | null> {
+  const before = await findMachine(db, id, { lock: true });
+  if (!before.ok) return null;
+  const after = await updateMachine(db, id, { ...changes, observed, observedAt: new Date() });
+  await db.update(machines).set({ observedAt: sql`clock_timestamp()` }).where(eq(machines.id, id));
+  if (before.value.observed !== observed) await tellMachine(db, before.value, "machine.observed", { observed, before: before.value.observed });
+  return after;
+}
+
+/** Gives a machine another name, unless a living one has it. */
+export async function renameMachine(db: Database, id: string, name: string): Promise<void> {
+  const [taken] = await db.select({ id: machines.id }).from(machines).where(and(isNull(machines.retiredAt), sql`lower(${machines.name}) = lower(${name})`));
+  if (taken && taken.id !== id) throw nameTaken(name);
+  await updateMachine(db, id, { name });
+}
+
+/** The end of a machine: its name is free, its row stays as memory. Ending it twice is ending it once. */
+export async function retireRow(db: Database, id: string, name: "machine.retired" | "machine.forgotten"): Promise<void> {
+  const gone = { desired: "absent", observed: "absent", observedAt: sql`now()`, retiredAt: sql`now()`, updatedAt: sql`now()` } as const;
+  const [row] = await db.update(machines).set(gone).where(and(eq(machines.id, id), isNull(machines.retiredAt))).returning();
+  if (row) await tellMachine(db, Machine.parse(row), name, {});
+}
+
+/** Machines whose time to live is over, unless their end is under way or failed in the last five minutes. */
+export async function expiredMachines(db: Database, limit: number): Promise<Machine[]> {
+  const ending = sql`exists (select 1 from operations o where o.machine_id = ${machines.id} and o.verb = 'retire'
+    and (o.state not in ('done', 'failed', 'cancelled') or o.ended_at > now() - interval '5 minutes'))`;
+  const over = and(isNull(machines.retiredAt), isNotNull(machines.expiresAt), sql`${machines.expiresAt} <= now()`, sql`not ${ending}`);
+  const rows = await db.select().from(machines).where(over).orderBy(machines.expiresAt).limit(limit);
+  return rows.map((row) => Machine.parse(row));
+}
+
+export async function tellMachine(db: Database, machine: Machine, name: string, body: Record<string, unknown>): Promise<void> {
+  await recordEvent(db, { type: "machine", name, subjectId: machine.id, project: machine.project, body: { name: machine.name, ...body } });
+}
+
+const nameTaken = (name: string) => new FaultError({ code: "machine_exists", message: `A machine named ${name} exists already.`, subject: name });

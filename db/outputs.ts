@@ -1,0 +1,38 @@
+/**
+ * What guest commands wrote, line by line as the host reported it.
+ *
+ * The one idea: a line is named by operation, fence and number, so one that comes twice is one row; beyond 10 MiB lines are dropped, and the output counts as cut.
+ */
+import { and, asc, eq, gt, sql } from "drizzle-orm";
+import { OutputLine } from "../domain/machines/schema.ts";
+import type { Database } from "./connect.ts";
+import { outputs } from "./schema.ts";
+
+/** Enough for any build log that a person reads; a runaway command cannot fill the database. */
+export const outputLimitBytes = 10 * 1024 * 1024;
+
+export interface ReportedOutput {
+  readonly operationId: string;
+  readonly fence: number;
+  readonly line: number;
+  readonly stream: "stdout" | "stderr";
+  readonly text: string;
+}
+
+export async function appendOutput(db: Database, line: ReportedOutput): Promise<void> {
+  if ((await storedBytes(db, line.operationId)) >= outputLimitBytes) return;
+  await db.insert(outputs).values(line).onConflictDoNothing();
+}
+
+/** Lines after `after` of the newest attempt. `cut` tells that there was more than is kept. */
+export async function listOutput(db: Database, { operationId, after, limit }: { operationId: string; after: number; limit: number }): Promise<{ items: OutputLine[]; cut: boolean }> {
+  const newest = sql`(select max(o.fence) from outputs o where o.operation_id = ${operationId})`;
+  const wanted = and(eq(outputs.operationId, operationId), sql`${outputs.fence} = ${newest}`, gt(outputs.line, after));
+  const rows = await db.select().from(outputs).where(wanted).orderBy(asc(outputs.line)).limit(limit);
+  return { items: rows.map((row) => OutputLine.parse(row)), cut: (await storedBytes(db, operationId)) >= outputLimitBytes };
+}
+
+async function storedBytes(db: Database, operationId: string): Promise<number> {
+  const [row] = await db.select({ bytes: sql<string>`coalesce(sum(octet_length(${outputs.text})), 0)` }).from(outputs).where(eq(outputs.operationId, operationId));
+  return Number(row?.bytes ?? 0);
+}
