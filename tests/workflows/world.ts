@@ -15,7 +15,7 @@ import type { RetireActivities } from "../../workflows/machines/retire.ts";
 import { FaultError, type Code } from "../../domain/errors.ts";
 
 export const digest = "a".repeat(64);
-export const wanted: Wanted = { digest, generation: 1, logicalBytes: 1000, allocatedBytes: 600, image: "sonoma/1.0/arm64" };
+export const wanted: Wanted = { digest, generation: 1, kind: "pvm", logicalBytes: 1000, allocatedBytes: 600, image: "sonoma/1.0/arm64" };
 const upload: Upload = { digest, generation: 1, fence: 7, files: 3, logicalBytes: 1000, allocatedBytes: 600, storedBytes: 500, newBytes: 500, packs: 1 };
 
 /** A fault to meet at a step: how often, or for ever. */

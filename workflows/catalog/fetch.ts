@@ -10,6 +10,7 @@ import { onHost } from "../proxies.ts";
 export interface Wanted {
   readonly digest: string;
   readonly generation: number;
+  readonly kind: "pvm" | "macvm";
   readonly logicalBytes: number;
   readonly allocatedBytes: number;
   readonly image: string;

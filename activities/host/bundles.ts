@@ -1,0 +1,61 @@
+/**
+ * What a push does where the bundle lies: look at it, then send what the store lacks.
+ *
+ * The one idea: the journal on disk and what the store holds are the truth, so an attempt after a crash goes on where the last one stopped.
+ */
+import { mkdir, rm } from "node:fs/promises";
+import { join } from "node:path";
+import { FaultError, unwrap } from "../../domain/errors.ts";
+import { checkBundle } from "../../images/inspect.ts";
+import { pushBundle } from "../../images/push.ts";
+import type { BundleActivities } from "../../workflows/catalog/push.ts";
+import { insideRoots, type TransferContext } from "./context.ts";
+import { grantedStore } from "./granted-store.ts";
+import { openReporter } from "./reporter.ts";
+
+export function bundleActivities(context: TransferContext): BundleActivities {
+  const { attempts, link, transfers, roots, journalFolder } = context;
+  return {
+    inspectBundle: ({ operationId, path }) =>
+      attempts.run(`inspect/${operationId}`, async () => {
+        const real = await insideRoots(path, roots);
+        const facts = unwrap(await checkBundle(real));
+        await refuseRunning(context, real, facts.machineId);
+        return { ...facts, path: real };
+      }),
+
+    uploadBundle: ({ operationId, step, path, plan }) =>
+      attempts.run(`upload/${operationId}`, async ({ signal, note }) => {
+        const real = await insideRoots(path, roots);
+        const store = grantedStore(link, operationId, signal);
+        const fence = await store.begin();
+        const reporter = openReporter(link, operationId, fence);
+        const wait = () => {
+          note({ waitsFor: "a transfer slot" });
+          reporter.waits(step, "a transfer slot");
+        };
+        const upload = async () => {
+          await mkdir(journalFolder, { recursive: true });
+          const journalPath = join(journalFolder, `push-${operationId}`);
+          const onProgress = ({ doneBytes, totalBytes, newBytes }: { doneBytes: number; totalBytes: number; newBytes: number }) =>
+            reporter.progress(step, { doneBytes, totalBytes, newBytes });
+          const pushed = await pushBundle({ bundlePath: real, store, bases: plan.bases, journalPath, generation: 1, signal, onProgress });
+          await rm(journalPath, { force: true });
+          const { digest, generation, files, logicalBytes, allocatedBytes, storedBytes, newBytes, packs } = pushed;
+          return { digest, generation, fence, files, logicalBytes, allocatedBytes, storedBytes, newBytes, packs };
+        };
+        return await transfers.run(signal, upload, wait);
+      }),
+  };
+}
+
+/** A bundle that Parallels Desktop is writing to has no content to speak of. */
+async function refuseRunning({ prlctl }: TransferContext, path: string, machineId: string | null): Promise<void> {
+  if (!prlctl || machineId === null) return;
+  const registered = await prlctl.find(machineId);
+  if (!registered || registered.state === "stopped" || !samePlace(registered.bundlePath, path)) return;
+  const message = `The machine of ${path} is ${registered.state}: stop it before its bundle is pushed.`;
+  throw new FaultError({ code: "bundle_refused", message, subject: path, details: { state: registered.state } });
+}
+
+const samePlace = (bundlePath: string | null, path: string): boolean => bundlePath === null || bundlePath.replace(/\/$/, "") === path;

@@ -1,0 +1,75 @@
+/**
+ * What provisioning and retiring do on a host.
+ *
+ * The one idea: all four are ensures under the machine's own lock, so they may come twice, late, or for a machine that is half there.
+ */
+import { rm } from "node:fs/promises";
+import { FaultError } from "../../domain/errors.ts";
+import type { MachineActivities } from "../../workflows/machines/provision.ts";
+import { awaitAddress, awaitAnswer, ensureRunning, ensureStopped } from "./boot.ts";
+import type { HostContext } from "./context.ts";
+import { removeMarked } from "./mark.ts";
+import { prepare } from "./prepare.ts";
+import { openReporter } from "./reporter.ts";
+import { inStep } from "./steps.ts";
+
+export function machineActivities(context: HostContext): MachineActivities {
+  const { attempts, machines, link, pins } = context;
+  return {
+    prepareMachine: ({ operationId, placement }) =>
+      attempts.run(`prepare/${operationId}`, ({ signal }) =>
+        machines.run(placement.machineId, signal, async () => {
+          const { fence } = await link.grants({ operationId, begin: true });
+          const reporter = openReporter(link, operationId, fence);
+          return pins.holding(placement.wanted.digest, () => prepare({ context, operationId, placement, reporter, signal }));
+        }),
+      ),
+
+    startMachine: ({ operationId, placement, skip }) =>
+      attempts.run(`start/${operationId}`, ({ signal }) =>
+        machines.run(placement.machineId, signal, async () => {
+          const { fence } = await link.grants({ operationId, begin: true });
+          const reporter = openReporter(link, operationId, fence);
+          const { machineId, probe } = placement;
+          await inStep(reporter, "start", () => ensureRunning(context, machineId, signal));
+          const addresses = skip.includes("address") ? [] : await inStep(reporter, "address", () => awaitAddress(context, machineId, signal));
+          if (!skip.includes("answers")) await inStep(reporter, "answers", () => awaitAnswer(context, machineId, probe, addresses, signal));
+          return { addresses };
+        }),
+      ),
+
+    stopMachine: ({ operationId, machineId, graceMs }) =>
+      attempts.run(`stop/${operationId}`, ({ signal }) => machines.run(machineId, signal, () => ensureStopped(context, machineId, graceMs, signal))),
+
+    removeMachine: ({ operationId, machineId, epoch }) =>
+      attempts.run(`remove/${operationId}/${machineId}`, ({ signal }) =>
+        machines.run(machineId, signal, () => ensureAbsent(context, machineId, epoch, signal)),
+      ),
+  };
+}
+
+/** Unregistered, deleted, absent on disk. A newer placement of the same machine on this host is not what was meant, and stays. */
+export async function ensureAbsent(context: HostContext, machineId: string, epoch: number, signal: AbortSignal): Promise<void> {
+  const { prlctl, ledger } = context;
+  const placed = await ledger.placed(machineId);
+  if (placed && placed.epoch > epoch) return;
+
+  const machine = await prlctl.find(machineId, { signal });
+  if (machine) {
+    await ensureStopped(context, machineId, 0, signal);
+    await absentFromParallels(context, machineId, machine.state === "invalid", signal);
+    if (machine.bundlePath !== null) await rm(machine.bundlePath, { recursive: true, force: true });
+  }
+  await removeMarked(context.machineFolder, machineId, epoch);
+  await ledger.forget(machineId);
+  context.changed();
+}
+
+async function absentFromParallels({ prlctl }: HostContext, machineId: string, invalid: boolean, signal: AbortSignal): Promise<void> {
+  try {
+    await (invalid ? prlctl.unregister(machineId, { signal }) : prlctl.remove(machineId, { signal }));
+  } catch (error) {
+    const gone = error instanceof FaultError && error.fault.code === "machine_not_found";
+    if (!gone) throw error;
+  }
+}

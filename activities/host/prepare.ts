@@ -1,0 +1,87 @@
+/**
+ * Makes a machine of a cached image: clone, register under our id, configure.
+ *
+ * The one idea: each step looks at what is there before it acts, so an attempt after a crash resumes at the first unfinished one. The clone is whole
+ * and marked before its rename gives it the name under which Parallels Desktop will find it.
+ */
+import { readFile, rename, rm, stat, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { FaultError } from "../../domain/errors.ts";
+import { cloneFolder } from "../../images/clone-file.ts";
+import { elementOf, withElement } from "../../parallels/bundle/config.ts";
+import type { MadeMachine, Placement } from "../../workflows/machines/provision.ts";
+import type { HostContext } from "./context.ts";
+import { makingSuffix, readMark, writeMark } from "./mark.ts";
+import type { Reporter } from "./reporter.ts";
+import { inStep } from "./steps.ts";
+
+export interface Preparation {
+  readonly context: HostContext;
+  readonly operationId: string;
+  readonly placement: Placement;
+  readonly reporter: Reporter;
+  readonly signal: AbortSignal;
+}
+
+export async function prepare(work: Preparation): Promise<MadeMachine> {
+  const { context, placement, reporter, signal } = work;
+  const bundlePath = await inStep(reporter, "clone", () => cloneBundle(work));
+  const { machineId } = placement;
+  await inStep(reporter, "register", () => register(context, machineId, bundlePath, placement.name, signal));
+  return inStep(reporter, "configure", () => configure(work));
+}
+
+async function cloneBundle({ context, operationId, placement, signal }: Preparation): Promise<string> {
+  const { machineId, epoch, hubId, name, wanted } = placement;
+  const source = await context.cache.bundlePath(wanted.digest);
+  if (source === null) throw new FaultError({ code: "store_object_missing", message: `The image ${wanted.image} left this host's cache before it was cloned.` });
+  const bundlePath = join(context.machineFolder, `${name}.${wanted.kind}`);
+  await copyMarked(context, { from: source, to: bundlePath, mark: { hubId, machineId, epoch, operationId }, signal });
+  return bundlePath;
+}
+
+/** Ensures a whole, marked copy under its final name; refuses to write over anything that is not this very copy. */
+export async function copyMarked(context: HostContext, ask: { from: string; to: string; mark: Parameters<typeof writeMark>[1]; signal: AbortSignal }): Promise<void> {
+  const { from, to, mark, signal } = ask;
+  if (await stat(to).catch(() => null)) {
+    const there = await readMark(to);
+    if (there?.machineId === mark.machineId && there.epoch === mark.epoch) return;
+    throw new FaultError({ code: "machine_exists", message: `There is already a bundle at ${to}.`, subject: to });
+  }
+  const aside = to + makingSuffix;
+  await rm(aside, { recursive: true, force: true });
+  await context.ledger.place(mark);
+  await cloneFolder(from, aside, signal);
+  await writeMark(aside, mark);
+  await rename(aside, to);
+}
+
+/** Parallels Desktop takes name and id from the bundle, so both are right before it looks. */
+export async function register(context: HostContext, machineId: string, bundlePath: string, name: string, signal: AbortSignal): Promise<void> {
+  if (await context.prlctl.find(machineId, { signal })) return;
+  const configPath = join(bundlePath, "config.pvs");
+  const xml = await readFile(configPath, "utf8");
+  if (elementOf(xml, "VmName") !== name) await writeFile(configPath, withElement(xml, ["VmName"], name));
+  await context.prlctl.register(bundlePath, { uuid: machineId, regenerateSourceUuid: true }, { signal });
+  context.changed();
+}
+
+async function configure({ context, placement, signal }: Preparation): Promise<MadeMachine> {
+  const { machineId, name, vcpus, memoryBytes, description } = placement;
+  const before = await found(context, machineId, signal);
+  await context.prlctl.set(
+    machineId,
+    { cpus: vcpus, memoryBytes, macAddress: "auto", ...(before.name === name ? {} : { name }), ...(description === "" ? {} : { description }) },
+    { signal },
+  );
+  context.changed();
+  const { macAddress, bundlePath, diskBytes } = await found(context, machineId, signal);
+  if (bundlePath === null) throw new FaultError({ code: "prlctl_failed", message: `Parallels Desktop does not say where ${name} lies.`, subject: name });
+  return { macAddress, bundlePath, diskBytes };
+}
+
+export async function found({ prlctl }: HostContext, machineId: string, signal: AbortSignal) {
+  const machine = await prlctl.find(machineId, { signal });
+  if (machine) return machine;
+  throw new FaultError({ code: "machine_lost", message: `The machine ${machineId} is not on this host.`, subject: machineId });
+}

@@ -1,0 +1,43 @@
+/** Snapshots of a machine. A create finds its earlier result by the operation's id in the description; a delete of what is gone succeeds. */
+import { FaultError } from "../../domain/errors.ts";
+import type { MachineAction } from "../../domain/machines/schema.ts";
+import type { Effect } from "../../workflows/machines/operate.ts";
+import { effectOf, type Act } from "./actions.ts";
+
+type SnapshotAction = Extract<MachineAction, { verb: `snapshot-${string}` }>;
+
+export async function snapshotAction(act: Act, action: SnapshotAction): Promise<Effect> {
+  const { context, machineId, operationId, signal } = act;
+  const { prlctl } = context;
+  const listed = () => prlctl.snapshotList(machineId, { signal });
+  switch (action.verb) {
+    case "snapshot-list":
+      return effectOf(act, { snapshots: await listed() });
+    case "snapshot-create": {
+      // Parallels lists names only, so the operation's id goes into the name's journal on our disk.
+      const before = await context.ledger.act(operationId);
+      const known = (before?.effect ?? null) as { before?: string[] } | null;
+      const ids = known?.before ?? (await listed()).map(({ id }) => id);
+      await context.ledger.endAct(operationId, { before: ids });
+      const earlier = (await listed()).find(({ id, name }) => !ids.includes(id) && name === action.name);
+      const snapshotId = earlier?.id ?? (await prlctl.snapshotCreate(machineId, { name: action.name, description: action.description }, { signal }));
+      return effectOf(act, { snapshotId, name: action.name });
+    }
+    case "snapshot-revert": {
+      await mustHave(act, action.snapshotId);
+      await prlctl.snapshotRevert(machineId, { snapshotId: action.snapshotId, resume: action.resume }, { signal });
+      return effectOf(act, { snapshotId: action.snapshotId });
+    }
+    case "snapshot-delete": {
+      const there = (await listed()).some(({ id }) => id === action.snapshotId);
+      if (there) await prlctl.snapshotRemove(machineId, { snapshotId: action.snapshotId, children: action.children }, { signal });
+      return effectOf(act, { snapshotId: action.snapshotId });
+    }
+  }
+}
+
+async function mustHave({ context, machineId, signal }: Act, snapshotId: string): Promise<void> {
+  const listed = await context.prlctl.snapshotList(machineId, { signal });
+  if (listed.some(({ id }) => id === snapshotId)) return;
+  throw new FaultError({ code: "snapshot_not_found", message: `The machine has no snapshot ${snapshotId}.`, subject: snapshotId });
+}

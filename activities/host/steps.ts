@@ -1,0 +1,15 @@
+/** Runs one of several steps of an activity: reports it, and names it in the fault that it ends with. */
+import { FaultError } from "../../domain/errors.ts";
+import type { Reporter } from "./reporter.ts";
+
+export async function inStep<T>(reporter: Reporter, step: string, act: () => Promise<T>): Promise<T> {
+  reporter.state(step, "running");
+  try {
+    const value = await act();
+    reporter.state(step, "done");
+    return value;
+  } catch (error) {
+    if (!(error instanceof FaultError)) throw error;
+    throw new FaultError({ ...error.fault, details: { ...error.fault.details, step } }, { cause: error });
+  }
+}
