@@ -25,10 +25,18 @@ export function newHostKey(): HostKey {
   return { kty: "OKP", crv: "Ed25519", x, d };
 }
 
-export async function signHostToken({ key, hostId, hubId }: { key: HostKey; hostId: string; hubId: string }): Promise<string> {
+/** Who signs: `session` is made anew by every host process, so the gateway can tell two that run under one identity. */
+export interface HostClaim {
+  readonly key: HostKey;
+  readonly hostId: string;
+  readonly hubId: string;
+  readonly session: string;
+}
+
+export async function signHostToken({ key, hostId, hubId, session }: HostClaim): Promise<string> {
   const privateKey = createPrivateKey({ key: { ...key }, format: "jwk" });
   const now = Math.floor(Date.now() / 1000);
-  const token = new SignJWT({ jti: randomUUID() }).setProtectedHeader({ alg: "EdDSA", typ: "JWT" });
+  const token = new SignJWT({ sid: session, jti: randomUUID() }).setProtectedHeader({ alg: "EdDSA", typ: "JWT" });
   return token.setIssuer(hostId).setAudience(hubId).setIssuedAt(now).setExpirationTime(now + hostTokenMs / 1000).sign(privateKey);
 }
 
@@ -42,8 +50,11 @@ export function claimedHost(token: string): string | null {
   }
 }
 
-/** Proves that the token is from the host whose public key (raw, base64url) is given. Answers when it ends. */
-export async function verifyHostToken(token: string, expected: { publicKey: string; hostId: string; hubId: string }): Promise<Date> {
+/** Proves that the token is from the host whose public key (raw, base64url) is given. Answers its session and when it ends. */
+export async function verifyHostToken(
+  token: string,
+  expected: { publicKey: string; hostId: string; hubId: string },
+): Promise<{ session: string; expiresAt: Date }> {
   const key = createPublicKey({ key: { kty: "OKP", crv: "Ed25519", x: expected.publicKey }, format: "jwk" });
   try {
     const { payload } = await jwtVerify(token, key, {
@@ -53,9 +64,9 @@ export async function verifyHostToken(token: string, expected: { publicKey: stri
       clockTolerance: toleranceSeconds,
       // A host may not give itself more than it is meant to have.
       maxTokenAge: hostTokenMs / 1000,
-      requiredClaims: ["exp"],
+      requiredClaims: ["exp", "sid"],
     });
-    return new Date((payload.exp ?? 0) * 1000);
+    return { session: String(payload["sid"]), expiresAt: new Date((payload.exp ?? 0) * 1000) };
   } catch (cause) {
     throw new FaultError({ code: "unauthenticated", message: `The token of host ${expected.hostId} is not valid (any more).` }, { cause });
   }

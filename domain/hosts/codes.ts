@@ -5,6 +5,7 @@ export const hostCodes = {
   host_not_found: { kind: "not_found", remedy: "`drover host list` shows the hosts." },
   host_unnamed: { kind: "invalid", remedy: "Name the host in the header X-Drover-Host, or set DROVER_DEFAULT_HOST." },
   host_exists: { kind: "conflict", remedy: "Enrol with --replace to take the place of the host that this hardware was before." },
+  host_in_use: { kind: "conflict", remedy: "Retire the machines of that host first; `drover machine list` shows them." },
   host_lost: { kind: "unavailable", parks: true, retryable: false, remedy: "Bring the host back; the operation goes on by itself." },
   host_disabled: { kind: "precondition_failed", remedy: "`drover host enable` lets the host take work again." },
   host_duplicate_session: { kind: "conflict", remedy: "Stop the other host process that runs under this identity." },

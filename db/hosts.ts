@@ -1,0 +1,85 @@
+/**
+ * Hosts: who is enrolled, what each reported last, and how long ago by the database's clock.
+ *
+ * The one idea: silence is measured where reports are written, so no clock of a host or of another process decides whether a host is lost.
+ */
+import { asc, eq, sql } from "drizzle-orm";
+import { FaultError, ok, refuse, type Result } from "../domain/errors.ts";
+import { hostStateAt } from "../domain/hosts/rules.ts";
+import { Host } from "../domain/hosts/schema.ts";
+import { Uuid } from "../domain/ids.ts";
+import type { Database } from "./connect.ts";
+import { recordEvent } from "./events.ts";
+import { hosts } from "./schema.ts";
+
+const silentMs = sql<string | null>`extract(epoch from clock_timestamp() - ${hosts.lastReportAt}) * 1000`;
+const selected = { row: hosts, silentMs };
+
+type Selected = { row: typeof hosts.$inferSelect; silentMs: string | null };
+const parsed = ({ row, silentMs }: Selected): Host => Host.parse({ ...row, state: hostStateAt(silentMs === null ? null : Number(silentMs)) });
+
+export async function listHosts(db: Database): Promise<Host[]> {
+  return (await db.select(selected).from(hosts).orderBy(asc(hosts.name))).map(parsed);
+}
+
+export async function findHost(db: Database, idOrName: string): Promise<Result<Host>> {
+  const id = Uuid.safeParse(idOrName);
+  const [found] = await db
+    .select(selected)
+    .from(hosts)
+    .where(id.success ? eq(hosts.id, id.data) : sql`lower(${hosts.name}) = lower(${idOrName})`);
+  return found ? ok(parsed(found)) : refuse({ code: "host_not_found", message: `There is no host ${idOrName}.`, subject: idOrName });
+}
+
+export interface HostChanges {
+  readonly enabled?: boolean | undefined;
+  readonly labels?: string[] | undefined;
+  readonly overcommitCpu?: number | undefined;
+  readonly overcommitMemory?: number | undefined;
+}
+
+export async function updateHost(db: Database, id: string, changes: HostChanges): Promise<Result<Host>> {
+  const given = Object.fromEntries(Object.entries(changes).filter(([, value]) => value !== undefined));
+  if (Object.keys(given).length > 0) {
+    const [row] = await db.update(hosts).set(given).where(eq(hosts.id, id)).returning({ project: hosts.project });
+    if (row) await recordEvent(db, { type: "host", name: "host.changed", subjectId: id, project: row.project, body: given });
+  }
+  return findHost(db, id);
+}
+
+/** Takes a host out of the fleet: its key is worth nothing from then on. Refused while machines live on it. */
+export async function removeHost(db: Database, id: string): Promise<void> {
+  const [living] = await db.execute<{ name: string; count: string }>(sql`
+    select min(name) as name, count(*) as count from machines where host_id = ${id} and retired_at is null having count(*) > 0`);
+  if (living) {
+    const message = `The host still has ${living.count} machine(s), such as ${living.name}.`;
+    throw new FaultError({ code: "host_in_use", message, subject: id });
+  }
+  await db.execute(sql`update machines set host_id = null where host_id = ${id}`);
+  await db.execute(sql`delete from placements where host_id = ${id}`);
+  const [row] = await db.delete(hosts).where(eq(hosts.id, id)).returning({ name: hosts.name, project: hosts.project });
+  if (row) await recordEvent(db, { type: "host", name: "host.removed", subjectId: id, project: row.project, body: { name: row.name } });
+}
+
+/** What the gateway must know to believe a host. */
+export interface HostIdentity {
+  readonly id: string;
+  readonly name: string;
+  readonly project: string;
+  readonly publicKey: string;
+  readonly session: string | null;
+  readonly bootId: string | null;
+  readonly silentMs: number | null;
+}
+
+export async function findHostIdentity(db: Database, id: string): Promise<HostIdentity | null> {
+  if (!Uuid.safeParse(id).success) return null;
+  const { name, project, publicKey, session, bootId } = hosts;
+  const [row] = await db.select({ id: hosts.id, name, project, publicKey, session, bootId, silentMs }).from(hosts).where(eq(hosts.id, id));
+  return row ? { ...row, silentMs: row.silentMs === null ? null : Number(row.silentMs) } : null;
+}
+
+/** The host process says goodbye: the next one need not wait until this one counts as silent. */
+export async function endSession(db: Database, id: string, session: string): Promise<void> {
+  await db.update(hosts).set({ session: null }).where(sql`${hosts.id} = ${id} and ${hosts.session} = ${session}`);
+}
