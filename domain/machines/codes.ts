@@ -17,5 +17,7 @@ export const machineCodes = {
   prlctl_busy: { kind: "unavailable", remedy: "Nothing to do: the step is tried again." },
   prlctl_failed: { kind: "unavailable", parks: true, remedy: "Read Parallels Desktop's message, mend it on the host, then retry the step." },
   prlctl_timeout: { kind: "unavailable", remedy: "See whether prlctl answers on that host; the step is tried again." },
+  prlctl_unreadable: { kind: "unavailable", parks: true, remedy: "Compare the version of Parallels Desktop on that host with those that Drover knows, then retry the step." },
+  argument_refused: { kind: "invalid", remedy: "Give a value that does not start with a dash and has no control characters." },
   outcome_unknown: { kind: "precondition_failed", remedy: "Look whether it took effect; it is not repeated by itself because that might do it twice." },
 } as const satisfies Record<string, CodeFacts>;

@@ -1,9 +1,11 @@
 /**
  * What every simulated command works with, and the rules that hold for all of them: faults first, then the service, then the machine.
  */
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { concerns, type Control, type Fault } from "./control.ts";
 import { failure } from "./failure.ts";
-import type { HostFacts } from "./home.ts";
+import { pathsIn, type HostFacts } from "./home.ts";
 import type { Machine } from "./machine.ts";
 import type { Registry } from "./registry.ts";
 
@@ -48,9 +50,11 @@ export function faultFor(command: Command, verb: string): Fault | null {
   return command.control.faults.find((fault) => meant(fault) && command.registry.useFault(fault)) ?? null;
 }
 
-/** Never ends, and takes no notice of SIGTERM: what a command of Parallels does at its worst. */
-export function hang(): Promise<never> {
+/** Never ends, and takes no notice of SIGTERM: what a command of Parallels does at its worst. A file named after the process tells that it hangs. */
+export function hang({ home }: Command): Promise<never> {
   process.on("SIGTERM", () => {});
+  mkdirSync(pathsIn(home).hanging, { recursive: true });
+  writeFileSync(join(pathsIn(home).hanging, String(process.pid)), "");
   // A timer keeps the process alive; a pending promise alone would not.
   return new Promise(() => setInterval(() => {}, 60_000));
 }

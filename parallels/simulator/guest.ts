@@ -21,7 +21,7 @@ export async function exec(command: Command): Promise<number> {
   const [handle, ...rest] = command.argv;
   const machine = machineNamed(command, handle);
   const words = guestWords(rest);
-  if (words.join(" ").length > command.control.execArgvHangBytes) return hang();
+  if (words.join(" ").length > command.control.execArgvHangBytes) return hang(command);
   const nowMs = Date.now();
   if (stateOf(machine, nowMs) !== "running") throw failure(notStarted(machine));
   if (toolsOf(machine, command.control, nowMs) !== "installed" || settingsOf(machine.bundlePath).isolated) throw failure(noSession);

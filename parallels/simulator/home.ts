@@ -25,6 +25,7 @@ export const pathsIn = (home: string) => ({
   machines: join(home, "Parallels"),
   guests: join(home, "guests"),
   commands: join(home, "bin"),
+  hanging: join(home, "hanging"),
   compiled: join(home, "compiled"),
 });
 

@@ -20,7 +20,7 @@ export async function runCommand(argv: readonly string[], verbs: Readonly<Record
     const verb = verbs[name];
     if (!verb) return unknownAction(name, usage);
     const fault = faultFor(command, name);
-    if (fault?.kind === "hang") return hang();
+    if (fault?.kind === "hang") return hang(command);
     if (fault?.kind === "slow") await sleep(fault.delayMs ?? 0);
     if (fault?.kind === "fail") throw failure(fault.stderr ?? "An unknown error occurred.", fault.exit);
     if (command.control.serviceDown) throw failure("Login failed: Unable to connect to Parallels Service.", noService);
