@@ -1,0 +1,66 @@
+/**
+ * The whole API as one function of what it needs: the wire, ours, and the pages about both.
+ *
+ * The one idea: whatever happens to every request stands here, in order; everything else stands at its route.
+ */
+import { OpenAPIHono } from "@hono/zod-openapi";
+import { cors } from "hono/cors";
+import { accessRoutes } from "./access/routes.ts";
+import { accessWireRoutes } from "./access/wire-routes.ts";
+import { catalogRoutes } from "./catalog/routes.ts";
+import { catalogWireRoutes } from "./catalog/wire-routes.ts";
+import { codecRoutes } from "./codec.ts";
+import { documentation } from "./docs.ts";
+import { healthRoutes, healthWireRoutes } from "./health.ts";
+import { hostRoutes } from "./hosts/routes.ts";
+import { hostWireRoutes } from "./hosts/wire-routes.ts";
+import { notFound, onError, rejectInvalid, type ApiEnv } from "./http.ts";
+import { machineRoutes } from "./machines/routes.ts";
+import { machineWireRoutes } from "./machines/wire-routes.ts";
+import { methodsAt } from "./methods.ts";
+import { boundedBody, requestLog, withoutZeros } from "./middleware/request.ts";
+import { jobWireRoutes } from "./operations/wire-routes.ts";
+import { operationRoutes } from "./operations/routes.ts";
+import { routedPath } from "./paths.ts";
+import type { Hub } from "./ports.ts";
+import { mounting } from "./wire/mount.ts";
+
+export function createApp(hub: Hub): OpenAPIHono<ApiEnv> {
+  const { settings, log } = hub;
+  const pathOf = (request: Request) => routedPath(new URL(request.url).pathname, settings.prefix);
+  const app = new OpenAPIHono<ApiEnv>({ defaultHook: rejectInvalid, getPath: pathOf });
+  app.onError(onError);
+  app.use(requestLog(log));
+  if (settings.modules.includes("cors")) app.use(crossOrigin(hub));
+  app.use(boundedBody, withoutZeros);
+
+  accessWireRoutes(hub, mounting(app, hub));
+  jobWireRoutes(hub, mounting(app, hub));
+  healthWireRoutes(hub, mounting(app, hub));
+  catalogWireRoutes(hub, mounting(app, hub, "catalog"));
+  machineWireRoutes(hub, mounting(app, hub, "host"), mounting(app, hub, "orchestrator"));
+  hostWireRoutes(hub, mounting(app, hub), mounting(app, hub, "orchestrator"));
+
+  for (const routes of [accessRoutes(hub), operationRoutes(hub), catalogRoutes(hub), machineRoutes(hub), hostRoutes(hub)]) app.route("/api/v2", routes);
+  app.route("/", healthRoutes(hub));
+  app.route("/", codecRoutes(hub));
+  app.route("/", documentation(app, settings.version));
+
+  const methods = methodsAt(app);
+  app.notFound((c) => {
+    const allowed = methods(c.req.path);
+    if (allowed.length === 0) return notFound(c, new URL(c.req.url).pathname);
+    c.header("Allow", allowed.join(", "));
+    return c.req.method === "OPTIONS" ? c.body(null, 204) : c.json({ message: `method ${c.req.method} not allowed`, code: 405 }, 405);
+  });
+  return app;
+}
+
+/** Addresses of no browser are never asked; of all browsers when a star stands for them. No cookies anywhere, so a star is safe. */
+function crossOrigin({ settings }: Hub) {
+  const { origins, methods, headers } = settings.cors;
+  const origin = origins.includes("*") ? "*" : [...origins];
+  const always = ["X-Requested-With", "Accept", "Content-Type", "Authorization", "X-Api-Key", "X-Filter", "X-No-Cache", "X-Logging", "X-Source", "X-Source-Id"];
+  const allowHeaders = [...new Set([...always, ...headers.filter((header) => header !== "*")])];
+  return cors({ origin, allowMethods: [...methods], allowHeaders, exposeHeaders: ["X-Request-Id", "Retry-After", "Location"], maxAge: 600 });
+}

@@ -1,0 +1,48 @@
+/**
+ * The codec endpoint, where the Temporal web UI and command line have payloads made readable.
+ *
+ * The one idea: whoever may decode reads everything, so the address itself is a secret where no token can be sent, and elsewhere a super user's token is asked for.
+ */
+import { OpenAPIHono } from "@hono/zod-openapi";
+import { cors } from "hono/cors";
+import { z } from "zod";
+import { mayUse } from "../domain/access/rules.ts";
+import { FaultError } from "../domain/errors.ts";
+import { parsed, type ApiEnv } from "./http.ts";
+import { identify } from "./middleware/authenticate.ts";
+import type { Hub } from "./ports.ts";
+
+const Base64 = z.base64().transform((text) => new Uint8Array(Buffer.from(text, "base64")));
+const Payloads = z.object({ payloads: z.array(z.object({ metadata: z.record(z.string(), Base64).optional(), data: Base64.optional() })) });
+
+export function codecRoutes(hub: Hub): OpenAPIHono<ApiEnv> {
+  const { path, origin } = hub.settings.codec;
+  const routes = new OpenAPIHono<ApiEnv>();
+  if (origin !== null) routes.use("/api/codec/*", cors({ origin, allowHeaders: ["Authorization", "Content-Type", "X-Namespace"], allowMethods: ["POST"] }));
+  for (const act of ["encode", "decode"] as const) {
+    routes.post(`/api/codec/:secret/${act}`, async (c) => {
+      if (path === null || c.req.param("secret") !== path) await mustBeSuperUser(hub, c);
+      const body = parsed(Payloads, await c.req.json().catch(() => null));
+      const payloads = await hub.codec[act](body.payloads.map(({ metadata, data }) => ({ ...(metadata ? { metadata } : {}), ...(data ? { data } : {}) })));
+      return c.json({ payloads: payloads.map(asText) });
+    });
+  }
+  return routes;
+}
+
+async function mustBeSuperUser(hub: Hub, c: Parameters<typeof identify>[1]): Promise<void> {
+  const identity = await identify(hub, c);
+  if (!identity.ok) throw new FaultError({ code: "unauthenticated", message: "The codec needs a super user's token." });
+  const verdict = mayUse(identity.actor, { superUser: true });
+  if (!verdict.ok) throw new FaultError(verdict.fault);
+}
+
+interface Payload {
+  metadata?: Record<string, Uint8Array> | null;
+  data?: Uint8Array | null;
+}
+const base64 = (bytes: Uint8Array) => Buffer.from(bytes).toString("base64");
+const asText = ({ metadata, data }: Payload) => ({
+  metadata: Object.fromEntries(Object.entries(metadata ?? {}).map(([key, value]) => [key, base64(value)])),
+  ...(data ? { data: base64(data) } : {}),
+});

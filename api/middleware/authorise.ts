@@ -1,0 +1,42 @@
+/**
+ * What a route asks of its caller, declared on the route.
+ *
+ * The one idea: one check for both families of routes; only the words of the refusal differ.
+ */
+import type { Context, MiddlewareHandler } from "hono";
+import type { Actor } from "../../domain/access/schema.ts";
+import { mayUse, type Needs } from "../../domain/access/rules.ts";
+import { FaultError } from "../../domain/errors.ts";
+import type { ApiEnv } from "../http.ts";
+import type { Hub } from "../ports.ts";
+import { isWire } from "../paths.ts";
+import { identify } from "./authenticate.ts";
+
+export const authorised =
+  (hub: Hub, needs: Needs): MiddlewareHandler<ApiEnv> =>
+  async (c, next) => {
+    const identity = await identify(hub, c);
+    if (!identity.ok) return unauthenticated(c, identity.description);
+    const verdict = mayUse(identity.actor, needs);
+    if (!verdict.ok) return isWire(c.req.path) ? oauth(c, verdict.fault.message) : thrown(new FaultError(verdict.fault));
+    c.set("actor", identity.actor);
+    return next();
+  };
+
+/** The caller of a route that has passed `authorised`. */
+export function actorOf(c: Context<ApiEnv>): Actor {
+  const { actor } = c.var;
+  if (actor) return actor;
+  throw new FaultError({ code: "unauthenticated", message: "The request carries no credentials." });
+}
+
+function unauthenticated(c: Context<ApiEnv>, description: string | null): Response {
+  if (!isWire(c.req.path)) throw new FaultError({ code: "unauthenticated", message: "The request carries no valid credentials." });
+  return description === null ? c.json(null, 401) : oauth(c, description);
+}
+
+const oauth = (c: Context<ApiEnv>, description: string) => c.json({ error: "unauthorized_client", error_description: description }, 401);
+
+function thrown(error: FaultError): never {
+  throw error;
+}

@@ -1,0 +1,18 @@
+import { expect, it } from "vitest";
+import { isWire, routedPath } from "./paths.ts";
+
+it.each([
+  ["/api/v1/machines", "/api", "/api/v1/machines"],
+  ["/api/v1//machines/", "/api", "/api/v1/machines"],
+  ["/api/machines/x/start", "/api", "/api/v1/machines/x/start"],
+  ["/api/v2/machines/", "/api", "/api/v2/machines"],
+  ["//api//v1///catalog", "/api", "/api/v1/catalog"],
+  ["/devops/v1/machines", "/devops", "/api/v1/machines"],
+  ["/devops/machines", "/devops/", "/api/v1/machines"],
+  ["/", "/api", "/"],
+  ["/healthz", "/api", "/healthz"],
+])("routes %s under prefix %s as %s", (path, prefix, routed) => expect(routedPath(path, prefix)).toBe(routed));
+
+it("tells the wire's paths from ours", () => {
+  expect(["/api/v1/machines", "/nope", "/api/v2", "/api/v2/hosts", "/api/codec/x"].map(isWire)).toEqual([true, true, false, false, false]);
+});

@@ -1,0 +1,82 @@
+/**
+ * What the API needs from the rest of the hub, as interfaces that `api/main.ts` binds.
+ *
+ * The one idea: routes ask for what they use in their own words, so they can be read, and tested, without knowing who answers.
+ */
+import type { PayloadCodec } from "@temporalio/common";
+import type { Logger } from "pino";
+import type { Actor } from "../domain/access/schema.ts";
+import type { Guard, PasswordRules } from "../domain/access/rules.ts";
+import type { NewImageVersion, NewPull } from "../domain/catalog/schema.ts";
+import type { Module } from "../domain/config/variables.ts";
+import type { Result } from "../domain/errors.ts";
+import type { EnrolmentToken, NewEnrolmentToken } from "../domain/hosts/schema.ts";
+import type { Machine, MachineAction, NewMachine } from "../domain/machines/schema.ts";
+import type { Operation } from "../domain/operations/schema.ts";
+import type { z } from "zod";
+import type { Database } from "../db/connect.ts";
+import type { Passwords } from "../security/passwords.ts";
+import type { Signer } from "../security/user-tokens.ts";
+import type { Notifications } from "./notifications.ts";
+
+/** Who asks, in which request; with a key, the same request again is the same operation. */
+export interface Asked {
+  readonly actor: Actor;
+  readonly requestId: string | null;
+  readonly idempotency?: { readonly key: string; readonly route: string; readonly body: unknown };
+}
+
+/** Long work: each answers as soon as the intent is written and its workflow started. */
+export interface Operations {
+  push(wanted: NewImageVersion, asked: Asked): Promise<Result<Operation>>;
+  pull(wanted: NewPull, asked: Asked): Promise<Result<Operation>>;
+  provision(wanted: NewMachine, asked: Asked): Promise<Result<{ operation: Operation; machine: Machine }>>;
+  act(machine: string, action: MachineAction, asked: Asked): Promise<Result<Operation>>;
+  retire(machine: string, options: { force: boolean }, asked: Asked): Promise<Result<Operation>>;
+  cancel(operationId: string, asked: Asked): Promise<Result<Operation>>;
+}
+
+export interface Enrolments {
+  newToken(wanted: z.output<typeof NewEnrolmentToken>, actor: Actor): Promise<EnrolmentToken>;
+  check(token: string): Promise<{ valid: boolean; hostName?: string; expiresAt?: Date; reason?: string }>;
+}
+
+export interface Stores {
+  /** Registers a store after it was reached; its secret is sealed. */
+  add(wanted: { name: string; location: string; accessKey?: string; secretKey?: string }, actor: Actor): Promise<Result<{ id: string }>>;
+}
+
+/** One part that the API depends on: null when it works, else what is wrong. */
+export type Check = () => Promise<string | null>;
+
+export interface Settings {
+  readonly prefix: string;
+  readonly modules: readonly Module[];
+  readonly cors: { readonly origins: readonly string[]; readonly methods: readonly string[]; readonly headers: readonly string[] };
+  readonly passwords: PasswordRules;
+  readonly guard: Guard;
+  readonly tokenLifetimeMs: number;
+  readonly defaultHost: string | undefined;
+  readonly reserved: { readonly cpus: number; readonly memoryBytes: number; readonly diskBytes: number };
+  readonly temporalUi: { readonly url: string | undefined; readonly namespace: string };
+  readonly gateway: { readonly url: string; readonly grpcAddress: string; readonly namespace: string; readonly hubId: string; readonly authority: string };
+  /** `path`: a secret part of the address, where no token can be sent; `origin`: the web UI's. */
+  readonly codec: { readonly path: string | null; readonly origin: string | null };
+  readonly version: string;
+}
+
+export interface Hub {
+  readonly db: Database;
+  readonly log: Logger;
+  readonly operations: Operations;
+  readonly signer: Signer;
+  readonly passwords: Passwords;
+  readonly enrolments: Enrolments;
+  readonly stores: Stores;
+  readonly codec: PayloadCodec;
+  readonly notifications: Notifications;
+  readonly checks: Readonly<Record<string, Check>>;
+  readonly settings: Settings;
+  /** Aborted when the process shuts down: open streams and waits end then. */
+  readonly closing: AbortSignal;
+}

@@ -1,0 +1,124 @@
+/**
+ * How a route of the wire is declared and served.
+ *
+ * The one idea: a route is one record (method, path, claims, status, shapes) and one function; documentation, permission, the reading of its body and its
+ * status all come from the record, so that two hundred routes repeat nothing.
+ */
+import { createRoute, type OpenAPIHono } from "@hono/zod-openapi";
+import type { Context, MiddlewareHandler } from "hono";
+import type { StatusCode, ContentfulStatusCode } from "hono/utils/http-status";
+import { z } from "zod";
+import type { Needs } from "../../domain/access/rules.ts";
+import type { Actor } from "../../domain/access/schema.ts";
+import type { Module } from "../../domain/config/variables.ts";
+import { describeIssues, json, type ApiEnv } from "../http.ts";
+import { actorOf, authorised } from "../middleware/authorise.ts";
+import type { Asked, Hub } from "../ports.ts";
+import { ApiErrorResponse, OAuthErrorResponse, refusal } from "./errors.ts";
+import { respell } from "./keys.ts";
+
+type Method = "get" | "post" | "put" | "patch" | "delete";
+
+export interface WireRoute<Body extends z.ZodType> {
+  readonly method: Method;
+  /** Another method that some clients use for the same. */
+  readonly also?: Method;
+  /** Below `/api/v1`, as OpenAPI writes it. */
+  readonly path: string;
+  readonly summary: string;
+  readonly tag: string;
+  readonly needs: Needs | "public";
+  readonly status: StatusCode;
+  /** Absent: whatever is sent is ignored. */
+  readonly body?: Body;
+  /** Absent: the answer has no body. */
+  readonly reply?: z.ZodType;
+}
+
+export interface Call<Body> {
+  readonly c: Context<ApiEnv>;
+  readonly actor: Actor;
+  readonly asked: Asked;
+  readonly body: Body;
+  param(name: string): string;
+  query(name: string): string | undefined;
+}
+/** What it returns is the answer's body; a `Response` is sent as it is. */
+type Handler<Body> = (call: Call<Body>) => Promise<unknown>;
+
+export type Mount = <Body extends z.ZodType = z.ZodUndefined>(route: WireRoute<Body>, handler: Handler<z.output<Body>>) => void;
+
+/** Mounts routes of one module, or none of them where the module is not enabled. */
+export function mounting(app: OpenAPIHono<ApiEnv>, hub: Hub, module?: Module): Mount {
+  if (module !== undefined && !hub.settings.modules.includes(module)) return () => {};
+  return (route, handler) => {
+    for (const method of route.also === undefined ? [route.method] : [route.method, route.also]) {
+      app.openAPIRegistry.registerPath(documented(route, method));
+      const guard: MiddlewareHandler<ApiEnv> = route.needs === "public" ? (_, next) => next() : authorised(hub, route.needs);
+      app.on(method.toUpperCase(), `/api/v1${route.path.replaceAll(/\{(\w+)\}/g, ":$1")}`, guard, (c) => served(c, route, handler));
+    }
+  };
+}
+
+async function served<Body extends z.ZodType>(c: Context<ApiEnv>, route: WireRoute<Body>, handler: Handler<z.output<Body>>): Promise<Response> {
+  const body = await readBody(c, route.body);
+  const answer = await handler({
+    c,
+    body,
+    get actor() {
+      return actorOf(c);
+    },
+    get asked() {
+      return askedBy(c);
+    },
+    param: (name) => c.req.param(name) ?? "",
+    query: (name) => c.req.query(name),
+  });
+  if (answer instanceof Response) return answer;
+  if (answer === undefined) return c.body(null, route.status, { "Content-Type": "application/json" });
+  return c.json(answer, route.status as ContentfulStatusCode);
+}
+
+/** With a key, the same request again is the same operation; the wire's own clients send none. */
+export function askedBy(c: Context<ApiEnv>, body?: unknown): Asked {
+  const key = c.req.header("Idempotency-Key");
+  const idempotency = key === undefined || body === undefined ? {} : { idempotency: { key, route: `${c.req.method} ${c.req.path}`, body } };
+  return { actor: actorOf(c), requestId: c.var.requestId, ...idempotency };
+}
+
+async function readBody<Body extends z.ZodType>(c: Context<ApiEnv>, schema: Body | undefined): Promise<z.output<Body>> {
+  const sent = schema === undefined ? undefined : respell(schema, parsedJson(await c.req.text()));
+  // A route that declares no body has the schema of one that is absent.
+  const result = (schema ?? z.undefined()).safeParse(sent);
+  if (result.success) return result.data as z.output<Body>;
+  throw refusal(400, `Invalid request body: ${describeIssues(result.error)}`);
+}
+
+function parsedJson(text: string): unknown {
+  if (text.trim() === "") return {};
+  try {
+    return JSON.parse(text);
+  } catch {
+    throw refusal(400, "Invalid request body: it is not valid JSON");
+  }
+}
+
+function documented<Body extends z.ZodType>(route: WireRoute<Body>, method: Method) {
+  const names = [...route.path.matchAll(/\{(\w+)\}/g)].map(([, name]) => name ?? "");
+  const params = names.length === 0 ? {} : { params: z.object(Object.fromEntries(names.map((name) => [name, z.string()]))) };
+  const body = route.body === undefined ? {} : { body: json(route.body, "What is asked for.") };
+  const refused = route.needs === "public" ? {} : { 401: json(OAuthErrorResponse, "Not logged in, or not allowed.") };
+  return createRoute({
+    method,
+    path: `/api/v1${route.path}`,
+    operationId: `wire${method}${route.path.replaceAll(/\W+/g, "_")}`,
+    summary: route.summary,
+    tags: [`wire: ${route.tag}`],
+    request: { ...params, ...body },
+    responses: {
+      [route.status]: route.reply === undefined ? { description: "Done." } : json(route.reply, "The answer."),
+      ...refused,
+      default: json(ApiErrorResponse, "Refused."),
+    },
+  });
+}
