@@ -4,6 +4,7 @@
  * The one idea: a machine's row is the lock of everything that is asked of it; a retired row stays as memory, and its name is free.
  */
 import { and, eq, isNotNull, isNull, sql } from "drizzle-orm";
+import type { PgUpdateSetSource } from "drizzle-orm/pg-core";
 import { FaultError, ok, refuse, type Result } from "../domain/errors.ts";
 import { Uuid } from "../domain/ids.ts";
 import type { MachineState } from "../domain/machines/rules.ts";
@@ -14,15 +15,21 @@ import { afterCursor, newestFirst, pageOf, placeOf, type Page, type PageAsk } fr
 import { machines } from "./schema.ts";
 
 export type NewMachineRow = Omit<typeof machines.$inferInsert, "createdAt" | "updatedAt" | "retiredAt" | "expiresAt"> & { readonly ttlSeconds?: number | undefined };
-export type MachineChanges = Partial<Omit<typeof machines.$inferInsert, "id" | "project" | "createdAt" | "updatedAt">>;
+export type MachineChanges = Omit<PgUpdateSetSource<typeof machines>, "id" | "project" | "createdAt" | "updatedAt">;
 
-/** A living machine by id or, in any case, by name. */
-export async function findMachine(db: Database, idOrName: string, { lock = false } = {}): Promise<Result<Machine>> {
+/** A living machine by id or, in any case, by name. `lock` keeps it as it is until the caller's transaction ends. */
+export async function findMachine(db: Database, idOrName: string, { lock = false, project }: { lock?: boolean; project?: string } = {}): Promise<Result<Machine>> {
   const id = Uuid.safeParse(idOrName);
   const named = id.success ? eq(machines.id, id.data) : sql`lower(${machines.name}) = lower(${idOrName})`;
-  const query = db.select().from(machines).where(and(named, isNull(machines.retiredAt)));
+  const query = db.select().from(machines).where(and(named, isNull(machines.retiredAt), project === undefined ? undefined : eq(machines.project, project)));
   const [row] = await (lock ? query.for("update") : query);
-  return row ? ok(Machine.parse(row)) : refuse({ code: "machine_not_found", message: `There is no machine ${idOrName}.`, subject: idOrName });
+  return row ? ok(Machine.parse(row)) : noMachine(idOrName);
+}
+
+/** A machine by id, retired or not. */
+export async function findAnyMachine(db: Database, id: string): Promise<Result<Machine>> {
+  const [row] = Uuid.safeParse(id).success ? await db.select().from(machines).where(eq(machines.id, id)) : [];
+  return row ? ok(Machine.parse(row)) : noMachine(id);
 }
 
 /** One that was retired in the last hour: whoever asks again for its end gets the same answer. */
@@ -78,17 +85,14 @@ export async function amendMachine(
   { ttlSeconds, ...changes }: Pick<MachineChanges, "labels" | "description" | "expiresAt"> & { ttlSeconds?: number | null | undefined },
 ): Promise<Machine | null> {
   if (ttlSeconds === undefined) return updateMachine(db, id, changes);
-  const expiresAt = ttlSeconds === null ? null : sql`now() + make_interval(secs => ${ttlSeconds})`;
-  const [row] = await db.update(machines).set({ ...changes, expiresAt, updatedAt: sql`now()` }).where(and(eq(machines.id, id), isNull(machines.retiredAt))).returning();
-  return row ? Machine.parse(row) : null;
+  return updateMachine(db, id, { ...changes, expiresAt: ttlSeconds === null ? null : sql`now() + make_interval(secs => ${ttlSeconds})` });
 }
 
 /** What a host or an operation saw, told as an event when it is another state than before. */
 export async function observeMachine(db: Database, id: string, observed: MachineState, changes: MachineChanges = {}): Promise<Machine | null> {
   const before = await findMachine(db, id, { lock: true });
   if (!before.ok) return null;
-  const after = await updateMachine(db, id, { ...changes, observed, observedAt: new Date() });
-  await db.update(machines).set({ observedAt: sql`clock_timestamp()` }).where(eq(machines.id, id));
+  const after = await updateMachine(db, id, { ...changes, observed, observedAt: sql`clock_timestamp()` });
   if (before.value.observed !== observed) await tellMachine(db, before.value, "machine.observed", { observed, before: before.value.observed });
   return after;
 }
@@ -120,4 +124,5 @@ export async function tellMachine(db: Database, machine: Machine, name: string, 
   await recordEvent(db, { type: "machine", name, subjectId: machine.id, project: machine.project, body: { name: machine.name, ...body } });
 }
 
+const noMachine = (name: string): Result<never> => refuse({ code: "machine_not_found", message: `There is no machine ${name}.`, subject: name });
 const nameTaken = (name: string) => new FaultError({ code: "machine_exists", message: `A machine named ${name} exists already.`, subject: name });

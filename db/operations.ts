@@ -87,6 +87,12 @@ export async function unsettledOperations(db: Database, { machineId, verb, limit
   return rows.map((row) => Operation.parse(row));
 }
 
+/** The newest operation of one verb on a machine. */
+export async function lastOperation(db: Database, machineId: string, verb: Verb): Promise<Operation | null> {
+  const [row] = await db.select().from(operations).where(and(eq(operations.machineId, machineId), eq(operations.verb, verb))).orderBy(newestFirst(operations)).limit(1);
+  return row ? Operation.parse(row) : null;
+}
+
 /** Moves an operation on if it is still in one of `from`, and tells it; `false` means that someone else moved it first. */
 export async function moveOperation(db: Database, id: string, from: readonly OperationState[], to: OperationState): Promise<boolean> {
   const begun = to === "running" ? { startedAt: sql`coalesce(${operations.startedAt}, now())` } : {};

@@ -3,12 +3,12 @@
  *
  * The one idea: effective claims are read with the user in one statement, so a change of rights or the end of a user acts on the very next request.
  */
-import { asc, eq, or, sql } from "drizzle-orm";
+import { asc, eq, inArray, or, sql } from "drizzle-orm";
 import { seededClaimIds, superUserRole } from "../domain/access/claims.ts";
 import { User } from "../domain/access/schema.ts";
 import { defaultProject } from "../domain/ids.ts";
 import type { Database } from "./connect.ts";
-import { projects, roles, users } from "./schema.ts";
+import { operations, projects, roles, users } from "./schema.ts";
 
 export interface UserRow extends User {
   readonly project: string;
@@ -93,4 +93,15 @@ function whole(row: { user: typeof users.$inferSelect; sinceFailureMs: number | 
     isSuperUser: user.roles.includes(superUserRole),
     inherited,
   };
+}
+
+/** Who asked for these operations: users that are gone are left out. */
+export async function askersOf(db: Database, operationIds: readonly string[]): Promise<Map<string, { id: string; name: string; email: string }>> {
+  if (operationIds.length === 0) return new Map();
+  const rows = await db
+    .select({ operationId: operations.id, id: users.id, name: users.name, email: users.email })
+    .from(operations)
+    .innerJoin(users, eq(users.id, operations.actorId))
+    .where(inArray(operations.id, [...operationIds]));
+  return new Map(rows.map(({ operationId, ...user }) => [operationId, user]));
 }

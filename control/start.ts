@@ -1,0 +1,163 @@
+/**
+ * How every operation begins: one transaction writes all that must be true together, then its workflow is started.
+ *
+ * The one idea: intent first. Once the transaction is committed the request is kept whatever happens: a start that fails here, or a process that dies,
+ * leaves a row that the sweep starts. The workflow's id is the operation's, so two starts are one.
+ */
+import { randomUUIDv7 } from "node:crypto";
+import { WorkflowExecutionAlreadyStartedError, type Client } from "@temporalio/client";
+import { defineSearchAttributeKey, type SearchAttributePair } from "@temporalio/common";
+import type { Logger } from "pino";
+import { recordAudit } from "../db/audit.ts";
+import { inTransaction, type Database } from "../db/connect.ts";
+import { recordEvent } from "../db/events.ts";
+import { mustHold, type Subject } from "../db/holds.ts";
+import { claimKey } from "../db/idempotency.ts";
+import { deleteIntent, insertIntent, type Intent } from "../db/intents.ts";
+import { findOperation, insertOperation, moveOperation } from "../db/operations.ts";
+import type { SystemReserve } from "../db/placements.ts";
+import type { Actor } from "../domain/access/schema.ts";
+import type { Holder } from "../domain/catalog/rules.ts";
+import { unwrap, type Result } from "../domain/errors.ts";
+import { hubQueue, workflowId, type HoldMode, type OnFault, type Verb } from "../domain/operations/rules.ts";
+import type { Operation } from "../domain/operations/schema.ts";
+import type { Sealer } from "../security/sealing.ts";
+
+export interface Control {
+  readonly db: Database;
+  readonly temporal: Client;
+  readonly sealer: Sealer;
+  readonly hubId: string;
+  readonly parkLimitMs: number;
+  /** What every host holds back from machines. */
+  readonly reserve: SystemReserve;
+  readonly log: Logger;
+}
+
+/** Who asks, in which request; with a key, the same request again is the same operation. */
+export interface Asked {
+  readonly actor: Actor;
+  readonly requestId: string | null;
+  readonly idempotency?: { readonly key: string; readonly route: string; readonly body: unknown };
+  /** For requests that do not say it themselves: `park` unless the caller cannot know of parking. */
+  readonly onFault?: OnFault;
+}
+
+/** An operation as its intent writes it. */
+export interface Draft {
+  readonly verb: Verb;
+  /** For people: an image, a machine. */
+  readonly subject: string;
+  /** The middle part of the workflow's id. */
+  readonly workflowSubject: string;
+  readonly workflowType: "push" | "pull" | "provision" | "retire" | "operate";
+  /** What the workflow needs beyond what every workflow gets. */
+  readonly workflowInput: Readonly<Record<string, unknown>>;
+  readonly hostId?: string | null;
+  readonly machineId?: string | null;
+  readonly image?: string | null;
+  readonly onFault: OnFault;
+  /** What the hub's activities need to know later; no secrets. */
+  readonly input: Record<string, unknown>;
+  readonly holds: ReadonlyArray<Subject & { readonly name: string; readonly mode: HoldMode }>;
+}
+/** Reads and decides in the intent's transaction; a fault thrown here undoes it all. `already`: the operation that this request asks for exists. */
+export type Prepare = (tx: Database, operationId: string) => Promise<Draft | { readonly already: Operation }>;
+
+export async function startOperation(control: Control, asked: Asked, prepare: Prepare, secret?: unknown): Promise<Result<Operation>> {
+  const operationId = randomUUIDv7();
+  // Sealed before the transaction, which so never waits for a second connection.
+  const sealed = secret === undefined ? null : await control.sealer.seal(secret, `operation:${operationId}`);
+  const intended = await inTransaction(control.db, (tx) => intend({ control, asked, prepare, operationId, sealed }, tx));
+  if (!intended.ok) return intended;
+  const { operation, intent } = intended.value;
+  if (!intent) return { ok: true, value: operation };
+  await launch(control, intent, operation).catch((cause: unknown) => {
+    control.log.warn({ event: "operation.start_failed", operationId, err: cause }, "the workflow could not be started; the sweep will");
+  });
+  return findOperation(control.db, operationId);
+}
+
+interface Intending {
+  readonly control: Control;
+  readonly asked: Asked;
+  readonly prepare: Prepare;
+  readonly operationId: string;
+  readonly sealed: Uint8Array | null;
+}
+
+async function intend({ control, asked, prepare, operationId, sealed }: Intending, tx: Database): Promise<{ operation: Operation; intent: Intent | null }> {
+  const { actor, requestId, idempotency } = asked;
+  const earlier = idempotency ? await claimKey(tx, { caller: actor.userId, ...idempotency }, operationId) : null;
+  if (earlier !== null) return { operation: unwrap(await findOperation(tx, earlier)), intent: null };
+  const draft = await prepare(tx, operationId);
+  if ("already" in draft) return { operation: draft.already, intent: null };
+
+  const { verb, subject, hostId = null, machineId = null, image = null, onFault, input } = draft;
+  const by = { project: actor.project, actor: actor.username, actorId: actor.userId, requestId };
+  const id = workflowId(verb, draft.workflowSubject, operationId);
+  const operation = await insertOperation(tx, { id: operationId, verb, subject, hostId, machineId, image, onFault, workflowId: id, input, sealed, ...by });
+  for (const { mode, ...held } of draft.holds) await mustHold(tx, held, operationId, mode);
+  const frame = { interfaceVersion: 1, operationId, onFault, parkLimitMs: control.parkLimitMs };
+  const intent = { operationId, workflowType: draft.workflowType, workflowInput: { ...draft.workflowInput, ...frame } };
+  await insertIntent(tx, intent);
+  await recordEvent(tx, { type: "operation", name: "operation.pending", subjectId: operationId, operationId, project: by.project, body: { verb, subject } });
+  await recordAudit(tx, { actor: by.actor, action: `${verb}.accepted`, subject, outcome: "accepted", operationId, requestId });
+  return { operation, intent };
+}
+
+/** A start takes milliseconds; after 5 s its caller is answered, and the sweep goes on. */
+const startLimitMs = 5_000;
+
+/** Starts the workflow of an intent. Starting it again, from here or from the sweep, finds it started. */
+export async function launch(control: Control, intent: Intent, operation: Operation): Promise<void> {
+  const { operationId, workflowType, workflowInput } = intent;
+  await control.temporal.withDeadline(Date.now() + startLimitMs, async () => {
+    try {
+      await control.temporal.workflow.start(workflowType, {
+        workflowId: operation.workflowId,
+        taskQueue: hubQueue,
+        workflowIdReusePolicy: "REJECT_DUPLICATE",
+        args: [workflowInput],
+        typedSearchAttributes: searchAttributes(operation),
+        staticSummary: `${operation.verb} ${operation.subject}`,
+      });
+    } catch (error) {
+      if (!(error instanceof WorkflowExecutionAlreadyStartedError)) throw error;
+    }
+  });
+  const won = await control.db.transaction(async (tx) => {
+    await deleteIntent(tx, operationId);
+    return moveOperation(tx, operationId, ["pending"], "running");
+  });
+  if (!won) await cancelIfWanted(control, operationId);
+}
+
+/** Whoever cancelled between the intent and its start found no workflow to cancel. */
+async function cancelIfWanted({ db, temporal }: Control, operationId: string): Promise<void> {
+  const operation = await findOperation(db, operationId);
+  if (operation.ok && operation.value.state === "cancelling") await temporal.workflow.getHandle(operation.value.workflowId).cancel();
+}
+
+const keyword = (name: string) => defineSearchAttributeKey(name, "KEYWORD");
+const attributes = {
+  operation: keyword("DroverOperation"),
+  host: keyword("DroverHost"),
+  machine: keyword("DroverMachine"),
+  image: keyword("DroverImage"),
+  actor: keyword("DroverActor"),
+};
+
+function searchAttributes({ id, hostId, machineId, image, actor }: Operation): SearchAttributePair[] {
+  const when = (key: (typeof attributes)[keyof typeof attributes], value: string | null) => (value === null ? [] : [{ key, value }]);
+  return [
+    { key: attributes.operation, value: id },
+    { key: attributes.actor, value: actor },
+    ...when(attributes.host, hostId),
+    ...when(attributes.machine, machineId),
+    ...when(attributes.image, image),
+  ];
+}
+
+/** What the one who asks may see, as it is at the request; kept in the operation, since workflows run on the caller's behalf. */
+export const holderOf = ({ roles, claims, isSuperUser }: Actor): Holder => ({ roles, claims, everything: isSuperUser });

@@ -1,0 +1,52 @@
+/**
+ * Machines as the wire lists them: what hosts last saw, joined with what we know.
+ *
+ * The one idea: a machine that a host reported is shown even when it is not ours, and one of ours is shown even before its host reported it.
+ */
+import { and, asc, eq, isNull, sql } from "drizzle-orm";
+import { hostStateAt, type HostState } from "../domain/hosts/rules.ts";
+import { Machine, ObservedMachine } from "../domain/machines/schema.ts";
+import type { Database } from "./connect.ts";
+import { hosts, machines, observations } from "./schema.ts";
+
+export interface SeenMachine {
+  readonly machine: Machine | null;
+  readonly seen: ObservedMachine | null;
+  readonly host: { readonly id: string; readonly name: string; readonly state: HostState; readonly enabled: boolean } | null;
+}
+
+/** All machines of a host, or of all hosts; those of ours that no host reported come with the host that they are placed on. */
+export async function seenMachines(db: Database, hostId?: string): Promise<SeenMachine[]> {
+  const silentMs = sql<string | null>`extract(epoch from now() - ${hosts.lastReportAt}) * 1000`;
+  const onHost = and(eq(observations.machineId, machines.id), eq(observations.hostId, machines.hostId));
+  const ours = await db
+    .select({ machine: machines, seen: observations.facts, host: hosts, silentMs })
+    .from(machines)
+    .leftJoin(hosts, eq(hosts.id, machines.hostId))
+    .leftJoin(observations, onHost)
+    .where(and(isNull(machines.retiredAt), hostId === undefined ? undefined : eq(machines.hostId, hostId)))
+    .orderBy(asc(machines.createdAt));
+  const known = sql`exists (select 1 from ${machines} m where m.id = ${observations.machineId} and (m.retired_at is null or m.retired_at > ${observations.seenAt} - interval '1 minute'))`;
+  const foreign = await db
+    .select({ seen: observations.facts, host: hosts, silentMs })
+    .from(observations)
+    .innerJoin(hosts, eq(hosts.id, observations.hostId))
+    .where(and(sql`not ${known}`, hostId === undefined ? undefined : eq(observations.hostId, hostId)))
+    .orderBy(asc(observations.firstSeenAt));
+  return [...ours, ...foreign.map((row) => ({ ...row, machine: null }))].map(whole);
+}
+
+interface Row {
+  readonly machine: typeof machines.$inferSelect | null;
+  readonly seen: unknown;
+  readonly host: typeof hosts.$inferSelect | null;
+  readonly silentMs: string | null;
+}
+
+function whole({ machine, seen, host, silentMs }: Row): SeenMachine {
+  return {
+    machine: machine ? Machine.parse(machine) : null,
+    seen: seen ? ObservedMachine.parse(seen) : null,
+    host: host ? { id: host.id, name: host.name, enabled: host.enabled, state: hostStateAt(silentMs === null ? null : Number(silentMs)) } : null,
+  };
+}
