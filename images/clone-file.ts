@@ -7,7 +7,7 @@ import { constants } from "node:fs";
 import { chmod, copyFile, lutimes, mkdir, open, rm, symlink, utimes } from "node:fs/promises";
 import { join } from "node:path";
 import { FaultError } from "../domain/errors.ts";
-import { errorCode, onDisk } from "./files.ts";
+import { errorCode, onDisk, removeFolder } from "./files.ts";
 import { forEachLimited } from "./limited.ts";
 import { dataExtents, writeFinderInfo } from "./native.ts";
 import { scanFolder, type ScannedEntry } from "./scan.ts";
@@ -62,7 +62,7 @@ export async function cloneFolder(from: string, to: string, signal: AbortSignal)
     const kinds = await cloneEntries(from, to, entries, signal);
     return kinds.has("copied") ? "copied" : "cloned";
   } catch (error) {
-    await rm(to, { recursive: true, force: true });
+    await removeFolder(to);
     throw error;
   }
 }

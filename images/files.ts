@@ -4,7 +4,8 @@
  * The one idea: every failure of the disk gets its code here, so that a full disk is `no_space` wherever it is met.
  */
 import { readSync, writeSync } from "node:fs";
-import { open } from "node:fs/promises";
+import { chmod, lstat, open, readdir, rm } from "node:fs/promises";
+import { join } from "node:path";
 import { FaultError } from "../domain/errors.ts";
 
 /** The code that Node gives a failed system call, such as ENOSPC. */
@@ -57,4 +58,20 @@ export async function syncPath(path: string): Promise<void> {
   } finally {
     await handle.close();
   }
+}
+
+/** Removes a folder and all below it, also where folders may not be written; succeeds when it is not there. */
+export async function removeFolder(path: string): Promise<void> {
+  await onDisk(path, async () => {
+    await openFolders(path);
+    await rm(path, { recursive: true, force: true });
+  });
+}
+
+/** Lets us into all folders, links not followed: one that may not be written would keep what is in it. */
+export async function openFolders(path: string): Promise<void> {
+  const stats = await lstat(path).catch(() => null);
+  if (!stats?.isDirectory()) return;
+  await chmod(path, 0o700);
+  for (const entry of await readdir(path, { withFileTypes: true })) if (entry.isDirectory()) await openFolders(join(path, entry.name));
 }

@@ -5,15 +5,15 @@
  * without a journal. Only chunks that differ are fetched, each is verified before it is written, and zero chunks become holes.
  */
 import { chmod, lstat, mkdir, readdir, rename, rm, truncate, writeFile } from "node:fs/promises";
-import { basename, join } from "node:path";
+import { join } from "node:path";
 import { closeSync, openSync } from "node:fs";
 import type { ObjectStore } from "../stores/object-store.ts";
 import { chunkFiles } from "./chunk-files.ts";
 import { openChunkPool, type ChunkPool } from "./chunk-pool.ts";
 import { cloneFile, dress, makeLinks, type Attributes } from "./clone-file.ts";
 import { fetchChunks, type WantedChunk } from "./fetch.ts";
-import { onDisk, syncPath, writeFully } from "./files.ts";
-import { chunkBytes, chunkLength } from "./format.ts";
+import { onDisk, openFolders, syncPath, writeFully } from "./files.ts";
+import { chunkBytes, chunkLength, sha256Hex } from "./format.ts";
 import { imagePaths, type ImagePaths } from "./layout.ts";
 import { placeAt } from "./locations.ts";
 import { forEachLimited } from "./limited.ts";
@@ -56,6 +56,8 @@ export interface PullResult {
 
 /** Eight reads of 4 MiB: enough for a distant store, and 32 MiB of memory. */
 const defaultParallel = 8;
+/** A seed's file on its way into the bundle. */
+const asidePrefix = "cloning-";
 
 /** A pull while it runs. */
 interface Pull {
@@ -89,22 +91,6 @@ export async function pullTree(ask: PullAsk): Promise<PullResult> {
   }
 }
 
-/** Removes what a pull has made, finished or not. */
-export async function discardPull(targetPath: string): Promise<void> {
-  await onDisk(targetPath, async () => {
-    await openFolders(targetPath);
-    await rm(targetPath, { recursive: true, force: true });
-  });
-}
-
-/** Folders that may not be written would keep what is in them. */
-async function openFolders(path: string): Promise<void> {
-  const stats = await lstat(path).catch(() => null);
-  if (!stats?.isDirectory()) return;
-  await chmod(path, 0o700);
-  for (const entry of await readdir(path, { withFileTypes: true })) if (entry.isDirectory()) await openFolders(join(path, entry.name));
-}
-
 /** The folders of the tree, open for writing, and nothing in them that the tree does not have. */
 async function prepareFolders(paths: ImagePaths, { tree, treeBytes }: StoredImage): Promise<void> {
   const kinds = new Map(tree.entries.map(({ path, kind }) => [path, kind]));
@@ -112,6 +98,7 @@ async function prepareFolders(paths: ImagePaths, { tree, treeBytes }: StoredImag
     await mkdir(paths.bundle, { recursive: true });
     await openFolders(paths.bundle);
     await rm(paths.seal, { force: true });
+    for (const name of await readdir(paths.folder)) if (name.startsWith(asidePrefix)) await rm(join(paths.folder, name));
     await writeFile(paths.tree, treeBytes);
     await keepOnly(paths.bundle, "", kinds);
     for (const [path, kind] of kinds) if (kind === "folder") await mkdir(join(paths.bundle, path), { recursive: true, mode: 0o700 });
@@ -161,7 +148,7 @@ async function beginFile(paths: ImagePaths, path: string, file: FileEntry, seeds
   const seed = exists ? null : nearest(file, seeds);
   if (seed) {
     // Cloned under another name first: a copy that a kill cut short is begun anew, since its seed is worth more than its beginning.
-    const aside = join(paths.folder, `cloning-${basename(path).slice(0, 40)}-${file.rows.length}`);
+    const aside = join(paths.folder, `${asidePrefix}${sha256Hex(Buffer.from(file.path))}`);
     await rm(aside, { force: true });
     await cloneFile(seed.path, aside, signal);
     await rename(aside, path);

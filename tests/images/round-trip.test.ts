@@ -6,7 +6,7 @@ import { describe, expect, it } from "vitest";
 import { cloneFolder } from "../../images/clone-file.ts";
 import { chunkBytes } from "../../images/format.ts";
 import { imagePaths } from "../../images/layout.ts";
-import { discardPull, pullTree, type PullAsk, type PullResult } from "../../images/pull.ts";
+import { pullTree, type PullAsk, type PullResult } from "../../images/pull.ts";
 import { pushBundle, type PushAsk } from "../../images/push.ts";
 import { parseSeal, sealHolds } from "../../images/seal.ts";
 import { checkPacks, readImage } from "../../images/stored.ts";
@@ -183,8 +183,6 @@ describe("pull", () => {
     const again = await pull(image);
     expect(listTree(pulled)).toEqual(listTree(bundle));
     expect(again.reusedBytes).toBe(14 * chunkBytes);
-    await discardPull(join(folder.path, "pulled"));
-    await discardPull(join(folder.path, "pulled"));
   });
 });
 
