@@ -1,0 +1,69 @@
+/**
+ * Who speaks to the gateway: a host by a token that it signed itself, or a user's own computer by a token of ours.
+ *
+ * The one idea: a token is proved once and then believed for ten seconds, because a busy host calls twenty times a second; whatever changes in
+ * the database (a new key, a removed host) therefore counts after ten seconds at most.
+ */
+import { createHash } from "node:crypto";
+import type { Database } from "../db/connect.ts";
+import { findHostIdentity } from "../db/hosts.ts";
+import { findUser } from "../db/users.ts";
+import { FaultError } from "../domain/errors.ts";
+import { claimedHost, verifyHostToken } from "../security/host-tokens.ts";
+import type { Signer } from "../security/user-tokens.ts";
+
+export interface HostCaller {
+  readonly kind: "host";
+  readonly hostId: string;
+  /** Of the host process, told by its token. */
+  readonly session: string;
+}
+export interface UserCaller {
+  readonly kind: "user";
+  readonly userId: string;
+}
+export type Caller = HostCaller | UserCaller;
+
+export interface CallersOptions {
+  readonly db: Database;
+  readonly hubId: string;
+  readonly signer: Signer;
+}
+
+const believedMs = 10_000;
+/** More than there are hosts and callers; bounds the memory. */
+const believedCount = 5_000;
+
+/** Answers who sent a Bearer token, or fails with `unauthenticated`. */
+export function callers(options: CallersOptions): (authorization: string | undefined) => Promise<Caller> {
+  const believed = new Map<string, { caller: Caller; until: number }>();
+  return async (authorization) => {
+    const token = /^Bearer (\S+)$/i.exec(authorization ?? "")?.[1];
+    if (token === undefined) throw unauthenticated("The request carries no bearer token.");
+    const mark = createHash("sha256").update(token).digest("base64");
+    const known = believed.get(mark);
+    if (known && known.until > Date.now()) return known.caller;
+    const { caller, expiresAt } = await prove(options, token);
+    if (believed.size >= believedCount) believed.clear();
+    believed.set(mark, { caller, until: Math.min(Date.now() + believedMs, expiresAt.getTime()) });
+    return caller;
+  };
+}
+
+async function prove({ db, hubId, signer }: CallersOptions, token: string): Promise<{ caller: Caller; expiresAt: Date }> {
+  const hostId = claimedHost(token);
+  if (hostId !== null) {
+    const host = await findHostIdentity(db, hostId);
+    if (!host) throw unauthenticated(`There is no host ${hostId} (any more): enrol it again.`);
+    const { session, expiresAt } = await verifyHostToken(token, { publicKey: host.publicKey, hostId: host.id, hubId });
+    return { caller: { kind: "host", hostId: host.id, session }, expiresAt };
+  }
+  const { uid, expiresAt } = await signer.verify(token);
+  if (!(await findUser(db, uid))) throw unauthenticated("The user of this token exists no more.");
+  return { caller: { kind: "user", userId: uid }, expiresAt };
+}
+
+const unauthenticated = (message: string) => new FaultError({ code: "unauthenticated", message });
+
+/** How task tokens, grants and logs name a caller. */
+export const nameOf = (caller: Caller): string => (caller.kind === "host" ? `host:${caller.hostId}` : `user:${caller.userId}`);
