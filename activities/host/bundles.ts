@@ -5,6 +5,7 @@
  */
 import { mkdir, rm } from "node:fs/promises";
 import { join } from "node:path";
+import type { Architecture } from "../../domain/catalog/rules.ts";
 import { FaultError, unwrap } from "../../domain/errors.ts";
 import { checkBundle } from "../../images/inspect.ts";
 import { pushBundle } from "../../images/push.ts";
@@ -19,9 +20,10 @@ export function bundleActivities(context: TransferContext): BundleActivities {
     inspectBundle: ({ operationId, path }) =>
       attempts.run(`inspect/${operationId}`, async () => {
         const real = await insideRoots(path, roots);
-        const facts = unwrap(await checkBundle(real));
-        await refuseRunning(context, real, facts.machineId);
-        return { ...facts, path: real };
+        const { kind, name, guestOs, vcpus, memoryBytes, logicalBytes, allocatedBytes, uuid, ...found } = unwrap(await checkBundle(real));
+        await refuseRunning(context, real, uuid);
+        const architecture = found.architecture ?? ownArchitecture;
+        return { path: real, kind, name, guestOs, architecture, vcpus, memoryBytes, logicalBytes, allocatedBytes, machineId: uuid };
       }),
 
     uploadBundle: ({ operationId, step, path, plan }) =>
@@ -48,6 +50,9 @@ export function bundleActivities(context: TransferContext): BundleActivities {
       }),
   };
 }
+
+/** A bundle that does not tell runs on the kind of computer that has it. */
+const ownArchitecture: Architecture = process.arch === "arm64" ? "arm64" : "x86_64";
 
 /** A bundle that Parallels Desktop is writing to has no content to speak of. */
 async function refuseRunning({ prlctl }: TransferContext, path: string, machineId: string | null): Promise<void> {

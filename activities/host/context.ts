@@ -6,7 +6,7 @@
 import { realpath } from "node:fs/promises";
 import { isAbsolute, resolve, sep } from "node:path";
 import { FaultError } from "../../domain/errors.ts";
-import type { ImageCache } from "../../images/cache.ts";
+import type { Cache } from "../../images/cache.ts";
 import type { Prlctl } from "../../parallels/prlctl.ts";
 import type { Attempts } from "./attempt.ts";
 import type { BootLimits } from "./boot.ts";
@@ -30,7 +30,9 @@ export interface TransferContext {
 
 export interface HostContext extends TransferContext {
   readonly prlctl: Prlctl;
-  readonly cache: ImageCache;
+  readonly cache: Cache;
+  /** Left free on the cache's disk. */
+  readonly keepBytes: number;
   readonly pins: Pins;
   readonly ledger: Ledger;
   readonly limits: BootLimits;

@@ -33,8 +33,8 @@ export async function prepare(work: Preparation): Promise<MadeMachine> {
 
 async function cloneBundle({ context, operationId, placement, signal }: Preparation): Promise<string> {
   const { machineId, epoch, hubId, name, wanted } = placement;
-  const source = await context.cache.bundlePath(wanted.digest);
-  if (source === null) throw new FaultError({ code: "store_object_missing", message: `The image ${wanted.image} left this host's cache before it was cloned.` });
+  const source = context.cache.paths(wanted.digest).bundle;
+  if (!(await context.cache.has(wanted.digest))) throw new FaultError({ code: "store_object_missing", message: `The image ${wanted.image} left this host's cache before it was cloned.` });
   const bundlePath = join(context.machineFolder, `${name}.${wanted.kind}`);
   await copyMarked(context, { from: source, to: bundlePath, mark: { hubId, machineId, epoch, operationId }, signal });
   return bundlePath;

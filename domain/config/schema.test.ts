@@ -38,7 +38,12 @@ describe("readConfig", () => {
   });
 
   it("never repeats a secret in a mistake", () => {
-    const result = readConfig({ DROVER_MASTER_KEY: "hunter2", DATABASE_URL: "mysql://me:hunter2@x/y", ROOT_PASSWORD: "hunter2" });
+    const result = readConfig({
+      DROVER_MASTER_KEY: "hunter2",
+      DATABASE_URL: "mysql://me:hunter2@x/y",
+      ROOT_PASSWORD: "hunter2",
+      DROVER_STORE: "s3://me:hunter2@images",
+    });
     expect(result.ok).toBe(false);
     expect(JSON.stringify(result)).not.toContain("hunter2");
     expect(mistakesOf({ ROOT_PASSWORD: "hunter2" })).toEqual(["ROOT_PASSWORD must have at least 8 characters"]);
@@ -50,6 +55,14 @@ describe("readConfig", () => {
     expect(mistakesOf({ DROVER_STORE_ACCESS_KEY: "key" })).toEqual([
       "DROVER_STORE_ACCESS_KEY and DROVER_STORE_SECRET_KEY must be set together",
     ]);
+  });
+
+  it("takes stores as folders and buckets, and no credentials in their address", () => {
+    const s3 = "s3://images/mac?endpoint=http://10.0.0.2:9000&region=eu-west-1";
+    expect(unwrap(readConfig({ DROVER_STORE: s3 })).store.location).toBe(s3);
+    expect(unwrap(readConfig({ DROVER_STORE: "folder:images" }, "/srv")).store.location).toBe("folder:/srv/images");
+    for (const wrong of ["s3://key:secret@images", "s3://No_Bucket", "s3://images?color=red", "/srv/images"])
+      expect(mistakesOf({ DROVER_STORE: wrong })).toHaveLength(1);
   });
 
   it("leaves units behind: milliseconds and bytes inside", () => {

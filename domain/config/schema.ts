@@ -41,9 +41,11 @@ export function describeConfig(config: Config): Array<{ variable: VariableName; 
 function mistake(issue: z.core.$ZodIssue, given: Readonly<Record<string, unknown>>): string {
   const name = String(issue.path[0]);
   const known = variableNames.find((one) => one === name);
-  const value = known !== undefined && aboutVariable(known).secret === true ? "" : ` is "${String(given[name])}" and`;
+  const value = known !== undefined && aboutVariable(known).secret === true ? "" : ` is "${withoutCredentials(String(given[name]))}" and`;
   return `${name}${value} ${issue.message}`;
 }
+
+const withoutCredentials = (address: string) => address.replace(/\/\/[^@/]*@/, "//********@");
 
 /** What each variable alone cannot show. */
 function contradictions(values: Variables): string[] {
@@ -119,6 +121,9 @@ function arrange({ values: v, chosen, ignored, folder }: Arranged) {
       defaultHost: v.DROVER_DEFAULT_HOST,
       roots: v.DROVER_HOST_ROOTS,
       simulated: v.DROVER_HOSTS,
+      prlctl: v.DROVER_PRLCTL,
+      simulate: v.DROVER_SIMULATE,
+      simulatedSize: { cpus: v.DROVER_SIMULATED_CPUS, memoryBytes: v.DROVER_SIMULATED_MEMORY },
       reserved: { cpus: v.SYSTEM_RESERVED_CPU, memoryBytes: v.SYSTEM_RESERVED_MEMORY, diskBytes: v.SYSTEM_RESERVED_DISK },
       cache: {
         folder: v.CATALOG_CACHE_FOLDER,

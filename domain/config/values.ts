@@ -67,3 +67,15 @@ export const base64Pem = z
   .base64("must be a PEM file in base64")
   .transform((text) => atob(text))
   .refine((pem) => pem.includes("-----BEGIN "), "must be a PEM file in base64");
+
+const folderStore = /^folder:.+/;
+const bucketName = /^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/;
+const storeParameters = ["endpoint", "region"];
+
+/** A place for images. Its credentials have variables of their own, since a location may stand in a log. */
+export const storeLocation = z.string().refine((location) => {
+  if (folderStore.test(location)) return true;
+  const parsed = URL.parse(location);
+  if (parsed?.protocol !== "s3:" || parsed.username !== "" || parsed.password !== "") return false;
+  return bucketName.test(parsed.hostname) && [...parsed.searchParams.keys()].every((name) => storeParameters.includes(name));
+}, "must be folder:<path> or s3://<bucket>/<prefix>?endpoint=<url>&region=<name>, without credentials");

@@ -5,7 +5,21 @@
  * Names and units are those that users of the Parallels DevOps service know; ours begin with DROVER_.
  */
 import { z } from "zod";
-import { base64Pem, count, duration, flag, hostAndPort, megabytes, oneOf, port, portOrOff, url, words, wordsOf } from "./values.ts";
+import {
+  base64Pem,
+  count,
+  duration,
+  flag,
+  hostAndPort,
+  megabytes,
+  oneOf,
+  port,
+  portOrOff,
+  storeLocation,
+  url,
+  words,
+  wordsOf,
+} from "./values.ts";
 
 export const modules = ["api", "host", "orchestrator", "catalog", "catalog_manager", "reverse_proxy", "cache", "cors"] as const;
 export type Module = (typeof modules)[number];
@@ -19,11 +33,6 @@ const about = (description: string) => ({ description });
 const secret = (description: string) => ({ description, secret: true });
 
 const text = z.string();
-const storeLocation = text.refine(
-  (location) => /^folder:.+/.test(location) || /^s3:\/\/[^/?]{3,}/.test(location),
-  "must be folder:<path> or s3://<bucket>/<prefix>?endpoint=<url>&region=<name>",
-);
-
 export const Variables = z.object({
   DROVER_HOME: text.prefault(".drover").meta(about("The one folder that holds all state.")),
   LOG_LEVEL: text
@@ -119,6 +128,10 @@ export const Variables = z.object({
   DROVER_DEFAULT_HOST: text.optional().meta(about("The host that host routes of the wire speak of when a request names none.")),
   DROVER_HOST_ROOTS: words.prefault("").meta(about("Folders on a host that requests may name paths in; empty means its VM home.")),
   DROVER_HOSTS: count(0, 50).prefault("2").meta(about("How many simulated hosts the embedded stack runs.")),
+  DROVER_PRLCTL: text.optional().meta(about("Path of prlctl on this host, instead of looking for it.")),
+  DROVER_SIMULATE: flag.prefault("false").meta(about("Whether a host without Parallels Desktop simulates it.")),
+  DROVER_SIMULATED_CPUS: count(1, 1024).prefault("16").meta(about("CPUs that a simulated host claims to have.")),
+  DROVER_SIMULATED_MEMORY: megabytes.prefault("65536").meta(about("Memory in MB that a simulated host claims to have.")),
   SYSTEM_RESERVED_CPU: count(0, 1024).prefault("1").meta(about("Cores of a host held back from machines.")),
   SYSTEM_RESERVED_MEMORY: megabytes.prefault("2048").meta(about("Memory of a host held back from machines, in MB.")),
   SYSTEM_RESERVED_DISK: megabytes.prefault("20000").meta(about("Disk of a host held back from machines, in MB.")),

@@ -1,0 +1,86 @@
+/**
+ * Tells the hub everything this host sees, every five seconds and whenever something changed.
+ *
+ * The one idea: an inventory is whole. The hub compares it with what it wants, so a lost or late one costs nothing but time.
+ */
+import { randomUUID } from "node:crypto";
+import { setTimeout as delay } from "node:timers/promises";
+import { reportIntervalMs } from "../../domain/hosts/rules.ts";
+import type { CachedImage, HostFacts, ReportAnswer } from "../../domain/hosts/schema.ts";
+import type { ObservedMachine } from "../../domain/machines/schema.ts";
+import type { VmInfo } from "../../parallels/parse/machines.ts";
+import type { HostContext } from "./context.ts";
+import { bootId } from "./facts.ts";
+import { readMark } from "./mark.ts";
+
+/** Changes come in bursts; one inventory tells them all. */
+const gatherMs = 150;
+
+export interface InventoryLoop {
+  /** Something changed: tell it soon. */
+  readonly changed: () => void;
+  run(signal: AbortSignal): Promise<void>;
+}
+export interface InventoryOptions {
+  readonly context: () => HostContext;
+  readonly facts: () => Promise<HostFacts>;
+  /** Machines that this host must not have: twins of an older placement, and retired ones. */
+  readonly onRemove: (machines: ReportAnswer["removeMachines"]) => void;
+  readonly onError: (error: unknown) => void;
+}
+
+export function inventoryLoop({ context, facts, onRemove, onError }: InventoryOptions): InventoryLoop {
+  const session = randomUUID();
+  let sequence = 0;
+  let wake = Promise.withResolvers<void>();
+
+  const tell = async (boot: string) => {
+    const host = context();
+    const at = new Date().toISOString();
+    const [own, machines, cached] = await Promise.all([facts(), observe(host), cachedImages(host)]);
+    const answer = await host.link.report([{ kind: "inventory", sequence: ++sequence, session, bootId: boot, at, facts: own, machines, cached }]);
+    if (answer.removeMachines.length > 0) onRemove(answer.removeMachines);
+  };
+
+  return {
+    changed: () => wake.resolve(),
+    run: async (signal) => {
+      const boot = await bootId();
+      while (!signal.aborted) {
+        await tell(boot).catch(onError);
+        const woken = wake.promise.then(() => delay(gatherMs, undefined, { signal }));
+        const pause = new AbortController();
+        const rest = delay(reportIntervalMs, undefined, { signal: AbortSignal.any([signal, pause.signal]) });
+        await Promise.race([woken, rest]).catch(() => {});
+        pause.abort();
+        await rest.catch(() => {});
+        wake = Promise.withResolvers<void>();
+      }
+    },
+  };
+}
+
+async function observe({ prlctl }: HostContext): Promise<ObservedMachine[]> {
+  return Promise.all((await prlctl.inventory()).map(observed));
+}
+
+async function observed(vm: VmInfo): Promise<ObservedMachine> {
+  const mark = vm.bundlePath === null ? null : await readMark(vm.bundlePath);
+  const own = mark?.machineId === vm.id ? { hubId: mark.hubId, epoch: mark.epoch, operationId: mark.operationId } : null;
+  const { id, name, state, memoryBytes, diskBytes, macAddress, bundlePath } = vm;
+  return {
+    ...{ id, name, state, memoryBytes, diskBytes, macAddress, bundlePath },
+    kind: vm.isMacOS ? "macvm" : "pvm",
+    guestOs: vm.os,
+    vcpus: vm.cpus,
+    addresses: [...vm.addresses],
+    tools: vm.tools.state,
+    mark: own,
+    raw: { ...vm.raw },
+  };
+}
+
+async function cachedImages({ cache }: HostContext): Promise<CachedImage[]> {
+  const cached = await cache.list();
+  return cached.map(({ digest, bytes, lastUsedAt }) => ({ digest, bytes, lastUsedAt: lastUsedAt.toISOString() }));
+}

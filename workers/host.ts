@@ -1,0 +1,116 @@
+/**
+ * The host worker: the one process of a host. It polls this host's queue through the gateway, acts through Parallels Desktop, and reports what it sees.
+ *
+ * The one idea: a host knows the hub's address, its id and its key. Everything else it needs is granted for the operation at hand.
+ */
+import "../deploy/lifeline.ts";
+import { mkdir } from "node:fs/promises";
+import { join } from "node:path";
+import { Worker } from "@temporalio/worker";
+import type { Logger } from "pino";
+import { actionActivities } from "../activities/host/actions.ts";
+import { openAttempts } from "../activities/host/attempt.ts";
+import { bootLimits } from "../activities/host/boot.ts";
+import { bundleActivities } from "../activities/host/bundles.ts";
+import type { HostContext } from "../activities/host/context.ts";
+import { hostFacts } from "../activities/host/facts.ts";
+import { cacheActivities } from "../activities/host/fetch.ts";
+import { openHubLink, readIdentity, type HubLink } from "../activities/host/hub-link.ts";
+import { inventoryLoop } from "../activities/host/inventory.ts";
+import { openLedger } from "../activities/host/ledger.ts";
+import { ensureAbsent, machineActivities } from "../activities/host/machines.ts";
+import { openPins } from "../activities/host/pins.ts";
+import { openKeyedSlots, openSlots } from "../activities/host/slots.ts";
+import type { Config } from "../domain/config/schema.ts";
+import { hostQueue } from "../domain/operations/rules.ts";
+import { openCache } from "../images/cache.ts";
+import { openPrlctl } from "../parallels/prlctl.ts";
+import { faultInterceptor } from "./faults.ts";
+import { locateParallels } from "./parallels.ts";
+import { runProcess, type Running } from "./process.ts";
+import { version } from "./version.ts";
+
+/** Two images at once fill a line and a disk; more only make each of them late. */
+const transfersAtOnce = 2;
+/** macOS guests accept two sessions, then refuse logons. */
+const sessionsAtOnce = 2;
+/** Many operations wait on this host for slots and boots; waiting costs nothing. */
+const activitiesAtOnce = 200;
+
+export async function runHost({ config, log, signal }: Running): Promise<void> {
+  const identity = await readIdentity(join(config.home, "identity.json"));
+  const link = await openHubLink(identity, { log });
+  try {
+    const { context, loop } = await openHost(config, link, log);
+    const worker = await hostWorker(context, link, identity.hostId, log);
+    log.info({ event: "host.started", hostId: identity.hostId, hub: identity.hubUrl }, `The host ${identity.name} takes work.`);
+    signal.addEventListener("abort", () => worker.shutdown(), { once: true });
+    const ended = new AbortController();
+    const reporting = loop.run(ended.signal);
+    await worker.run().finally(() => ended.abort());
+    await reporting;
+  } finally {
+    await link.close();
+  }
+}
+
+async function openHost(config: Config, link: HubLink, log: Logger) {
+  const { home } = config;
+  const found = await locateParallels(config, log);
+  const prlctl = openPrlctl(found.paths);
+  const { vmHome } = await prlctl.serverInfo();
+  const machineFolder = vmHome ?? join(home, "machines");
+  const roots = config.hosts.roots.length > 0 ? config.hosts.roots : [machineFolder];
+  const cache = openCache(config.hosts.cache.folder ?? join(home, "cache"));
+  await Promise.all([mkdir(machineFolder, { recursive: true }), mkdir(cache.root, { recursive: true }), cache.sweep()]);
+
+  const sources = { prlctl, machineFolder, roots, workerVersion: version, simulated: found.simulated };
+  const loop = inventoryLoop({
+    context: () => context,
+    facts: () => hostFacts(found.size ? { ...sources, size: found.size } : sources),
+    onError: (error) => log.warn({ event: "host.report_failed", err: error }, "The hub did not take this host's report."),
+    onRemove: (machines) => removeTwins(context, machines, log),
+  });
+  const context: HostContext = {
+    ...{ link, prlctl, cache, machineFolder, roots },
+    attempts: openAttempts(),
+    transfers: openSlots(transfersAtOnce),
+    sessions: openSlots(sessionsAtOnce),
+    machines: openKeyedSlots(),
+    sources: openKeyedSlots(),
+    pins: openPins(),
+    ledger: openLedger(join(home, "ledger")),
+    journalFolder: join(home, "journals"),
+    keepBytes: config.hosts.cache.keepFreeBytes,
+    limits: bootLimits,
+    changed: loop.changed,
+  };
+  return { context, loop };
+}
+
+function removeTwins(context: HostContext, machines: readonly { machineId: string; epoch: number }[], log: Logger): void {
+  for (const { machineId, epoch } of machines) {
+    log.warn({ event: "host.twin", machineId, epoch }, "The hub says that this machine lives elsewhere or was retired: it is removed.");
+    const signal = new AbortController().signal;
+    context.machines
+      .run(machineId, signal, () => ensureAbsent(context, machineId, epoch, signal))
+      .catch((error: unknown) => log.error({ event: "host.twin_failed", machineId, err: error }, "The machine could not be removed; the next report tries again."));
+  }
+}
+
+async function hostWorker(context: HostContext, link: HubLink, hostId: string, log: Logger): Promise<Worker> {
+  return Worker.create({
+    connection: await link.connection(),
+    namespace: link.namespace,
+    taskQueue: hostQueue(hostId),
+    activities: { ...bundleActivities(context), ...cacheActivities(context), ...machineActivities(context), ...actionActivities(context) },
+    interceptors: { activity: [faultInterceptor((err) => log.error({ event: "activity.unforeseen", err }, "An activity failed in an unforeseen way."))] },
+    maxConcurrentActivityTaskExecutions: activitiesAtOnce,
+    // Cancellation comes back with a heartbeat, and is promised within 5 s.
+    maxHeartbeatThrottleInterval: "500 milliseconds",
+    // Transfers save their place in the journal, so they need no long goodbye.
+    shutdownGraceTime: "10 seconds",
+  });
+}
+
+if (import.meta.main) await runProcess("host", runHost);

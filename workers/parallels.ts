@@ -1,0 +1,30 @@
+/**
+ * Which Parallels Desktop this host talks to: the real one, or the simulator where that was asked for.
+ *
+ * The one idea: the choice is made here, once, and told in the log and to the hub; nothing behind it knows which one it is.
+ */
+import { basename, join } from "node:path";
+import type { Logger } from "pino";
+import type { Config } from "../domain/config/schema.ts";
+import { FaultError } from "../domain/errors.ts";
+import { locatePrlctl, type PrlctlPaths } from "../parallels/locate.ts";
+import { installSimulator } from "../parallels/simulator/install.ts";
+
+export interface FoundParallels {
+  readonly paths: PrlctlPaths;
+  readonly simulated: boolean;
+  readonly size: { readonly cpus: number; readonly memoryBytes: number } | null;
+}
+
+export async function locateParallels({ home, hosts }: Config, log: Logger): Promise<FoundParallels> {
+  if (hosts.simulate) {
+    const folder = join(home, "simulator");
+    const paths = await installSimulator(folder, { hostName: basename(home), ...hosts.simulatedSize });
+    log.warn({ event: "host.simulated", folder }, "This host is simulated: its machines are real bundles on disk, and nothing boots.");
+    return { paths, simulated: true, size: hosts.simulatedSize };
+  }
+  const paths = await locatePrlctl({ given: hosts.prlctl, path: process.env["PATH"] ?? "" });
+  if (paths) return { paths, simulated: false, size: null };
+  const message = "Parallels Desktop was not found on this computer: there is no prlctl on PATH, in /usr/local/bin or in /usr/bin.";
+  throw new FaultError({ code: "prlctl_unavailable", message });
+}

@@ -1,0 +1,42 @@
+/**
+ * How each of Drover's processes begins and ends: configuration, log, signals, one way to fail.
+ *
+ * The one idea: a process is a function of its configuration, a log and a signal. The first SIGTERM or SIGINT asks it to drain; a second one ends it.
+ */
+import { destination, pino, type Logger } from "pino";
+import { explain, loadConfig } from "../deploy/configuration.ts";
+import type { Config } from "../domain/config/schema.ts";
+
+export interface Running {
+  readonly config: Config;
+  readonly log: Logger;
+  /** Aborted when the process is asked to end. */
+  readonly signal: AbortSignal;
+}
+
+/** Where secrets could stand in what is logged, in one place. */
+const redact = { paths: ["*.password", "*.token", "*.authorization", "*.secret", "*.apiKey", "headers.authorization", "headers['x-api-key']"], censor: "***" };
+
+/** Longer than any process drains, so that this ends only one that hangs. */
+const graceMs = 30_000;
+
+export async function runProcess(name: string, program: (running: Running) => Promise<void>): Promise<void> {
+  const end = new AbortController();
+  try {
+    const config = loadConfig();
+    const log = pino({ name, level: config.logLevel, redact }, destination(1));
+    for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
+      process.on(signal, () => {
+        if (end.signal.aborted) process.exit(1);
+        log.info({ event: "process.ending", signal }, "Asked to end: what runs may finish.");
+        end.abort();
+        setTimeout(() => process.exit(1), graceMs).unref();
+      });
+    }
+    await program({ config, log, signal: end.signal });
+    process.exit(0);
+  } catch (error) {
+    process.stderr.write(`${explain(error)}\n`);
+    process.exit(1);
+  }
+}
