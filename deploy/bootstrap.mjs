@@ -67,8 +67,9 @@ function run(command, args, cwd) {
   if (error === undefined && status === 0) return;
   const output = `${stdout ?? ""}\n${stderr ?? ""}`.trim();
   if (/ENOSPC|no space left/i.test(output)) giveUp(`The disk is full: free about 1 GB for ${join(root, "node_modules")}, then try again.`);
-  const last = output.split("\n").slice(-8).join("\n");
-  giveUp(`Installing packages failed (${command} ${args[0]}): ${error?.message ?? `exit code ${status}`}\n${last}`);
+  // npm tells the cause first and its help text last.
+  const first = output.split("\n").slice(0, 8).join("\n");
+  giveUp(`Installing packages failed (${command} ${args[0]}): ${error?.message ?? `exit code ${status}`}\n${first}`);
 }
 
 function giveUp(message) {

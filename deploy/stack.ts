@@ -57,7 +57,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
       env,
       stop,
       pids: () => pidsOf(stages),
-      start: (children) => startStage(children, { ...options, env, stages }),
+      start: (children) => startStage(children, { ...options, env: { ...given(options.env), ...env }, stages }),
     };
   } catch (error) {
     await stop();
@@ -116,7 +116,8 @@ async function embeddedTemporal({
   const running = await startTemporal({ home: config.home, ports, namespace, codecEndpoint, env, onLine });
   stage.set("temporal", running);
   const file = join(config.home, "temporal", "client.toml");
-  await writeFile(file, "");
+  // A file of our own, so that the user's file for other servers does not apply; Temporal's reader wants the section.
+  await writeFile(file, "[profile.default]\n");
   return { TEMPORAL_ADDRESS: running.address, TEMPORAL_NAMESPACE: namespace, TEMPORAL_UI_URL: running.uiUrl, TEMPORAL_CONFIG_FILE: file };
 }
 
@@ -155,6 +156,9 @@ function temporalPorts({ temporal }: Config): WantedPort[] {
     { port: temporal.embeddedUiPort, host, owner: "the Temporal web UI", variable: "TEMPORAL_UI_PORT" },
   ];
 }
+
+const given = (env: Environment): Variables =>
+  Object.fromEntries(Object.entries(env).flatMap(([name, value]) => (value === undefined ? [] : [[name, value]])));
 
 const pidsOf = (stages: Stages) => Object.fromEntries(stages.flatMap((stage) => [...stage].map(([name, part]) => [name, part.pid()])));
 
