@@ -1,0 +1,79 @@
+/**
+ * Which hub to ask, and in whose name.
+ *
+ * The one idea: the nearest says it: the environment, then the login of this user, then the embedded stack on this computer, which needs no login.
+ */
+import { FaultError } from "../../domain/errors.ts";
+import { embeddedHub, embeddedToken, type EmbeddedHub } from "./embedded.ts";
+import { readLogin, type StoredLogin } from "./login-file.ts";
+
+export interface Session {
+  readonly url: string;
+  /** For people: where the session comes from. */
+  readonly source: string;
+  readonly token: () => Promise<string>;
+  readonly headers: () => Promise<Record<string, string>>;
+  /** Gets a new token where that needs nobody's password; `false` where it does. */
+  readonly renew: () => Promise<boolean>;
+}
+
+export interface Surroundings {
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly folder: string;
+}
+
+export const defaultUrl = "http://127.0.0.1:3080";
+
+export async function openSession(surroundings: Surroundings): Promise<Session> {
+  const { env } = surroundings;
+  const wanted = env["DROVER_URL"] ? baseOf(env["DROVER_URL"]) : null;
+  const fits = (found: { url: string } | null): boolean => found !== null && (wanted === null || found.url === wanted);
+  const [login, embedded] = await Promise.all([readLogin(env), embeddedHub(surroundings)]);
+
+  if (env["DROVER_TOKEN"]) return fixed(wanted ?? login?.url ?? embedded?.url ?? defaultUrl, env["DROVER_TOKEN"], "DROVER_TOKEN");
+  if (login && fits(login) && login.expiresAt > new Date()) return fixed(login.url, login.token, `login of ${login.username}`);
+  // A login to the embedded stack needs no renewal by hand: the stack lets us in by itself.
+  if (embedded && fits(embedded) && (!login || !fits(login) || login.url === embedded.url)) return renewed(embedded);
+  throw notLoggedIn(login && fits(login) ? login : null, wanted);
+}
+
+function notLoggedIn(login: StoredLogin | null, wanted: string | null): FaultError {
+  if (login) return loginEnded(login.url, `The login of ${login.username} to ${login.url} ended at ${login.expiresAt.toISOString()}.`);
+  const message = wanted === null ? "You are not logged in to a hub, and none runs in this folder." : `You are not logged in to ${wanted}.`;
+  const remedy = `Log in with \`drover login ${wanted ?? "<url>"}\`, set DROVER_URL and DROVER_TOKEN, or start a hub here with \`drover start\`.`;
+  return new FaultError({ code: "unauthenticated", message, details: { remedy } });
+}
+
+export const loginEnded = (url: string, message: string): FaultError =>
+  new FaultError({ code: "unauthenticated", message, details: { remedy: `Log in again with \`drover login ${url}\`.` } });
+
+function fixed(url: string, token: string, source: string): Session {
+  return { url, source, token: async () => token, headers: async () => authorisation(token), renew: async () => false };
+}
+
+function renewed(hub: EmbeddedHub): Session {
+  let current: Promise<string> | null = null;
+  const token = () => (current ??= embeddedToken(hub, { fresh: false }));
+  return {
+    url: hub.url,
+    source: `embedded stack in ${hub.home}`,
+    token,
+    headers: async () => authorisation(await token()),
+    renew: async () => {
+      current = embeddedToken(hub, { fresh: true });
+      await current;
+      return true;
+    },
+  };
+}
+
+/** A token of ours has three parts between dots; whatever else was given is an API key. */
+const authorisation = (token: string): Record<string, string> =>
+  token.split(".").length === 3 ? { authorization: `Bearer ${token}` } : { "x-api-key": token };
+
+/** The address as it is compared and called: without a path's end, with a scheme. */
+export function baseOf(address: string): string {
+  const url = URL.parse(/^https?:\/\//.test(address) ? address : `http://${address}`);
+  if (url === null) throw new FaultError({ code: "invalid_request", message: `${address} is not an address such as https://hub.example.com.` });
+  return `${url.origin}${url.pathname.replace(/\/+$/, "")}`;
+}

@@ -1,0 +1,129 @@
+/** `drover push`, `drover pull`, `drover image ...`, `drover bundle ...`, `drover store ...` */
+import type { Command } from "commander";
+import { declare, declareGroup, onFaultOption, type Answer } from "../declare.ts";
+
+export function catalogCommands(program: Command, answer: Answer): void {
+  transferCommands(program, answer);
+  imageCommands(declareGroup(program, { name: "image", summary: "Look at catalog images, delete them" }), answer);
+  bundleCommands(declareGroup(program, { name: "bundle", summary: "Look at a bundle on this computer" }), answer);
+  storeCommands(declareGroup(program, { name: "store", summary: "Look at the stores that hold images, add one" }), answer);
+}
+
+function transferCommands(program: Command, answer: Answer): void {
+  declare(
+    program,
+    {
+      usage: "push <bundle> <catalogId>",
+      summary: "Publish a bundle as a version of a catalog image",
+      options: [
+        ["--version <version>", "name of the version (latest)"],
+        ["--arch <architecture>", "arm64 or x86_64; the bundle's own without it"],
+        ["--tag <tag>", "a tag; may be given several times", "several"],
+        ["--description <text>", "what the image is"],
+        ["--role <role>", "only holders of one of these roles may have it", "several"],
+        ["--claim <claim>", "only holders of one of these claims may have it", "several"],
+        ["--store <store>", "where its bytes go (name or id); the default store without it"],
+        ["--replace", "point an existing version to this content"],
+        ["--host <host>", "the bundle lies on this host, not on this computer"],
+        onFaultOption,
+      ],
+      waits: true,
+      examples: ["drover push ~/Parallels/Ubuntu.pvm ubuntu --version 24.04 --tag ci", "drover push /Users/ci/Parallels/macOS.macvm macos --version 15.2 --host mac-1"],
+      run: async () => (await import("./push.ts")).push,
+    },
+    answer,
+  );
+  declare(
+    program,
+    {
+      usage: "pull <image>",
+      summary: "Bring an image into a host's cache, ready to clone",
+      options: [["--host <host>", "the host that is to have it (name or id)"], ["--arch <architecture>", "arm64 or x86_64"], onFaultOption],
+      waits: true,
+      examples: ["drover pull ubuntu:24.04 --host mac-1"],
+      run: async () => (await import("./pull.ts")).pull,
+    },
+    answer,
+  );
+}
+
+function imageCommands(group: Command, answer: Answer): void {
+  declare(
+    group,
+    {
+      usage: "list [catalogId]",
+      summary: "List the images that you may see",
+      options: [["--version <version>", "only this version"], ["--arch <architecture>", "only this architecture"], ["--tag <tag>", "only those with this tag"], ["--limit <count>", "how many at most"]],
+      examples: ["drover image list", "drover image list ubuntu --tag ci --json"],
+      run: async () => (await import("./images.ts")).listImages,
+    },
+    answer,
+  );
+  declare(
+    group,
+    {
+      usage: "show <image>",
+      summary: "Show a version of an image",
+      examples: ["drover image show ubuntu:24.04", "drover image show ubuntu:24.04/arm64"],
+      run: async () => (await import("./images.ts")).showImage,
+    },
+    answer,
+  );
+  declare(
+    group,
+    {
+      usage: "delete <image>",
+      summary: "Delete a version of an image; bytes that others share stay",
+      examples: ["drover image delete ubuntu:24.04/arm64"],
+      run: async () => (await import("./images.ts")).deleteImage,
+    },
+    answer,
+  );
+}
+
+function bundleCommands(group: Command, answer: Answer): void {
+  declare(
+    group,
+    {
+      usage: "inspect <path>",
+      summary: "Tell what a bundle on this computer is: guest, disks, sizes, snapshots",
+      examples: ["drover bundle inspect ~/Parallels/Ubuntu.pvm"],
+      run: async () => (await import("./bundle.ts")).inspectBundle,
+    },
+    answer,
+  );
+  declare(
+    group,
+    {
+      usage: "check <path>",
+      summary: "Tell whether a push would take a bundle, and why not",
+      examples: ["drover bundle check ~/Parallels/Ubuntu.pvm && drover push ~/Parallels/Ubuntu.pvm ubuntu"],
+      run: async () => (await import("./bundle.ts")).checkBundle,
+    },
+    answer,
+  );
+}
+
+function storeCommands(group: Command, answer: Answer): void {
+  declare(
+    group,
+    { usage: "list", summary: "List the stores", examples: ["drover store list"], run: async () => (await import("./stores.ts")).listStores },
+    answer,
+  );
+  declare(
+    group,
+    { usage: "show <store>", summary: "Show a store (name or id)", examples: ["drover store show default"], run: async () => (await import("./stores.ts")).showStore },
+    answer,
+  );
+  declare(
+    group,
+    {
+      usage: "add <name> <location>",
+      summary: "Add a store; its secret comes from DROVER_STORE_SECRET_KEY or standard input",
+      options: [["--access-key <id>", "access key id, for s3"], ["--default", "new images go here"]],
+      examples: ["drover store add depot 's3://images/drover?endpoint=https://s3.example.com&region=eu-1' --access-key AKIA < secret.txt"],
+      run: async () => (await import("./stores.ts")).addStore,
+    },
+    answer,
+  );
+}

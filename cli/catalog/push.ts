@@ -1,0 +1,90 @@
+/**
+ * `drover push`: a bundle on a host is pushed by that host; one on this computer by this process.
+ *
+ * The one idea: both are the same operation; without a host this process does its part of the work until the operation settles.
+ */
+import { access } from "node:fs/promises";
+import { homedir } from "node:os";
+import { resolve } from "node:path";
+import { z } from "zod";
+import { architectureOf } from "../../domain/catalog/rules.ts";
+import { NewImageVersion } from "../../domain/catalog/schema.ts";
+import type { Operation as OperationShape } from "../../domain/operations/schema.ts";
+import { FaultError } from "../../domain/errors.ts";
+import type { Client } from "../client.ts";
+import type { Context } from "../context.ts";
+import { hostIdOf, storeIdOf } from "../names.ts";
+import { seeThrough, waitingOf, type Waiting } from "../operations/start.ts";
+import { usageFault } from "../problem.ts";
+import { given } from "../values.ts";
+import { Operation } from "../wire.ts";
+
+const Options = z.object({
+  version: z.string().optional(),
+  arch: z.string().optional(),
+  tag: z.array(z.string()).optional(),
+  description: z.string().optional(),
+  role: z.array(z.string()).optional(),
+  claim: z.array(z.string()).optional(),
+  store: z.string().optional(),
+  replace: z.boolean().optional(),
+  host: z.string().optional(),
+});
+
+export async function push(context: Context, [bundle = "", catalogId = ""]: readonly string[], raw: unknown): Promise<number> {
+  const options = given(Options, raw);
+  const waiting = waitingOf(raw);
+  if (waiting.detach && options.host === undefined) throw usageFault("A bundle on this computer is sent from here, so --detach needs --host.", "drover push");
+  const path = options.host === undefined ? await ownBundle(context, bundle) : bundle;
+  const checked = given(NewImageVersion, { path, catalogId, ...wanted(options), onFault: waiting.onFault });
+
+  const client = await context.hub();
+  const hostId = options.host === undefined ? null : await hostIdOf(client, options.host);
+  const storeId = options.store === undefined ? undefined : await storeIdOf(client, options.store);
+  const operation = await client.send("POST", "/images", Operation, { body: { ...checked, hostId, storeId } });
+  return hostId === null ? serve(context, client, operation, waiting) : seeThrough(context, client, { operation, waiting });
+}
+
+const wanted = ({ version, arch, tag, description, role, claim, replace }: z.infer<typeof Options>) => ({
+  version,
+  architecture: architectureIn(arch),
+  tags: tag,
+  description,
+  requiredRoles: role,
+  requiredClaims: claim,
+  replace,
+});
+
+/** Other names of the same thing are taken; an unknown one is left for the schema to refuse. */
+export const architectureIn = (word: string | undefined): string | undefined => (word === undefined ? undefined : (architectureOf(word) ?? word));
+
+async function ownBundle({ folder }: Context, bundle: string): Promise<string> {
+  const path = resolve(folder, bundle.replace(/^~(?=\/)/, homedir()));
+  await access(path).catch((cause: unknown) => {
+    throw new FaultError({ code: "bundle_not_found", message: `There is no bundle ${path} on this computer.`, details: { remedy: "Name a folder that ends in .pvm or .macvm, or the host that has it with --host." } }, { cause });
+  });
+  return path;
+}
+
+/** The worker here ends when the operation does; if the worker fails, so does the command, and the operation is not left waiting for it. */
+async function serve(context: Context, client: Client, operation: OperationShape, waiting: Waiting): Promise<number> {
+  const settled = new AbortController();
+  const working = context.parts.serveCaller({ client, operationId: operation.id, signal: settled.signal });
+  const watching = seeThrough(context, client, { operation, waiting, own: true });
+  try {
+    return await Promise.race([watching, failureOf(working)]);
+  } catch (error) {
+    await client.send("POST", `/operations/${operation.id}/cancel`, z.unknown()).catch(() => undefined);
+    throw error;
+  } finally {
+    settled.abort();
+    await working.catch(() => undefined);
+  }
+}
+
+/** Settles only when the work fails: its end alone says nothing about the operation. */
+function failureOf(working: Promise<void>): Promise<never> {
+  const { promise, reject } = Promise.withResolvers<never>();
+  working.catch(reject);
+  return promise;
+}

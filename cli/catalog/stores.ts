@@ -1,0 +1,55 @@
+/** `drover store list|add|show`. */
+import { text as textOf } from "node:stream/consumers";
+import { z } from "zod";
+import type { Store as StoreShape } from "../../domain/catalog/schema.ts";
+import { pathOf } from "../client.ts";
+import type { Context } from "../context.ts";
+import { storeIdOf } from "../names.ts";
+import { time } from "../output/format.ts";
+import { facts, table } from "../output/table.ts";
+import { usageFault } from "../problem.ts";
+import { given } from "../values.ts";
+import { Store } from "../wire.ts";
+
+export async function listStores(context: Context): Promise<void> {
+  const found = await (await context.hub()).list("/stores", Store);
+  const words = () =>
+    table(
+      found,
+      [
+        { title: "STORE", of: ({ name }) => name },
+        { title: "KIND", of: ({ kind }) => kind },
+        { title: "STATE", of: ({ state }) => state },
+        { title: "DEFAULT", of: ({ isDefault }) => (isDefault ? "yes" : "") },
+        { title: "LOCATION", of: ({ location }) => location },
+      ],
+      "No stores.",
+    );
+  context.show(found, words);
+}
+
+export async function showStore(context: Context, [nameOrId = ""]: readonly string[]): Promise<void> {
+  const client = await context.hub();
+  const found = await client.get(pathOf("stores", await storeIdOf(client, nameOrId)), Store);
+  context.show(found, () => describe(found));
+}
+
+const Options = z.object({ accessKey: z.string().optional(), default: z.boolean().default(false) });
+
+export async function addStore(context: Context, [name = "", location = ""]: readonly string[], raw: unknown): Promise<void> {
+  const { accessKey, default: isDefault } = given(Options, raw);
+  const secretKey = accessKey === undefined ? undefined : await secretOf(context);
+  const body = { name, location, isDefault, ...(accessKey === undefined ? {} : { accessKey, secretKey }) };
+  const made = await (await context.hub()).send("POST", "/stores", Store, { body });
+  context.show(made, () => describe(made));
+}
+
+/** Never from the arguments, where every user of the computer could read it. */
+async function secretOf({ env, streams }: Context): Promise<string> {
+  const secret = env["DROVER_STORE_SECRET_KEY"] || (streams.in.isTTY === true ? "" : (await textOf(streams.in)).trim());
+  if (secret === "") throw usageFault("The secret key is missing: give it on standard input or in DROVER_STORE_SECRET_KEY.", "drover store add");
+  return secret;
+}
+
+const describe = ({ id, name, kind, location, isDefault, state, createdAt }: StoreShape): string =>
+  facts([["store", name], ["id", id], ["kind", kind], ["location", location], ["default", isDefault ? "yes" : "no"], ["state", state], ["added", time(createdAt)]]);

@@ -1,0 +1,46 @@
+/** `drover host ...` */
+import type { Command } from "commander";
+import { declare, declareGroup, type Answer, type Declaration } from "../declare.ts";
+
+export function hostCommands(program: Command, answer: Answer): void {
+  const group = declareGroup(program, { name: "host", summary: "Look at hosts, enrol them, give them work or not" });
+  for (const declaration of [...looking, ...enrolling, ...changing]) declare(group, declaration, answer);
+}
+
+const looking: readonly Declaration[] = [
+  { usage: "list", summary: "List the hosts", examples: ["drover host list"], run: async () => (await import("./show.ts")).listHosts },
+  { usage: "show <host>", summary: "Show a host (name or id)", examples: ["drover host show mac-1"], run: async () => (await import("./show.ts")).showHost },
+];
+
+const enrolling: readonly Declaration[] = [
+  {
+    usage: "token <name>",
+    summary: "Make a token with which one computer becomes a host of this name",
+    options: [
+      ["--label <label>", "a label of the host; may be given several times", "several"],
+      ["--ttl <duration>", "how long the token is good (10m)"],
+    ],
+    examples: ["drover host token mac-1 --label studio"],
+    run: async () => (await import("./enrol.ts")).makeToken,
+  },
+  {
+    usage: "enrol <url> <token>",
+    summary: "Make this computer a host; run it on the host itself",
+    options: [["--replace", "take the place of the host that this computer was before"]],
+    examples: ["drover host enrol https://hub.example.com:3443 <token>", "drover run host"],
+    run: async () => (await import("./enrol.ts")).enrol,
+  },
+];
+
+const changing: readonly Declaration[] = [
+  { usage: "enable <host>", summary: "Let a host take work", examples: ["drover host enable mac-1"], run: async () => (await import("./change.ts")).enableHost },
+  { usage: "disable <host>", summary: "Give a host no new work; what runs there goes on", examples: ["drover host disable mac-1"], run: async () => (await import("./change.ts")).disableHost },
+  {
+    usage: "label <host> [labels...]",
+    summary: "Add labels to a host, or take them away",
+    options: [["--remove <label>", "a label to take away; may be given several times", "several"]],
+    examples: ["drover host label mac-1 studio ssd", "drover host label mac-1 --remove ssd"],
+    run: async () => (await import("./change.ts")).labelHost,
+  },
+  { usage: "delete <host>", summary: "Forget a host that has no machines", examples: ["drover host delete mac-1"], run: async () => (await import("./change.ts")).deleteHost },
+];

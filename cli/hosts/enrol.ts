@@ -1,0 +1,29 @@
+/**
+ * `drover host token` at the hub, `drover host enrol` on the computer that becomes a host.
+ *
+ * The one idea: the token is good once and pins the hub's authority, so the line that is printed is all that has to be carried over.
+ */
+import { z } from "zod";
+import { NewEnrolmentToken } from "../../domain/hosts/schema.ts";
+import type { Context } from "../context.ts";
+import { ago } from "../output/format.ts";
+import { given, seconds } from "../values.ts";
+import { EnrolmentToken } from "../wire.ts";
+
+const Making = z.object({ label: z.array(z.string()).optional(), ttl: seconds.optional() });
+
+export async function makeToken(context: Context, [hostName = ""]: readonly string[], options: unknown): Promise<void> {
+  const { label, ttl } = given(Making, options);
+  const body = given(NewEnrolmentToken, { hostName, labels: label, ttlSeconds: ttl });
+  const made = await (await context.hub()).send("POST", "/hosts/tokens", EnrolmentToken, { body });
+  const words = () => `Run this on ${made.hostName} (it works once, and ends ${ago(made.expiresAt)}):\n\n  drover host enrol ${made.url} ${made.token}\n  drover run host\n`;
+  context.show(made, words);
+}
+
+const Enrolling = z.object({ replace: z.boolean().default(false) });
+
+export async function enrol(context: Context, [url = "", token = ""]: readonly string[], options: unknown): Promise<void> {
+  const enrolled = await context.parts.enrol({ url, token, ...given(Enrolling, options) });
+  const words = () => `This computer is the host ${enrolled.name} (${enrolled.hostId}).\nIts identity lies in ${enrolled.identityFile}; \`drover run host\` starts its work.`;
+  context.show(enrolled, words);
+}

@@ -1,0 +1,57 @@
+/** `drover host list|show`. */
+import type { Host as HostShape } from "../../domain/hosts/schema.ts";
+import { pathOf } from "../client.ts";
+import type { Context } from "../context.ts";
+import { ago, bytes, list, time } from "../output/format.ts";
+import { facts, table } from "../output/table.ts";
+import { Host } from "../wire.ts";
+
+export async function listHosts(context: Context): Promise<void> {
+  const found = await (await context.hub()).list("/hosts", Host);
+  const words = () =>
+    table(
+      found,
+      [
+        { title: "HOST", of: ({ name }) => name },
+        { title: "STATE", of: stateOf },
+        { title: "ARCH", of: ({ facts: known }) => known?.architecture },
+        { title: "CPU", of: ({ facts: known }) => known?.cpus, right: true },
+        { title: "MEMORY", of: ({ facts: known }) => bytes(known?.memoryBytes), right: true },
+        { title: "FREE DISK", of: ({ facts: known }) => bytes(known?.freeBytes), right: true },
+        { title: "CACHED", of: ({ cached }) => cached.length, right: true },
+        { title: "LABELS", of: ({ labels }) => list(labels) },
+        { title: "REPORTED", of: ({ lastReportAt }) => ago(lastReportAt) },
+      ],
+      "No host is enrolled.",
+    );
+  context.show(found, words);
+}
+
+export async function showHost(context: Context, [host = ""]: readonly string[]): Promise<void> {
+  const found = await (await context.hub()).get(pathOf("hosts", host), Host);
+  context.show(found, () => describe(found));
+}
+
+const stateOf = ({ state, enabled }: HostShape): string => (enabled ? state : `${state}, disabled`);
+
+export function describe(host: HostShape): string {
+  const known = host.facts;
+  const cachedBytes = host.cached.reduce((sum, image) => sum + image.bytes, 0);
+  return facts([
+    ["host", host.name],
+    ["id", host.id],
+    ["state", stateOf(host)],
+    ["reported", ago(host.lastReportAt)],
+    ["labels", list(host.labels)],
+    ["system", known && `${known.osName} ${known.osVersion}, ${known.architecture}`],
+    ["processor", known && `${known.cpuModel}, ${known.cpus} cores`],
+    ["memory", bytes(known?.memoryBytes)],
+    ["disk", known && `${bytes(known.freeBytes)} of ${bytes(known.diskBytes)} free`],
+    ["hypervisor", known && `${known.hypervisor.name} ${known.hypervisor.version}${known.hypervisor.simulated ? " (simulated)" : ""}, licence ${known.hypervisor.licence}`],
+    ["machines in", known?.machineFolder],
+    ["cached", `${host.cached.length} images, ${bytes(cachedBytes)}`],
+    ["overcommit", `CPU ${host.overcommitCpu}, memory ${host.overcommitMemory}`],
+    ["worker", known?.workerVersion],
+    ["enrolled", time(host.createdAt)],
+  ]);
+}

@@ -1,0 +1,60 @@
+/** `drover machine create|delete|expire`: the beginning and the end of a machine. */
+import { z } from "zod";
+import { NewMachine } from "../../domain/machines/schema.ts";
+import { wantedImage } from "../catalog/pull.ts";
+import { pathOf } from "../client.ts";
+import type { Context } from "../context.ts";
+import { hostIdOf } from "../names.ts";
+import { seeThrough, waitingOf } from "../operations/start.ts";
+import { took } from "../operations/await.ts";
+import { list, time } from "../output/format.ts";
+import { usageFault } from "../problem.ts";
+import { byteSize, given, pairs, seconds, wholeNumber } from "../values.ts";
+import { Machine, Operation, Provisioning, type OperationDetail } from "../wire.ts";
+
+const Options = z.object({
+  image: z.string().optional(),
+  host: z.string().optional(),
+  hostLabel: z.array(z.string()).optional(),
+  cpus: wholeNumber.optional(),
+  memory: byteSize.optional(),
+  description: z.string().optional(),
+  label: pairs,
+  start: z.boolean(),
+  ttl: seconds.optional(),
+});
+
+export async function createMachine(context: Context, [name = ""]: readonly string[], raw: unknown): Promise<number> {
+  const { image, host, hostLabel, cpus, memory, description, label, start, ttl } = given(Options, raw);
+  const waiting = waitingOf(raw);
+  if (image === undefined) throw usageFault("Name the image with --image.", "drover machine create");
+  const wanted = { name, image: wantedImage(image, undefined), hostLabels: hostLabel, vcpus: cpus, memoryBytes: memory, description, labels: label, start, ttlSeconds: ttl };
+  const body = given(NewMachine, { ...wanted, onFault: waiting.onFault });
+
+  const client = await context.hub();
+  const hostId = host === undefined ? undefined : await hostIdOf(client, host);
+  const { operation, machine } = await client.send("POST", "/machines", Provisioning, { body: { ...body, hostId } });
+  // Addresses are known to the machine's row only once the operation is done.
+  let ready = machine;
+  const onState = async ({ state }: OperationDetail) => {
+    if (state === "done") ready = await client.get(pathOf("machines", machine.id), Machine);
+  };
+  const words = (detail: OperationDetail) => `${ready.name} is ${ready.observed} after ${took(detail)}${ready.addresses.length === 0 ? "" : ` at ${list(ready.addresses)}`} (${ready.id}).`;
+  return seeThrough(context, client, { operation, waiting, onState, words });
+}
+
+const Deleting = z.object({ force: z.boolean().default(false) });
+
+export async function deleteMachine(context: Context, [machine = ""]: readonly string[], raw: unknown): Promise<number> {
+  const { force } = given(Deleting, raw);
+  const client = await context.hub();
+  const operation = await client.send("DELETE", pathOf("machines", machine), Operation, { query: { force } });
+  return seeThrough(context, client, { operation, waiting: waitingOf(raw), words: (detail) => `${detail.subject} is retired after ${took(detail)}.` });
+}
+
+export async function expireMachine(context: Context, [machine = "", when = ""]: readonly string[]): Promise<void> {
+  const body = when === "never" ? { expiresAt: null } : { ttlSeconds: given(seconds, when) };
+  const changed = await (await context.hub()).send("PATCH", pathOf("machines", machine), Machine, { body });
+  const words = () => (changed.expiresAt ? `${changed.name} is retired at ${time(changed.expiresAt)}.` : `${changed.name} stays until somebody deletes it.`);
+  context.show(changed, words);
+}

@@ -1,0 +1,98 @@
+/**
+ * `drover machine exec`: a script in the guest whose output appears here as it is written, and whose exit code is ours.
+ *
+ * The one idea: the script travels in the body of one request and is never an argument here or there; what it prints is read from the
+ * operation line by line, so a lost connection loses no line.
+ */
+import { readFile } from "node:fs/promises";
+import { resolve } from "node:path";
+import { text as textOf } from "node:stream/consumers";
+import { z } from "zod";
+import { isSettled } from "../../domain/operations/rules.ts";
+import type { OutputLine } from "../../domain/machines/schema.ts";
+import { pathOf, type Client } from "../client.ts";
+import { withOptions, type Context } from "../context.ts";
+import { exitCodeOfGuest, exitCodes } from "../exit-codes.ts";
+import { awaitOperation, tellOutcome } from "../operations/await.ts";
+import { seeThrough, waitingOf } from "../operations/start.ts";
+import { usageFault } from "../problem.ts";
+import { given, seconds } from "../values.ts";
+import { Output } from "../wire.ts";
+import { requestAction } from "./actions.ts";
+
+const Options = z.object({
+  script: z.string().optional(),
+  env: z.array(z.string()).default([]),
+  user: z.string().optional(),
+  timeLimit: seconds.optional(),
+});
+const Ended = z.object({ exitCode: z.int() });
+const pageSize = 1000;
+
+export async function execInMachine(context: Context, [machine = "", ...words]: readonly string[], raw: unknown): Promise<number> {
+  const options = given(Options, raw);
+  const waiting = waitingOf(raw);
+  const script = await scriptOf(context, options.script, words[0] === "--" ? words.slice(1) : words);
+  const environment = Object.fromEntries(options.env.map((word) => variable(context, word)));
+  const client = await context.hub();
+  const action = { verb: "execute", script, environment, user: options.user, timeoutSeconds: options.timeLimit };
+  const operation = await requestAction(client, machine, action);
+  if (waiting.detach) return seeThrough(context, client, { operation, waiting });
+
+  const output = follower(client, operation.id, context.json ? null : context);
+  // What the guest prints is all that a person wants to see.
+  const quiet = withOptions(context, { json: context.json, quiet: true });
+  const awaited = await awaitOperation(quiet, client, { operationId: operation.id, timeoutMs: waiting.timeout, onState: ({ state }) => output.read(isSettled(state)) });
+  const { detail } = awaited;
+  if (detail?.state !== "done") return tellOutcome(context, operation.id, awaited, () => "");
+  const exitCode = Ended.safeParse(detail.result).data?.exitCode ?? exitCodes.internal.code;
+  if (context.json) context.show({ operationId: operation.id, exitCode, ...output.texts() }, () => "");
+  else if (output.texts().cut) context.remark("The output was cut: it was longer than Drover keeps.");
+  return exitCodeOfGuest(exitCode);
+}
+
+async function scriptOf({ folder, streams }: Context, file: string | undefined, words: readonly string[]): Promise<string> {
+  if ((file === undefined) === (words.length === 0)) throw usageFault("Give either a command after -- or a script with --script.", "drover machine exec");
+  if (file === undefined) return words.map(quoted).join(" ");
+  if (file === "-") return textOf(streams.in);
+  return readFile(resolve(folder, file), "utf8").catch(() => {
+    throw usageFault(`The script ${file} cannot be read.`, "drover machine exec");
+  });
+}
+
+/** As one word for the guest's shell; plain words stay as they are, since shells differ in how they quote. */
+export const quoted = (word: string): string => (/^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`);
+
+/** `NAME=value`, or `NAME` alone for the variable of this process: a secret need not stand in the arguments. */
+function variable({ env }: Context, word: string): [string, string] {
+  const at = word.indexOf("=");
+  if (at > 0) return [word.slice(0, at), word.slice(at + 1)];
+  const value = env[word];
+  if (value === undefined) throw usageFault(`The variable ${word} is not set here.`, "drover machine exec");
+  return [word, value];
+}
+
+/** Reads what was printed since the last time; writes it at once where there is somewhere to write. */
+function follower(client: Client, operationId: string, target: Context | null) {
+  const read: OutputLine[] = [];
+  let cut = false;
+
+  async function next(): Promise<number> {
+    const after = read.at(-1)?.line ?? 0;
+    const found = await client.get(`${pathOf("operations", operationId)}/output`, Output, { query: { after, limit: pageSize } });
+    for (const { stream, text } of found.items) target?.streams[stream === "stdout" ? "out" : "err"].write(text);
+    // Only the last line's number is needed where nothing is kept.
+    if (target === null) read.push(...found.items);
+    else read.splice(0, read.length, ...found.items.slice(-1), ...(found.items.length === 0 ? read.slice(-1) : []));
+    cut ||= found.cut;
+    return found.items.length;
+  }
+  const textOfStream = (wanted: OutputLine["stream"]) => read.filter(({ stream }) => stream === wanted).map(({ text }) => text).join("");
+  return {
+    /** To the end when the guest is done, else what a page holds: output that never ends must not keep us here. */
+    read: async (isLast: boolean) => {
+      while ((await next()) === pageSize && isLast) continue;
+    },
+    texts: () => ({ stdout: textOfStream("stdout"), stderr: textOfStream("stderr"), cut }),
+  };
+}

@@ -1,0 +1,90 @@
+/**
+ * The `drover` command: composition root of the command line.
+ *
+ * The one idea: nothing is loaded before it is needed. A command that asks the hub never loads Temporal, and one that prints a version loads nothing.
+ */
+import "../deploy/lifeline.ts";
+import type { Config } from "../domain/config/schema.ts";
+import { factsOf, unwrap, type Fault } from "../domain/errors.ts";
+import { openContext } from "./context.ts";
+import type { BundleReport, Enrolment, Parts, ProcessName, Serving } from "./parts.ts";
+import { runCommand } from "./program.ts";
+
+const { env } = process;
+
+const parts: Parts = {
+  version: async () => (await import("../workers/version.ts")).version,
+  inspectBundle: async (path) => reportOf(await (await import("../images/inspect.ts")).inspectBundle(path)),
+  serveCaller,
+  enrol,
+  runProcess,
+  start: async () => void (await import("../deploy/start.ts")),
+  setupTemporal,
+  temporalCommands: async () => {
+    const { setupCommands } = await import("../deploy/temporal-setup.ts");
+    const { namespace, address } = (await readConfig()).temporal;
+    return setupCommands(namespace, address);
+  },
+  reset: async () => (await import("../deploy/reset.ts")).reset((await readConfig()).home),
+  findTool: async (name) => (await import("../parallels/locate.ts")).findExecutable(name, env["PATH"] ?? ""),
+  prlctl: async () => (await located())?.prlctlPath ?? null,
+};
+
+async function readConfig(): Promise<Config> {
+  return unwrap((await import("../domain/config/schema.ts")).readConfig(env, process.cwd()));
+}
+
+async function located() {
+  const { locatePrlctl } = await import("../parallels/locate.ts");
+  return locatePrlctl({ given: (await readConfig()).hosts.prlctl, path: env["PATH"] ?? "" });
+}
+
+function reportOf({ refusals, ...facts }: { readonly refusals: readonly Fault[] }): BundleReport {
+  return { facts, refusals: refusals.map(({ code, message }) => ({ code, message, remedy: factsOf(code).remedy })) };
+}
+
+async function setupTemporal(): Promise<string[]> {
+  const { Connection } = await import("@temporalio/client");
+  const { temporalTarget } = await import("../deploy/temporal-connection.ts");
+  const { setupNamespace } = await import("../deploy/temporal-setup.ts");
+  const { options, namespace } = temporalTarget(env);
+  const connection = await Connection.connect(options);
+  return setupNamespace(connection, namespace).finally(() => connection.close());
+}
+
+/** The same link that a host has, in the name of whoever is logged in. */
+async function serveCaller({ client, operationId, signal }: Serving): Promise<void> {
+  void client;
+  void operationId;
+  void signal;
+  throw new Error("not bound");
+}
+
+async function enrol(_enrolment: Enrolment): Promise<{ name: string; hostId: string; identityFile: string }> {
+  throw new Error("not bound");
+}
+
+async function runProcess(name: ProcessName): Promise<void> {
+  throw new Error(`not bound: ${name}`);
+}
+
+const context = openContext({
+  env,
+  folder: process.cwd(),
+  streams: { out: process.stdout, err: process.stderr, in: process.stdin },
+  parts,
+  onSignal: (names, handler) => {
+    for (const name of names) process.on(name, handler);
+    return () => {
+      for (const name of names) process.off(name, handler);
+    };
+  },
+});
+
+// A reader that closed the pipe, such as `head`, has seen what it wanted.
+for (const stream of [process.stdout, process.stderr]) {
+  stream.on("error", (error: NodeJS.ErrnoException) => process.exit(error.code === "EPIPE" ? 0 : 1));
+}
+const exitCode = await runCommand(context, process.argv.slice(2));
+// A process that goes on (`drover run`, `drover start`) says so by `null` and ends itself.
+if (exitCode !== null) process.exitCode = exitCode;

