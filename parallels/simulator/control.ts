@@ -5,7 +5,6 @@
  * The usual times are those of a computer in a hurry; a real macOS guest takes 28 s from start to its address.
  */
 import { readFileSync, renameSync, writeFileSync } from "node:fs";
-import { randomUUID } from "node:crypto";
 import { pathsIn } from "./home.ts";
 
 export interface Fault {
@@ -92,9 +91,9 @@ function writtenControl(home: string): Changes {
 /** Changes what is named and keeps the rest; faults given here count from the beginning. */
 export function controlSimulator(home: string, changes: Changes): void {
   const before = writtenControl(home);
-  const faults = changes.faults?.map((fault) => ({ ...fault, id: fault.id ?? randomUUID() }));
+  const faults = changes.faults?.map((fault) => ({ ...fault, id: fault.id ?? crypto.randomUUID() }));
   const after = { ...before, ...changes, times: { ...before.times, ...changes.times }, ...(faults && { faults }) };
-  const aside = `${pathsIn(home).control}.${randomUUID()}`;
+  const aside = `${pathsIn(home).control}.${crypto.randomUUID()}`;
   writeFileSync(aside, `${JSON.stringify(after, null, 2)}\n`);
   renameSync(aside, pathsIn(home).control);
 }
