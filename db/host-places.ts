@@ -3,7 +3,7 @@ import { eq, sql } from "drizzle-orm";
 import type { Architecture } from "../domain/catalog/rules.ts";
 import { refuse, ok, type Result } from "../domain/errors.ts";
 import { hostStateAt, type HostState } from "../domain/hosts/rules.ts";
-import { HostFacts } from "../domain/hosts/schema.ts";
+import { CachedImage, HostFacts } from "../domain/hosts/schema.ts";
 import { Uuid } from "../domain/ids.ts";
 import type { Database } from "./connect.ts";
 import { hosts } from "./schema.ts";
@@ -24,4 +24,12 @@ export async function findHostPlace(db: Database, id: string): Promise<Result<Ho
   const { name, enabled, facts } = found.host;
   const state = hostStateAt(found.silentMs === null ? null : Number(found.silentMs));
   return ok({ id: found.host.id, name, enabled, state, architecture: HostFacts.nullable().parse(facts)?.architecture ?? null });
+}
+
+/** Remembers that the host has an image before it reports so; its next inventory says what is true. */
+export async function noteCached(tx: Database, hostId: string, { digest, bytes }: { digest: string; bytes: number }): Promise<void> {
+  const [row] = await tx.select({ cached: hosts.cached }).from(hosts).where(eq(hosts.id, hostId)).for("update");
+  const cached = CachedImage.array().parse(row?.cached ?? []);
+  if (!row || cached.some((image) => image.digest === digest)) return;
+  await tx.update(hosts).set({ cached: [...cached, { digest, bytes, lastUsedAt: new Date().toISOString() }] }).where(eq(hosts.id, hostId));
 }

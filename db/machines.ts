@@ -3,7 +3,7 @@
  *
  * The one idea: a machine's row is the lock of everything that is asked of it; a retired row stays as memory, and its name is free.
  */
-import { and, eq, isNotNull, isNull, sql } from "drizzle-orm";
+import { and, eq, isNull, or, sql } from "drizzle-orm";
 import type { PgUpdateSetSource } from "drizzle-orm/pg-core";
 import { FaultError, ok, refuse, type Result } from "../domain/errors.ts";
 import { Uuid } from "../domain/ids.ts";
@@ -111,12 +111,16 @@ export async function retireRow(db: Database, id: string, name: "machine.retired
   if (row) await tellMachine(db, Machine.parse(row), name, {});
 }
 
-/** Machines whose time to live is over, unless their end is under way or failed in the last five minutes. */
-export async function expiredMachines(db: Database, limit: number): Promise<Machine[]> {
+/**
+ * Machines that should end by themselves: their time to live is over, or their making ended from outside and left them half made. Not those whose end is
+ * under way, or failed in the last five minutes.
+ */
+export async function machinesToRetire(db: Database, limit: number): Promise<Machine[]> {
   const ending = sql`exists (select 1 from operations o where o.machine_id = ${machines.id} and o.verb = 'retire'
     and (o.state not in ('done', 'failed', 'cancelled') or o.ended_at > now() - interval '5 minutes'))`;
-  const over = and(isNull(machines.retiredAt), isNotNull(machines.expiresAt), sql`${machines.expiresAt} <= now()`, sql`not ${ending}`);
-  const rows = await db.select().from(machines).where(over).orderBy(machines.expiresAt).limit(limit);
+  const held = sql`exists (select 1 from holds h where h.kind = 'machine' and h.subject_id = ${machines.id}::text)`;
+  const due = or(sql`${machines.expiresAt} <= now()`, and(eq(machines.observed, "making"), sql`not ${held}`));
+  const rows = await db.select().from(machines).where(and(isNull(machines.retiredAt), due, sql`not ${ending}`)).orderBy(machines.createdAt).limit(limit);
   return rows.map((row) => Machine.parse(row));
 }
 

@@ -7,11 +7,12 @@ import { and, asc, eq, isNull, sql } from "drizzle-orm";
 import { hostStateAt, type HostState } from "../domain/hosts/rules.ts";
 import { Machine, ObservedMachine } from "../domain/machines/schema.ts";
 import type { Database } from "./connect.ts";
-import { hosts, machines, observations } from "./schema.ts";
+import { hosts, machines, observations, users } from "./schema.ts";
 
 export interface SeenMachine {
   readonly machine: Machine | null;
   readonly seen: ObservedMachine | null;
+  readonly ownerName: string | null;
   readonly host: { readonly id: string; readonly name: string; readonly state: HostState; readonly enabled: boolean } | null;
 }
 
@@ -20,8 +21,9 @@ export async function seenMachines(db: Database, hostId?: string): Promise<SeenM
   const silentMs = sql<string | null>`extract(epoch from now() - ${hosts.lastReportAt}) * 1000`;
   const onHost = and(eq(observations.machineId, machines.id), eq(observations.hostId, machines.hostId));
   const ours = await db
-    .select({ machine: machines, seen: observations.facts, host: hosts, silentMs })
+    .select({ machine: machines, seen: observations.facts, ownerName: users.username, host: hosts, silentMs })
     .from(machines)
+    .leftJoin(users, eq(users.id, machines.owner))
     .leftJoin(hosts, eq(hosts.id, machines.hostId))
     .leftJoin(observations, onHost)
     .where(and(isNull(machines.retiredAt), hostId === undefined ? undefined : eq(machines.hostId, hostId)))
@@ -33,20 +35,22 @@ export async function seenMachines(db: Database, hostId?: string): Promise<SeenM
     .innerJoin(hosts, eq(hosts.id, observations.hostId))
     .where(and(sql`not ${known}`, hostId === undefined ? undefined : eq(observations.hostId, hostId)))
     .orderBy(asc(observations.firstSeenAt));
-  return [...ours, ...foreign.map((row) => ({ ...row, machine: null }))].map(whole);
+  return [...ours, ...foreign.map((row) => ({ ...row, machine: null, ownerName: null }))].map(whole);
 }
 
 interface Row {
   readonly machine: typeof machines.$inferSelect | null;
   readonly seen: unknown;
+  readonly ownerName: string | null;
   readonly host: typeof hosts.$inferSelect | null;
   readonly silentMs: string | null;
 }
 
-function whole({ machine, seen, host, silentMs }: Row): SeenMachine {
+function whole({ machine, seen, ownerName, host, silentMs }: Row): SeenMachine {
   return {
     machine: machine ? Machine.parse(machine) : null,
     seen: seen ? ObservedMachine.parse(seen) : null,
+    ownerName,
     host: host ? { id: host.id, name: host.name, enabled: host.enabled, state: hostStateAt(silentMs === null ? null : Number(silentMs)) } : null,
   };
 }

@@ -3,7 +3,7 @@
  *
  * The one idea: states only move forward, and every move names the states that it may start from and answers whether it won.
  */
-import { and, eq, inArray, notInArray, sql } from "drizzle-orm";
+import { and, eq, gt, inArray, notInArray, sql } from "drizzle-orm";
 import { refuse, ok, type Result } from "../domain/errors.ts";
 import { Uuid } from "../domain/ids.ts";
 import { settledStates, type OnFault, type OperationState, type Outcome, type Verb } from "../domain/operations/rules.ts";
@@ -84,6 +84,13 @@ export async function unsettledOperations(db: Database, { machineId, verb, limit
     verb === undefined ? undefined : eq(operations.verb, verb),
   );
   const rows = await db.select().from(operations).where(wanted).orderBy(operations.createdAt).limit(limit);
+  return rows.map((row) => Operation.parse(row));
+}
+
+/** Operations whose workflow is known to have started and that have not ended, after `afterId`: a page of all of them, so that a loop can go round. */
+export async function startedOperations(db: Database, { afterId, limit }: { afterId: string; limit: number }): Promise<Operation[]> {
+  const started = sql`not exists (select 1 from intents i where i.operation_id = ${operations.id})`;
+  const rows = await db.select().from(operations).where(and(gt(operations.id, afterId), notInArray(operations.state, [...settledStates]), started)).orderBy(operations.id).limit(limit);
   return rows.map((row) => Operation.parse(row));
 }
 

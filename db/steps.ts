@@ -1,7 +1,7 @@
 /**
  * The steps of operations, as workflows and hosts tell them.
  *
- * The one idea: a step that ended does not open again by a late word. Only a new attempt of its workflow (`running`) opens it, and counts the attempt.
+ * The one idea: a step that ended does not open again by a late word. Only its workflow's next attempt (`running`) opens it, and is counted.
  */
 import { asc, eq, sql } from "drizzle-orm";
 import type { StepState } from "../domain/operations/rules.ts";
@@ -44,11 +44,10 @@ export async function writeStep(db: Database, operationId: string, { name, posit
   return written.length === 1;
 }
 
-/** Who ended stays ended, save for a new attempt after a fault; an announcement changes nothing that has begun. */
+/** `running` begins a new attempt, of whatever came before; an announcement changes nothing that is there; what is done or left out stays so. */
 function mayBecome(state: StepState) {
   if (state === "pending") return sql`false`;
-  if (state === "running") return sql`${steps.state} in ('pending', 'parked', 'failed', 'cancelled')`;
-  return sql`${steps.state} not in ('done', 'skipped')`;
+  return state === "running" ? sql`true` : sql`${steps.state} not in ('done', 'skipped')`;
 }
 
 /** Steps that were under way when their operation ended otherwise. */

@@ -1,0 +1,102 @@
+/**
+ * What the hub knows of machines while their operations run: where they are placed, what came of an action, that they are gone.
+ *
+ * The one idea: an operation that has ended changes nothing any more, so a workflow that was pushed aside on a lost host may finish without harm.
+ */
+import { z } from "zod";
+import type { Database } from "../../db/connect.ts";
+import { findMachine, observeMachine, retireRow, tellMachine } from "../../db/machines.ts";
+import { changePlacement, deletePlacement } from "../../db/placements.ts";
+import { Before, releaseReserved } from "../../db/settlement.ts";
+import { desiredStates, holdsProcessor, type DesiredState } from "../../domain/machines/rules.ts";
+import type { ActionActivities, Effect } from "../../workflows/machines/operate.ts";
+import type { PlacementActivities } from "../../workflows/machines/provision.ts";
+import type { RetireActivities } from "../../workflows/machines/retire.ts";
+import { placeMachine, type Placing } from "./placing.ts";
+import { takeOver, type Preempting } from "./take-over.ts";
+import { underWay } from "./under-way.ts";
+
+export function placementActivities(deps: Placing): PlacementActivities {
+  const { db } = deps;
+  return {
+    placeMachine: (input) => placeMachine(deps, input),
+    releasePlacement: ({ operationId, machineId, epoch }) =>
+      db.transaction(async (tx) => {
+        await underWay(tx, operationId, z.unknown());
+        await deletePlacement(tx, machineId, epoch);
+      }),
+    forgetMachine: ({ operationId, machineId }) =>
+      db.transaction(async (tx) => {
+        await underWay(tx, operationId, z.unknown());
+        await deletePlacement(tx, machineId);
+        await retireRow(tx, machineId, "machine.forgotten");
+      }),
+    recordMachine: ({ operationId, placement, made, started }) =>
+      db.transaction(async (tx) => {
+        await underWay(tx, operationId, z.unknown());
+        const { machineId } = placement;
+        const addresses = [...(started?.addresses ?? [])];
+        const machine = await observeMachine(tx, machineId, placement.start ? "running" : "stopped", { ...made, addresses });
+        await changePlacement(tx, machineId, { runs: placement.start, diskBytes: made.diskBytes });
+        if (machine) await tellMachine(tx, machine, "machine.ready", { hostId: placement.hostId });
+      }),
+  };
+}
+
+export function actionActivities(deps: Preempting): ActionActivities {
+  const { db } = deps;
+  return {
+    takeOver: (input) => takeOver(deps, input),
+    recordAction: ({ operationId, effect }) => db.transaction((tx) => recordAction(tx, operationId, effect)),
+    releaseAction: ({ operationId }) => releaseReserved(db, operationId),
+  };
+}
+
+export function retireActivities({ db }: { db: Database }): RetireActivities {
+  return {
+    recordRetired: ({ operationId, machineId }) =>
+      db.transaction(async (tx) => {
+        await underWay(tx, operationId, z.unknown());
+        await deletePlacement(tx, machineId);
+        await retireRow(tx, machineId, "machine.retired");
+      }),
+  };
+}
+
+const ActionInput = z.object({
+  action: z.object({
+    verb: z.string(),
+    vcpus: z.number().optional(),
+    memoryBytes: z.number().optional(),
+    description: z.string().optional(),
+  }),
+  before: Before,
+});
+
+/** The effect of a clone is told of the machine that it made; any other, of the machine itself. */
+async function recordAction(tx: Database, operationId: string, effect: Effect): Promise<void> {
+  const { operation, input } = await underWay(tx, operationId, ActionInput);
+  const { verb, vcpus, memoryBytes, description } = input.action;
+  const machineId = input.before.cloneId ?? operation.machineId ?? "";
+  const { observed, addresses, bundlePath, macAddress, diskBytes } = effect;
+  const sizes = verb === "configure" ? { vcpus, memoryBytes } : {};
+  const seen = { addresses: addresses && [...addresses], bundlePath, macAddress, diskBytes, ...sizes, ...(verb === "configure" ? { description } : {}) };
+  const reverted = verb === "snapshot-revert" && isDesired(observed) ? { desired: observed } : {};
+  const machine = await observeMachine(tx, machineId, observed, { ...withoutAbsent(seen), ...reverted });
+  if (!machine) return;
+  await changePlacement(tx, machineId, withoutAbsent({ runs: holdsProcessor(observed), diskBytes, ...sizes }));
+  if (input.before.cloneId !== undefined) await tellMachine(tx, machine, "machine.ready", { hostId: machine.hostId });
+  if (verb === "rename") await tellRenamed(tx, machineId, input.before.name);
+}
+
+async function tellRenamed(tx: Database, machineId: string, before: string | undefined): Promise<void> {
+  const machine = await findMachine(tx, machineId);
+  if (machine.ok) await tellMachine(tx, machine.value, "machine.renamed", { before });
+}
+
+const isDesired = (state: string): state is DesiredState => (desiredStates as readonly string[]).includes(state);
+
+/** What was not told stays as it is. */
+function withoutAbsent<T extends object>(told: T): { [K in keyof T]?: Exclude<T[K], undefined> } {
+  return Object.fromEntries(Object.entries(told).filter(([, value]) => value !== undefined)) as { [K in keyof T]?: Exclude<T[K], undefined> };
+}

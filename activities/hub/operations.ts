@@ -1,0 +1,36 @@
+/**
+ * What workflows tell of themselves: steps, and how they ended.
+ *
+ * The one idea: both are local activities that may run twice, so each write states what it relies on and changes nothing the second time.
+ */
+import type { Database } from "../../db/connect.ts";
+import { recordEvent } from "../../db/events.ts";
+import { moveOperation, readOperation } from "../../db/operations.ts";
+import { settleOperation } from "../../db/settlement.ts";
+import { writeStep } from "../../db/steps.ts";
+import { isSettled } from "../../domain/operations/rules.ts";
+import type { RecordActivities, StepRecord } from "../../workflows/operation.ts";
+
+export function recordActivities({ db }: { db: Database }): RecordActivities {
+  return {
+    recordSteps: ({ operationId, steps }) => db.transaction((tx) => recordSteps(tx, operationId, steps)),
+    settle: async ({ operationId, steps, outcome, fault, result }) => {
+      await settleOperation(db, { operationId, steps, outcome, fault, result });
+    },
+  };
+}
+
+async function recordSteps(tx: Database, operationId: string, steps: readonly StepRecord[]): Promise<void> {
+  const found = await readOperation(tx, operationId, { lock: true });
+  if (!found.ok || isSettled(found.value.operation.state)) return;
+  const { project } = found.value.operation;
+  for (const step of steps) {
+    if (!(await writeStep(tx, operationId, step))) continue;
+    const body = { step: step.name, ...(step.fault ? { code: step.fault.code, message: step.fault.message } : {}) };
+    await recordEvent(tx, { type: "step", name: `step.${step.state}`, subjectId: operationId, operationId, project, body });
+  }
+  // The last word counts: a step that parked and was tried again since does not park its operation.
+  const last = steps.findLast(({ state }) => state === "parked" || state === "running");
+  if (last?.state === "parked") await moveOperation(tx, operationId, ["pending", "running"], "parked");
+  if (last?.state === "running") await moveOperation(tx, operationId, ["pending", "parked"], "running");
+}

@@ -1,0 +1,19 @@
+/** The loops that the hub runs beside workflows, and how often each looks. */
+import { compare } from "./compare.ts";
+import type { Loop } from "./leader.ts";
+import { relay } from "./relay.ts";
+import type { Control } from "./start.ts";
+import { endedSettler, forgetOldKeys, retireDue, startIntended } from "./sweep.ts";
+
+export function hubLoops(control: Control): Loop[] {
+  return [
+    // Followers of events see them a tenth of a second later; an idle look is two reads of small indexes.
+    { name: "relay", everyMs: 100, pass: () => relay(control.db) },
+    { name: "start", everyMs: 1_000, pass: () => startIntended(control) },
+    { name: "settle", everyMs: 5_000, pass: endedSettler(control) },
+    { name: "retire", everyMs: 2_000, pass: () => retireDue(control) },
+    // Hosts report every 5 s and are late after 10: a second tells soon enough.
+    { name: "compare", everyMs: 1_000, pass: () => compare(control) },
+    { name: "keys", everyMs: 3_600_000, pass: () => forgetOldKeys(control) },
+  ];
+}

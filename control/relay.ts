@@ -1,0 +1,34 @@
+/**
+ * Gives committed events and audit records their numbers, in order, and tells listeners that there are new ones.
+ *
+ * The one idea: only what is committed is seen here, and only one relay numbers at a time, so a reader who has seen number n has seen all before it.
+ */
+import { sql } from "drizzle-orm";
+import { chainAudit } from "../db/audit.ts";
+import type { Database } from "../db/connect.ts";
+import { numberEvents } from "../db/events.ts";
+
+/** The channel on which listeners learn that there are new events; the payload is the newest number. */
+export const eventsChannel = "drover_events";
+/** Events are numbered in one statement, audit records one by one. */
+const eventsPerBatch = 1_000;
+const recordsPerBatch = 200;
+/** Any number that nobody else locks in this database. */
+const relayLock = 7_310_002;
+
+/** Numbers until nothing is left, batch by batch. */
+export async function relay(db: Database): Promise<void> {
+  while (await relayBatch(db));
+}
+
+/** Answers whether there may be more. */
+async function relayBatch(db: Database): Promise<boolean> {
+  return db.transaction(async (tx) => {
+    await tx.execute(sql`select pg_advisory_xact_lock(${relayLock}::bigint)`);
+    const newest = await numberEvents(tx, eventsPerBatch);
+    const chained = await chainAudit(tx, recordsPerBatch);
+    if (newest === null) return chained === recordsPerBatch;
+    await tx.execute(sql`select pg_notify(${eventsChannel}, ${String(newest)})`);
+    return true;
+  });
+}

@@ -1,0 +1,87 @@
+/**
+ * What hosts report, made into rows: inventories, steps, progress, output.
+ *
+ * The one idea: every line names its place (session and sequence, or fence and line number), and a line at or before the place already reached
+ * changes nothing. So lines may come twice, late, or after a newer attempt.
+ */
+import { and, eq, inArray, sql } from "drizzle-orm";
+import { isSettled } from "../domain/operations/rules.ts";
+import type { ReportLine } from "../domain/hosts/schema.ts";
+import type { Database } from "./connect.ts";
+import { recordEvent } from "./events.ts";
+import type { Holder } from "./grants.ts";
+import { appendOutput } from "./outputs.ts";
+import { operations, steps } from "./schema.ts";
+
+type Attempted = Exclude<ReportLine, { kind: "inventory" }>;
+type Reported = Pick<typeof operations.$inferSelect, "id" | "project" | "state" | "fence">;
+
+/** Takes the lines that are this holder's; answers how many that were. Lines of other operations, or of ended ones, are left out. */
+export async function takeLines(db: Database, holder: Holder, lines: readonly Attempted[]): Promise<number> {
+  if (lines.length === 0) return 0;
+  return db.transaction(async (tx) => {
+    const known = await reportedOperations(tx, holder, [...new Set(lines.map(({ operationId }) => operationId))]);
+    let taken = 0;
+    for (const line of newestProgress(lines)) {
+      const operation = known.get(line.operationId);
+      if (!operation || isSettled(operation.state)) continue;
+      taken += 1;
+      await takeLine(tx, operation, line);
+    }
+    return taken + (lines.length - newestProgress(lines).length);
+  });
+}
+
+async function reportedOperations(tx: Database, holder: Holder, ids: string[]): Promise<Map<string, Reported>> {
+  const theirs = "hostId" in holder ? eq(operations.hostId, holder.hostId) : and(eq(operations.actorId, holder.userId), sql`${operations.hostId} is null`);
+  const { id, project, state, fence } = operations;
+  const rows = await tx.select({ id, project, state, fence }).from(operations).where(and(inArray(operations.id, ids), theirs));
+  return new Map(rows.map((row) => [row.id, row]));
+}
+
+/** Of several words on one step's progress only the last one is worth a write. */
+function newestProgress(lines: readonly Attempted[]): Attempted[] {
+  const last = new Map<string, Attempted>();
+  for (const line of lines) if (line.kind === "progress") last.set(`${line.operationId}/${line.step}/${line.fence}`, line);
+  return lines.filter((line) => line.kind !== "progress" || last.get(`${line.operationId}/${line.step}/${line.fence}`) === line);
+}
+
+async function takeLine(tx: Database, operation: Reported, line: Attempted): Promise<void> {
+  if (line.kind === "output") {
+    const { operationId, fence, stream, text } = line;
+    // PostgreSQL's text holds every character but this one.
+    await appendOutput(tx, { operationId, fence, line: line.line, stream, text: text.replaceAll("\0", "") });
+    return;
+  }
+  if (line.fence < operation.fence) return;
+  const later = sql`(${steps.fence}, ${steps.line}) < (${line.fence}, ${line.line})`;
+  const at = and(eq(steps.operationId, line.operationId), eq(steps.name, line.step), later);
+  const place = { fence: line.fence, line: line.line };
+  if (line.kind === "progress") {
+    await tx.update(steps).set({ ...place, progress: line.progress }).where(at);
+    return;
+  }
+  await takeState(tx, operation, line, place, at);
+}
+
+/** A step that ended stays ended, save for a newer attempt after a fault: as in `steps.ts`. */
+async function takeState(tx: Database, operation: Reported, line: Extract<Attempted, { kind: "step" }>, place: { fence: number; line: number }, at: ReturnType<typeof and>): Promise<void> {
+  const ended = ["done", "skipped", "failed", "cancelled"].includes(line.state);
+  const [before] = await tx.select({ state: steps.state }).from(steps).where(at).for("update");
+  if (!before) return;
+  const closed = before.state === "skipped" || (before.state === "done" && line.state !== "running");
+  if (closed) return;
+  await tx
+    .update(steps)
+    .set({
+      ...place,
+      state: line.state,
+      fault: line.fault ?? null,
+      startedAt: line.state === "pending" ? sql`${steps.startedAt}` : sql`coalesce(${steps.startedAt}, now())`,
+      endedAt: ended ? sql`now()` : null,
+    })
+    .where(at);
+  if (before.state === line.state) return;
+  const body = { step: line.step, state: line.state };
+  await recordEvent(tx, { type: "step", name: `step.${line.state}`, subjectId: operation.id, operationId: operation.id, project: operation.project, body });
+}
