@@ -8,7 +8,7 @@ import { defineConfig } from "vitest/config";
 export default defineConfig({
   test: {
     include: ["**/*.test.ts"],
-    exclude: ["node_modules/**", ".drover/**", "dist/**"],
+    exclude: ["node_modules/**", ".drover/**", "dist/**", "coverage/**"],
     globalSetup: ["tests/environment.ts"],
     reporters: ["default", "./tests/closing-line.ts"],
     pool: "forks",

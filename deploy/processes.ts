@@ -16,7 +16,7 @@ export async function commandLine(pid: number): Promise<string | null> {
     const text = await readFile(`/proc/${pid}/cmdline`, "utf8").catch(() => "");
     return text === "" ? null : text.replaceAll("\0", " ").trim();
   }
-  const { code, output } = await run("ps", ["-p", String(pid), "-o", "args="], { timeoutMs: psMs });
+  const { code, output } = await run("ps", ["-p", String(pid), "-ww", "-o", "args="], { timeoutMs: psMs });
   return code === 0 && output.trim() !== "" ? output.trim() : null;
 }
 

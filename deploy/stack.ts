@@ -128,7 +128,9 @@ async function endLeftovers({ home, temporal }: Config, own: { postgres: boolean
 
 async function startStage(children: readonly Child[], { stages, env, onLine, config }: StackOptions & { env: Variables; stages: Stages }) {
   const logFolder = join(config.home, "logs");
-  const started = children.map((child) => supervise({ ...child, env: { ...env, ...child.env } }, { logFolder, onLine }));
+  const started = children.map((child) =>
+    supervise({ ...child, env: child.isolated === true ? (child.env ?? {}) : { ...env, ...child.env } }, { logFolder, onLine }),
+  );
   stages.push(new Map(started.map((one) => [one.name, one])));
   await Promise.all(started.map((one) => one.ready));
 }

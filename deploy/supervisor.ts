@@ -15,8 +15,10 @@ export interface Child {
   readonly name: string;
   readonly command: string;
   readonly args: readonly string[];
-  /** Added to the supervisor's own environment. */
+  /** Added to the supervisor's own environment, unless it is isolated. */
   readonly env?: Readonly<Record<string, string>>;
+  /** Keeps the supervisor's environment from it: a host must not even see the database's address or a key. */
+  readonly isolated?: boolean;
   readonly cwd?: string;
   readonly user?: { readonly uid: number; readonly gid: number } | undefined;
   /** Whether it does its work yet. */
@@ -145,13 +147,21 @@ function begin(child: Child): ChildProcess {
       ? ["/bin/sh", ["-c", guard, `drover-${child.name}`, child.command, ...child.args]]
       : [child.command, child.args];
   const env = {
-    ...process.env,
+    ...(child.isolated === true ? everyday() : process.env),
     ...child.env,
     DROVER_LIFELINE: String(process.pid),
     DROVER_STOP_SIGNAL: (child.guardedBy ?? "SIGTERM").slice(3),
   };
   return spawn(command, args, { cwd: child.cwd, env, detached: true, stdio: ["pipe", "pipe", "pipe"], ...child.user });
 }
+
+/** What any program needs to find others, its user's folders and the place for temporary files. */
+const everyday = () =>
+  Object.fromEntries(
+    ["PATH", "HOME", "USER", "LANG", "TZ", "TMPDIR"].flatMap((name) =>
+      process.env[name] === undefined ? [] : [[name, process.env[name]]],
+    ),
+  );
 
 async function becomeReady(child: Child, dead: AbortSignal): Promise<boolean> {
   const deadline = Date.now() + readyMs;
