@@ -24,11 +24,9 @@ import { openKeyedSlots, openSlots } from "../activities/host/slots.ts";
 import type { Config } from "../domain/config/schema.ts";
 import { hostQueue } from "../domain/operations/rules.ts";
 import { openCache } from "../images/cache.ts";
-import { openPrlctl } from "../parallels/prlctl.ts";
 import { faultInterceptor } from "./faults.ts";
-import { locateParallels } from "./parallels.ts";
+import { openParallels } from "./parallels.ts";
 import { runProcess, type Running } from "./process.ts";
-import { version } from "./version.ts";
 
 /** Two images at once fill a line and a disk; more only make each of them late. */
 const transfersAtOnce = 2;
@@ -56,18 +54,14 @@ export async function runHost({ config, log, signal }: Running): Promise<void> {
 
 async function openHost(config: Config, link: HubLink, log: Logger) {
   const { home } = config;
-  const found = await locateParallels(config, log);
-  const prlctl = openPrlctl(found.paths);
-  const { vmHome } = await prlctl.serverInfo();
-  const machineFolder = vmHome ?? join(home, "machines");
-  const roots = config.hosts.roots.length > 0 ? config.hosts.roots : [machineFolder];
+  const parallels = await openParallels(config, log);
+  const { prlctl, machineFolder, roots } = parallels;
   const cache = openCache(config.hosts.cache.folder ?? join(home, "cache"));
-  await Promise.all([mkdir(machineFolder, { recursive: true }), mkdir(cache.root, { recursive: true }), cache.sweep()]);
-
-  const sources = { prlctl, machineFolder, roots, workerVersion: version, simulated: found.simulated };
+  await mkdir(cache.root, { recursive: true });
+  await cache.sweep();
   const loop = inventoryLoop({
     context: () => context,
-    facts: () => hostFacts(found.size ? { ...sources, size: found.size } : sources),
+    facts: () => hostFacts(parallels),
     onError: (error) => log.warn({ event: "host.report_failed", err: error }, "The hub did not take this host's report."),
     onRemove: (machines) => removeTwins(context, machines, log),
   });

@@ -3,20 +3,34 @@
  *
  * The one idea: the choice is made here, once, and told in the log and to the hub; nothing behind it knows which one it is.
  */
+import { mkdir } from "node:fs/promises";
 import { basename, join } from "node:path";
 import type { Logger } from "pino";
+import type { FactSources } from "../activities/host/facts.ts";
 import type { Config } from "../domain/config/schema.ts";
 import { FaultError } from "../domain/errors.ts";
 import { locatePrlctl, type PrlctlPaths } from "../parallels/locate.ts";
+import { openPrlctl } from "../parallels/prlctl.ts";
 import { installSimulator } from "../parallels/simulator/install.ts";
+import { version } from "./version.ts";
 
-export interface FoundParallels {
-  readonly paths: PrlctlPaths;
-  readonly simulated: boolean;
-  readonly size: { readonly cpus: number; readonly memoryBytes: number } | null;
+/** Parallels Desktop with the folders that it and requests may use, which exist when this returns. */
+export async function openParallels(config: Config, log: Logger): Promise<FactSources> {
+  const { paths, ...found } = await locateParallels(config, log);
+  const prlctl = openPrlctl(paths);
+  const machineFolder = (await prlctl.serverInfo()).vmHome ?? join(config.home, "machines");
+  await mkdir(machineFolder, { recursive: true });
+  const roots = config.hosts.roots.length > 0 ? config.hosts.roots : [machineFolder];
+  return { prlctl, machineFolder, roots, workerVersion: version, ...found };
 }
 
-export async function locateParallels({ home, hosts }: Config, log: Logger): Promise<FoundParallels> {
+interface FoundParallels {
+  readonly paths: PrlctlPaths;
+  readonly simulated: boolean;
+  readonly size?: { readonly cpus: number; readonly memoryBytes: number };
+}
+
+async function locateParallels({ home, hosts }: Config, log: Logger): Promise<FoundParallels> {
   if (hosts.simulate) {
     const folder = join(home, "simulator");
     const paths = await installSimulator(folder, { hostName: basename(home), ...hosts.simulatedSize });
@@ -24,7 +38,7 @@ export async function locateParallels({ home, hosts }: Config, log: Logger): Pro
     return { paths, simulated: true, size: hosts.simulatedSize };
   }
   const paths = await locatePrlctl({ given: hosts.prlctl, path: process.env["PATH"] ?? "" });
-  if (paths) return { paths, simulated: false, size: null };
+  if (paths) return { paths, simulated: false };
   const message = "Parallels Desktop was not found on this computer: there is no prlctl on PATH, in /usr/local/bin or in /usr/bin.";
   throw new FaultError({ code: "prlctl_unavailable", message });
 }

@@ -1,0 +1,58 @@
+/**
+ * Drover's own processes in the embedded stack: the hub's three, then hosts in folders of their own.
+ *
+ * The one idea: a host is started here as it is on a Mac of its own. It is enrolled by a token, knows one file, and none of the hub's variables reach it.
+ */
+import { access } from "node:fs/promises";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import type { Config } from "../domain/config/schema.ts";
+import { aboutVariable, variableNames } from "../domain/config/variables.ts";
+import type { Child } from "./supervisor.ts";
+
+const program = (path: string) => fileURLToPath(new URL(`../${path}`, import.meta.url));
+const node = (path: string) => ({ command: process.execPath, args: [program(path)] });
+
+/** A process is ready when it says so itself: `/readyz` names what is missing until then. */
+const answers = (url: string) => async (): Promise<boolean> => {
+  const response = await fetch(url, { signal: AbortSignal.timeout(2000) }).catch(() => null);
+  return response?.ok ?? false;
+};
+
+export function hubChildren({ api, health }: Config): Child[] {
+  return [
+    { name: "api", ...node("api/main.ts"), ready: answers(`${api.url}/readyz`) },
+    { name: "hub", ...node("workers/hub.ts"), ready: answers(`http://127.0.0.1:${health.hubPort}/readyz`) },
+    { name: "gateway", ...node("workers/gateway.ts"), ready: answers(`http://127.0.0.1:${health.gatewayPort}/readyz`) },
+  ];
+}
+
+export interface EmbeddedHost {
+  readonly name: string;
+  readonly home: string;
+  readonly simulated: boolean;
+}
+
+/** Where Parallels Desktop is, this computer is the one host; elsewhere as many are simulated as the configuration says. */
+export function embeddedHosts({ home, hosts }: Config, hasParallels: boolean): EmbeddedHost[] {
+  const at = (name: string, simulated: boolean) => ({ name, home: join(home, "hosts", name), simulated });
+  if (hasParallels) return [at("this-mac", false)];
+  return Array.from({ length: hosts.simulated }, (_, index) => at(`mac-${index + 1}`, true));
+}
+
+export const isEnrolled = ({ home }: EmbeddedHost): Promise<boolean> =>
+  access(join(home, "identity.json")).then(
+    () => true,
+    () => false,
+  );
+
+/** What a host's process is told: its own folder, and nothing that only the hub may know. An empty variable counts as one that is not set. */
+export function hostVariables({ home, simulated }: EmbeddedHost): Record<string, string> {
+  const secret = variableNames.filter((name) => aboutVariable(name).secret);
+  const hidden = Object.fromEntries([...secret, "TEMPORAL_ADDRESS", "TEMPORAL_CONFIG_FILE"].map((name) => [name, ""]));
+  return { ...hidden, DROVER_HOME: home, DROVER_SIMULATE: String(simulated), CATALOG_CACHE_FOLDER: "", HOST_HEALTH_PORT: "0" };
+}
+
+export function hostChild(host: EmbeddedHost, isOnline: () => Promise<boolean>): Child {
+  return { name: host.name, ...node("workers/host.ts"), env: hostVariables(host), ready: isOnline };
+}
