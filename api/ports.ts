@@ -7,24 +7,18 @@ import type { PayloadCodec } from "@temporalio/common";
 import type { Logger } from "pino";
 import type { Actor } from "../domain/access/schema.ts";
 import type { Guard, PasswordRules } from "../domain/access/rules.ts";
-import type { NewImageVersion, NewPull } from "../domain/catalog/schema.ts";
+import type { NewImageVersion, NewPull, Store } from "../domain/catalog/schema.ts";
 import type { Module } from "../domain/config/variables.ts";
 import type { Result } from "../domain/errors.ts";
 import type { EnrolmentToken, NewEnrolmentToken } from "../domain/hosts/schema.ts";
 import type { Machine, MachineAction, NewMachine } from "../domain/machines/schema.ts";
 import type { Operation } from "../domain/operations/schema.ts";
 import type { z } from "zod";
+import type { Asked } from "../control/start.ts";
 import type { Database } from "../db/connect.ts";
 import type { Passwords } from "../security/passwords.ts";
 import type { Signer } from "../security/user-tokens.ts";
 import type { Notifications } from "./notifications.ts";
-
-/** Who asks, in which request; with a key, the same request again is the same operation. */
-export interface Asked {
-  readonly actor: Actor;
-  readonly requestId: string | null;
-  readonly idempotency?: { readonly key: string; readonly route: string; readonly body: unknown };
-}
 
 /** Long work: each answers as soon as the intent is written and its workflow started. */
 export interface Operations {
@@ -43,7 +37,7 @@ export interface Enrolments {
 
 export interface Stores {
   /** Registers a store after it was reached; its secret is sealed. */
-  add(wanted: { name: string; location: string; accessKey?: string; secretKey?: string }, actor: Actor): Promise<Result<{ id: string }>>;
+  add(wanted: { name?: string | undefined; location: string; accessKey?: string; secretKey?: string }, actor: Actor): Promise<Result<Store>>;
 }
 
 /** One part that the API depends on: null when it works, else what is wrong. */

@@ -13,7 +13,8 @@ import type { Actor } from "../../domain/access/schema.ts";
 import type { Module } from "../../domain/config/variables.ts";
 import { describeIssues, json, type ApiEnv } from "../http.ts";
 import { actorOf, authorised } from "../middleware/authorise.ts";
-import type { Asked, Hub } from "../ports.ts";
+import type { Asked } from "../../control/start.ts";
+import type { Hub } from "../ports.ts";
 import { ApiErrorResponse, OAuthErrorResponse, refusal } from "./errors.ts";
 import { respell } from "./keys.ts";
 
@@ -38,6 +39,7 @@ export interface WireRoute<Body extends z.ZodType> {
 export interface Call<Body> {
   readonly c: Context<ApiEnv>;
   readonly actor: Actor;
+  /** The wire's clients know nothing of parking: what goes wrong fails. */
   readonly asked: Asked;
   readonly body: Body;
   param(name: string): string;
@@ -62,28 +64,22 @@ export function mounting(app: OpenAPIHono<ApiEnv>, hub: Hub, module?: Module): M
 
 async function served<Body extends z.ZodType>(c: Context<ApiEnv>, route: WireRoute<Body>, handler: Handler<z.output<Body>>): Promise<Response> {
   const body = await readBody(c, route.body);
-  const answer = await handler({
+  const call: Call<z.output<Body>> = {
     c,
     body,
     get actor() {
       return actorOf(c);
     },
-    get asked() {
-      return askedBy(c);
+    get asked(): Asked {
+      return { actor: actorOf(c), requestId: c.var.requestId, onFault: "fail" };
     },
     param: (name) => c.req.param(name) ?? "",
     query: (name) => c.req.query(name),
-  });
+  };
+  const answer = await handler(call);
   if (answer instanceof Response) return answer;
   if (answer === undefined) return c.body(null, route.status, { "Content-Type": "application/json" });
   return c.json(answer, route.status as ContentfulStatusCode);
-}
-
-/** With a key, the same request again is the same operation; the wire's own clients send none. */
-export function askedBy(c: Context<ApiEnv>, body?: unknown): Asked {
-  const key = c.req.header("Idempotency-Key");
-  const idempotency = key === undefined || body === undefined ? {} : { idempotency: { key, route: `${c.req.method} ${c.req.path}`, body } };
-  return { actor: actorOf(c), requestId: c.var.requestId, ...idempotency };
 }
 
 async function readBody<Body extends z.ZodType>(c: Context<ApiEnv>, schema: Body | undefined): Promise<z.output<Body>> {

@@ -1,0 +1,24 @@
+/**
+ * Doing something to a machine and waiting until it is done, as the wire's calls do.
+ *
+ * The one idea: the call holds no state. If its client goes away the operation runs on, and if this process ends the client may ask again.
+ */
+import { FaultError, isCode, unwrap, type Result } from "../../domain/errors.ts";
+import type { MachineAction } from "../../domain/machines/schema.ts";
+import type { Operation } from "../../domain/operations/schema.ts";
+import { settled } from "../operations/settled.ts";
+import type { Hub } from "../ports.ts";
+import { refusal } from "../wire/errors.ts";
+import type { Call } from "../wire/mount.ts";
+
+export async function finished(hub: Hub, { c }: Pick<Call<unknown>, "c">, begun: Result<Operation>): Promise<Operation> {
+  const operation = await settled(hub, unwrap(begun).id, c.req.raw.signal);
+  if (operation.state === "done") return operation;
+  const { fault } = operation;
+  if (fault && isCode(fault.code)) throw new FaultError({ code: fault.code, message: fault.message });
+  throw refusal(503, `The operation ${operation.id} is still ${operation.state}; its job tells more.`);
+}
+
+export async function actAndWait(hub: Hub, call: Pick<Call<unknown>, "c" | "asked">, machineId: string, action: MachineAction): Promise<Operation> {
+  return finished(hub, call, await hub.operations.act(machineId, action, call.asked));
+}

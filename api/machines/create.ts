@@ -1,0 +1,78 @@
+/**
+ * The wire's creation of machines, at once and as a job.
+ *
+ * The one idea: both are the same operation; one call waits for its end, the other answers with its job.
+ */
+import { NewMachine } from "../../domain/machines/schema.ts";
+import { unwrap } from "../../domain/errors.ts";
+import { findMachine } from "../../db/machines.ts";
+import { findUser } from "../../db/users.ts";
+import { jobOf } from "../operations/wire-routes.ts";
+import { JobResponse } from "../operations/wire.ts";
+import type { Hub } from "../ports.ts";
+import { refusal } from "../wire/errors.ts";
+import type { Call, Mount } from "../wire/mount.ts";
+import { present } from "../wire/present.ts";
+import { finished } from "./act.ts";
+import { imageOf } from "./image.ts";
+import type { Family } from "./wire-routes.ts";
+import { CreateVirtualMachineRequest, CreateVirtualMachineResponse, mebibyte, wireState } from "./wire.ts";
+
+type Creating = Call<CreateVirtualMachineRequest>;
+
+export function createRoutes(hub: Hub, mount: Mount, family: Family): void {
+  const { base, tag, fleet } = family;
+  const needs = { claims: ["CREATE_VM"] } as const;
+  const common = { tag, needs, body: CreateVirtualMachineRequest };
+  const kind = { type: fleet ? "orchestrator" : "machines", operation: "create" };
+
+  mount({ ...common, method: "post", path: base, summary: "Make a machine and wait for it", status: 200, reply: CreateVirtualMachineResponse }, async (call) => {
+    const { operation, machine } = await begin(call);
+    await finished(hub, call, { ok: true, value: operation });
+    const made = unwrap(await findMachine(hub.db, machine.id));
+    const owner = await findUser(hub.db, made.owner);
+    const host = fleet && made.hostId !== null ? { host: made.hostId } : {};
+    return { id: made.id, ...host, name: made.name, owner: owner?.username ?? made.owner, current_state: wireState(made.observed) };
+  });
+  mount({ ...common, method: "post", path: `${base}/async`, summary: "Make a machine; answers with a job", status: 202, reply: JobResponse }, async (call) => {
+    if (!call.body.catalog_manifest && !call.body.vagrant_box && !call.body.packer_template) {
+      throw refusal(400, "Invalid request body: async machine creation currently supports only catalog_manifest");
+    }
+    const { operation } = await begin(call);
+    return jobOf(hub, operation, kind);
+  });
+
+  async function begin(call: Creating) {
+    const wanted = wantedMachine(call.body, { fleet, hostId: await family.hostId(hub, call) });
+    return unwrap(await hub.operations.provision(wanted, call.asked));
+  }
+}
+
+/** The rules of the contract, then ours. */
+export function wantedMachine(body: CreateVirtualMachineRequest, { fleet, hostId }: { fleet: boolean; hostId: string | null }): NewMachine {
+  if (body.name === "") throw refusal(400, "Invalid request body: error: Name cannot be empty");
+  if (fleet && body.architecture === "") throw refusal(400, "Invalid request body: error: Architecture cannot be empty");
+  const sources = [body.packer_template, body.vagrant_box, body.catalog_manifest].filter((source) => source !== undefined);
+  if (sources.length > 1) throw refusal(400, "Invalid request body: error: Only one of packer_template, vagrant_box or catalog_manifest can be specified");
+  const manifest = body.catalog_manifest;
+  if (!manifest) throw refusal(400, sources.length === 0 ? "Invalid request body: no template was specified" : "error 400: machines are made from catalog images only: send a catalog_manifest");
+  if (manifest.connection !== "" && manifest.catalog_manager_id !== "") throw refusal(400, "Invalid request body: error 400: connection and catalog_manager_id cannot both be provided");
+  const { cpu = "", memory = "" } = manifest.specs ?? {};
+  const wanted = NewMachine.safeParse({
+    name: body.name,
+    image: imageOf({ ...manifest, architecture: manifest.architecture === "" ? body.architecture : manifest.architecture }),
+    hostLabels: body.selection_tags,
+    ...present({ hostId, vcpus: numberIn(cpu, "cpu"), memoryBytes: numberIn(memory, "memory") * mebibyte }),
+    start: body.start_on_create || manifest.start_after_pull,
+    onFault: "fail",
+  });
+  if (wanted.success) return wanted.data;
+  throw refusal(400, `Invalid request body: ${wanted.error.issues.map(({ message }) => message).join("; ")}`);
+}
+
+/** Sizes are texts on the wire; an empty one leaves the choice to the image. */
+function numberIn(text: string, name: string): number {
+  if (text === "") return 0;
+  if (/^\d{1,9}$/.test(text)) return Number(text);
+  throw refusal(400, `Invalid request body: error 400: ${name} is no whole number`);
+}
