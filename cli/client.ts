@@ -42,7 +42,10 @@ export function openClient(session: Session): Client {
   const base = `${session.url}/api/v2`;
 
   async function ask(method: string, path: string, { query, body, signal }: Asking = {}): Promise<unknown> {
-    const headers = { ...(body === undefined ? {} : { "content-type": "application/json" }), ...(method === "POST" ? { "idempotency-key": crypto.randomUUID() } : {}) };
+    const headers = {
+      ...(body === undefined ? {} : { "content-type": "application/json" }),
+      ...(method === "POST" ? { "idempotency-key": crypto.randomUUID() } : {}),
+    };
     const limit = AbortSignal.timeout(silentMs);
     const once = () =>
       authorised(session, (authorisation) =>
@@ -75,7 +78,8 @@ export function openClient(session: Session): Client {
       return found.slice(0, limit);
     },
     raw: async (path, headers, signal) => {
-      const once = () => authorised(session, (authorisation) => fetch(`${base}${path}`, { headers: { ...headers, ...authorisation }, signal }));
+      const once = () =>
+        authorised(session, (authorisation) => fetch(`${base}${path}`, { headers: { ...headers, ...authorisation }, signal }));
       return checked(await persistent(session.url, once, false));
     },
   };
@@ -128,12 +132,20 @@ async function checked(response: Response): Promise<Response> {
 /** The hub's fault in our terms; a code that this release does not know keeps its own name and remedy. */
 export function faultOf({ status, url }: { status: number; url: string }, told: z.infer<typeof HubProblem> | undefined): Fault {
   if (told === undefined) {
-    const answered: Answered = { status, code: "hub_answer", remedy: "See that the address is the hub's API and that no proxy stands in between." };
+    const answered: Answered = {
+      status,
+      code: "hub_answer",
+      remedy: "See that the address is the hub's API and that no proxy stands in between.",
+    };
     return { code: "internal", message: `${url} answered with status ${status} and not as a hub does.`, details: { ...answered } };
   }
   const { code, message, remedy, requestId, details = {} } = told;
   const known = isCode(code);
-  const answered: Answered = { ...(requestId === undefined ? {} : { requestId }), ...(remedy === "" ? {} : { remedy }), ...(known ? {} : { code, status }) };
+  const answered: Answered = {
+    ...(requestId === undefined ? {} : { requestId }),
+    ...(remedy === "" ? {} : { remedy }),
+    ...(known ? {} : { code, status }),
+  };
   return { code: known ? code : "internal", message, details: { ...details, ...answered } };
 }
 

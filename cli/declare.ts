@@ -3,7 +3,7 @@
  *
  * The one idea: a declaration loads nothing; the file that does the work is imported when the command runs, so the command line starts at once.
  */
-import { Command, Option } from "commander";
+import { type Command, Option } from "commander";
 import { withOptions, type Context } from "./context.ts";
 
 /** Answers the exit code; nothing means 0, null that the process goes on by itself. */
@@ -38,7 +38,10 @@ const waiting = [
   ["--timeout <duration>", "how long to wait, such as 90s or 2h; the operation goes on after that"],
 ] as const;
 /** For requests that may say it. */
-export const onFaultOption = ["--on-fault <what>", "what a step does that an operator could mend: park (wait for one, the default) or fail"] as const;
+export const onFaultOption = [
+  "--on-fault <what>",
+  "what a step does that an operator could mend: park (wait for one, the default) or fail",
+] as const;
 
 export function declareGroup(parent: Command, { name, summary }: Group): Command {
   return parent.command(name).summary(summary).description(`${summary}.`).helpCommand(false);
@@ -47,7 +50,8 @@ export function declareGroup(parent: Command, { name, summary }: Group): Command
 export function declare(parent: Command, declaration: Declaration, answer: Answer): Command {
   const { usage, summary, examples, options = [], waits = false, passThrough = false, run } = declaration;
   const command = parent.command(usage).summary(summary).description(`${summary}.`);
-  for (const [flags, description, several] of [...options, ...(waits ? waiting : [])]) command.addOption(optionOf(flags, description, several));
+  for (const [flags, description, several] of [...options, ...(waits ? waiting : [])])
+    command.addOption(optionOf(flags, description, several));
   command.option("--json", "print one JSON document").option("-q, --quiet", "no progress and no remarks");
   if (passThrough) command.passThroughOptions();
   command.addHelpText("after", `\nExample${examples.length === 1 ? "" : "s"}:\n${examples.map((example) => `  $ ${example}`).join("\n")}`);

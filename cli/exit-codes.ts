@@ -37,15 +37,25 @@ export const exitCodeOf = (code: Code): number => exitCodeOfKind(factsOf(code).k
 
 /** For the answer of a hub of another release, whose code is not in our table. */
 export function exitCodeOfStatus(status: number): number {
-  const known = Object.entries(endings).find(([kind]) => Object.entries(kinds).some(([name, facts]) => name === kind && facts.status === status));
+  const known = Object.entries(endings).find(([kind]) =>
+    Object.entries(kinds).some(([name, facts]) => name === kind && facts.status === status),
+  );
   if (known) return exitCodes[known[1]].code;
   return status >= 500 ? exitCodes.internal.code : exitCodes.usage.code;
 }
 
 /** What a script in a guest ended with, as far as a shell can tell it: Windows has codes of 32 bits. */
-export const exitCodeOfGuest = (code: number): number => (Number.isInteger(code) && code >= 0 && code <= 255 ? code : exitCodes.internal.code);
+export const exitCodeOfGuest = (code: number): number =>
+  Number.isInteger(code) && code >= 0 && code <= 255 ? code : exitCodes.internal.code;
 
 export function describeExitCodes(): string {
   const rows = Object.values(exitCodes).map(({ code, meaning }) => `  ${String(code).padStart(3)}  ${meaning}`);
-  return ["Exit codes of drover:", "", ...rows, "", "`drover machine exec` ends with the exit code of the command in the guest once it ran there.", ""].join("\n");
+  return [
+    "Exit codes of drover:",
+    "",
+    ...rows,
+    "",
+    "`drover machine exec` ends with the exit code of the command in the guest once it ran there.",
+    "",
+  ].join("\n");
 }

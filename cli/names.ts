@@ -4,7 +4,8 @@ import { pathOf, type Client } from "./client.ts";
 import { Host, Machine, Store } from "./wire.ts";
 
 export const hostIdOf = async (client: Client, nameOrId: string): Promise<string> => (await client.get(pathOf("hosts", nameOrId), Host)).id;
-export const machineIdOf = async (client: Client, nameOrId: string): Promise<string> => (await client.get(pathOf("machines", nameOrId), Machine)).id;
+export const machineIdOf = async (client: Client, nameOrId: string): Promise<string> =>
+  (await client.get(pathOf("machines", nameOrId), Machine)).id;
 
 export async function storeIdOf(client: Client, nameOrId: string): Promise<string> {
   const stores = await client.list("/stores", Store);

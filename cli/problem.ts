@@ -25,7 +25,11 @@ export interface Answered {
 
 /** A mistake in how the command was called. */
 export const usageFault = (message: string, command = "drover"): FaultError =>
-  new FaultError({ code: "invalid_request", message, details: { code: "usage", remedy: `\`${command} --help\` shows how the command is used.` } });
+  new FaultError({
+    code: "invalid_request",
+    message,
+    details: { code: "usage", remedy: `\`${command} --help\` shows how the command is used.` },
+  });
 
 export function problemOf(error: unknown): Problem {
   if (!(error instanceof FaultError)) {
@@ -56,7 +60,8 @@ export function tellProblem(context: Context, problem: Problem, cause?: unknown)
 }
 
 /** The request's id leads to the hub's log: worth a line only where the fault is the hub's own. */
-const requestLine = ({ code, requestId }: Problem): string => (code === "internal" && requestId !== undefined ? `        Request ${requestId}\n` : "");
+const requestLine = ({ code, requestId }: Problem): string =>
+  code === "internal" && requestId !== undefined ? `        Request ${requestId}\n` : "";
 
 function answeredOf({ details = {} }: Fault): Answered & { details?: Record<string, unknown> } {
   const { requestId, remedy, code, status, ...rest } = details;

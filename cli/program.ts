@@ -34,9 +34,13 @@ export function makeProgram(answer: Answer): Command {
   program.enablePositionalOptions().exitOverride();
   program.configureOutput({ writeOut: (text) => void streams.out.write(text), writeErr: () => undefined });
   program.configureHelp({ helpWidth: streams.out.columns ?? 100, sortSubcommands: false });
-  for (const add of [accessCommands, catalogCommands, machineCommands, hostCommands, operationCommands, systemCommands]) add(program, answer);
+  for (const add of [accessCommands, catalogCommands, machineCommands, hostCommands, operationCommands, systemCommands])
+    add(program, answer);
   helpCommand(program, answer);
-  program.addHelpText("after", "\n`drover help <command>` and `drover <command> --help` explain a command, `drover help exit-codes` the exit codes.");
+  program.addHelpText(
+    "after",
+    "\n`drover help <command>` and `drover <command> --help` explain a command, `drover help exit-codes` the exit codes.",
+  );
   inherit(program);
   return program;
 }
@@ -76,4 +80,5 @@ const sentence = (text: string): string => {
 };
 
 /** Before the options are parsed, a mistake in them is already told in the way that was asked for. */
-const asksForJson = (args: readonly string[]): boolean => args.slice(0, args.includes("--") ? args.indexOf("--") : undefined).includes("--json");
+const asksForJson = (args: readonly string[]): boolean =>
+  args.slice(0, args.includes("--") ? args.indexOf("--") : undefined).includes("--json");

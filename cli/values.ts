@@ -33,7 +33,8 @@ export const pairs = z
 const referencePattern = /^([^:/]+)(?::([^/]+)(?:\/([^/]+))?|\/([^/]+)(?:\/([^/]+))?)?$/;
 export function imageReference(text: string): { catalogId: string; version?: string; architecture?: string } {
   const [, catalogId, version, architecture, listedVersion, listedArchitecture] = referencePattern.exec(text) ?? [];
-  if (catalogId === undefined) throw usageFault(`${text} does not name an image: say <catalogId>, <catalogId>:<version> or <catalogId>:<version>/<architecture>.`);
+  if (catalogId === undefined)
+    throw usageFault(`${text} does not name an image: say <catalogId>, <catalogId>:<version> or <catalogId>:<version>/<architecture>.`);
   const [v, a] = [version ?? listedVersion, architecture ?? listedArchitecture];
   return { catalogId, ...(v === undefined ? {} : { version: v }), ...(a === undefined ? {} : { architecture: a }) };
 }
@@ -51,4 +52,3 @@ function mistake({ path, message }: z.core.$ZodIssue): string {
   const option = String(name);
   return message.startsWith(option) ? message : `${option}: ${message}`;
 }
-

@@ -26,7 +26,8 @@ function dated(field: z.core.$ZodType): z.core.$ZodType {
   if (field instanceof z.ZodArray) return z.array(dated(field.element));
   return field instanceof z.ZodObject ? fromDates(field) : field;
 }
-const fromDates = (schema: z.ZodObject) => z.object(Object.fromEntries(Object.entries(schema.shape).map(([name, field]) => [name, dated(field)])));
+const fromDates = (schema: z.ZodObject) =>
+  z.object(Object.fromEntries(Object.entries(schema.shape).map(([name, field]) => [name, dated(field)])));
 
 export const Token = fromJson(TokenShape);
 export const EnrolmentToken = fromJson(EnrolmentTokenShape);
@@ -51,7 +52,13 @@ export const Output = z.object({ items: z.array(OutputLine), cut: z.boolean().de
 export const page = <T>(item: z.ZodType<T>) => z.object({ items: z.array(item), nextCursor: z.string().nullable().default(null) });
 
 /** Where a caller's own computer takes part in an operation. */
-export const Gateway = z.object({ url: z.string(), grpcAddress: z.string(), namespace: z.string(), hubId: z.string(), authority: z.string() });
+export const Gateway = z.object({
+  url: z.string(),
+  grpcAddress: z.string(),
+  namespace: z.string(),
+  hubId: z.string(),
+  authority: z.string(),
+});
 export type Gateway = z.infer<typeof Gateway>;
 
 export const WhoAmI = z.object({ username: z.string() }).loose();

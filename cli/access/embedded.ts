@@ -28,7 +28,13 @@ export function homesOf(env: Readonly<Record<string, string | undefined>>, folde
   return given ? [resolve(folder, given)] : [...new Set([join(folder, ".drover"), join(project, ".drover")])];
 }
 
-export async function embeddedHub({ env, folder }: { env: Readonly<Record<string, string | undefined>>; folder: string }): Promise<EmbeddedHub | null> {
+export async function embeddedHub({
+  env,
+  folder,
+}: {
+  env: Readonly<Record<string, string | undefined>>;
+  folder: string;
+}): Promise<EmbeddedHub | null> {
   for (const home of homesOf(env, folder)) {
     const told = await readJson(join(home, "cli.json"), Told);
     if (told) return { ...told, passwordFile: resolve(home, told.passwordFile), home };
@@ -51,6 +57,9 @@ async function passwordOf({ passwordFile }: EmbeddedHub): Promise<string> {
     return (await readFile(passwordFile, "utf8")).trim();
   } catch (cause) {
     const remedy = "Run `drover` as the user who started the stack, or log in with `drover login`.";
-    throw new FaultError({ code: "unauthenticated", message: `The password of the embedded stack in ${passwordFile} cannot be read.`, details: { remedy } }, { cause });
+    throw new FaultError(
+      { code: "unauthenticated", message: `The password of the embedded stack in ${passwordFile} cannot be read.`, details: { remedy } },
+      { cause },
+    );
   }
 }

@@ -8,7 +8,12 @@ import { homedir } from "node:os";
 import { dirname, join } from "node:path";
 import { z } from "zod";
 
-const StoredLogin = z.object({ url: z.string(), username: z.string(), token: z.string(), expiresAt: z.iso.datetime().transform((text) => new Date(text)) });
+const StoredLogin = z.object({
+  url: z.string(),
+  username: z.string(),
+  token: z.string(),
+  expiresAt: z.iso.datetime().transform((text) => new Date(text)),
+});
 export type StoredLogin = z.infer<typeof StoredLogin>;
 
 type Variables = Readonly<Record<string, string | undefined>>;

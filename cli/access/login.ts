@@ -25,7 +25,8 @@ export async function login(context: Context, [address]: readonly string[], give
   const asks = streams.in.isTTY === true;
   const username = options.username ?? (asks ? await ask(context, `User of ${url}: `, { hidden: false }) : undefined);
   if (!username) throw usageFault("Name the user with --username.", "drover login");
-  const password = env["DROVER_PASSWORD"] || (asks ? await ask(context, "Password: ", { hidden: true }) : firstLine(await textOf(streams.in)));
+  const password =
+    env["DROVER_PASSWORD"] || (asks ? await ask(context, "Password: ", { hidden: true }) : firstLine(await textOf(streams.in)));
   if (!password) throw usageFault("There is no password: give it on standard input or in DROVER_PASSWORD.", "drover login");
 
   const { token, expiresAt } = await logIn(url, { username, password });

@@ -74,6 +74,7 @@ const authorisation = (token: string): Record<string, string> =>
 /** The address as it is compared and called: without a path's end, with a scheme. */
 export function baseOf(address: string): string {
   const url = URL.parse(/^https?:\/\//.test(address) ? address : `http://${address}`);
-  if (url === null) throw new FaultError({ code: "invalid_request", message: `${address} is not an address such as https://hub.example.com.` });
+  if (url === null)
+    throw new FaultError({ code: "invalid_request", message: `${address} is not an address such as https://hub.example.com.` });
   return `${url.origin}${url.pathname.replace(/\/+$/, "")}`;
 }

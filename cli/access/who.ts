@@ -9,7 +9,13 @@ export async function whoami(context: Context): Promise<void> {
   const client = await context.hub();
   const actor = await client.get("/whoami", WhoAmI);
   const { url, session } = client;
-  context.show({ url, source: session.source, ...actor }, () => facts([["hub", url], ["user", actor.username], ["by", session.source]]));
+  context.show({ url, source: session.source, ...actor }, () =>
+    facts([
+      ["hub", url],
+      ["user", actor.username],
+      ["by", session.source],
+    ]),
+  );
 }
 
 /** Done as well where nobody was logged in. */

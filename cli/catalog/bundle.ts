@@ -7,7 +7,8 @@ import { bytes } from "../output/format.ts";
 import { facts } from "../output/table.ts";
 import type { BundleReport } from "../parts.ts";
 
-const report = ({ parts, folder }: Context, path: string): Promise<BundleReport> => parts.inspectBundle(resolve(folder, path.replace(/^~(?=\/)/, homedir())));
+const report = ({ parts, folder }: Context, path: string): Promise<BundleReport> =>
+  parts.inspectBundle(resolve(folder, path.replace(/^~(?=\/)/, homedir())));
 
 export async function inspectBundle(context: Context, [path = ""]: readonly string[]): Promise<void> {
   const found = await report(context, path);
@@ -22,16 +23,27 @@ export async function checkBundle(context: Context, [path = ""]: readonly string
 }
 
 const refusalLines = ({ refusals }: BundleReport): string[] =>
-  refusals.length === 0 ? [] : ["A push would refuse this bundle:", ...refusals.flatMap(({ message, remedy }) => [`  ${message}`, ...(remedy === "" ? [] : [`    ${remedy}`])])];
+  refusals.length === 0
+    ? []
+    : [
+        "A push would refuse this bundle:",
+        ...refusals.flatMap(({ message, remedy }) => [`  ${message}`, ...(remedy === "" ? [] : [`    ${remedy}`])]),
+      ];
 
 /** Facts by their names: those that end in `Bytes` are sizes, lists and objects get lines of their own. */
 function lines(given: Readonly<Record<string, unknown>>, prefix = ""): Array<readonly [string, string]> {
   return Object.entries(given).flatMap(([name, value]): Array<readonly [string, string]> => {
     if (value === null || value === undefined) return [];
-    if (Array.isArray(value)) return value.flatMap((item, index) => (isObject(item) ? lines(item, `${prefix}${worded(name)} ${index + 1} `) : [[`${prefix}${worded(name)}`, String(item)] as const]));
+    if (Array.isArray(value))
+      return value.flatMap((item, index) =>
+        isObject(item) ? lines(item, `${prefix}${worded(name)} ${index + 1} `) : [[`${prefix}${worded(name)}`, String(item)] as const],
+      );
     if (isObject(value)) return lines(value, `${prefix}${worded(name)} `);
-    return [[`${prefix}${worded(name)}`.replace(/ bytes$/, ""), typeof value === "number" && /bytes$/i.test(name) ? bytes(value) : String(value)]];
+    return [
+      [`${prefix}${worded(name)}`.replace(/ bytes$/, ""), typeof value === "number" && /bytes$/i.test(name) ? bytes(value) : String(value)],
+    ];
   });
 }
-const isObject = (value: unknown): value is Readonly<Record<string, unknown>> => typeof value === "object" && value !== null && !Array.isArray(value);
+const isObject = (value: unknown): value is Readonly<Record<string, unknown>> =>
+  typeof value === "object" && value !== null && !Array.isArray(value);
 const worded = (name: string): string => name.replace(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`);

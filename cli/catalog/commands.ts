@@ -28,7 +28,10 @@ function transferCommands(program: Command, answer: Answer): void {
         onFaultOption,
       ],
       waits: true,
-      examples: ["drover push ~/Parallels/Ubuntu.pvm ubuntu --version 24.04 --tag ci", "drover push /Users/ci/Parallels/macOS.macvm macos --version 15.2 --host mac-1"],
+      examples: [
+        "drover push ~/Parallels/Ubuntu.pvm ubuntu --version 24.04 --tag ci",
+        "drover push /Users/ci/Parallels/macOS.macvm macos --version 15.2 --host mac-1",
+      ],
       run: async () => (await import("./push.ts")).push,
     },
     answer,
@@ -53,7 +56,12 @@ function imageCommands(group: Command, answer: Answer): void {
     {
       usage: "list [catalogId]",
       summary: "List the images that you may see",
-      options: [["--version <version>", "only this version"], ["--arch <architecture>", "only this architecture"], ["--tag <tag>", "only those with this tag"], ["--limit <count>", "how many at most"]],
+      options: [
+        ["--version <version>", "only this version"],
+        ["--arch <architecture>", "only this architecture"],
+        ["--tag <tag>", "only those with this tag"],
+        ["--limit <count>", "how many at most"],
+      ],
       examples: ["drover image list", "drover image list ubuntu --tag ci --json"],
       run: async () => (await import("./images.ts")).listImages,
     },
@@ -107,12 +115,22 @@ function bundleCommands(group: Command, answer: Answer): void {
 function storeCommands(group: Command, answer: Answer): void {
   declare(
     group,
-    { usage: "list", summary: "List the stores", examples: ["drover store list"], run: async () => (await import("./stores.ts")).listStores },
+    {
+      usage: "list",
+      summary: "List the stores",
+      examples: ["drover store list"],
+      run: async () => (await import("./stores.ts")).listStores,
+    },
     answer,
   );
   declare(
     group,
-    { usage: "show <store>", summary: "Show a store (name or id)", examples: ["drover store show default"], run: async () => (await import("./stores.ts")).showStore },
+    {
+      usage: "show <store>",
+      summary: "Show a store (name or id)",
+      examples: ["drover store show default"],
+      run: async () => (await import("./stores.ts")).showStore,
+    },
     answer,
   );
   declare(
@@ -120,7 +138,7 @@ function storeCommands(group: Command, answer: Answer): void {
     {
       usage: "add <name> <location>",
       summary: "Add a store; its secret comes from DROVER_STORE_SECRET_KEY or standard input",
-      options: [["--access-key <id>", "access key id, for s3"], ["--default", "new images go here"]],
+      options: [["--access-key <id>", "access key id, for s3"]],
       examples: ["drover store add depot 's3://images/drover?endpoint=https://s3.example.com&region=eu-1' --access-key AKIA < secret.txt"],
       run: async () => (await import("./stores.ts")).addStore,
     },

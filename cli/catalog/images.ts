@@ -13,7 +13,12 @@ import { ImageVersion } from "../wire.ts";
 import { wantedImage } from "./pull.ts";
 import { architectureIn } from "./push.ts";
 
-const Filters = z.object({ version: z.string().optional(), arch: z.string().optional(), tag: z.string().optional(), limit: wholeNumber.optional() });
+const Filters = z.object({
+  version: z.string().optional(),
+  arch: z.string().optional(),
+  tag: z.string().optional(),
+  limit: wholeNumber.optional(),
+});
 
 export async function listImages(context: Context, [catalogId]: readonly string[], options: unknown): Promise<void> {
   const { version, arch, tag, limit } = given(Filters, options);
@@ -52,12 +57,15 @@ export async function deleteImage(context: Context, [image = ""]: readonly strin
 /** The version that is meant: a name that fits several says so instead of choosing. */
 async function oneImage(client: Client, text: string): Promise<Version> {
   const { catalogId, version, architecture } = given(ImageReference, wantedImage(text, undefined));
-  if (version !== undefined && architecture !== undefined) return client.get(pathOf("images", catalogId, version, architecture), ImageVersion);
+  if (version !== undefined && architecture !== undefined)
+    return client.get(pathOf("images", catalogId, version, architecture), ImageVersion);
   const found = await client.list("/images", ImageVersion, { catalogId, version, architecture });
   const fitting = found.filter((one) => one.catalogId === catalogId && (version === undefined || one.version === version));
   const [only, ...others] = fitting;
-  if (only === undefined) throw new FaultError({ code: "image_not_found", message: `There is no image ${text}, or you may not see it.`, subject: text });
-  if (others.length > 0) throw usageFault(`${text} may be any of ${fitting.map(imageName).join(", ")}: name one of them.`, "drover image list");
+  if (only === undefined)
+    throw new FaultError({ code: "image_not_found", message: `There is no image ${text}, or you may not see it.`, subject: text });
+  if (others.length > 0)
+    throw usageFault(`${text} may be any of ${fitting.map(imageName).join(", ")}: name one of them.`, "drover image list");
   return only;
 }
 
@@ -70,9 +78,15 @@ function describe(image: Version): string {
     ["tags", list(image.tags)],
     ["kind", image.kind],
     ["guest", image.guestOs],
-    ["size", `${bytes(image.logicalBytes)}, ${bytes(image.allocatedBytes)} on disk, ${bytes(image.storedBytes)} stored, ${bytes(image.newBytes)} new`],
+    [
+      "size",
+      `${bytes(image.logicalBytes)}, ${bytes(image.allocatedBytes)} on disk, ${bytes(image.storedBytes)} stored, ${bytes(image.newBytes)} new`,
+    ],
     ["machine", [image.vcpus === null ? "" : `${image.vcpus} vCPU`, bytes(image.memoryBytes)].filter(Boolean).join(", ")],
-    ["needs", image.minimum && `${image.minimum.vcpus} vCPU, ${bytes(image.minimum.memoryBytes)} memory, ${bytes(image.minimum.diskBytes)} disk`],
+    [
+      "needs",
+      image.minimum && `${image.minimum.vcpus} vCPU, ${bytes(image.minimum.memoryBytes)} memory, ${bytes(image.minimum.diskBytes)} disk`,
+    ],
     ["ready when", image.probe.kind === "tcp" ? `port ${image.probe.port} answers` : image.probe.kind],
     ["roles", list(image.requiredRoles)],
     ["claims", list(image.requiredClaims)],

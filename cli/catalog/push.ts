@@ -34,7 +34,8 @@ const Options = z.object({
 export async function push(context: Context, [bundle = "", catalogId = ""]: readonly string[], raw: unknown): Promise<number> {
   const options = given(Options, raw);
   const waiting = waitingOf(raw);
-  if (waiting.detach && options.host === undefined) throw usageFault("A bundle on this computer is sent from here, so --detach needs --host.", "drover push");
+  if (waiting.detach && options.host === undefined)
+    throw usageFault("A bundle on this computer is sent from here, so --detach needs --host.", "drover push");
   const path = options.host === undefined ? await ownBundle(context, bundle) : bundle;
   const checked = given(NewImageVersion, { path, catalogId, ...wanted(options), onFault: waiting.onFault });
 
@@ -56,12 +57,20 @@ const wanted = ({ version, arch, tag, description, role, claim, replace }: z.inf
 });
 
 /** Other names of the same thing are taken; an unknown one is left for the schema to refuse. */
-export const architectureIn = (word: string | undefined): string | undefined => (word === undefined ? undefined : (architectureOf(word) ?? word));
+export const architectureIn = (word: string | undefined): string | undefined =>
+  word === undefined ? undefined : (architectureOf(word) ?? word);
 
 async function ownBundle({ folder }: Context, bundle: string): Promise<string> {
   const path = resolve(folder, bundle.replace(/^~(?=\/)/, homedir()));
   await access(path).catch((cause: unknown) => {
-    throw new FaultError({ code: "bundle_not_found", message: `There is no bundle ${path} on this computer.`, details: { remedy: "Name a folder that ends in .pvm or .macvm, or the host that has it with --host." } }, { cause });
+    throw new FaultError(
+      {
+        code: "bundle_not_found",
+        message: `There is no bundle ${path} on this computer.`,
+        details: { remedy: "Name a folder that ends in .pvm or .macvm, or the host that has it with --host." },
+      },
+      { cause },
+    );
   });
   return path;
 }

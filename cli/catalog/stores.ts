@@ -34,12 +34,12 @@ export async function showStore(context: Context, [nameOrId = ""]: readonly stri
   context.show(found, () => describe(found));
 }
 
-const Options = z.object({ accessKey: z.string().optional(), default: z.boolean().default(false) });
+const Options = z.object({ accessKey: z.string().optional() });
 
 export async function addStore(context: Context, [name = "", location = ""]: readonly string[], raw: unknown): Promise<void> {
-  const { accessKey, default: isDefault } = given(Options, raw);
+  const { accessKey } = given(Options, raw);
   const secretKey = accessKey === undefined ? undefined : await secretOf(context);
-  const body = { name, location, isDefault, ...(accessKey === undefined ? {} : { accessKey, secretKey }) };
+  const body = { name, location, ...(accessKey === undefined ? {} : { accessKey, secretKey }) };
   const made = await (await context.hub()).send("POST", "/stores", Store, { body });
   context.show(made, () => describe(made));
 }
@@ -47,9 +47,18 @@ export async function addStore(context: Context, [name = "", location = ""]: rea
 /** Never from the arguments, where every user of the computer could read it. */
 async function secretOf({ env, streams }: Context): Promise<string> {
   const secret = env["DROVER_STORE_SECRET_KEY"] || (streams.in.isTTY === true ? "" : (await textOf(streams.in)).trim());
-  if (secret === "") throw usageFault("The secret key is missing: give it on standard input or in DROVER_STORE_SECRET_KEY.", "drover store add");
+  if (secret === "")
+    throw usageFault("The secret key is missing: give it on standard input or in DROVER_STORE_SECRET_KEY.", "drover store add");
   return secret;
 }
 
 const describe = ({ id, name, kind, location, isDefault, state, createdAt }: StoreShape): string =>
-  facts([["store", name], ["id", id], ["kind", kind], ["location", location], ["default", isDefault ? "yes" : "no"], ["state", state], ["added", time(createdAt)]]);
+  facts([
+    ["store", name],
+    ["id", id],
+    ["kind", kind],
+    ["location", location],
+    ["default", isDefault ? "yes" : "no"],
+    ["state", state],
+    ["added", time(createdAt)],
+  ]);

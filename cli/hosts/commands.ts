@@ -9,7 +9,12 @@ export function hostCommands(program: Command, answer: Answer): void {
 
 const looking: readonly Declaration[] = [
   { usage: "list", summary: "List the hosts", examples: ["drover host list"], run: async () => (await import("./show.ts")).listHosts },
-  { usage: "show <host>", summary: "Show a host (name or id)", examples: ["drover host show mac-1"], run: async () => (await import("./show.ts")).showHost },
+  {
+    usage: "show <host>",
+    summary: "Show a host (name or id)",
+    examples: ["drover host show mac-1"],
+    run: async () => (await import("./show.ts")).showHost,
+  },
 ];
 
 const enrolling: readonly Declaration[] = [
@@ -33,8 +38,18 @@ const enrolling: readonly Declaration[] = [
 ];
 
 const changing: readonly Declaration[] = [
-  { usage: "enable <host>", summary: "Let a host take work", examples: ["drover host enable mac-1"], run: async () => (await import("./change.ts")).enableHost },
-  { usage: "disable <host>", summary: "Give a host no new work; what runs there goes on", examples: ["drover host disable mac-1"], run: async () => (await import("./change.ts")).disableHost },
+  {
+    usage: "enable <host>",
+    summary: "Let a host take work",
+    examples: ["drover host enable mac-1"],
+    run: async () => (await import("./change.ts")).enableHost,
+  },
+  {
+    usage: "disable <host>",
+    summary: "Give a host no new work; what runs there goes on",
+    examples: ["drover host disable mac-1"],
+    run: async () => (await import("./change.ts")).disableHost,
+  },
   {
     usage: "label <host> [labels...]",
     summary: "Add labels to a host, or take them away",
@@ -42,5 +57,10 @@ const changing: readonly Declaration[] = [
     examples: ["drover host label mac-1 studio ssd", "drover host label mac-1 --remove ssd"],
     run: async () => (await import("./change.ts")).labelHost,
   },
-  { usage: "delete <host>", summary: "Forget a host that has no machines", examples: ["drover host delete mac-1"], run: async () => (await import("./change.ts")).deleteHost },
+  {
+    usage: "delete <host>",
+    summary: "Forget a host that has no machines",
+    examples: ["drover host delete mac-1"],
+    run: async () => (await import("./change.ts")).deleteHost,
+  },
 ];

@@ -16,7 +16,8 @@ export async function makeToken(context: Context, [hostName = ""]: readonly stri
   const { label, ttl } = given(Making, options);
   const body = given(NewEnrolmentToken, { hostName, labels: label, ttlSeconds: ttl });
   const made = await (await context.hub()).send("POST", "/hosts/tokens", EnrolmentToken, { body });
-  const words = () => `Run this on ${made.hostName} (it works once, and ends ${ago(made.expiresAt)}):\n\n  drover host enrol ${made.url} ${made.token}\n  drover run host\n`;
+  const words = () =>
+    `Run this on ${made.hostName} (it works once, and ends ${ago(made.expiresAt)}):\n\n  drover host enrol ${made.url} ${made.token}\n  drover run host\n`;
   context.show(made, words);
 }
 
@@ -24,6 +25,7 @@ const Enrolling = z.object({ replace: z.boolean().default(false) });
 
 export async function enrol(context: Context, [url = "", token = ""]: readonly string[], options: unknown): Promise<void> {
   const enrolled = await context.parts.enrol({ url, token, ...given(Enrolling, options) });
-  const words = () => `This computer is the host ${enrolled.name} (${enrolled.hostId}).\nIts identity lies in ${enrolled.identityFile}; \`drover run host\` starts its work.`;
+  const words = () =>
+    `This computer is the host ${enrolled.name} (${enrolled.hostId}).\nIts identity lies in ${enrolled.identityFile}; \`drover run host\` starts its work.`;
   context.show(enrolled, words);
 }

@@ -47,7 +47,11 @@ export function describe(host: HostShape): string {
     ["processor", known && `${known.cpuModel}, ${known.cpus} cores`],
     ["memory", bytes(known?.memoryBytes)],
     ["disk", known && `${bytes(known.freeBytes)} of ${bytes(known.diskBytes)} free`],
-    ["hypervisor", known && `${known.hypervisor.name} ${known.hypervisor.version}${known.hypervisor.simulated ? " (simulated)" : ""}, licence ${known.hypervisor.licence}`],
+    [
+      "hypervisor",
+      known &&
+        `${known.hypervisor.name} ${known.hypervisor.version}${known.hypervisor.simulated ? " (simulated)" : ""}, licence ${known.hypervisor.licence}`,
+    ],
     ["machines in", known?.machineFolder],
     ["cached", `${host.cached.length} images, ${bytes(cachedBytes)}`],
     ["overcommit", `CPU ${host.overcommitCpu}, memory ${host.overcommitMemory}`],

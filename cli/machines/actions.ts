@@ -38,10 +38,15 @@ export async function stopMachine(context: Context, [machine = ""]: readonly str
   const { force, dropState, grace } = given(Stopping, options);
   if (force && dropState) throw usageFault("Say either --force or --drop-state.", "drover machine stop");
   const mode = force ? "kill" : dropState ? "drop-state" : "graceful";
-  return act(context, { machine, options, action: { verb: "stop", mode, graceSeconds: grace === undefined ? undefined : Math.ceil(grace / 1000) } });
+  return act(context, {
+    machine,
+    options,
+    action: { verb: "stop", mode, graceSeconds: grace === undefined ? undefined : Math.ceil(grace / 1000) },
+  });
 }
 
-export const renameMachine: Action = (context, [machine = "", name = ""], options) => act(context, { machine, action: { verb: "rename", name }, options });
+export const renameMachine: Action = (context, [machine = "", name = ""], options) =>
+  act(context, { machine, action: { verb: "rename", name }, options });
 
 const Cloning = z.object({ linked: z.boolean().default(false) });
 
@@ -59,8 +64,13 @@ const Configuring = z.object({
 
 export async function configureMachine(context: Context, [machine = ""]: readonly string[], options: unknown): Promise<number> {
   const { cpus, memory, description, set } = given(Configuring, options);
-  if (cpus === undefined && memory === undefined && description === undefined && set.length === 0) throw usageFault("Say what to change.", "drover machine configure");
-  return act(context, { machine, options, action: { verb: "configure", vcpus: cpus, memoryBytes: memory, description, options: set.map(flagOf) } });
+  if (cpus === undefined && memory === undefined && description === undefined && set.length === 0)
+    throw usageFault("Say what to change.", "drover machine configure");
+  return act(context, {
+    machine,
+    options,
+    action: { verb: "configure", vcpus: cpus, memoryBytes: memory, description, options: set.map(flagOf) },
+  });
 }
 
 /** `flag=value`, or a flag alone; dashes in front are taken off. */

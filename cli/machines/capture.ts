@@ -11,7 +11,11 @@ import { requestAction } from "./actions.ts";
 /** A picture has a few megabytes. */
 const pictureMs = 60_000;
 
-export async function captureScreen(context: Context, [machine = "", file = `${machine}.png`]: readonly string[], options: unknown): Promise<number> {
+export async function captureScreen(
+  context: Context,
+  [machine = "", file = `${machine}.png`]: readonly string[],
+  options: unknown,
+): Promise<number> {
   const waiting = waitingOf(options);
   const client = await context.hub();
   const operation = await requestAction(client, machine, { verb: "capture" });
@@ -19,13 +23,20 @@ export async function captureScreen(context: Context, [machine = "", file = `${m
   const awaited = await awaitOperation(context, client, { operationId: operation.id, timeoutMs: waiting.timeout });
   if (awaited.detail?.state !== "done") return tellOutcome(context, operation.id, awaited, () => "");
 
-  const response = await client.raw(`${pathOf("operations", operation.id)}/screen`, { accept: "image/png" }, AbortSignal.timeout(pictureMs));
+  const response = await client.raw(
+    `${pathOf("operations", operation.id)}/screen`,
+    { accept: "image/png" },
+    AbortSignal.timeout(pictureMs),
+  );
   const picture = new Uint8Array(await response.arrayBuffer());
   if (file === "-") {
     context.streams.out.write(picture);
     return 0;
   }
   await writeFile(resolve(context.folder, file), picture);
-  context.show({ operationId: operation.id, file: resolve(context.folder, file), bytes: picture.length }, () => `Saved ${file} (${bytes(picture.length)}).`);
+  context.show(
+    { operationId: operation.id, file: resolve(context.folder, file), bytes: picture.length },
+    () => `Saved ${file} (${bytes(picture.length)}).`,
+  );
   return 0;
 }

@@ -67,7 +67,11 @@ const plainActions: readonly Declaration[] = [
   {
     usage: "stop <machine>",
     summary: "Stop a machine: ask the guest, then kill it after a grace",
-    options: [["--force", "at once, without asking the guest; pushes a running operation aside"], ["--drop-state", "a suspended machine loses its state"], ["--grace <duration>", "how long the guest may take (2m)"]],
+    options: [
+      ["--force", "at once, without asking the guest; pushes a running operation aside"],
+      ["--drop-state", "a suspended machine loses its state"],
+      ["--grace <duration>", "how long the guest may take (2m)"],
+    ],
     waits: true,
     examples: ["drover machine stop web-1", "drover machine stop web-1 --force"],
     run: async () => (await import("./actions.ts")).stopMachine,
@@ -112,7 +116,11 @@ const changing: readonly Declaration[] = [
   {
     usage: "configure <machine>",
     summary: "Change CPU, memory, description or an option of Parallels Desktop",
-    options: [...sizes, ["--description <text>", "what the machine is for"], ["--set <flag=value>", "an option of `prlctl set`, without its dashes", "several"]],
+    options: [
+      ...sizes,
+      ["--description <text>", "what the machine is for"],
+      ["--set <flag=value>", "an option of `prlctl set`, without its dashes", "several"],
+    ],
     waits: true,
     examples: ["drover machine configure web-1 --cpus 8 --memory 16G", "drover machine configure web-1 --set nested-virt=on"],
     run: async () => (await import("./actions.ts")).configureMachine,

@@ -28,7 +28,17 @@ export async function createMachine(context: Context, [name = ""]: readonly stri
   const { image, host, hostLabel, cpus, memory, description, label, start, ttl } = given(Options, raw);
   const waiting = waitingOf(raw);
   if (image === undefined) throw usageFault("Name the image with --image.", "drover machine create");
-  const wanted = { name, image: wantedImage(image, undefined), hostLabels: hostLabel, vcpus: cpus, memoryBytes: memory, description, labels: label, start, ttlSeconds: ttl };
+  const wanted = {
+    name,
+    image: wantedImage(image, undefined),
+    hostLabels: hostLabel,
+    vcpus: cpus,
+    memoryBytes: memory,
+    description,
+    labels: label,
+    start,
+    ttlSeconds: ttl,
+  };
   const body = given(NewMachine, { ...wanted, onFault: waiting.onFault });
 
   const client = await context.hub();
@@ -39,7 +49,8 @@ export async function createMachine(context: Context, [name = ""]: readonly stri
   const onState = async ({ state }: OperationDetail) => {
     if (state === "done") ready = await client.get(pathOf("machines", machine.id), Machine);
   };
-  const words = (detail: OperationDetail) => `${ready.name} is ${ready.observed} after ${took(detail)}${ready.addresses.length === 0 ? "" : ` at ${list(ready.addresses)}`} (${ready.id}).`;
+  const words = (detail: OperationDetail) =>
+    `${ready.name} is ${ready.observed} after ${took(detail)}${ready.addresses.length === 0 ? "" : ` at ${list(ready.addresses)}`} (${ready.id}).`;
   return seeThrough(context, client, { operation, waiting, onState, words });
 }
 
@@ -49,12 +60,17 @@ export async function deleteMachine(context: Context, [machine = ""]: readonly s
   const { force } = given(Deleting, raw);
   const client = await context.hub();
   const operation = await client.send("DELETE", pathOf("machines", machine), Operation, { query: { force } });
-  return seeThrough(context, client, { operation, waiting: waitingOf(raw), words: (detail) => `${detail.subject} is retired after ${took(detail)}.` });
+  return seeThrough(context, client, {
+    operation,
+    waiting: waitingOf(raw),
+    words: (detail) => `${detail.subject} is retired after ${took(detail)}.`,
+  });
 }
 
 export async function expireMachine(context: Context, [machine = "", when = ""]: readonly string[]): Promise<void> {
   const body = when === "never" ? { expiresAt: null } : { ttlSeconds: given(seconds, when) };
   const changed = await (await context.hub()).send("PATCH", pathOf("machines", machine), Machine, { body });
-  const words = () => (changed.expiresAt ? `${changed.name} is retired at ${time(changed.expiresAt)}.` : `${changed.name} stays until somebody deletes it.`);
+  const words = () =>
+    changed.expiresAt ? `${changed.name} is retired at ${time(changed.expiresAt)}.` : `${changed.name} stays until somebody deletes it.`;
   context.show(changed, words);
 }

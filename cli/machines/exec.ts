@@ -42,7 +42,11 @@ export async function execInMachine(context: Context, [machine = "", ...words]: 
   const output = follower(client, operation.id, context.json ? null : context);
   // What the guest prints is all that a person wants to see.
   const quiet = withOptions(context, { json: context.json, quiet: true });
-  const awaited = await awaitOperation(quiet, client, { operationId: operation.id, timeoutMs: waiting.timeout, onState: ({ state }) => output.read(isSettled(state)) });
+  const awaited = await awaitOperation(quiet, client, {
+    operationId: operation.id,
+    timeoutMs: waiting.timeout,
+    onState: ({ state }) => output.read(isSettled(state)),
+  });
   const { detail } = awaited;
   if (detail?.state !== "done") return tellOutcome(context, operation.id, awaited, () => "");
   const exitCode = Ended.safeParse(detail.result).data?.exitCode ?? exitCodes.internal.code;
@@ -52,7 +56,8 @@ export async function execInMachine(context: Context, [machine = "", ...words]: 
 }
 
 async function scriptOf({ folder, streams }: Context, file: string | undefined, words: readonly string[]): Promise<string> {
-  if ((file === undefined) === (words.length === 0)) throw usageFault("Give either a command after -- or a script with --script.", "drover machine exec");
+  if ((file === undefined) === (words.length === 0))
+    throw usageFault("Give either a command after -- or a script with --script.", "drover machine exec");
   if (file === undefined) return words.map(quoted).join(" ");
   if (file === "-") return textOf(streams.in);
   return readFile(resolve(folder, file), "utf8").catch(() => {
@@ -87,7 +92,11 @@ function follower(client: Client, operationId: string, target: Context | null) {
     cut ||= found.cut;
     return found.items.length;
   }
-  const textOfStream = (wanted: OutputLine["stream"]) => read.filter(({ stream }) => stream === wanted).map(({ text }) => text).join("");
+  const textOfStream = (wanted: OutputLine["stream"]) =>
+    read
+      .filter(({ stream }) => stream === wanted)
+      .map(({ text }) => text)
+      .join("");
   return {
     /** To the end when the guest is done, else what a page holds: output that never ends must not keep us here. */
     read: async (isLast: boolean) => {

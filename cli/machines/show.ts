@@ -52,11 +52,19 @@ async function hostNames(client: Client, unwanted: boolean): Promise<ReadonlyMap
   const hosts = unwanted ? [] : await client.list("/hosts", Host).catch(() => []);
   return new Map(hosts.map(({ id, name }) => [id, name]));
 }
-const hostOf = ({ hostId }: MachineShape, hosts: ReadonlyMap<string, string>): string => (hostId === null ? "" : (hosts.get(hostId) ?? hostId));
+const hostOf = ({ hostId }: MachineShape, hosts: ReadonlyMap<string, string>): string =>
+  hostId === null ? "" : (hosts.get(hostId) ?? hostId);
 
 /** Both facts where they differ. */
-const reached: Readonly<Record<string, string>> = { running: "running", stopped: "stopped", suspended: "suspended", paused: "paused", absent: "absent" };
-const stateOf = ({ desired, observed }: MachineShape): string => (reached[observed] === desired || !(observed in reached) ? observed : `${observed}, wanted ${desired}`);
+const reached: Readonly<Record<string, string>> = {
+  running: "running",
+  stopped: "stopped",
+  suspended: "suspended",
+  paused: "paused",
+  absent: "absent",
+};
+const stateOf = ({ desired, observed }: MachineShape): string =>
+  reached[observed] === desired || !(observed in reached) ? observed : `${observed}, wanted ${desired}`;
 
 function describe(machine: MachineShape, hosts: ReadonlyMap<string, string>): string {
   return facts([

@@ -32,20 +32,30 @@ export async function listSnapshots(context: Context, [machine = ""]: readonly s
   return 0;
 }
 
-export async function revertSnapshot(context: Context, [machine = "", snapshot = ""]: readonly string[], options: unknown): Promise<number> {
+export async function revertSnapshot(
+  context: Context,
+  [machine = "", snapshot = ""]: readonly string[],
+  options: unknown,
+): Promise<number> {
   const { resume } = given(Reverting, options);
   const snapshotId = await snapshotIdOf(context, machine, snapshot);
   return act(context, { machine, options, action: { verb: "snapshot-revert", snapshotId, resume } });
 }
 
-export async function deleteSnapshot(context: Context, [machine = "", snapshot = ""]: readonly string[], options: unknown): Promise<number> {
+export async function deleteSnapshot(
+  context: Context,
+  [machine = "", snapshot = ""]: readonly string[],
+  options: unknown,
+): Promise<number> {
   const { children } = given(Deleting, options);
   const snapshotId = await snapshotIdOf(context, machine, snapshot);
   return act(context, { machine, options, action: { verb: "snapshot-delete", snapshotId, children } });
 }
 
 const snapshotsOf = ({ detail }: Awaited): Snapshot[] | null =>
-  detail !== null && isSettled(detail.state) && detail.state === "done" ? (SnapshotList.safeParse(detail.result).data?.snapshots ?? []) : null;
+  detail !== null && isSettled(detail.state) && detail.state === "done"
+    ? (SnapshotList.safeParse(detail.result).data?.snapshots ?? [])
+    : null;
 
 /** A name is looked up first; several of one name are not chosen between. */
 async function snapshotIdOf(context: Context, machine: string, nameOrId: string): Promise<string> {
@@ -56,7 +66,9 @@ async function snapshotIdOf(context: Context, machine: string, nameOrId: string)
   const found = snapshotsOf(await awaitOperation(quiet, client, { operationId: id })) ?? [];
   const [only, ...others] = found.filter(({ name }) => name === nameOrId);
   if (only && others.length === 0) return only.id;
-  const message = only ? `${machine} has ${others.length + 1} snapshots of the name ${nameOrId}: name one by its id.` : `${machine} has no snapshot ${nameOrId}.`;
+  const message = only
+    ? `${machine} has ${others.length + 1} snapshots of the name ${nameOrId}: name one by its id.`
+    : `${machine} has no snapshot ${nameOrId}.`;
   throw new FaultError({ code: "snapshot_not_found", message, subject: nameOrId });
 }
 

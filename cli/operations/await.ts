@@ -52,7 +52,13 @@ export async function awaitOperation(context: Context, client: Client, awaiting:
   return { ending: leave.signal.aborted ? "left" : "timeout", detail };
 }
 
-function onInterrupt(context: Context, client: Client, { operationId, own = false }: Awaiting, view: Watched, leave: () => void): () => void {
+function onInterrupt(
+  context: Context,
+  client: Client,
+  { operationId, own = false }: Awaiting,
+  view: Watched,
+  leave: () => void,
+): () => void {
   let asked = false;
   const offTerminate = own ? () => undefined : context.onSignal(["SIGTERM"], leave);
   const offInterrupt = context.onSignal(own ? ["SIGINT", "SIGTERM"] : ["SIGINT"], () => {
@@ -64,7 +70,9 @@ function onInterrupt(context: Context, client: Client, { operationId, own = fals
     }
     view.say("Cancelling, because the bundle is sent from here. Ctrl-C again leaves at once.");
     const told = client.send("POST", `${pathOf("operations", operationId)}/cancel`, Nothing);
-    told.catch((error: unknown) => view.say(`The operation could not be cancelled: ${error instanceof Error ? error.message : String(error)}`));
+    told.catch((error: unknown) =>
+      view.say(`The operation could not be cancelled: ${error instanceof Error ? error.message : String(error)}`),
+    );
   });
   return () => {
     offTerminate();
@@ -82,11 +90,20 @@ function tellParked({ steps, temporalUrl }: OperationDetail, told: Set<string>, 
 }
 
 /** Tells how it ended and answers the exit code. What was asked for is shown by `words`, where it is done. */
-export function tellOutcome(context: Context, operationId: string, { ending, detail }: Awaited, words: (detail: OperationDetail) => string): number {
+export function tellOutcome(
+  context: Context,
+  operationId: string,
+  { ending, detail }: Awaited,
+  words: (detail: OperationDetail) => string,
+): number {
   if (ending !== "settled" || detail === null) {
     if (detail && context.json) context.show(detail, () => "");
     const message = ending === "timeout" ? "The time to wait is over." : "You left.";
-    tellProblem(context, { code: ending, message, remedy: `The operation goes on: \`drover operation wait ${operationId}\` waits for it.` });
+    tellProblem(context, {
+      code: ending,
+      message,
+      remedy: `The operation goes on: \`drover operation wait ${operationId}\` waits for it.`,
+    });
     return exitCodes.timeout.code;
   }
   if (detail.state === "done") {

@@ -28,7 +28,10 @@ export async function* follow(client: Client, operationId: string, signal: Abort
     while (events !== null && !isSettled(detail.state)) {
       const waits = !events.isOpen();
       if (!waits) await bell.heard(lookEveryMs, signal);
-      detail = await patiently(() => client.get(waits ? `${path}/wait` : path, OperationDetail, { signal, query: waits ? { timeout: 1 } : {} }), signal);
+      detail = await patiently(
+        () => client.get(waits ? `${path}/wait` : path, OperationDetail, { signal, query: waits ? { timeout: 1 } : {} }),
+        signal,
+      );
       yield detail;
     }
     if (events === null) yield detail;

@@ -73,7 +73,11 @@ function describe(detail: OperationDetail): string {
       { title: "STEP", of: ({ name }) => name },
       { title: "STATE", of: (step) => step.state },
       { title: "ATTEMPT", of: ({ attempt }) => attempt, right: true },
-      { title: "TOOK", of: ({ startedAt, endedAt }) => (startedAt && endedAt ? span(endedAt.getTime() - startedAt.getTime()) : ""), right: true },
+      {
+        title: "TOOK",
+        of: ({ startedAt, endedAt }) => (startedAt && endedAt ? span(endedAt.getTime() - startedAt.getTime()) : ""),
+        right: true,
+      },
       { title: "FAULT", of: (step) => step.fault?.message },
     ],
     "No step has begun.",

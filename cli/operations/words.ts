@@ -19,7 +19,8 @@ export function outcomeWords(detail: OperationDetail): string {
   const moved = Moved.safeParse(detail.result ?? {}).data ?? {};
   const time = took(detail);
   if (verb === "push") return `Pushed ${moved.image ?? image ?? subject} in ${time}${pushed(moved)}.`;
-  if (verb === "pull") return `${moved.wasCached ? "Already there:" : "Pulled"} ${moved.image ?? image ?? subject} in ${time}${pulled(moved, detail)}.`;
+  if (verb === "pull")
+    return `${moved.wasCached ? "Already there:" : "Pulled"} ${moved.image ?? image ?? subject} in ${time}${pulled(moved, detail)}.`;
   return `${verb} ${subject}: done in ${time}.`;
 }
 

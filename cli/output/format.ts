@@ -24,7 +24,11 @@ export function span(milliseconds: number): string {
   if (hours > 0) return parts([hours, "h"], [minutes, "min"]);
   return minutes > 0 ? parts([minutes, "min"], [whole % 60, "s"]) : `${whole} s`;
 }
-const parts = (...given: Array<[number, string]>): string => given.filter(([count]) => count > 0).map(([count, unit]) => `${count} ${unit}`).join(" ");
+const parts = (...given: Array<[number, string]>): string =>
+  given
+    .filter(([count]) => count > 0)
+    .map(([count, unit]) => `${count} ${unit}`)
+    .join(" ");
 
 /** In the time zone of the reader. */
 export function time(at: Date | null | undefined): string {
@@ -44,4 +48,5 @@ const coarse = (milliseconds: number): string => span(milliseconds).split(" ").s
 export const percent = (done: number, total: number): string => `${total === 0 ? 100 : Math.min(100, Math.floor((done / total) * 100))} %`;
 
 export const list = (words: readonly string[]): string => words.join(", ");
-export const labels = (given: Readonly<Record<string, string>>): string => list(Object.entries(given).map(([name, value]) => (value === "" ? name : `${name}=${value}`)));
+export const labels = (given: Readonly<Record<string, string>>): string =>
+  list(Object.entries(given).map(([name, value]) => (value === "" ? name : `${name}=${value}`)));

@@ -36,7 +36,10 @@ function endings() {
   return ({ steps }: OperationDetail): string[] => {
     const fresh = steps.filter((step) => isOver(step) && !told.has(step.name));
     for (const { name } of fresh) told.add(name);
-    return fresh.map(({ name, state, startedAt, endedAt }) => `${name}: ${state}${startedAt && endedAt ? `, ${span(endedAt.getTime() - startedAt.getTime())}` : ""}`);
+    return fresh.map(
+      ({ name, state, startedAt, endedAt }) =>
+        `${name}: ${state}${startedAt && endedAt ? `, ${span(endedAt.getTime() - startedAt.getTime())}` : ""}`,
+    );
   };
 }
 
@@ -72,7 +75,12 @@ function lines({ streams: { err } }: Context): Watched {
     show: (detail) => {
       for (const line of ended(detail)) err.write(`${line}\n`);
       const line = headline(detail);
-      if (line === last || performance.now() - lastAt < lineEveryMs || !detail.steps.some((step) => step.state === "running" || step.state === "parked")) return;
+      if (
+        line === last ||
+        performance.now() - lastAt < lineEveryMs ||
+        !detail.steps.some((step) => step.state === "running" || step.state === "parked")
+      )
+        return;
       [last, lastAt] = [line, performance.now()];
       err.write(`${line}\n`);
     },

@@ -10,9 +10,21 @@ export interface Column<T> {
 }
 
 const bare = {
-  top: "", "top-mid": "", "top-left": "", "top-right": "",
-  bottom: "", "bottom-mid": "", "bottom-left": "", "bottom-right": "",
-  left: "", "left-mid": "", mid: "", "mid-mid": "", right: "", "right-mid": "", middle: "  ",
+  top: "",
+  "top-mid": "",
+  "top-left": "",
+  "top-right": "",
+  bottom: "",
+  "bottom-mid": "",
+  "bottom-left": "",
+  "bottom-right": "",
+  left: "",
+  "left-mid": "",
+  mid: "",
+  "mid-mid": "",
+  right: "",
+  "right-mid": "",
+  middle: "  ",
 };
 const style = { "padding-left": 0, "padding-right": 0, head: [], border: [] };
 
@@ -33,4 +45,8 @@ export function facts(given: ReadonlyArray<readonly [string, string | number | n
 }
 
 const shown = (value: string | number | null | undefined): string => (value === null || value === undefined ? "" : String(value));
-const trimmed = (text: string): string => text.split("\n").map((line) => line.trimEnd()).join("\n");
+const trimmed = (text: string): string =>
+  text
+    .split("\n")
+    .map((line) => line.trimEnd())
+    .join("\n");

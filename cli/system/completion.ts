@@ -14,7 +14,8 @@ export const completion =
   (program: Command): Action =>
   async (context, [word = ""]) => {
     const shell = shells.find((known) => known === word);
-    if (shell === undefined) throw usageFault(`There is no completion for ${word}: the known shells are ${shells.join(", ")}.`, "drover completion");
+    if (shell === undefined)
+      throw usageFault(`There is no completion for ${word}: the known shells are ${shells.join(", ")}.`, "drover completion");
     const script = scripts[shell](wordsAfter(program));
     context.show({ shell, script }, () => script);
   };

@@ -15,7 +15,9 @@ export async function reset(context: Context, _args: readonly string[], options:
     return exitCodes.cancelled.code;
   }
   const removed = await context.parts.reset();
-  context.show({ removed }, () => (removed.length === 0 ? "There is no state to remove." : removed.map((folder) => `Removed ${folder}.`).join("\n")));
+  context.show({ removed }, () =>
+    removed.length === 0 ? "There is no state to remove." : removed.map((folder) => `Removed ${folder}.`).join("\n"),
+  );
   return exitCodes.done.code;
 }
 
