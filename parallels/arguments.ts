@@ -37,7 +37,8 @@ export function uuidOf(what: string, id: string): string {
 
 export function wordsOf(options: readonly PrlctlOption[]): string[] {
   return options.flatMap(({ flag, value }) => {
-    if (!/^[a-z0-9][a-z0-9-]*$/.test(flag)) throw refused(`option ${JSON.stringify(flag)}`, "its name has other characters than small letters, digits and dashes");
+    if (!/^[a-z0-9][a-z0-9-]*$/.test(flag))
+      throw refused(`option ${JSON.stringify(flag)}`, "its name has other characters than small letters, digits and dashes");
     return value === undefined ? [`--${flag}`] : [`--${flag}`, valueOf(`value of --${flag}`, value)];
   });
 }

@@ -39,7 +39,11 @@ export function faultOf(name: string, subject: string | null, { exitCode, stdout
 
 /** Enough for any message of prlctl; the rest would be a guest's own output. */
 const mostDetail = 4096;
-const lastWords = (text: string) => text.replace(/[\u0000-\u001f]+/g, " ").trim().slice(0, mostDetail);
+const lastWords = (text: string) =>
+  text
+    .replace(/\p{Cc}+/gu, " ")
+    .trim()
+    .slice(0, mostDetail);
 
 /** Some versions print an error and exit with 0, as for the stop of a machine that is stopped. */
 export const hasFailed = ({ exitCode, stderr }: Ran): boolean => exitCode !== 0 || /^(Failed to|Unable to) /m.test(stderr);

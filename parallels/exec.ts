@@ -19,7 +19,10 @@ interface Streams {
 }
 /** A script for the guest's `/bin/sh`, or one command with words that need no quoting: a probe. */
 export type Exec = Streams &
-  ({ readonly script: string; readonly environment?: Readonly<Record<string, string>> | undefined } | { readonly command: readonly string[] });
+  (
+    | { readonly script: string; readonly environment?: Readonly<Record<string, string>> | undefined }
+    | { readonly command: readonly string[] }
+  );
 
 export interface Executed {
   readonly exitCode: number;

@@ -104,7 +104,8 @@ interface Layout {
 }
 
 async function readLayout(file: FileHandle, path: string): Promise<Layout> {
-  const refused = (why: string) => new FaultError({ code: "bundle_invalid", message: `${path} is no expanding Parallels disk: ${why}.`, subject: path });
+  const refused = (why: string) =>
+    new FaultError({ code: "bundle_invalid", message: `${path} is no expanding Parallels disk: ${why}.`, subject: path });
   const header = Buffer.alloc(headerBytes);
   const { bytesRead } = await file.read(header, 0, headerBytes, 0);
   const magic = header.toString("latin1", 0, 16);
@@ -115,11 +116,13 @@ async function readLayout(file: FileHandle, path: string): Promise<Layout> {
   const entries = header.readUInt32LE(at.entries);
   const { size } = await file.stat();
   if (bytesPerCluster === 0) throw refused("its clusters have no size");
-  if (entries * bytesPerCluster < sectors * sectorBytes || headerBytes + entries * 4 > size) throw refused("its table does not cover the disk");
+  if (entries * bytesPerCluster < sectors * sectorBytes || headerBytes + entries * 4 > size)
+    throw refused("its table does not cover the disk");
   const table = new Uint32Array(entries);
   await file.read(new Uint8Array(table.buffer), 0, entries * 4, headerBytes);
   const bytesPerUnit = magic === extendedMagic ? bytesPerCluster : sectorBytes;
-  if (table.some((entry) => entry !== 0 && (entry + 1) * bytesPerUnit > roundUp(size, bytesPerCluster))) throw refused("its table points behind its end");
+  if (table.some((entry) => entry !== 0 && (entry + 1) * bytesPerUnit > roundUp(size, bytesPerCluster)))
+    throw refused("its table points behind its end");
   const inUse = header.readUInt32LE(at.inUse) === inUseMark;
   const end = Math.max(roundUp(size, bytesPerCluster), dataStart(entries));
   return { diskBytes: sectors * sectorBytes, bytesPerCluster, bytesPerUnit, table, inUse, end };

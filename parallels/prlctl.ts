@@ -86,32 +86,51 @@ const memoryMs = 900 * second;
 const copyMs = 4 * 3600 * second;
 
 export function openPrlctl(paths: PrlctlPaths): Prlctl {
-  const { prlctlPath, prlsrvctlPath } = paths;
+  const commands = commandsAt(paths.prlctlPath);
+  return { paths, ...queries(paths, commands), ...bundles(commands), ...power(commands), ...changes(commands), ...snapshots(commands) };
+}
 
+interface Commands {
+  readonly prlctlPath: string;
   /** Runs one command to its end and turns its complaint into a fault. */
-  async function ran(argv: readonly string[], subject: string | null, call: Call | undefined, usualMs: number, further: Partial<RunOptions> = {}): Promise<Ran> {
+  readonly ran: (
+    argv: readonly string[],
+    subject: string | null,
+    call: Call | undefined,
+    usualMs: number,
+    further?: Partial<RunOptions>,
+  ) => Promise<Ran>;
+  /** A verb on a machine, whose output tells nothing more. */
+  readonly act: (verb: string, machine: string, call: Call | undefined, usualMs: number, ...words: string[]) => Promise<void>;
+  readonly find: Prlctl["find"];
+}
+
+function commandsAt(prlctlPath: string): Commands {
+  const ran: Commands["ran"] = async (argv, subject, call, usualMs, further = {}) => {
     const result = await run(prlctlPath, argv, { ...further, signal: call?.signal, timeoutMs: call?.timeoutMs ?? usualMs });
     if (hasFailed(result)) throw faultOf(argv[0] ?? "", subject, result);
     return result;
-  }
-  const act = async (verb: string, machine: string, call: Call | undefined, usualMs: number, ...words: string[]) =>
-    void (await ran([verb, handleOf(machine), ...words], machine, call, usualMs));
-
-  async function find(machine: string, call?: Call): Promise<VmInfo | null> {
-    const result = await run(prlctlPath, ["list", handleOf(machine), "-a", "-i", "--json"], { signal: call?.signal, timeoutMs: call?.timeoutMs ?? readMs });
-    if (!hasFailed(result)) return parseInventory(result.stdout)[0] ?? null;
-    const fault = faultOf("list", machine, result);
-    if (fault.fault.code === "machine_not_found") return null;
-    throw fault;
-  }
-
-  /** In a list of all machines Parallels may leave out where a bundle lies; asked for one, it tells. */
-  async function withBundle(info: VmInfo, call: Call | undefined): Promise<VmInfo> {
-    return info.raw["Home"] === "" || info.bundlePath === null ? ((await find(info.id, call)) ?? info) : info;
-  }
-
+  };
   return {
-    paths,
+    prlctlPath,
+    ran,
+    act: async (verb, machine, call, usualMs, ...words) => void (await ran([verb, handleOf(machine), ...words], machine, call, usualMs)),
+    find: async (machine, call) => {
+      try {
+        return parseInventory((await ran(["list", handleOf(machine), "-a", "-i", "--json"], machine, call, readMs)).stdout)[0] ?? null;
+      } catch (error) {
+        if (error instanceof FaultError && error.fault.code === "machine_not_found") return null;
+        throw error;
+      }
+    },
+  };
+}
+
+function queries(
+  { prlsrvctlPath }: PrlctlPaths,
+  { ran, find }: Commands,
+): Pick<Prlctl, "find" | "version" | "serverInfo" | "list" | "inventory"> {
+  return {
     find,
     version: async (call) => parseVersion((await ran(["--version"], null, call, quickMs)).stdout),
     serverInfo: async (call) => {
@@ -123,10 +142,20 @@ export function openPrlctl(paths: PrlctlPaths): Prlctl {
     inventory: async (call) => {
       const listed = parseInventory((await ran(["list", "-a", "-i", "--json"], null, call, readMs)).stdout);
       const whole: VmInfo[] = [];
-      for (const info of listed) whole.push(await withBundle(info, call));
+      for (const info of listed) whole.push(await withBundle(info, () => find(info.id, call)));
       return whole;
     },
+  };
+}
 
+/** In a list of all machines Parallels may leave out where a bundle lies; asked for one machine, it tells. Each such call is slow. */
+async function withBundle(info: VmInfo, asked: () => Promise<VmInfo | null>): Promise<VmInfo> {
+  if (info.bundlePath === null) return (await asked()) ?? info;
+  return info.raw["Home"] === "" ? { ...info, raw: { ...info.raw, Home: `${info.bundlePath}/` } } : info;
+}
+
+function bundles({ ran, act, find }: Commands): Pick<Prlctl, "register" | "unregister" | "remove" | "clone"> {
+  return {
     register: async (bundlePath, { uuid, regenerateSourceUuid = false }, call) => {
       const words = ["--uuid", uuidOf("id of the machine", uuid), ...(regenerateSourceUuid ? ["--regenerate-src-uuid"] : [])];
       await ran(["register", pathOf(bundlePath), ...words], bundlePath, call, quickMs);
@@ -134,13 +163,26 @@ export function openPrlctl(paths: PrlctlPaths): Prlctl {
     unregister: (machine, call) => act("unregister", machine, call, quickMs),
     remove: (machine, call) => act("delete", machine, call, memoryMs),
     clone: async (machine, { name, dst, linked = false, onProgress }, call) => {
-      const words = ["--name", valueOf("name of the clone", name), ...(dst === undefined ? [] : ["--dst", pathOf(dst)]), ...(linked ? ["--linked"] : [])];
+      const words = [
+        "--name",
+        valueOf("name of the clone", name),
+        ...(dst === undefined ? [] : ["--dst", pathOf(dst)]),
+        ...(linked ? ["--linked"] : []),
+      ];
       await ran(["clone", handleOf(machine), ...words], machine, call, copyMs, onProgress ? { onStdout: percentOf(onProgress) } : {});
       const made = await find(name, call);
       if (made) return made;
-      throw new FaultError({ code: "machine_lost", message: `${name}, the clone of ${machine}, was made and is not there any more.`, subject: name });
+      throw new FaultError({
+        code: "machine_lost",
+        message: `${name}, the clone of ${machine}, was made and is not there any more.`,
+        subject: name,
+      });
     },
+  };
+}
 
+function power({ act }: Commands): Pick<Prlctl, "start" | "stop" | "restart" | "reset" | "suspend" | "resume" | "pause"> {
+  return {
     start: (machine, call) => act("start", machine, call, quickMs),
     stop: (machine, { mode }, call) => act("stop", machine, call, stopMs, ...(mode === "graceful" ? [] : [`--${mode}`])),
     restart: (machine, call) => act("restart", machine, call, stopMs),
@@ -148,24 +190,32 @@ export function openPrlctl(paths: PrlctlPaths): Prlctl {
     suspend: (machine, call) => act("suspend", machine, call, memoryMs),
     resume: (machine, call) => act("resume", machine, call, memoryMs),
     pause: (machine, call) => act("pause", machine, call, quickMs),
+  };
+}
 
-    set: async (machine, changes, call) => {
-      for (const words of commandsOf(changes)) await act("set", machine, call, quickMs, ...words);
+function changes({ prlctlPath, act }: Commands): Pick<Prlctl, "set" | "capture" | "exec"> {
+  return {
+    set: async (machine, wanted, call) => {
+      for (const words of commandsOf(wanted)) await act("set", machine, call, quickMs, ...words);
     },
+    capture: (machine, { pngPath }, call) => act("capture", machine, call, quickMs, "--file", pathOf(pngPath)),
+    exec: (machine, what, call) => execIn(prlctlPath, machine, what, call),
+  };
+}
 
+function snapshots({ ran, act }: Commands): Pick<Prlctl, "snapshotCreate" | "snapshotList" | "snapshotRevert" | "snapshotRemove"> {
+  return {
     snapshotCreate: async (machine, { name, description }, call) => {
       const words = ["--name", valueOf("name of the snapshot", name)];
       if (description !== undefined) words.push("--description", valueOf("description of the snapshot", description));
       return parseSnapshotId((await ran(["snapshot", handleOf(machine), ...words], machine, call, memoryMs)).stdout);
     },
-    snapshotList: async (machine, call) => parseSnapshots((await ran(["snapshot-list", handleOf(machine), "--json"], machine, call, readMs)).stdout),
+    snapshotList: async (machine, call) =>
+      parseSnapshots((await ran(["snapshot-list", handleOf(machine), "--json"], machine, call, readMs)).stdout),
     snapshotRevert: (machine, { snapshotId, resume }, call) =>
       act("snapshot-switch", machine, call, memoryMs, "--id", bracedOf(snapshotId), ...(resume ? [] : ["--skip-resume"])),
     snapshotRemove: (machine, { snapshotId, children = false }, call) =>
       act("snapshot-delete", machine, call, memoryMs, "--id", bracedOf(snapshotId), ...(children ? ["--children"] : [])),
-
-    capture: (machine, { pngPath }, call) => act("capture", machine, call, quickMs, "--file", pathOf(pngPath)),
-    exec: (machine, what, call) => execIn(prlctlPath, machine, what, call),
   };
 }
 

@@ -29,7 +29,7 @@ export interface Ran {
 
 /** A full list of some hundred machines has a few MB. */
 const usualKeepBytes = 64 * 1024 ** 2;
-/** After the command's end its last output needs a moment; a daemon that it left behind may keep the pipes open for ever. */
+/** After the command's end its last output needs a moment; a daemon that it left behind may keep the pipes open for ever. A killed one is gone sooner. */
 const drainMs = 1000;
 
 export function run(path: string, argv: readonly string[], options: RunOptions): Promise<Ran> {
@@ -50,19 +50,25 @@ export function run(path: string, argv: readonly string[], options: RunOptions):
       for (const stream of [child.stdin, child.stdout, child.stderr]) stream.destroy();
       act();
     };
+    // Whoever undoes the act starts when the promise is rejected: not before the command is gone.
     const end = (reason: unknown) => {
       killGroup(child);
-      settle(() => reject(reason));
+      const gone = () => settle(() => reject(reason));
+      if (exited) return gone();
+      child.removeAllListeners("exit").removeAllListeners("close").once("exit", gone);
+      drain = setTimeout(gone, drainMs);
     };
     const abort = () => end(signal?.reason);
-    const tooLate = () => end(new FaultError({ code: "prlctl_timeout", message: `${name} did not end within ${timeoutMs / 1000} s and was killed.` }));
+    const tooLate = () =>
+      end(new FaultError({ code: "prlctl_timeout", message: `${name} did not end within ${timeoutMs / 1000} s and was killed.` }));
     const timer = setTimeout(tooLate, timeoutMs);
     const finish = (exitCode: number | null) => settle(() => resolve({ exitCode, stdout: stdout(), stderr: stderr() }));
 
     signal?.addEventListener("abort", abort, { once: true });
-    child.on("error", (cause) => settle(() => reject(new FaultError({ code: "prlctl_unavailable", message: `${path} could not be started.` }, { cause }))));
+    child.on("error", (cause) =>
+      settle(() => reject(new FaultError({ code: "prlctl_unavailable", message: `${path} could not be started.` }, { cause }))),
+    );
     child.on("exit", (exitCode) => {
-      if (exited) return;
       exited = true;
       drain = setTimeout(finish, drainMs, exitCode);
     });

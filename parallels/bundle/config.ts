@@ -50,12 +50,16 @@ function spanOf(xml: string, path: string[]): { from: number; to: number } | nul
 }
 
 const escaped = (text: string) => text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;").replaceAll('"', "&quot;");
-const unescaped = (text: string) => text.replaceAll("&lt;", "<").replaceAll("&gt;", ">").replaceAll("&quot;", '"').replaceAll("&apos;", "'").replaceAll("&amp;", "&");
+const unescaped = (text: string) =>
+  text.replaceAll("&lt;", "<").replaceAll("&gt;", ">").replaceAll("&quot;", '"').replaceAll("&apos;", "'").replaceAll("&amp;", "&");
 
 /** Time as Parallels writes it, in UTC. */
 export const timeText = (date: Date): string => date.toISOString().slice(0, 19).replace("T", " ");
 
-export const diskElement = (index: number, disk: NonNullable<MachineFacts["disk"]>): string => `    <Hdd dyn_lists="Partition 0" id="${index}">
+export const diskElement = (
+  index: number,
+  disk: NonNullable<MachineFacts["disk"]>,
+): string => `    <Hdd dyn_lists="Partition 0" id="${index}">
       <Index>${index}</Index>
       <Enabled>1</Enabled>
       <Connected>1</Connected>
@@ -106,7 +110,11 @@ export function newConfig(facts: MachineFacts): string {
       <Progress>0</Progress>
     </PackingOptions>
   </Settings>
-  <Hardware dyn_lists="Hdd ${facts.disk ? 1 : 0} NetworkAdapter 1">
+${hardware(facts)}</ParallelsVirtualMachine>
+`;
+}
+
+const hardware = (facts: MachineFacts): string => `  <Hardware dyn_lists="Hdd ${facts.disk ? 1 : 0} NetworkAdapter 1">
     <Cpu dyn_lists="">
       <Number>${facts.cpus}</Number>
       <Type>1</Type>
@@ -123,6 +131,4 @@ ${facts.disk ? diskElement(0, facts.disk) : ""}    <NetworkAdapter dyn_lists="Ne
       <AdapterType>3</AdapterType>
     </NetworkAdapter>
   </Hardware>
-</ParallelsVirtualMachine>
 `;
-}

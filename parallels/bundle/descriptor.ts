@@ -72,7 +72,12 @@ export function readDescriptor(xml: string): DiskLayout {
   const images = elementsOf(xml, "Image").map((image): DiskImage => {
     const guid = elementOf(image, "GUID") ?? topImage;
     const parent = parents.get(guid) ?? noImage;
-    return { guid, parent: parent === noImage ? null : parent, expanding: elementOf(image, "Type") === "Compressed", file: elementOf(image, "File") ?? "" };
+    return {
+      guid,
+      parent: parent === noImage ? null : parent,
+      expanding: elementOf(image, "Type") === "Compressed",
+      file: elementOf(image, "File") ?? "",
+    };
   });
   return { uid: (elementOf(xml, "UID") ?? "").replace(/[{}]/g, ""), bytes: Number(elementOf(xml, "Disk_size") ?? 0) * 512, images };
 }

@@ -58,7 +58,8 @@ const diskName = (kind: NewBundle["kind"]) => (kind === "macvm" ? "harddisk.hdd"
 
 function factsOf(wanted: NewBundle, id: string): MachineFacts {
   const { name, kind, osType, osNumber, cpus, memoryMegabytes, diskBytes } = wanted;
-  const disk = diskBytes === null ? null : { fileName: diskName(kind), megabytes: Math.ceil(diskBytes / 1024 / 1024), expanding: kind === "pvm" };
+  const disk =
+    diskBytes === null ? null : { fileName: diskName(kind), megabytes: Math.ceil(diskBytes / 1024 / 1024), expanding: kind === "pvm" };
   return { id, name, kind, osType, osNumber, cpus, memoryMegabytes, macAddress: newMacAddress(), disk, createdAt: new Date() };
 }
 

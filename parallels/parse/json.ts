@@ -11,7 +11,7 @@ export function jsonIn(output: string, command: string): unknown {
   if (text === "") return null;
   const attempts = [text, between(text, "[", "]"), between(text, "{", "}")].toSorted((one, other) => other.length - one.length);
   for (const attempt of attempts) {
-    for (const candidate of [attempt, attempt.replace(/[\u0000-\u001f]+/g, " ")]) {
+    for (const candidate of [attempt, attempt.replace(/\p{Cc}+/gu, " ")]) {
       const parsed = parsedOrNot(candidate);
       if (parsed) return parsed.value;
     }

@@ -41,7 +41,10 @@ export interface VmInfo {
   readonly raw: Readonly<Record<string, unknown>>;
 }
 
-const bareId = z.string().min(1).transform((id) => id.replace(/[{}]/g, "").toLowerCase());
+const bareId = z
+  .string()
+  .min(1)
+  .transform((id) => id.replace(/[{}]/g, "").toLowerCase());
 const text = z.string().catch("");
 const State = z.enum(machineStates).catch("unknown");
 
@@ -49,16 +52,25 @@ const Listed = z.array(z.looseObject({ uuid: bareId, status: State, ip_configure
 
 export function parseList(output: string): ListedMachine[] {
   const rows = parsed(Listed, jsonIn(output, "prlctl list") ?? [], "prlctl list", output);
-  return rows.map(({ uuid, status, ip_configured, name }) => ({ id: uuid, name, state: status, address: bestAddress(ip_configured.split(/\s+/)) }));
+  return rows.map(({ uuid, status, ip_configured, name }) => ({
+    id: uuid,
+    name,
+    state: status,
+    address: bestAddress(ip_configured.split(/\s+/)),
+  }));
 }
 
 /** Parallels writes sizes as `8192Mb`. */
-const megabytes = z.string().transform((size) => Number(/^(\d+)\s*Mb$/i.exec(size)?.[1] ?? 0) * 1024 ** 2).catch(0);
+const megabytes = z
+  .string()
+  .transform((size) => Number(/^(\d+)\s*Mb$/i.exec(size)?.[1] ?? 0) * 1024 ** 2)
+  .catch(0);
 const yes = z.union([z.string().transform((word) => word === "yes" || word === "on"), z.boolean()]).catch(false);
 /** Some versions write numbers as text. */
 const number = z.coerce.number().catch(0);
 /** A section may be missing, or be something else in another version. */
-const section = <S extends z.ZodRawShape>(shape: S) => z.preprocess((value) => (typeof value === "object" && value !== null ? value : {}), z.looseObject(shape));
+const section = <S extends z.ZodRawShape>(shape: S) =>
+  z.preprocess((value) => (typeof value === "object" && value !== null ? value : {}), z.looseObject(shape));
 
 const Device = z.looseObject({ size: megabytes.optional(), mac: z.string().optional() }).catch({});
 const Vm = z.looseObject({

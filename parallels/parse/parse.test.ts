@@ -21,16 +21,36 @@ describe("machines in full", () => {
 
   it("come in our words and units, behind noise, with the object as it was", () => {
     expect(build).toMatchObject({
-      id: "0b8f3c52-7a61-4e0d-9c39-5d1a6e2f7b10", name: "build box", description: "nightly builds", state: "running", os: "ubuntu",
-      bundlePath: "/Users/dev/Parallels/build box.pvm", cpus: 4, memoryBytes: 8 * gibibyte, diskBytes: 65 * gibibyte, macAddress: "001C42A1B2C3",
-      addresses: ["10.211.55.9", "fdb2:2c26:f4e4::5"], tools: { state: "installed", version: "20.2.0-55872" }, uptimeSeconds: 86_400,
-      packed: false, encrypted: true, template: false, isMacOS: false,
+      id: "0b8f3c52-7a61-4e0d-9c39-5d1a6e2f7b10",
+      name: "build box",
+      description: "nightly builds",
+      state: "running",
+      os: "ubuntu",
+      bundlePath: "/Users/dev/Parallels/build box.pvm",
+      cpus: 4,
+      memoryBytes: 8 * gibibyte,
+      diskBytes: 65 * gibibyte,
+      macAddress: "001C42A1B2C3",
+      addresses: ["10.211.55.9", "fdb2:2c26:f4e4::5"],
+      tools: { state: "installed", version: "20.2.0-55872" },
+      uptimeSeconds: 86_400,
+      packed: false,
+      encrypted: true,
+      template: false,
+      isMacOS: false,
     });
     expect(build?.raw).toMatchObject({ ID: "0B8F3C52-7A61-4E0D-9C39-5D1A6E2F7B10", Modality: { "Show on all spaces ": "on" } });
   });
 
   it("are macOS guests by their bundle's suffix, which is told even when Home is empty", () => {
-    expect(sequoia).toMatchObject({ bundlePath: "/Users/dev/Parallels/sequoia.macvm", isMacOS: true, template: true, macAddress: null, addresses: [], tools: { version: null } });
+    expect(sequoia).toMatchObject({
+      bundlePath: "/Users/dev/Parallels/sequoia.macvm",
+      isMacOS: true,
+      template: true,
+      macAddress: null,
+      addresses: [],
+      tools: { version: null },
+    });
   });
 
   it("may lack nearly everything, or have it in another shape", () => {
@@ -46,7 +66,8 @@ describe("machines in full", () => {
   });
 
   it("are a fault that tells the beginning when they cannot be read", () => {
-    for (const output of ["Segmentation fault", `[{"Name": "no id"}]`, `{"a": 1}`, "[1]"]) expect(() => parseInventory(output)).toThrow(/prlctl list -i printed what cannot be read/);
+    for (const output of ["Segmentation fault", `[{"Name": "no id"}]`, `{"a": 1}`, "[1]"])
+      expect(() => parseInventory(output)).toThrow(/prlctl list -i printed what cannot be read/);
   });
 });
 
@@ -67,14 +88,22 @@ describe("snapshots, server and version", () => {
       { id: "c4a91e76-0b3d-4d28-a5f2-6e8b1d7c9043", parentId: "7d0c4b1e-95a2-4f63-8e17-2b6d9c3a5f08", current: true },
     ]);
     expect([parseSnapshots(""), parseSnapshots("{}"), parseSnapshots("\n")]).toEqual([[], [], []]);
-    expect(parseSnapshotId("Creating the snapshot...\nThe snapshot with id {C4A91E76-0B3D-4D28-A5F2-6E8B1D7C9043} has been successfully created.\n")).toBe("c4a91e76-0b3d-4d28-a5f2-6e8b1d7c9043");
+    expect(
+      parseSnapshotId(
+        "Creating the snapshot...\nThe snapshot with id {C4A91E76-0B3D-4D28-A5F2-6E8B1D7C9043} has been successfully created.\n",
+      ),
+    ).toBe("c4a91e76-0b3d-4d28-a5f2-6e8b1d7c9043");
     expect(() => parseSnapshotId("done")).toThrow(/cannot be read/);
   });
 
   it("tell licence, home and hardware", () => {
     expect(parseServerInfo(sample("server-info.txt"))).toEqual({
-      hostName: "127.0.0.1", os: "macOS 15.2(24C101)", version: "20.2.0-55872", vmHome: "/Users/dev/Parallels",
-      hardwareId: "6a1d3e58-4c92-4b07-8f6e-9d0b2a7c5e14", licence: { state: "valid", valid: true },
+      hostName: "127.0.0.1",
+      os: "macOS 15.2(24C101)",
+      version: "20.2.0-55872",
+      vmHome: "/Users/dev/Parallels",
+      hardwareId: "6a1d3e58-4c92-4b07-8f6e-9d0b2a7c5e14",
+      licence: { state: "valid", valid: true },
     });
     expect(parseServerInfo(`{"License":{"state":"expired"}}`).licence).toEqual({ state: "expired", valid: false });
     expect(parseVersion("prlctl version 27.0.1 (58670)\n")).toEqual({ name: "27.0.1", build: "58670" });
@@ -106,15 +135,31 @@ describe.skipIf(!existsSync(real))("outputs of real Macs", () => {
   it("are read: a Windows machine in full", () => {
     const [machine] = parseInventory(fixture("pd20-win11-arm-pvm.list-a-i.json"));
     expect(machine).toMatchObject({
-      id: "de22df32-80e2-4e92-ba4b-efb3a66cf092", state: "stopped", os: "win-11", cpus: 4, memoryBytes: 8 * gibibyte, diskBytes: 128 * gibibyte, macAddress: "001C4235AFAE",
-      bundlePath: "/Users/ciuser/Parallels/Maui_DevBox.pvm", uptimeSeconds: 1_011_878, addresses: [], tools: { state: "possibly_installed", version: "20.0.0-55397" },
+      id: "de22df32-80e2-4e92-ba4b-efb3a66cf092",
+      state: "stopped",
+      os: "win-11",
+      cpus: 4,
+      memoryBytes: 8 * gibibyte,
+      diskBytes: 128 * gibibyte,
+      macAddress: "001C4235AFAE",
+      bundlePath: "/Users/ciuser/Parallels/Maui_DevBox.pvm",
+      uptimeSeconds: 1_011_878,
+      addresses: [],
+      tools: { state: "possibly_installed", version: "20.0.0-55397" },
     });
-    expect(parseInventory(fixture("vagrant-mock.list-info.json"))).toMatchObject([{ id: "1234-here-is-uuid-5678", cpus: 1, memoryBytes: gibibyte / 2 }]);
+    expect(parseInventory(fixture("vagrant-mock.list-info.json"))).toMatchObject([
+      { id: "1234-here-is-uuid-5678", cpus: 1, memoryBytes: gibibyte / 2 },
+    ]);
   });
 
   it("are read: snapshots, a disk and a macOS machine's settings", () => {
-    expect(parseSnapshots(fixture("pd26-snapshot-list.json"))).toMatchObject([{ id: "351b744b-3b1b-422c-957f-cfeae36b472d", state: "poweron", current: true, parentId: null }]);
-    expect(readDescriptor(fixture("DiskDescriptor.expanding.xml"))).toMatchObject({ bytes: 64 * gibibyte, images: [{ guid: topImage, parent: null, expanding: true }] });
+    expect(parseSnapshots(fixture("pd26-snapshot-list.json"))).toMatchObject([
+      { id: "351b744b-3b1b-422c-957f-cfeae36b472d", state: "poweron", current: true, parentId: null },
+    ]);
+    expect(readDescriptor(fixture("DiskDescriptor.expanding.xml"))).toMatchObject({
+      bytes: 64 * gibibyte,
+      images: [{ guid: topImage, parent: null, expanding: true }],
+    });
     const config = fixture("macvm.config.pvs");
     expect(elementOf(config, "Identification", "VmUuid")).toBe("{3f2b6c1e-0a44-4a1b-9d0e-5a6f1d2c7b80}");
     expect(elementOf(config, "Hardware", "Cpu", "Number")).toBe("4");
@@ -124,11 +169,24 @@ describe.skipIf(!existsSync(real))("outputs of real Macs", () => {
 
   it("have errors that are told apart", () => {
     const expected: Record<string, string> = {
-      any: "machine_not_found", start: "prlctl_failed", "stop (paused)": "machine_state", "delete (paused)": "machine_state", "clone (packing)": "machine_state",
-      "snapshot-delete": "prlctl_busy", "exec (tools not up)": "tools_unavailable", "set --device-del": "prlctl_failed", "unregister (being cloned)": "prlctl_busy",
-      "exec/suspend (stopped VM)": "machine_state", "resume/start (licence)": "licence_expired", exec: "outcome_unknown",
+      any: "machine_not_found",
+      start: "prlctl_failed",
+      "stop (paused)": "machine_state",
+      "delete (paused)": "machine_state",
+      "clone (packing)": "machine_state",
+      "snapshot-delete": "prlctl_busy",
+      "exec (tools not up)": "tools_unavailable",
+      "set --device-del": "prlctl_failed",
+      "unregister (being cloned)": "prlctl_busy",
+      "exec/suspend (stopped VM)": "machine_state",
+      "resume/start (licence)": "licence_expired",
+      exec: "outcome_unknown",
     };
-    const rows = fixture("errors.tsv").trim().split("\n").slice(1).map((line) => line.split("\t"));
+    const rows = fixture("errors.tsv")
+      .trim()
+      .split("\n")
+      .slice(1)
+      .map((line) => line.split("\t"));
     expect(rows).toHaveLength(Object.keys(expected).length);
     for (const [command = "", , exit, , stderr = ""] of rows) {
       const ran = { exitCode: Number(exit), stdout: "", stderr };

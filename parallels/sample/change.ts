@@ -39,12 +39,20 @@ async function imageOf(bundlePath: string): Promise<{ imagePath: string; expandi
   if (disk === undefined) throw new FaultError({ code: "bundle_invalid", message: `${bundlePath} has no disk.`, subject: bundlePath });
   const layout = readDescriptor(await readFile(join(bundlePath, disk, "DiskDescriptor.xml"), "utf8"));
   const top = layout.images.find(({ guid }) => guid === topImage);
-  if (!top) throw new FaultError({ code: "bundle_invalid", message: `${disk} of ${bundlePath} names no image that a guest writes to.`, subject: bundlePath });
+  if (!top)
+    throw new FaultError({
+      code: "bundle_invalid",
+      message: `${disk} of ${bundlePath} names no image that a guest writes to.`,
+      subject: bundlePath,
+    });
   return { imagePath: join(bundlePath, disk, top.file), expanding: top.expanding };
 }
 
 /** `null`: the disk holds no ext4. */
-async function changeByDebugfs(tool: string, { imagePath, scratch, bytes }: { imagePath: string; scratch: string; bytes: number }): Promise<number | null> {
+async function changeByDebugfs(
+  tool: string,
+  { imagePath, scratch, bytes }: { imagePath: string; scratch: string; bytes: number },
+): Promise<number | null> {
   const rawPath = join(scratch, "disk.raw");
   const filePath = join(scratch, "new-file");
   await hdsToRaw(imagePath, rawPath);

@@ -29,11 +29,19 @@ export async function gatherFiles(folder: string, sources: readonly string[], by
   }
 
   async function take(from: string, to: string): Promise<void> {
-    const size = await stat(from).then((found) => found.size, () => null);
+    const size = await stat(from).then(
+      (found) => found.size,
+      () => null,
+    );
     if (size === null || gathered.bytes + size > bytes) return;
     await mkdir(dirname(to), { recursive: true });
     // A link needs the same file system and, on Linux, one's own file; a file that cannot be read is left out.
-    const taken = await link(from, to).catch(() => copyFile(from, to)).then(() => true, () => false);
+    const taken = await link(from, to)
+      .catch(() => copyFile(from, to))
+      .then(
+        () => true,
+        () => false,
+      );
     if (!taken) return;
     gathered.files += 1;
     gathered.bytes += size;

@@ -17,14 +17,20 @@ const toolFolders = ["/usr/sbin", "/sbin", "/opt/homebrew/opt/e2fsprogs/sbin", "
 export const findTool = (name: "mke2fs" | "debugfs", path: string): Promise<string | null> => findExecutable(name, path, toolFolders);
 
 /** Makes a file system of so many bytes that holds the files below `content`. */
-export async function makeExt4(tool: string, { rawPath, bytes, content }: { rawPath: string; bytes: number; content: string }): Promise<void> {
+export async function makeExt4(
+  tool: string,
+  { rawPath, bytes, content }: { rawPath: string; bytes: number; content: string },
+): Promise<void> {
   const raw = await open(rawPath, "wx");
   await raw.truncate(bytes).finally(() => raw.close());
   await run(tool, ["-q", "-F", "-t", "ext4", "-d", content, rawPath], { timeout: timeoutMs });
 }
 
 /** Writes a file into the file system of a raw image, as a guest would. */
-export async function writeIntoExt4(tool: string, { rawPath, filePath, name }: { rawPath: string; filePath: string; name: string }): Promise<void> {
+export async function writeIntoExt4(
+  tool: string,
+  { rawPath, filePath, name }: { rawPath: string; filePath: string; name: string },
+): Promise<void> {
   // debugfs answers 0 even when it could not write; it says so on stderr, after its greeting.
   const { stderr } = await run(tool, ["-w", "-R", `write "${filePath}" ${name}`, rawPath], { timeout: timeoutMs });
   const complaint = stderr.split("\n").filter((line) => line !== "" && !line.startsWith("debugfs "));

@@ -58,20 +58,41 @@ export async function makeSampleBundle(options: SampleOptions): Promise<Sample> 
   await mkdir(folder, { recursive: true });
 
   const { bundlePath, id, imagePath } = await makeBundle({
-    folder, name, kind: "pvm", ...linux, cpus: 2, memoryMegabytes: 2048, diskBytes,
+    folder,
+    name,
+    kind: "pvm",
+    ...linux,
+    cpus: 2,
+    memoryMegabytes: 2048,
+    diskBytes,
     fill: async (image) => {
-      filled = tool === null
-        ? await fillWithPattern(image, { seed: "sample", diskBytes, bytes: wantedBytes })
-        : await fillWithExt4(image, { tool, folder, sources, diskBytes, bytes: wantedBytes });
+      filled =
+        tool === null
+          ? await fillWithPattern(image, { seed: "sample", diskBytes, bytes: wantedBytes })
+          : await fillWithExt4(image, { tool, folder, sources, diskBytes, bytes: wantedBytes });
     },
   });
   if (imagePath === null) throw new Error(`${bundlePath} was made without a disk`);
-  return { bundlePath, id, imagePath, diskBytes, contentBytes: filled.bytes, files: filled.files, content: tool === null ? "pattern" : "ext4" };
+  return {
+    bundlePath,
+    id,
+    imagePath,
+    diskBytes,
+    contentBytes: filled.bytes,
+    files: filled.files,
+    content: tool === null ? "pattern" : "ext4",
+  };
 }
 
 async function fillWithExt4(
   image: string,
-  { tool, folder, sources, diskBytes, bytes }: { tool: string; folder: string; sources: readonly string[]; diskBytes: number; bytes: number },
+  {
+    tool,
+    folder,
+    sources,
+    diskBytes,
+    bytes,
+  }: { tool: string; folder: string; sources: readonly string[]; diskBytes: number; bytes: number },
 ) {
   const scratch = await mkdtemp(join(folder, ".sample-"));
   try {
@@ -105,7 +126,13 @@ export async function makeSampleMacvm(options: Omit<SampleOptions, "sources" | "
   await mkdir(options.folder, { recursive: true });
 
   const { bundlePath, id, imagePath } = await makeBundle({
-    folder: options.folder, name: options.name, kind: "macvm", ...macos, cpus: 4, memoryMegabytes: 8192, diskBytes,
+    folder: options.folder,
+    name: options.name,
+    kind: "macvm",
+    ...macos,
+    cpus: 4,
+    memoryMegabytes: 8192,
+    diskBytes,
     fill: async (image) => {
       await makeEmptyImage(image, diskBytes, false);
       const file = await open(image, "r+");

@@ -15,7 +15,14 @@ import { linkDisks } from "./linked.ts";
 import { takeSnapshot } from "./snapshots.ts";
 
 const stopped = (machine: Pick<Machine, "id" | "name" | "bundlePath">, template = false): Machine => ({
-  ...machine, settled: "stopped", passing: null, guest: null, address: null, uptimeSeconds: 0, template, neverBoots: false,
+  ...machine,
+  settled: "stopped",
+  passing: null,
+  guest: null,
+  address: null,
+  uptimeSeconds: 0,
+  template,
+  neverBoots: false,
 });
 
 const usualDiskBytes = 64 * 1024 ** 3;
@@ -23,7 +30,15 @@ const usualDiskBytes = 64 * 1024 ** 3;
 export async function create(command: Command): Promise<void> {
   const parsed = parseArguments(
     command.argv,
-    { distribution: "value", ostype: "value", dst: "value", "no-hdd": "flag", "restore-image": "value", ostemplate: "value", "lion-recovery": "flag" },
+    {
+      distribution: "value",
+      ostype: "value",
+      dst: "value",
+      "no-hdd": "flag",
+      "restore-image": "value",
+      ostemplate: "value",
+      "lion-recovery": "flag",
+    },
     { d: "distribution", o: "ostype" },
   );
   const name = parsed.words[0];
@@ -33,14 +48,24 @@ export async function create(command: Command): Promise<void> {
   const system = parsed.value("distribution") ?? parsed.value("ostype") ?? "other";
   const numbers = systemNumbers(system);
   if (!numbers) throw failure(`Unknown distribution: ${system}`, 1);
-  refuseTaken(command, { name, bundlePath: join(destination(command, parsed.value("dst")), `${name}.${isMacos ? "macvm" : "pvm"}`) }, "Failed to create the virtual machine");
+  refuseTaken(
+    command,
+    { name, bundlePath: join(destination(command, parsed.value("dst")), `${name}.${isMacos ? "macvm" : "pvm"}`) },
+    "Failed to create the virtual machine",
+  );
 
   say(`Creating the virtual machine...\nGenerate the VM configuration for ${system}.\n`);
   if (parsed.has("no-hdd")) say("Remove the hdd0 device.\n");
   await sleep(command.control.times.createMs);
   const { bundlePath, id } = await makeBundle({
-    folder: destination(command, parsed.value("dst")), name, kind: isMacos ? "macvm" : "pvm", osType: numbers[0], osNumber: numbers[1],
-    cpus: 2, memoryMegabytes: 2048, diskBytes: parsed.has("no-hdd") ? null : usualDiskBytes,
+    folder: destination(command, parsed.value("dst")),
+    name,
+    kind: isMacos ? "macvm" : "pvm",
+    osType: numbers[0],
+    osNumber: numbers[1],
+    cpus: 2,
+    memoryMegabytes: 2048,
+    diskBytes: parsed.has("no-hdd") ? null : usualDiskBytes,
   });
   command.registry.alone(() => command.registry.put(stopped({ id, name, bundlePath })));
   say("The VM has been successfully created.\n");
@@ -62,8 +87,15 @@ export async function clone(command: Command): Promise<void> {
   const parsed = parseArguments(
     command.argv,
     {
-      name: "value", dst: "value", linked: "flag", id: "value", template: "flag", "regenerate-src-uuid": "flag", changesid: "flag",
-      "detach-external-hdd": "value", unlink: "flag",
+      name: "value",
+      dst: "value",
+      linked: "flag",
+      id: "value",
+      template: "flag",
+      "regenerate-src-uuid": "flag",
+      changesid: "flag",
+      "detach-external-hdd": "value",
+      unlink: "flag",
     },
     { i: "id" },
   );
@@ -127,7 +159,9 @@ async function copyWhole(command: Command, source: Machine, aside: string): Prom
 
 /** The clone's disks point into the source's, below a snapshot that the source gets for it. */
 async function copyLinked(source: Machine, aside: string, snapshot: string | null) {
-  const snapshotId = snapshot?.replace(/[{}]/g, "") ?? (await takeSnapshot(source, { name: "Snapshot for linked clone", description: "", state: "poweroff" }));
+  const snapshotId =
+    snapshot?.replace(/[{}]/g, "") ??
+    (await takeSnapshot(source, { name: "Snapshot for linked clone", description: "", state: "poweroff" }));
   const isDisk = (path: string) => path.split("/")[0]?.endsWith(".hdd") === true || path.startsWith("Snapshots");
   await copyFolder(source.bundlePath, aside, { bytesPerSecond: null, onProgress: () => {}, leaveOut: isDisk });
   await linkDisks(source.bundlePath, aside, snapshotId);
@@ -136,13 +170,18 @@ async function copyLinked(source: Machine, aside: string, snapshot: string | nul
 
 export async function register(command: Command): Promise<void> {
   const parsed = parseArguments(command.argv, {
-    "preserve-uuid": "choice", uuid: "value", "regenerate-src-uuid": "flag", force: "flag", "delay-applying-restrictions": "flag",
+    "preserve-uuid": "choice",
+    uuid: "value",
+    "regenerate-src-uuid": "flag",
+    force: "flag",
+    "delay-applying-restrictions": "flag",
   });
   const failed = "Failed to register the VM";
   const bundlePath = resolve(parsed.words[0] ?? "").replace(/\/config\.pvs$/, "");
   requireNoPassword(command, "add-vm", failed);
   say("Register the virtual environment...\n");
-  if (!existsSync(configPath(bundlePath))) throw failure(`${failed}: The virtual machine configuration file ${configPath(bundlePath)} could not be found.`);
+  if (!existsSync(configPath(bundlePath)))
+    throw failure(`${failed}: The virtual machine configuration file ${configPath(bundlePath)} could not be found.`);
   await sleep(command.control.times.registerMs);
   const { id: ownId, name, template } = settingsOf(bundlePath);
   const preserves = parsed.has("preserve-uuid") && parsed.value("preserve-uuid") !== "no";
@@ -200,7 +239,8 @@ export function move(command: Command): void {
     refuseBusy(command, machine, "Failed to move the VM");
     const bundlePath = join(destination(command, dst), basename(machine.bundlePath));
     if (existsSync(bundlePath)) throw failure(`Failed to move the VM: ${bundlePath} already exists.`);
-    if (statSync(dirname(bundlePath)).dev !== statSync(machine.bundlePath).dev) throw failure("Failed to move the VM: The destination lies on another disk.");
+    if (statSync(dirname(bundlePath)).dev !== statSync(machine.bundlePath).dev)
+      throw failure("Failed to move the VM: The destination lies on another disk.");
     renameSync(machine.bundlePath, bundlePath);
     command.registry.put({ ...machine, bundlePath });
   });

@@ -14,7 +14,8 @@ export function capture(command: Command): void {
   const parsed = parseArguments(command.argv, { file: "value" });
   const machine = machineNamed(command, parsed.words[0]);
   const state = stateOf(machine, Date.now());
-  if (state !== "running" && state !== "paused") throw failure(`Failed to take the screenshot: Unable to perform the operation because "${machine.name}" is not started.`);
+  if (state !== "running" && state !== "paused")
+    throw failure(`Failed to take the screenshot: Unable to perform the operation because "${machine.name}" is not started.`);
   const png = picture(createHash("sha256").update(machine.id).digest());
   const file = parsed.value("file");
   if (file === null) return void process.stdout.write(png);

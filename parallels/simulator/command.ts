@@ -37,13 +37,15 @@ export function requireNoPassword(command: Command, action: string, failed: stri
     throw failure(`${failed}: To perform this operation, you must enter the host OS administrator's credentials.`);
 }
 
-export const licenceText = "This product was activated for a limited period of time that has now expired. Purchase a new activation key to continue using Parallels Desktop.";
+export const licenceText =
+  "This product was activated for a limited period of time that has now expired. Purchase a new activation key to continue using Parallels Desktop.";
 export const busy = (why: "currently running" | "being cloned") =>
   `Unable to perform the action because the virtual machine is busy. The virtual machine is ${why}. Please try again later.`;
 export const notStarted = (machine: Machine) => `Unable to perform the operation because "${machine.name}" is not started.`;
 
 /** The first fault of the control file that means this command and is not used up. */
 export function faultFor(command: Command, verb: string): Fault | null {
+  if (command.control.faults.length === 0) return null;
   const machine = command.argv.map((word) => command.registry.find(word)).find((found) => found !== null);
   const meant = (fault: Fault) =>
     (fault.verb === verb || fault.verb === "*") && (fault.machine === undefined || (!!machine && concerns([fault.machine], machine)));

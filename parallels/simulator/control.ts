@@ -55,7 +55,8 @@ export const usualControl = {
   /** Before its address a guest shows a link-local one. */
   linkLocalFirst: true,
   macvmReportsAddresses: false,
-  bulkHomeEmpty: false,
+  /** Lists of all machines leave `Home` empty, or the path of the configuration as well. */
+  bulkHomeEmpty: false as boolean | "both",
   /** The line about the edition stands before JSON. */
   noiseBeforeJson: false,
   stopWhenStoppedExit: 0,

@@ -17,7 +17,11 @@ export interface CopyOptions {
   readonly leaveOut?: (name: string) => boolean;
 }
 
-export async function copyFolder(from: string, to: string, { bytesPerSecond, onProgress, leaveOut = () => false }: CopyOptions): Promise<void> {
+export async function copyFolder(
+  from: string,
+  to: string,
+  { bytesPerSecond, onProgress, leaveOut = () => false }: CopyOptions,
+): Promise<void> {
   const files = await entriesOf(from, leaveOut);
   const totalBytes = files.reduce((sum, { bytes }) => sum + bytes, 0) || 1;
   let doneBytes = 0;
@@ -55,7 +59,10 @@ async function entriesOf(folder: string, leaveOut: (name: string) => boolean): P
 }
 
 async function isShared(from: string, to: string): Promise<boolean> {
-  return copyFile(from, to, constants.COPYFILE_FICLONE_FORCE | constants.COPYFILE_EXCL).then(() => true, () => false);
+  return copyFile(from, to, constants.COPYFILE_FICLONE_FORCE | constants.COPYFILE_EXCL).then(
+    () => true,
+    () => false,
+  );
 }
 
 /** Also copies one disk image for a snapshot. */

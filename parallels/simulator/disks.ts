@@ -11,7 +11,10 @@ import { imageFile, newDescriptor, readDescriptor, topImage, type DiskImage, typ
 import { createHds, openHds } from "../hds.ts";
 import { copySparse } from "./copy.ts";
 
-const disksOf = (bundlePath: string) => readdirSync(bundlePath).filter((name) => name.endsWith(".hdd")).toSorted();
+const disksOf = (bundlePath: string) =>
+  readdirSync(bundlePath)
+    .filter((name) => name.endsWith(".hdd"))
+    .toSorted();
 const braced = (id: string) => `{${id}}`;
 
 interface Disk {
@@ -58,7 +61,10 @@ export async function revertTo(bundlePath: string, id: string): Promise<void> {
     rmSync(join(disk.folder, top.file), { force: true });
     if (top.expanding) await createHds(join(disk.folder, top.file), disk.layout.bytes);
     else await copySparse(join(disk.folder, below.file), join(disk.folder, top.file));
-    writeDescriptor(disk, disk.layout.images.map((image) => (image === top ? { ...top, parent: below.guid } : image)));
+    writeDescriptor(
+      disk,
+      disk.layout.images.map((image) => (image === top ? { ...top, parent: below.guid } : image)),
+    );
   }
 }
 
@@ -70,7 +76,10 @@ export async function dropSnapshot(bundlePath: string, id: string): Promise<void
     const above = disk.layout.images.filter(({ parent }) => parent === gone.guid);
     if (gone.expanding) for (const image of above) await mergeInto(join(disk.folder, image.file), join(disk.folder, gone.file));
     const kept = disk.layout.images.filter((image) => image !== gone);
-    writeDescriptor(disk, kept.map((image) => (image.parent === gone.guid ? { ...image, parent: gone.parent } : image)));
+    writeDescriptor(
+      disk,
+      kept.map((image) => (image.parent === gone.guid ? { ...image, parent: gone.parent } : image)),
+    );
     rmSync(join(disk.folder, gone.file), { force: true });
   }
 }

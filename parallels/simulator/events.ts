@@ -40,7 +40,10 @@ function look(command: Command): Map<string, Look> {
     command.registry.all().map((machine) => {
       const { bundlePath } = machine;
       const facts = { state: stateOf(machine, nowMs), tools: toolsOf(machine, command.control, nowMs), bundlePath };
-      return [machine.id, { ...facts, config: changedAt(join(bundlePath, "config.pvs")), snapshots: changedAt(join(bundlePath, "Snapshots.xml")) }];
+      return [
+        machine.id,
+        { ...facts, config: changedAt(join(bundlePath, "config.pvs")), snapshots: changedAt(join(bundlePath, "Snapshots.xml")) },
+      ];
     }),
   );
 }
@@ -54,6 +57,11 @@ function tell(id: string, before: Look | undefined, now: Look): void {
 }
 
 function emit(id: string, name: string, information?: Record<string, string>): void {
-  const event = { Timestamp: timeText(new Date()), "VM ID": id, "Event name": name, ...(information && { "Additional info": information }) };
+  const event = {
+    Timestamp: timeText(new Date()),
+    "VM ID": id,
+    "Event name": name,
+    ...(information && { "Additional info": information }),
+  };
   say(`${JSON.stringify(event)}\n`);
 }

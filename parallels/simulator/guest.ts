@@ -33,14 +33,20 @@ function guestWords(argv: readonly string[]): string[] {
   const takesValue = new Set(["--user", "--password"]);
   let index = 0;
   while (argv[index]?.startsWith("-")) index += takesValue.has(argv[index] ?? "") ? 2 : 1;
-  return argv.slice(index).join(" ").split(" ").filter((word) => word !== "");
+  return argv
+    .slice(index)
+    .join(" ")
+    .split(" ")
+    .filter((word) => word !== "");
 }
 
 async function inSession(command: Command, machine: Machine, run: () => Promise<number>): Promise<number> {
   const work = { kind: "session", machineId: machine.id, leftover: "" } as const;
   command.registry.alone(() => {
     if (command.registry.underway("session").length >= command.control.guestSessions)
-      throw failure("Unable to open new session in this virtual machine. The maximum number of simultaneous logon attempts has been reached.");
+      throw failure(
+        "Unable to open new session in this virtual machine. The maximum number of simultaneous logon attempts has been reached.",
+      );
     command.registry.begin(work);
   });
   try {
@@ -82,7 +88,11 @@ function answerOf(machine: Machine, program: string, rest: readonly string[]): {
     case "sw_vers":
       return mac ? versionAnswer(rest) : null;
     case "ipconfig":
-      return mac && rest[0] === "getifaddr" && rest[1] === "en0" && machine.address ? line(machine.address) : mac ? { text: "", exit: 1 } : null;
+      return mac && rest[0] === "getifaddr" && rest[1] === "en0" && machine.address
+        ? line(machine.address)
+        : mac
+          ? { text: "", exit: 1 }
+          : null;
     default:
       return null;
   }
@@ -92,7 +102,10 @@ function kernelAnswer(mac: boolean, guestName: string, options: readonly string[
   const facts = { s: mac ? "Darwin" : "Linux", n: guestName, r: mac ? "24.2.0" : "6.8.0", m: mac ? "arm64" : "aarch64" };
   const letters = options.join("").replaceAll("-", "") || "s";
   const wanted = letters.includes("a") ? "snrm" : letters;
-  return [...wanted].map((letter) => facts[letter as keyof typeof facts] ?? "").filter((word) => word !== "").join(" ");
+  return [...wanted]
+    .map((letter) => facts[letter as keyof typeof facts] ?? "")
+    .filter((word) => word !== "")
+    .join(" ");
 }
 
 function versionAnswer(options: readonly string[]): { text: string; exit: number } {

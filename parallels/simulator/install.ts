@@ -45,7 +45,11 @@ async function writeLauncher(home: string, name: "prlctl" | "prlsrvctl"): Promis
 }
 
 const quoted = (text: string) => `'${text.replaceAll("'", "'\\''")}'`;
-const exists = (path: string) => access(path).then(() => true, () => false);
+const exists = (path: string) =>
+  access(path).then(
+    () => true,
+    () => false,
+  );
 
 /** A command that is called meanwhile never finds half a file. */
 async function writeAside(path: string, text: string): Promise<void> {

@@ -19,7 +19,10 @@ const inState = (machine: Machine, state: State) =>
 function change(command: Command, decide: (machine: Machine, state: State, nowMs: number) => Machine): { before: State; after: Machine } {
   const { registry } = command;
   return registry.alone(() => {
-    const machine = machineNamed(command, command.argv.find((word) => !word.startsWith("-")));
+    const machine = machineNamed(
+      command,
+      command.argv.find((word) => !word.startsWith("-")),
+    );
     const nowMs = Date.now();
     const before = stateOf(machine, nowMs);
     const after = decide(machine, before, nowMs);
@@ -50,7 +53,8 @@ function awake(command: Command, machine: Machine, nowMs: number, { resumed }: {
   const { times, macosLimit } = command.control;
   const others = command.registry.all().filter((other) => other.id !== machine.id);
   const macsRunning = others.filter((other) => isMac(other) && isActive(stateOf(other, nowMs))).length;
-  if (isMac(machine) && macsRunning >= macosLimit) return passingTo(machine, "stopped", { state: "stopping", durationMs: times.stopMs, nowMs });
+  if (isMac(machine) && macsRunning >= macosLimit)
+    return passingTo(machine, "stopped", { state: "stopping", durationMs: times.stopMs, nowMs });
   const durationMs = resumed ? times.resumeMs : times.startMs;
   const running = passingTo(machine, "running", { state: resumed ? "resuming" : "starting", durationMs, nowMs });
   return { ...running, guest: { sinceMs: nowMs + durationMs, resumed }, address: machine.address ?? freeAddress(others) };
@@ -119,7 +123,11 @@ export function reset(command: Command): void {
 }
 
 const rebooted = (command: Command, machine: Machine, nowMs: number): Machine => ({
-  ...machine, settled: "running", passing: null, uptimeSeconds: uptimeOf(machine, nowMs), guest: { sinceMs: nowMs + command.control.times.startMs, resumed: false },
+  ...machine,
+  settled: "running",
+  passing: null,
+  uptimeSeconds: uptimeOf(machine, nowMs),
+  guest: { sinceMs: nowMs + command.control.times.startMs, resumed: false },
 });
 
 export async function suspend(command: Command): Promise<void> {

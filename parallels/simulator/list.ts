@@ -9,33 +9,61 @@ import { settingsOf } from "./settings.ts";
 export const noise = "This feature is not available in this edition of Parallels Desktop. \n";
 
 const options: Options = {
-  all: "flag", template: "flag", info: "flag", full: "flag", json: "flag", "no-header": "flag", output: "value", sort: "value", L: "flag", S: "value",
+  all: "flag",
+  template: "flag",
+  info: "flag",
+  full: "flag",
+  json: "flag",
+  "no-header": "flag",
+  output: "value",
+  sort: "value",
+  L: "flag",
+  S: "value",
 };
 const short = { a: "all", t: "template", i: "info", f: "full", j: "json", o: "output", s: "sort", v: "all" };
 
 const columns: Readonly<Record<string, string>> = {
-  uuid: "uuid", id: "uuid", veid: "uuid", status: "status", ip: "ip_configured", ip_configured: "ip_configured", name: "name", mac: "mac", home: "home",
-  location: "home", private: "home", description: "description", dist: "dist", ostemplate: "dist",
+  uuid: "uuid",
+  id: "uuid",
+  veid: "uuid",
+  status: "status",
+  ip: "ip_configured",
+  ip_configured: "ip_configured",
+  name: "name",
+  mac: "mac",
+  home: "home",
+  location: "home",
+  private: "home",
+  description: "description",
+  dist: "dist",
+  ostemplate: "dist",
 };
 
 export function list(command: Command): void {
   const parsed = parseArguments(command.argv, options, short);
   const nowMs = Date.now();
   const handle = parsed.words[0];
-  const machines = handle === undefined ? chosen(command, parsed.has("all"), parsed.has("template"), nowMs) : [machineNamed(command, handle)];
+  const machines =
+    handle === undefined ? chosen(command, parsed.has("all"), parsed.has("template"), nowMs) : [machineNamed(command, handle)];
   if (command.control.noiseBeforeJson && parsed.has("json")) say(noise);
 
-  if (parsed.has("info")) return say(information(command, machines, { json: parsed.has("json"), header: !parsed.has("no-header"), bulk: handle === undefined, nowMs }));
+  if (parsed.has("info"))
+    return say(
+      information(command, machines, { json: parsed.has("json"), header: !parsed.has("no-header"), bulk: handle === undefined, nowMs }),
+    );
   const fields = parsed.value("output")?.split(",") ?? ["uuid", "status", "ip_configured", "name"];
   const unknown = fields.find((field) => !columns[field]);
   if (unknown !== undefined) throw failure(`Unknown field: ${unknown}`, 1);
   const rows = machines.map((machine) => fields.map((field) => cell(command, machine, columns[field] ?? field, parsed.has("full"), nowMs)));
-  if (parsed.has("json")) return say(parallelsJson(rows.map((row) => Object.fromEntries(row.map((value, index) => [columns[fields[index] ?? ""], value])))));
+  if (parsed.has("json"))
+    return say(parallelsJson(rows.map((row) => Object.fromEntries(row.map((value, index) => [columns[fields[index] ?? ""], value])))));
   say(table(fields, rows, !parsed.has("no-header")));
 }
 
 function chosen(command: Command, every: boolean, templates: boolean, nowMs: number): Machine[] {
-  const seen = command.registry.all().filter((machine) => machine.template === templates && (every || templates || stateOf(machine, nowMs) === "running"));
+  const seen = command.registry
+    .all()
+    .filter((machine) => machine.template === templates && (every || templates || stateOf(machine, nowMs) === "running"));
   return seen.toSorted((one, other) => (one.name < other.name ? -1 : 1));
 }
 
@@ -77,16 +105,23 @@ function information(command: Command, machines: readonly Machine[], { json, hea
 
 function textOf([key, value]: [string, unknown]): string {
   if (key === "ID") return `ID: {${String(value)}}\n`;
-  if (key === "Hardware") return `Hardware:\n${Object.entries(value as Record<string, Record<string, unknown>>).map(deviceLine).join("")}`;
+  if (key === "Hardware")
+    return `Hardware:\n${Object.entries(value as Record<string, Record<string, unknown>>)
+      .map(deviceLine)
+      .join("")}`;
   if (typeof value !== "object" || value === null) return `${key}: ${String(value)}\n`;
-  return `${key}: ${Object.entries(value).map(([name, inner]) => `${name}=${typeof inner === "object" ? JSON.stringify(inner) : String(inner)}`).join(" ")}\n`;
+  return `${key}: ${Object.entries(value)
+    .map(([name, inner]) => `${name}=${typeof inner === "object" ? JSON.stringify(inner) : String(inner)}`)
+    .join(" ")}\n`;
 }
 
 /** `  hdd0 (+) sata:0 image='…' type='expanded' 60000Mb`; processor and memory have no switch. */
 function deviceLine([id, properties]: [string, Record<string, unknown>]): string {
   const { enabled, port, size, ...others } = properties;
   const quoted = id.startsWith("hdd") || id.startsWith("cdrom");
-  const shown = Object.entries(others).map(([name, value]) => (quoted && name !== "online-compact" ? `${name}='${String(value)}'` : `${name}=${String(value)}`));
+  const shown = Object.entries(others).map(([name, value]) =>
+    quoted && name !== "online-compact" ? `${name}='${String(value)}'` : `${name}=${String(value)}`,
+  );
   const sign = enabled === undefined ? [] : [enabled === true ? "(+)" : "(-)"];
   return `  ${[id, ...sign, ...(port === undefined ? [] : [String(port)]), ...shown, ...(size === undefined ? [] : [String(size)])].join(" ")}\n`;
 }

@@ -34,8 +34,8 @@ export function machineJson({ machine, control, nowMs, bulk }: Shown): Json {
     OS: settings.os,
     Template: settings.template ? "yes" : "no",
     Uptime: String(uptimeOf(machine, nowMs)),
-    "Home path": `${machine.bundlePath}/config.pvs`,
-    Home: bulk && control.bulkHomeEmpty ? "" : `${machine.bundlePath}/`,
+    "Home path": bulk && control.bulkHomeEmpty === "both" ? "" : `${machine.bundlePath}/config.pvs`,
+    Home: bulk && control.bulkHomeEmpty !== false ? "" : `${machine.bundlePath}/`,
     "Restore Image": "",
     GuestTools: guestTools(machine, control, nowMs),
     ...sections(machine, settings),
@@ -47,10 +47,17 @@ export function machineJson({ machine, control, nowMs, bulk }: Shown): Json {
     "Shared Applications": { enabled: false },
     SmartMount: { enabled: false },
     Network: { Conditioned: "off", ipAddresses: addresses(machine, control, nowMs) },
-    "Miscellaneous Sharing": { "Shared clipboard mode": option(settings, "shared-clipboard", "on"), "Shared cloud": option(settings, "shared-cloud", "off") },
+    "Miscellaneous Sharing": {
+      "Shared clipboard mode": option(settings, "shared-clipboard", "on"),
+      "Shared cloud": option(settings, "shared-cloud", "off"),
+    },
     Advanced: {
-      "VM hostname synchronization": "off", "Public SSH keys synchronization": "off", "Show developer tools": "off", "Swipe from edges": "off",
-      "Share host location": "off", "Rosetta Linux": option(settings, "rosetta-linux", "off"),
+      "VM hostname synchronization": "off",
+      "Public SSH keys synchronization": "off",
+      "Show developer tools": "off",
+      "Swipe from edges": "off",
+      "Share host location": "off",
+      "Rosetta Linux": option(settings, "rosetta-linux", "off"),
     },
   };
 }
@@ -73,34 +80,70 @@ function sections(machine: Machine, settings: Settings): Json {
   const set = (flag: string, usual: string) => option(settings, flag, usual);
   return {
     "Mouse and Keyboard": {
-      "Smart mouse optimized for games": "auto", "Sticky mouse": "off", "Smooth scrolling": "on", "Keyboard optimization mode": "auto",
+      "Smart mouse optimized for games": "auto",
+      "Sticky mouse": "off",
+      "Smooth scrolling": "on",
+      "Keyboard optimization mode": "auto",
     },
     "USB and Bluetooth": {
-      "Automatic sharing cameras": set("auto-share-camera", "on"), "Automatic sharing bluetooth": set("auto-share-bluetooth", "off"),
-      "Automatic sharing smart cards": set("auto-share-smart-card", "off"), "Automatic sharing gamepads": "on", "Support USB 3.0": "on",
+      "Automatic sharing cameras": set("auto-share-camera", "on"),
+      "Automatic sharing bluetooth": set("auto-share-bluetooth", "off"),
+      "Automatic sharing smart cards": set("auto-share-smart-card", "off"),
+      "Automatic sharing gamepads": "on",
+      "Support USB 3.0": "on",
     },
     "Startup and Shutdown": {
-      Autostart: set("autostart", "off"), "Autostart delay": 0, Autostop: set("autostop", "suspend"), "Startup view": set("startup-view", "window"),
-      "On shutdown": set("on-shutdown", "window"), "On window close": set("on-window-close", "keep-running"), "Pause idle": "off", "Undo disks": "off",
+      Autostart: set("autostart", "off"),
+      "Autostart delay": 0,
+      Autostop: set("autostop", "suspend"),
+      "Startup view": set("startup-view", "window"),
+      "On shutdown": set("on-shutdown", "window"),
+      "On window close": set("on-window-close", "keep-running"),
+      "Pause idle": "off",
+      "Undo disks": "off",
     },
     Optimization: {
-      "Faster virtual machine": "on", "Hypervisor type": "apple", "Adaptive hypervisor": "off", "Disabled Windows logo": "on",
-      "Auto compress virtual disks": "off", "Nested virtualization": set("nested-virt", "off"), "PMU virtualization": set("pmu-virt", "off"),
-      "Longer battery life": set("longer-battery-life", "off"), "Show battery status": "on", "Resource quota": "unlimited",
+      "Faster virtual machine": "on",
+      "Hypervisor type": "apple",
+      "Adaptive hypervisor": "off",
+      "Disabled Windows logo": "on",
+      "Auto compress virtual disks": "off",
+      "Nested virtualization": set("nested-virt", "off"),
+      "PMU virtualization": set("pmu-virt", "off"),
+      "Longer battery life": set("longer-battery-life", "off"),
+      "Show battery status": "on",
+      "Resource quota": "unlimited",
     },
     "Travel mode": { "Enter condition": "never", "Enter threshold": 30, "Quit condition": "never" },
     Security: {
-      Encrypted: settings.encrypted ? "yes" : "no", "TPM enabled": "no", "TPM type": "off", "Custom password protection": "off",
-      "Configuration is locked": "off", Protected: "no", Archived: "no", Packed: "no",
+      Encrypted: settings.encrypted ? "yes" : "no",
+      "TPM enabled": "no",
+      "TPM type": "off",
+      "Custom password protection": "off",
+      "Configuration is locked": "off",
+      Protected: "no",
+      Archived: "no",
+      Packed: "no",
     },
     "Smart Guard": { enabled: false },
     Modality: { "Opacity (percentage)": 50, "Stay on top": "on", "Show on all spaces ": "on", "Capture mouse clicks": "on" },
-    Fullscreen: { "Use all displays": "off", "Activate spaces on click": "on", "Optimize for games": "off", "Gamma control": "on", "Scale view mode": "auto" },
+    Fullscreen: {
+      "Use all displays": "off",
+      "Activate spaces on click": "on",
+      "Optimize for games": "off",
+      "Gamma control": "on",
+      "Scale view mode": "auto",
+    },
     Coherence: {
-      "Show Windows systray in Mac menu": "off", "Auto-switch to full screen": "off", "Disable aero": "off", "Hide minimized windows": "off",
+      "Show Windows systray in Mac menu": "off",
+      "Auto-switch to full screen": "off",
+      "Disable aero": "off",
+      "Hide minimized windows": "off",
     },
     "Time Synchronization": {
-      enabled: set("time-sync", "on") === "on", "Smart mode": set("time-sync-smart-mode", "off"), "Interval (in seconds)": Number(set("time-sync-interval", "60")),
+      enabled: set("time-sync", "on") === "on",
+      "Smart mode": set("time-sync-smart-mode", "off"),
+      "Interval (in seconds)": Number(set("time-sync-interval", "60")),
       "Timezone synchronization disabled": set("disable-timezone-sync", "off"),
     },
     Expiration: { enabled: false },
@@ -115,13 +158,20 @@ function sections(machine: Machine, settings: Settings): Json {
 
 function hardware(machine: Machine, settings: Settings): Json {
   const { devices } = settings.extras;
-  const disks = settings.disks.map((disk, index) => [
-    `hdd${index}`,
-    {
-      enabled: true, port: `sata:${index === 0 ? 0 : index + 1}`, image: `${machine.bundlePath}/${disk.fileName}`, type: disk.expanding ? "expanded" : "plain",
-      size: `${disk.megabytes}Mb`, ...(disk.expanding && { "online-compact": "off" }),
-    },
-  ] as const);
+  const disks = settings.disks.map(
+    (disk, index) =>
+      [
+        `hdd${index}`,
+        {
+          enabled: true,
+          port: `sata:${index === 0 ? 0 : index + 1}`,
+          image: `${machine.bundlePath}/${disk.fileName}`,
+          type: disk.expanding ? "expanded" : "plain",
+          size: `${disk.megabytes}Mb`,
+          ...(disk.expanding && { "online-compact": "off" }),
+        },
+      ] as const,
+  );
   const usual: Json = {
     ...Object.fromEntries(disks),
     cdrom0: { enabled: true, port: "sata:1", image: "", state: "disconnected" },
@@ -135,8 +185,14 @@ function hardware(machine: Machine, settings: Settings): Json {
     cpu: { cpus: settings.cpus, auto: "off", "VT-x": true, hotplug: false, accl: "high", mode: "64", type: "arm" },
     memory: { size: `${settings.memoryMegabytes}Mb`, auto: "off", hotplug: false },
     video: {
-      "adapter-type": isMac(machine) ? "apple" : "parallels", size: "0Mb", "3d-acceleration": option(settings, "3d-accelerate", "highest"),
-      "vertical-sync": "on", "high-resolution": "off", "high-resolution-in-guest": "off", "native-scaling-in-guest": "off", "automatic-video-memory": "on",
+      "adapter-type": isMac(machine) ? "apple" : "parallels",
+      size: "0Mb",
+      "3d-acceleration": option(settings, "3d-accelerate", "highest"),
+      "vertical-sync": "on",
+      "high-resolution": "off",
+      "high-resolution-in-guest": "off",
+      "native-scaling-in-guest": "off",
+      "automatic-video-memory": "on",
     },
     memory_quota: { auto: "yes" },
     ...Object.fromEntries(present),

@@ -58,6 +58,10 @@ export function uptimeOf(machine: Machine, nowMs: number): number {
 }
 
 /** The machine with a transition on its way. */
-export function passingTo(machine: Machine, settled: Settled, { state, durationMs, nowMs }: { state: State; durationMs: number; nowMs: number }): Machine {
+export function passingTo(
+  machine: Machine,
+  settled: Settled,
+  { state, durationMs, nowMs }: { state: State; durationMs: number; nowMs: number },
+): Machine {
   return { ...machine, settled, passing: { state, untilMs: nowMs + durationMs }, uptimeSeconds: uptimeOf(machine, nowMs) };
 }

@@ -12,7 +12,11 @@ const lostExitCode = "PrlJob_GetRetCode: Invalid argument. An invalid argument w
 /** Cannot connect to the Parallels service. */
 const noService = 253;
 
-export async function runCommand(argv: readonly string[], verbs: Readonly<Record<string, () => Promise<Verb>>>, usage: string): Promise<void> {
+export async function runCommand(
+  argv: readonly string[],
+  verbs: Readonly<Record<string, () => Promise<Verb>>>,
+  usage: string,
+): Promise<void> {
   process.exitCode = await finish(async () => {
     const [name = "", ...rest] = argv;
     const home = process.env[homeVariable] ?? "";

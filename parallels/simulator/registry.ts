@@ -48,7 +48,11 @@ const setup = `
 export function openRegistry(home: string): Registry {
   const db = new DatabaseSync(pathsIn(home).registry, { timeout: lockTimeoutMs });
   db.exec(setup);
-  const all = () => db.prepare("select machine from machines").all().map((row) => JSON.parse(String(row["machine"])) as Machine);
+  const all = () =>
+    db
+      .prepare("select machine from machines")
+      .all()
+      .map((row) => JSON.parse(String(row["machine"])) as Machine);
   const alone = <T>(work: () => T): T => {
     db.exec("begin immediate");
     try {
@@ -71,8 +75,10 @@ export function openRegistry(home: string): Registry {
     },
     put: (machine) => void db.prepare("insert or replace into machines values (?, ?)").run(machine.id, JSON.stringify(machine)),
     drop: (id) => void db.prepare("delete from machines where id = ?").run(id),
-    begin: ({ kind, machineId, leftover }) => void db.prepare("insert into work values (?, ?, ?, ?)").run(process.pid, kind, machineId, leftover),
-    end: ({ kind, leftover }) => void db.prepare("delete from work where pid = ? and kind = ? and leftover = ?").run(process.pid, kind, leftover),
+    begin: ({ kind, machineId, leftover }) =>
+      void db.prepare("insert into work values (?, ?, ?, ?)").run(process.pid, kind, machineId, leftover),
+    end: ({ kind, leftover }) =>
+      void db.prepare("delete from work where pid = ? and kind = ? and leftover = ?").run(process.pid, kind, leftover),
     underway: (kind) => livingWork(db).filter((work) => work.kind === kind),
     useFault: (fault) => fault.times === undefined || alone(() => countFault(db, fault, fault.times ?? 0)),
   };

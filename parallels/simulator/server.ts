@@ -29,14 +29,35 @@ export function serverInfo(command: Command): void {
 
 function serverFacts({ home, host, control }: Command): Record<string, unknown> {
   return {
-    ID: `{${host.serverId}}`, Hostname: host.hostName, OS: "macOS 15.2(24C101)", Version: `Desktop ${version.name}-${version.build}`,
-    "Build flags": "external", "Started as service": "on", "VM home": pathsIn(home).machines, "Memory limit": { mode: "auto" },
-    "Minimal security level": "low", "Manage settings for new users": "allow", "CEP mechanism": "off", "Verbose log": "off", "Log rotation": "on",
-    "External device auto connect": "ask", "Web portal domain": "parallels.com", "Host ID": `{${host.serverId}}`, "Allow attach screenshots": "on",
-    "Custom password protection": "off", "Preferences are locked": "off", "Disable deleting report archive": "off",
-    "Add serial port output to report": "off", "Require password to": [...control.requirePassword],
-    License: { state: control.licence === "valid" ? "valid" : control.licence === "expired" ? "expired" : "invalid", key: licenceKey, restricted: "false" },
-    "Hardware Id": `{${host.hardwareId}}`, "Signed In": "no",
+    ID: `{${host.serverId}}`,
+    Hostname: host.hostName,
+    OS: "macOS 15.2(24C101)",
+    Version: `Desktop ${version.name}-${version.build}`,
+    "Build flags": "external",
+    "Started as service": "on",
+    "VM home": pathsIn(home).machines,
+    "Memory limit": { mode: "auto" },
+    "Minimal security level": "low",
+    "Manage settings for new users": "allow",
+    "CEP mechanism": "off",
+    "Verbose log": "off",
+    "Log rotation": "on",
+    "External device auto connect": "ask",
+    "Web portal domain": "parallels.com",
+    "Host ID": `{${host.serverId}}`,
+    "Allow attach screenshots": "on",
+    "Custom password protection": "off",
+    "Preferences are locked": "off",
+    "Disable deleting report archive": "off",
+    "Add serial port output to report": "off",
+    "Require password to": [...control.requirePassword],
+    License: {
+      state: control.licence === "valid" ? "valid" : control.licence === "expired" ? "expired" : "invalid",
+      key: licenceKey,
+      restricted: "false",
+    },
+    "Hardware Id": `{${host.hardwareId}}`,
+    "Signed In": "no",
     "Hardware info": { "/dev/disk0": { name: "APPLE SSD Media (disk0)", type: "hdd" }, en0: { name: "Ethernet (en0)", type: "net" } },
   };
 }
@@ -46,7 +67,10 @@ function factLine([key, value]: [string, unknown]): string {
     const devices = Object.entries(value as Record<string, { name: string; type: string }>);
     return `Hardware info:\n${devices.map(([id, { name, type }]) => `${type.padStart(8)}  ${name.padEnd(38)} '${id}'\n`).join("")}`;
   }
-  if (key === "License") return `License: ${Object.entries(value as object).map(([name, text]) => `${name}='${String(text)}'`).join(" ")}\n`;
+  if (key === "License")
+    return `License: ${Object.entries(value as object)
+      .map(([name, text]) => `${name}='${String(text)}'`)
+      .join(" ")}\n`;
   if (key === "Memory limit") return "Memory limit: auto\n";
   if (Array.isArray(value)) return value.length === 0 ? "" : `${key}: ${value.join(" ")}\n`;
   return `${key}: ${String(value)}\n`;
@@ -56,11 +80,27 @@ function licence({ control, host }: Command, json: boolean): void {
   if (control.licence === "none") return say("Searching for installed licenses...\nNo licenses installed.\n");
   const expired = control.licence === "expired";
   const facts = {
-    status: expired ? "EXPIRED" : "ACTIVE", serial: licenceKey, expiration: expired ? "2020-01-01 00:00:00" : "2099-12-31 23:59:59",
-    main_period_ends_at: "2099-12-31 23:59:59", grace_period_ends_at: "2099-12-31 23:59:59", cpu_total: host.cpus, max_memory: -1, edition: control.edition,
-    is_trial: "no", is_volume: "no", advanced_restrictions: "", deferred_activation: "no", uuid: host.serverId,
+    status: expired ? "EXPIRED" : "ACTIVE",
+    serial: licenceKey,
+    expiration: expired ? "2020-01-01 00:00:00" : "2099-12-31 23:59:59",
+    main_period_ends_at: "2099-12-31 23:59:59",
+    grace_period_ends_at: "2099-12-31 23:59:59",
+    cpu_total: host.cpus,
+    max_memory: -1,
+    edition: control.edition,
+    is_trial: "no",
+    is_volume: "no",
+    advanced_restrictions: "",
+    deferred_activation: "no",
+    uuid: host.serverId,
   };
-  say(json ? parallelsJson(facts) : Object.entries(facts).map(([key, value]) => `\t${key}="${String(value)}"\n`).join(""));
+  say(
+    json
+      ? parallelsJson(facts)
+      : Object.entries(facts)
+          .map(([key, value]) => `\t${key}="${String(value)}"\n`)
+          .join(""),
+  );
 }
 
 export function user(command: Command): void {

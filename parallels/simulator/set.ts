@@ -20,17 +20,37 @@ interface Option {
 }
 
 /** Options that a running machine takes; the others need it stopped. */
-const whileRunning = new Set(["name", "description", "isolate-vm", "device-connect", "device-disconnect", "shf-host", "shf-host-add", "shf-host-set", "shf-host-del"]);
+const whileRunning = new Set([
+  "name",
+  "description",
+  "isolate-vm",
+  "device-connect",
+  "device-disconnect",
+  "shf-host",
+  "shf-host-add",
+  "shf-host-set",
+  "shf-host-del",
+]);
 const devices = /^(device-(add|set|del|connect|disconnect)|shf-host-(add|set|del))$/;
 
 export async function set(command: Command): Promise<void> {
-  const machine = machineNamed(command, command.argv.find((word) => !word.startsWith("-")));
+  const machine = machineNamed(
+    command,
+    command.argv.find((word) => !word.startsWith("-")),
+  );
   const options = optionsOf(command.argv.slice(command.argv.findIndex((word) => !word.startsWith("-")) + 1));
   if (options.length === 0) throw failure("No options are specified.", 1);
   const state = stateOf(machine, Date.now());
   if (state === "invalid") throw failure("Failed to configure the VM: The configuration file of the virtual machine is invalid.");
-  const refused = options.find(({ flag }) => state !== "stopped" && state !== "suspended" && !whileRunning.has(flag) && !options.some((other) => devices.test(other.flag) && whileRunning.has(other.flag)));
-  if (refused) throw failure(`Failed to configure the VM: Unable to change --${refused.flag}. The virtual machine "${machine.name}" is not stopped.`);
+  const refused = options.find(
+    ({ flag }) =>
+      state !== "stopped" &&
+      state !== "suspended" &&
+      !whileRunning.has(flag) &&
+      !options.some((other) => devices.test(other.flag) && whileRunning.has(other.flag)),
+  );
+  if (refused)
+    throw failure(`Failed to configure the VM: Unable to change --${refused.flag}. The virtual machine "${machine.name}" is not stopped.`);
 
   const device = options.findIndex(({ flag }) => devices.test(flag));
   for (const option of device < 0 ? options : options.slice(0, device)) applyGeneral(command, machine, option);
@@ -82,7 +102,8 @@ function positive(flag: string, value: string): string {
 function rename(command: Command, { id }: Machine, name: string): void {
   command.registry.alone(() => {
     const machine = machineNamed(command, id);
-    if (command.registry.all().some((other) => other.name === name && other.id !== id)) throw failure(`Failed to configure the VM: The name "${name}" is already in use.`);
+    if (command.registry.all().some((other) => other.name === name && other.id !== id))
+      throw failure(`Failed to configure the VM: The name "${name}" is already in use.`);
     changeConfig(machine.bundlePath, { name });
     const suffix = machine.bundlePath.slice(machine.bundlePath.lastIndexOf("."));
     const inHome = dirname(machine.bundlePath) === pathsIn(command.home).machines && stateOf(machine, Date.now()) === "stopped";
@@ -104,7 +125,8 @@ async function applyDevice(machine: Machine, { flag, value }: Option, details: r
   const { bundlePath } = machine;
   const detail = (name: string) => details.find((option) => option.flag === name)?.value;
   if (flag.startsWith("shf-host-")) return applyFolder(bundlePath, flag, value, details);
-  if (flag === "device-add" && value === "hdd") return addDisk(bundlePath, { megabytes: Number(detail("size") ?? 65_536), expanding: detail("type") !== "plain" });
+  if (flag === "device-add" && value === "hdd")
+    return addDisk(bundlePath, { megabytes: Number(detail("size") ?? 65_536), expanding: detail("type") !== "plain" });
   const present = presentDevices(bundlePath);
   if (flag === "device-add") {
     const id = value === "usb" ? "usb" : `${value}${present.filter((other) => other.startsWith(value)).length}`;
@@ -125,11 +147,20 @@ const presentDevices = (bundlePath: string): string[] => {
 };
 
 function changeDevice(bundlePath: string, id: string, properties: Readonly<Record<string, string | boolean>>): void {
-  changeExtras(bundlePath, (extras) => ({ ...extras, devices: { ...extras.devices, [id]: { ...extras.devices[id], removed: false, ...properties } } }));
+  changeExtras(bundlePath, (extras) => ({
+    ...extras,
+    devices: { ...extras.devices, [id]: { ...extras.devices[id], removed: false, ...properties } },
+  }));
 }
 
 /** The property of a device that an option of `--device-set` means. */
-const propertyNames: Readonly<Record<string, string>> = { type: "type", image: "image", iface: "iface", mac: "mac", "adapter-type": "card" };
+const propertyNames: Readonly<Record<string, string>> = {
+  type: "type",
+  image: "image",
+  iface: "iface",
+  mac: "mac",
+  "adapter-type": "card",
+};
 
 function report(doing: string, done: string, bundlePath: string, id: string, details: readonly Option[]): void {
   const properties: Record<string, string | boolean> = {};
@@ -142,7 +173,9 @@ function report(doing: string, done: string, bundlePath: string, id: string, det
     else if (propertyNames[flag]) properties[propertyNames[flag]] = value;
   }
   if (!id.startsWith("hdd")) changeDevice(bundlePath, id, properties);
-  const line = `${id} (+) ${Object.entries(properties).map(([name, value]) => `${name}='${String(value)}'`).join(" ")}`.trimEnd();
+  const line = `${id} (+) ${Object.entries(properties)
+    .map(([name, value]) => `${name}='${String(value)}'`)
+    .join(" ")}`.trimEnd();
   say(`${doing} ${line}\n\n${done} ${line}\n\n`);
 }
 
@@ -166,7 +199,13 @@ async function addDisk(bundlePath: string, { megabytes, expanding }: { megabytes
   const fileName = bundlePath.endsWith(".macvm") && index === 0 ? "harddisk.hdd" : `harddisk${index + 1}.hdd`;
   const line = `hdd${index} (+) sata:${index} image='${join(bundlePath, fileName)}' type='${expanding ? "expanded" : "plain"}' ${megabytes}Mb`;
   await makeDiskFolder({ bundle: bundlePath, diskName: fileName, bytes: megabytes * 1024 ** 2, expanding });
-  writeConfig(bundlePath, readConfig(bundlePath).replace(/[ \t]*<NetworkAdapter\s/, (found) => `${diskElement(index, { fileName, megabytes, expanding })}${found}`));
+  writeConfig(
+    bundlePath,
+    readConfig(bundlePath).replace(
+      /[ \t]*<NetworkAdapter\s/,
+      (found) => `${diskElement(index, { fileName, megabytes, expanding })}${found}`,
+    ),
+  );
   say(`Creating ${line}\n\nCreated ${line}\n\n`);
 }
 
@@ -176,7 +215,10 @@ function deleteDevice(bundlePath: string, id: string, details: readonly Option[]
   const index = Number(id.slice(3));
   const disk = settingsOf(bundlePath).disks[index];
   let seen = -1;
-  writeConfig(bundlePath, readConfig(bundlePath).replace(/[ \t]*<Hdd\s[\s\S]*?<\/Hdd>\n?/g, (element) => ((seen += 1) === index ? "" : element)));
+  writeConfig(
+    bundlePath,
+    readConfig(bundlePath).replace(/[ \t]*<Hdd\s[\s\S]*?<\/Hdd>\n?/g, (element) => ((seen += 1) === index ? "" : element)),
+  );
   const detaches = details.some(({ flag }) => flag === "detach-only");
   if (disk && !detaches) rmSync(join(bundlePath, disk.fileName), { recursive: true, force: true });
 }
@@ -188,6 +230,9 @@ function applyFolder(bundlePath: string, flag: string, id: string, details: read
     if (flag !== "shf-host-add" && !before) throw failure(`The ${id} shared folder does not exist.`, 1);
     if (flag === "shf-host-del") return { ...extras, folders: others };
     const enabled = details.some((option) => option.flag === "disable") ? false : true;
-    return { ...extras, folders: { ...others, [id]: { enabled, path: given("path") ?? before?.path ?? "", mode: given("mode") ?? before?.mode ?? "rw" } } };
+    return {
+      ...extras,
+      folders: { ...others, [id]: { enabled, path: given("path") ?? before?.path ?? "", mode: given("mode") ?? before?.mode ?? "rw" } },
+    };
   });
 }

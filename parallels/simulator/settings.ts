@@ -35,14 +35,22 @@ export interface Settings {
 
 /** Numbers of guest systems. macOS's is known from real bundles; the others only have to differ. */
 const systems: Readonly<Record<string, readonly [type: number, number: number]>> = {
-  macosx: [7, 1795], macos: [7, 1795], "win-11": [8, 2068], "win-10": [8, 2066], ubuntu: [9, 2314], debian: [9, 2311],
-  "fedora-core": [9, 2310], linux: [9, 2313], boot2docker: [9, 2329], other: [255, 65283],
+  macosx: [7, 1795],
+  macos: [7, 1795],
+  "win-11": [8, 2068],
+  "win-10": [8, 2066],
+  ubuntu: [9, 2314],
+  debian: [9, 2311],
+  "fedora-core": [9, 2310],
+  linux: [9, 2313],
+  boot2docker: [9, 2329],
+  other: [255, 65283],
 };
 export const systemNumbers = (word: string): readonly [number, number] | null => systems[word] ?? null;
 
 const systemWord = (type: number, number: number): string => {
   const exact = Object.entries(systems).find(([, numbers]) => numbers[0] === type && numbers[1] === number);
-  return exact?.[0] ?? ({ 7: "macosx", 8: "win-11", 9: "linux" }[type] ?? "other");
+  return exact?.[0] ?? { 7: "macosx", 8: "win-11", 9: "linux" }[type] ?? "other";
 };
 
 export const configPath = (bundlePath: string) => join(bundlePath, "config.pvs");
@@ -72,7 +80,10 @@ export type Element = keyof typeof elements;
 
 export function changeConfig(bundlePath: string, changes: Partial<Record<Element, string>>): void {
   const entries = Object.entries(changes) as [Element, string][];
-  writeConfig(bundlePath, entries.reduce((xml, [element, text]) => withElement(xml, [...elements[element]], text), readConfig(bundlePath)));
+  writeConfig(
+    bundlePath,
+    entries.reduce((xml, [element, text]) => withElement(xml, [...elements[element]], text), readConfig(bundlePath)),
+  );
 }
 
 export function changeExtras(bundlePath: string, change: (extras: Extras) => Extras): void {

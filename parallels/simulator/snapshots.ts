@@ -44,7 +44,14 @@ function readTree(machine: Pick<Machine, "bundlePath">): Snapshot[] {
     }
     const attribute = (name: string) => new RegExp(`${name}="([^"]*)"`).exec(attributes ?? "")?.[1] ?? "";
     const id = attribute("guid").replace(/[{}]/g, "");
-    if (id !== "") tree.push({ id, parent: parents.at(-1) || null, ...detailsOf(xml, id), state: attribute("state") === "poweron" ? "poweron" : "poweroff", current: attribute("current") === "yes" });
+    if (id !== "")
+      tree.push({
+        id,
+        parent: parents.at(-1) || null,
+        ...detailsOf(xml, id),
+        state: attribute("state") === "poweron" ? "poweron" : "poweroff",
+        current: attribute("current") === "yes",
+      });
     parents.push(id);
   }
   return tree;
@@ -63,7 +70,11 @@ function writeTree(machine: Pick<Machine, "bundlePath">, tree: readonly Snapshot
     const details = `<Name>${escaped(name)}</Name><DateTime>${date}</DateTime><Description>${escaped(description)}</Description>`;
     return `<SavedStateItem guid="{${id}}"${current ? ' current="yes"' : ""} state="${state}">${details}${below(id)}</SavedStateItem>\n`;
   };
-  const below = (parent: string | null) => tree.filter((snapshot) => snapshot.parent === parent).map(item).join("");
+  const below = (parent: string | null) =>
+    tree
+      .filter((snapshot) => snapshot.parent === parent)
+      .map(item)
+      .join("");
   const aside = `${filePath(machine)}.${process.pid}`;
   const body = `<SavedStateItem guid="">\n${below(null)}</SavedStateItem>`;
   writeFileSync(aside, `<?xml version="1.0" encoding="UTF-8"?>\n<ParallelsSavedStates>\n${body}\n</ParallelsSavedStates>\n`);
@@ -73,7 +84,10 @@ function writeTree(machine: Pick<Machine, "bundlePath">, tree: readonly Snapshot
 const memoryFolder = (machine: Machine) => join(machine.bundlePath, "Snapshots");
 
 /** Takes a snapshot and makes it the current one; answers its id. */
-export async function takeSnapshot(machine: Machine, { name, description, state }: Pick<Snapshot, "name" | "description" | "state">): Promise<string> {
+export async function takeSnapshot(
+  machine: Machine,
+  { name, description, state }: Pick<Snapshot, "name" | "description" | "state">,
+): Promise<string> {
   const id = randomUUID();
   const tree = readTree(machine);
   const parent = tree.find(({ current }) => current)?.id ?? null;
@@ -95,7 +109,11 @@ export async function snapshot(command: Command): Promise<void> {
   if (state === "invalid") throw failure("Failed to create the snapshot: The configuration file of the virtual machine is invalid.");
   say("Creating the snapshot...\n");
   const name = parsed.value("name") ?? `Snapshot ${readTree(machine).length + 1}`;
-  const id = await takeSnapshot(machine, { name, description: parsed.value("description") ?? "", state: state === "running" || state === "paused" ? "poweron" : "poweroff" });
+  const id = await takeSnapshot(machine, {
+    name,
+    description: parsed.value("description") ?? "",
+    state: state === "running" || state === "paused" ? "poweron" : "poweroff",
+  });
   say(`The snapshot with id {${id}} has been successfully created.\n`);
 }
 
@@ -110,7 +128,8 @@ export function snapshotList(command: Command): void {
     return say(tree.length === 0 ? command.control.noSnapshotsText : parallelsJson(Object.fromEntries(tree.map(entry))));
   }
   if (tree.length === 0) return;
-  const row = ({ id, parent, current }: Snapshot) => `${(parent === null ? "" : `{${parent}}`).padStart(38)} ${current ? "*" : " "}${`{${id}}`.padStart(38)}\n`;
+  const row = ({ id, parent, current }: Snapshot) =>
+    `${(parent === null ? "" : `{${parent}}`).padStart(38)} ${current ? "*" : " "}${`{${id}}`.padStart(38)}\n`;
   say(`PARENT_SNAPSHOT_ID                      SNAPSHOT_ID\n${tree.map(row).join("")}`);
 }
 
@@ -131,12 +150,18 @@ export async function snapshotSwitch(command: Command): Promise<void> {
   const target = chosen(tree, parsed.value("id"));
   say(`Switch to the snapshot ${target.id}\n`);
   await revertTo(machine.bundlePath, target.id);
-  writeTree(machine, tree.map((other) => ({ ...other, current: other.id === target.id })));
+  writeTree(
+    machine,
+    tree.map((other) => ({ ...other, current: other.id === target.id })),
+  );
   const nowMs = Date.now();
   const rests = { ...machine, passing: null, guest: null };
-  const after: Machine = target.state === "poweroff" ? { ...rests, settled: "stopped" }
-    : parsed.has("skip-resume") ? { ...rests, settled: "suspended" }
-    : { ...rests, settled: "running", guest: { sinceMs: nowMs, resumed: true } };
+  const after: Machine =
+    target.state === "poweroff"
+      ? { ...rests, settled: "stopped" }
+      : parsed.has("skip-resume")
+        ? { ...rests, settled: "suspended" }
+        : { ...rests, settled: "running", guest: { sinceMs: nowMs, resumed: true } };
   command.registry.alone(() => command.registry.put(after));
   say("The VM has been successfully switched.\n");
 }
@@ -166,7 +191,11 @@ function without(tree: readonly Snapshot[], gone: readonly Snapshot[], heir: str
   const wasCurrent = gone.some(({ current }) => current);
   return tree
     .filter(({ id }) => !isGone(id))
-    .map((other) => ({ ...other, parent: isGone(other.parent) ? heir : other.parent, current: other.current || (wasCurrent && other.id === heir) }));
+    .map((other) => ({
+      ...other,
+      parent: isGone(other.parent) ? heir : other.parent,
+      current: other.current || (wasCurrent && other.id === heir),
+    }));
 }
 
 function refuseLinked(command: Command, gone: readonly Snapshot[]): void {

@@ -12,14 +12,33 @@ let mac: Mac;
 beforeAll(async () => void (mac = await simulatedMac()), 30_000);
 afterAll(() => mac.remove());
 const quick = { startMs: 20, addressMs: 0, toolsMs: 0, stopMs: 20, suspendMs: 20, resumeMs: 20, resumedToolsMs: 0 };
-beforeEach(() => mac.control({ times: quick, faults: [], licence: "valid", serviceDown: false, noiseBeforeJson: false, bulkHomeEmpty: false, stopWhenStoppedExit: 0 }));
+beforeEach(() =>
+  mac.control({
+    times: quick,
+    faults: [],
+    licence: "valid",
+    serviceDown: false,
+    noiseBeforeJson: false,
+    bulkHomeEmpty: false,
+    stopWhenStoppedExit: 0,
+  }),
+);
 
-const code = (promise: Promise<unknown>) => promise.then(() => "no fault", (error: unknown) => (error instanceof FaultError ? error.fault.code : error));
+const code = (promise: Promise<unknown>) =>
+  promise.then(
+    () => "no fault",
+    (error: unknown) => (error instanceof FaultError ? error.fault.code : error),
+  );
 
 describe("what the host says", () => {
   it("tells version, server and licence", async () => {
     expect(await mac.prlctl.version()).toEqual({ name: "20.2.0", build: "55872" });
-    expect(await mac.prlctl.serverInfo()).toMatchObject({ hostName: "mac-1", os: "macOS 15.2(24C101)", vmHome: mac.machines, licence: { state: "valid", valid: true } });
+    expect(await mac.prlctl.serverInfo()).toMatchObject({
+      hostName: "mac-1",
+      os: "macOS 15.2(24C101)",
+      vmHome: mac.machines,
+      licence: { state: "valid", valid: true },
+    });
     mac.control({ licence: "expired", noiseBeforeJson: true });
     expect((await mac.prlctl.serverInfo()).licence.valid).toBe(false);
   });
@@ -39,7 +58,15 @@ describe("the life of a machine", () => {
     const { bundlePath } = (await mac.prlctl.find(id)) ?? {};
     await mac.prlctl.unregister(id);
     await mac.prlctl.register(String(bundlePath), { uuid, regenerateSourceUuid: true });
-    expect(await mac.prlctl.find("kept")).toMatchObject({ id: uuid, name: "kept", bundlePath, state: "stopped", cpus: 2, memoryBytes: 1024 ** 3, isMacOS: false });
+    expect(await mac.prlctl.find("kept")).toMatchObject({
+      id: uuid,
+      name: "kept",
+      bundlePath,
+      state: "stopped",
+      cpus: 2,
+      memoryBytes: 1024 ** 3,
+      isMacOS: false,
+    });
     expect(await readFile(join(String(bundlePath), "config.pvs"), "utf8")).toContain(`<VmUuid>{${uuid}}</VmUuid>`);
     expect(await code(mac.prlctl.register(String(bundlePath), { uuid }))).toBe("machine_exists");
     expect(await mac.prlctl.find(id)).toBeNull();
@@ -53,7 +80,9 @@ describe("the life of a machine", () => {
     const settles = (state: string) => eventually(async () => (await stateOf(mac.prlctl, id)) === state);
     await mac.prlctl.start(id);
     await settles("running");
-    expect(await eventually(async () => (await mac.prlctl.list()).find((machine) => machine.id === id)?.address)).toMatch(/^10\.211\.55\.\d+$/);
+    expect(await eventually(async () => (await mac.prlctl.list()).find((machine) => machine.id === id)?.address)).toMatch(
+      /^10\.211\.55\.\d+$/,
+    );
     expect((await mac.prlctl.find(id))?.addresses).toHaveLength(1);
     await mac.prlctl.suspend(id);
     await settles("suspended");
@@ -103,7 +132,11 @@ describe("clones", () => {
   it("make another machine with its own id, MAC address and files, and report progress", async () => {
     const source = await mac.prlctl.find(await mac.machine("source"));
     const percents: number[] = [];
-    const clone = await mac.prlctl.clone("source", { name: "copy", dst: join(mac.home, "elsewhere"), onProgress: (percent) => percents.push(percent) });
+    const clone = await mac.prlctl.clone("source", {
+      name: "copy",
+      dst: join(mac.home, "elsewhere"),
+      onProgress: (percent) => percents.push(percent),
+    });
     expect(clone).toMatchObject({ name: "copy", bundlePath: join(mac.home, "elsewhere", "copy.pvm"), state: "stopped" });
     expect([clone.id, clone.macAddress]).not.toContain(source?.id);
     expect(clone.macAddress).not.toBe(source?.macAddress);
@@ -133,9 +166,22 @@ describe("settings", () => {
   it("change name, size, description, MAC address and options", async () => {
     const id = await mac.machine("before");
     const before = await mac.prlctl.find(id);
-    await mac.prlctl.set(id, { name: "after", description: `it's "ours" & <fine>`, cpus: 6, memoryBytes: 3 * 1024 ** 3, macAddress: "auto", options: [{ flag: "startup-view", value: "headless" }] });
+    await mac.prlctl.set(id, {
+      name: "after",
+      description: `it's "ours" & <fine>`,
+      cpus: 6,
+      memoryBytes: 3 * 1024 ** 3,
+      macAddress: "auto",
+      options: [{ flag: "startup-view", value: "headless" }],
+    });
     const after = await mac.prlctl.find(id);
-    expect(after).toMatchObject({ name: "after", description: `it's "ours" & <fine>`, cpus: 6, memoryBytes: 3 * 1024 ** 3, bundlePath: join(mac.machines, "after.pvm") });
+    expect(after).toMatchObject({
+      name: "after",
+      description: `it's "ours" & <fine>`,
+      cpus: 6,
+      memoryBytes: 3 * 1024 ** 3,
+      bundlePath: join(mac.machines, "after.pvm"),
+    });
     expect(after?.macAddress).toMatch(/^001C42[0-9A-F]{6}$/);
     expect(after?.macAddress).not.toBe(before?.macAddress);
     expect(after?.raw["Startup and Shutdown"]).toMatchObject({ "Startup view": "headless" });
@@ -145,19 +191,41 @@ describe("settings", () => {
 
   it("add, change and delete devices and shared folders", async () => {
     const id = await mac.machine("devices");
-    await mac.prlctl.set(id, { options: [{ flag: "device-add", value: "hdd" }, { flag: "size", value: "64" }] });
-    await mac.prlctl.set(id, { options: [{ flag: "device-set", value: "hdd0" }, { flag: "size", value: "128" }] });
+    await mac.prlctl.set(id, {
+      options: [
+        { flag: "device-add", value: "hdd" },
+        { flag: "size", value: "64" },
+      ],
+    });
+    await mac.prlctl.set(id, {
+      options: [
+        { flag: "device-set", value: "hdd0" },
+        { flag: "size", value: "128" },
+      ],
+    });
     expect((await mac.prlctl.find(id))?.diskBytes).toBe((64 + 128) * 1024 ** 2);
     await mac.prlctl.set(id, { options: [{ flag: "device-del", value: "hdd1" }] });
     expect((await mac.prlctl.find(id))?.diskBytes).toBe(128 * 1024 ** 2);
-    await mac.prlctl.set(id, { options: [{ flag: "shf-host-add", value: "code" }, { flag: "path", value: "/src" }] });
+    await mac.prlctl.set(id, {
+      options: [
+        { flag: "shf-host-add", value: "code" },
+        { flag: "path", value: "/src" },
+      ],
+    });
     expect((await mac.prlctl.find(id))?.raw["Host Shared Folders"]).toMatchObject({ code: { path: "/src", mode: "rw" } });
     expect(await code(mac.prlctl.set(id, { options: [{ flag: "device-del", value: "fdd0" }] }))).toBe("prlctl_failed");
   });
 
   it("never let a value pass as an option", async () => {
     const id = await mac.machine("guarded");
-    for (const changes of [{ name: "--kill" }, { description: "-x" }, { name: "a\0b" }, { options: [{ flag: "-x" }] }, { macAddress: "12" }, { memoryBytes: 1.5 }])
+    for (const changes of [
+      { name: "--kill" },
+      { description: "-x" },
+      { name: "a\0b" },
+      { options: [{ flag: "-x" }] },
+      { macAddress: "12" },
+      { memoryBytes: 1.5 },
+    ])
       expect(await code(mac.prlctl.set(id, changes))).toBe("argument_refused");
     expect(await code(mac.prlctl.start("--version"))).toBe("argument_refused");
     expect(await code(mac.prlctl.register("relative.pvm", { uuid: id }))).toBe("argument_refused");
@@ -171,7 +239,10 @@ describe("snapshots and pictures", () => {
     expect(await mac.prlctl.snapshotList(id)).toEqual([]);
     const first = await mac.prlctl.snapshotCreate(id, { name: "first", description: "<one>" });
     const second = await mac.prlctl.snapshotCreate(id, { name: "second" });
-    expect(await mac.prlctl.snapshotList(id)).toMatchObject([{ id: first, name: "first", parentId: null, current: false }, { id: second, parentId: first, current: true }]);
+    expect(await mac.prlctl.snapshotList(id)).toMatchObject([
+      { id: first, name: "first", parentId: null, current: false },
+      { id: second, parentId: first, current: true },
+    ]);
     await mac.prlctl.snapshotRevert(id, { snapshotId: first, resume: true });
     expect((await mac.prlctl.snapshotList(id)).find(({ current }) => current)?.id).toBe(first);
     await mac.prlctl.snapshotRemove(id, { snapshotId: first });
@@ -200,11 +271,23 @@ describe("snapshots and pictures", () => {
 
 describe("what goes wrong", () => {
   const faults: readonly (readonly [string, string, string])[] = [
-    ["start", "Failed to start the VM: This product was activated for a limited period of time that has now expired. Purchase a new activation key", "licence_expired"],
+    [
+      "start",
+      "Failed to start the VM: This product was activated for a limited period of time that has now expired. Purchase a new activation key",
+      "licence_expired",
+    ],
     ["start", "Login failed: Unable to connect to Parallels Service.", "prlctl_unavailable"],
     ["start", "The maximum supported number of active virtual machines has been reached.", "macos_limit"],
-    ["start", "Unable to open new session in this virtual machine. Make sure your virtual machine has finished booting, runs the latest version of Parallels Tools", "tools_unavailable"],
-    ["start", "Failed to start the VM: The operation cannot be performed at the moment. Data synchronization is currently in progress. Try to perform the operation later.", "prlctl_busy"],
+    [
+      "start",
+      "Unable to open new session in this virtual machine. Make sure your virtual machine has finished booting, runs the latest version of Parallels Tools",
+      "tools_unavailable",
+    ],
+    [
+      "start",
+      "Failed to start the VM: The operation cannot be performed at the moment. Data synchronization is currently in progress. Try to perform the operation later.",
+      "prlctl_busy",
+    ],
     ["start", `Failed to start the VM: Unable to perform the operation because "x" is in the intermediate state.`, "machine_state"],
     ["start", "Failed to start the VM: Something that nobody has seen.", "prlctl_failed"],
   ];
@@ -236,7 +319,10 @@ describe("what goes wrong", () => {
 
   it("kills what hangs, children and all, at the timeout and when the caller gives up", async () => {
     mac.control({ faults: [{ verb: "list", kind: "hang" }] });
-    const hanging = () => execFileSync("ps", ["-eo", "args"], { encoding: "utf8" }).split("\n").filter((line) => line.includes("simulator/prlctl") && line.includes("list hung"));
+    const hanging = () =>
+      execFileSync("ps", ["-eo", "args"], { encoding: "utf8" })
+        .split("\n")
+        .filter((line) => line.includes("simulator/prlctl") && line.includes("list hung"));
     expect(await code(mac.prlctl.find("hung", { timeoutMs: 300 }))).toBe("prlctl_timeout");
     const giveUp = new AbortController();
     const found = mac.prlctl.find("hung", { signal: giveUp.signal });
@@ -249,7 +335,9 @@ describe("what goes wrong", () => {
 
   it("says that prlctl is not there", async () => {
     const { openPrlctl } = await import("../../parallels/prlctl.ts");
-    expect(await code(openPrlctl({ prlctlPath: "/nowhere/prlctl", prlsrvctlPath: "/nowhere/prlsrvctl" }).list())).toBe("prlctl_unavailable");
+    expect(await code(openPrlctl({ prlctlPath: "/nowhere/prlctl", prlsrvctlPath: "/nowhere/prlsrvctl" }).list())).toBe(
+      "prlctl_unavailable",
+    );
   });
 
   it("repairs what a list of all machines leaves out, and reads JSON behind noise", async () => {
@@ -258,8 +346,14 @@ describe("what goes wrong", () => {
     const bulk = execFileSync(mac.prlctl.paths.prlctlPath, ["list", "-a", "-i", "--json"], { encoding: "utf8" });
     expect(bulk).toMatch(/^This feature is not available[^\n]*\n\[/);
     expect(bulk).toContain(`"Home": ""`);
-    const info = (await mac.prlctl.inventory()).find((machine) => machine.id === id);
-    expect(info).toMatchObject({ bundlePath: join(mac.machines, "homeless.pvm"), raw: { Home: `${join(mac.machines, "homeless.pvm")}/` } });
+    for (const bulkHomeEmpty of [true, "both"] as const) {
+      mac.control({ bulkHomeEmpty });
+      const info = (await mac.prlctl.inventory()).find((machine) => machine.id === id);
+      expect(info).toMatchObject({
+        bundlePath: join(mac.machines, "homeless.pvm"),
+        raw: { Home: `${join(mac.machines, "homeless.pvm")}/` },
+      });
+    }
   });
 
   it("shows a machine whose bundle is gone as invalid, and lets it be forgotten only", async () => {

@@ -23,7 +23,11 @@ beforeAll(async () => {
 afterAll(() => mac.remove());
 beforeEach(() => mac.control({ times: quick, faults: [], toolsNeverUp: false }));
 
-const code = (promise: Promise<unknown>) => promise.then(() => "no fault", (error: unknown) => (error instanceof FaultError ? error.fault.code : error));
+const code = (promise: Promise<unknown>) =>
+  promise.then(
+    () => "no fault",
+    (error: unknown) => (error instanceof FaultError ? error.fault.code : error),
+  );
 
 describe("a script in a guest", () => {
   it("runs with its environment and nothing else, and answers the guest's own exit code", async () => {
@@ -112,7 +116,11 @@ describe("a session that never was", () => {
 
   it("is refused as busy beyond two at once", async () => {
     const sessions = Array.from({ length: 3 }, () => code(mac.prlctl.exec(id, { script: "sleep 1" })));
-    expect((await Promise.all(sessions)).toSorted()).toEqual(["no fault", "no fault", "prlctl_busy"]);
+    const outcomes = await Promise.all(sessions);
+    expect([
+      outcomes.filter((outcome) => outcome === "no fault").length,
+      outcomes.filter((outcome) => outcome === "prlctl_busy").length,
+    ]).toEqual([2, 1]);
   });
 });
 

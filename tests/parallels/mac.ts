@@ -30,7 +30,15 @@ export async function simulatedMac(): Promise<Mac> {
     prlctl,
     control: (changes) => controlSimulator(home, changes),
     machine: async (name, kind = "pvm") => {
-      const { bundlePath, id } = await makeBundle({ folder: machines, name, kind, ...system[kind], cpus: 2, memoryMegabytes: 1024, diskBytes: 4 * 1024 ** 2 });
+      const { bundlePath, id } = await makeBundle({
+        folder: machines,
+        name,
+        kind,
+        ...system[kind],
+        cpus: 2,
+        memoryMegabytes: 1024,
+        diskBytes: 4 * 1024 ** 2,
+      });
       await prlctl.register(bundlePath, { uuid: id });
       return id;
     },

@@ -23,7 +23,10 @@ const allocatedBytes = async (file: string) => (await stat(file)).blocks * 512;
 
 describe.skipIf(!hasQemu || !hasExt4)("a sample with ext4 (needs qemu-img, mke2fs, debugfs)", () => {
   let sample: Sample;
-  beforeAll(async () => void (sample = await makeSampleBundle({ folder, name: "sample", bytes: 96 * mebibyte, contentBytes: 24 * mebibyte, path })), 60_000);
+  beforeAll(
+    async () => void (sample = await makeSampleBundle({ folder, name: "sample", bytes: 96 * mebibyte, contentBytes: 24 * mebibyte, path })),
+    60_000,
+  );
 
   it("has a disk that qemu-img finds without errors and equal to the raw image it reads", async () => {
     const raw = join(folder, "sample.raw");
@@ -53,7 +56,12 @@ describe.skipIf(!hasQemu || !hasExt4)("a sample with ext4 (needs qemu-img, mke2f
   });
 
   it("reads what qemu-img writes, and writes what qemu-img reads, at a size that is no multiple of a cluster", async () => {
-    const [raw, theirs, ours, back] = ["odd.raw", "theirs.hds", "ours.hds", "back.raw"].map((name) => join(folder, name)) as [string, string, string, string];
+    const [raw, theirs, ours, back] = ["odd.raw", "theirs.hds", "ours.hds", "back.raw"].map((name) => join(folder, name)) as [
+      string,
+      string,
+      string,
+      string,
+    ];
     qemu("create", "-f", "raw", raw, String(5 * mebibyte + 512 * 3));
     execFileSync("qemu-io", ["-f", "raw", "-c", "write -P 0x5a 1M 64k", "-c", "write -P 0x17 5M 1536", raw]);
     await rawToHds(raw, ours);

@@ -16,43 +16,125 @@ afterAll(() => mac.remove());
 beforeEach(() => mac.control({ times: quick, faults: [], cloneBytesPerSecond: null, startOnSuspended: "error" }));
 
 const prlctl = (...argv: string[]) => run(mac.prlctl.paths.prlctlPath, argv, { timeoutMs: 30_000 });
-const bring: Record<string, string[][]> = { stopped: [], running: [["start"]], paused: [["start"], ["pause"]], suspended: [["start"], ["suspend"]] };
+const bring: Record<string, string[][]> = {
+  stopped: [],
+  running: [["start"]],
+  paused: [["start"], ["pause"]],
+  suspended: [["start"], ["suspend"]],
+};
 
 describe("what works in which state", () => {
   const error = "error";
   /** The state after each verb, or that it is an error and the state stays. */
   const table: Record<string, Record<string, string>> = {
-    stopped: { start: "running", stop: error, "stop --kill": error, restart: error, reset: error, suspend: error, resume: error, pause: error, "set --cpus 3": "stopped", unregister: "gone" },
-    running: { start: error, stop: "stopped", "stop --kill": "stopped", restart: "running", reset: "running", suspend: "suspended", resume: error, pause: "paused", delete: error, unregister: error, "clone --name x": error, "set --cpus 3": error, "set --description d": "running" },
-    paused: { start: error, stop: error, "stop --kill": "stopped", restart: error, reset: "running", suspend: "suspended", resume: "running", pause: error, delete: error, unregister: error, "clone --name x": error, "set --cpus 3": error },
-    suspended: { start: error, stop: error, "stop --kill": error, "stop --drop-state": "stopped", restart: error, reset: error, suspend: error, resume: "running", pause: error, delete: "gone" },
+    stopped: {
+      start: "running",
+      stop: error,
+      "stop --kill": error,
+      restart: error,
+      reset: error,
+      suspend: error,
+      resume: error,
+      pause: error,
+      "set --cpus 3": "stopped",
+      unregister: "gone",
+    },
+    running: {
+      start: error,
+      stop: "stopped",
+      "stop --kill": "stopped",
+      restart: "running",
+      reset: "running",
+      suspend: "suspended",
+      resume: error,
+      pause: "paused",
+      delete: error,
+      unregister: error,
+      "clone --name x": error,
+      "set --cpus 3": error,
+      "set --description d": "running",
+    },
+    paused: {
+      start: error,
+      stop: error,
+      "stop --kill": "stopped",
+      restart: error,
+      reset: "running",
+      suspend: "suspended",
+      resume: "running",
+      pause: error,
+      delete: error,
+      unregister: error,
+      "clone --name x": error,
+      "set --cpus 3": error,
+    },
+    suspended: {
+      start: error,
+      stop: error,
+      "stop --kill": error,
+      "stop --drop-state": "stopped",
+      restart: error,
+      reset: error,
+      suspend: error,
+      resume: "running",
+      pause: error,
+      delete: "gone",
+    },
   };
 
-  it.each(Object.entries(table).flatMap(([state, verbs]) => Object.entries(verbs).map(([verb, outcome]) => [state, verb, outcome] as const)))(
-    "%s, %s: %s",
-    async (state, verb, outcome) => {
-      const name = `${state} ${verb}`;
-      const id = await mac.machine(name);
-      for (const [action = ""] of bring[state] ?? []) await prlctl(action, id);
-      expect(await stateOf(mac.prlctl, id)).toBe(state);
-      const [action = "", ...options] = verb.split(" ");
-      const { stderr } = await prlctl(action, id, ...options);
-      expect(stderr === "" ? "no error" : error).toBe(outcome === error ? error : "no error");
-      expect((await stateOf(mac.prlctl, id)) ?? "gone").toBe(outcome === error ? state : outcome);
-      await mac.prlctl.stop(id, { mode: "kill" }).catch(() => {});
+  /** What one verb does to the machine, and the state it ends in. */
+  async function tried(id: string, verb: string): Promise<[outcome: string, state: string]> {
+    const [action = "", ...options] = verb.split(" ");
+    const { stderr } = await prlctl(action, id, ...options);
+    return [stderr === "" ? "works" : error, (await stateOf(mac.prlctl, id)) ?? "gone"];
+  }
+  async function machineIn(state: string, name: string): Promise<string> {
+    const id = await mac.machine(name);
+    for (const [action = ""] of bring[state] ?? []) await prlctl(action, id);
+    expect(await stateOf(mac.prlctl, id)).toBe(state);
+    return id;
+  }
+
+  it.each(Object.entries(table))(
+    "%s",
+    async (state, verbs) => {
+      const refused = await machineIn(state, `${state}, refused`);
+      for (const [verb, outcome] of Object.entries(verbs)) {
+        if (outcome === error) expect([verb, ...(await tried(refused, verb))]).toEqual([verb, error, state]);
+        else expect([verb, ...(await tried(await machineIn(state, `${state}, ${verb}`), verb))]).toEqual([verb, "works", outcome]);
+      }
     },
+    30_000,
   );
 
   it("answers 255 for most errors, 1 for wrong usage, and says progress on stdout and errors on stderr", async () => {
     const id = await mac.machine("codes");
     await prlctl("start", id);
-    expect(await prlctl("start", id)).toMatchObject({ exitCode: 255, stdout: "Starting the VM...\n", stderr: expect.stringMatching(/^Failed to start the VM: .*already started/) });
-    expect(await prlctl("list", "nobody")).toMatchObject({ exitCode: 255, stdout: "", stderr: expect.stringMatching(/^Failed to get VM config: The virtual machine could not be found\./) });
+    expect(await prlctl("start", id)).toMatchObject({
+      exitCode: 255,
+      stdout: "Starting the VM...\n",
+      stderr: expect.stringMatching(/^Failed to start the VM: .*already started/),
+    });
+    expect(await prlctl("list", "nobody")).toMatchObject({
+      exitCode: 255,
+      stdout: "",
+      stderr: expect.stringMatching(/^Failed to get VM config: The virtual machine could not be found\./),
+    });
     expect(await prlctl("clone", id)).toMatchObject({ exitCode: 1 });
-    expect(await prlctl("dance", id)).toMatchObject({ exitCode: 1, stderr: "Unknown action: dance\n", stdout: expect.stringContaining("Usage") });
+    expect(await prlctl("dance", id)).toMatchObject({
+      exitCode: 1,
+      stderr: "Unknown action: dance\n",
+      stdout: expect.stringContaining("Usage"),
+    });
     expect(await prlctl("list", "-o", "nonsense")).toMatchObject({ exitCode: 1 });
-    expect(await prlctl("stop", id, "--kill")).toMatchObject({ exitCode: 0, stdout: "Stopping the VM...\nThe VM has been forcibly stopped\n" });
-    expect(await prlctl("set", id, "--cpus", "4")).toMatchObject({ exitCode: 0, stdout: "set cpus(8): 4\n\nThe VM has been successfully configured.\n" });
+    expect(await prlctl("stop", id, "--kill")).toMatchObject({
+      exitCode: 0,
+      stdout: "Stopping the VM...\nThe VM has been forcibly stopped\n",
+    });
+    expect(await prlctl("set", id, "--cpus", "4")).toMatchObject({
+      exitCode: 0,
+      stdout: "set cpus(8): 4\n\nThe VM has been successfully configured.\n",
+    });
   });
 
   it("passes through the transient states in their time, and no killed command stops a boot", async () => {
@@ -96,19 +178,21 @@ describe("what works in which state", () => {
     let lines = "";
     child.stdout.on("data", (bytes: Buffer) => void (lines += bytes.toString()));
     const seen = (text: string) => eventually(async () => lines.includes(text));
-    let id = "";
-    // The first look may come after the machine is there; then only a further machine is news.
+    // A machine that is there at the first look is no news, so others are made until one is.
     await eventually(async () => {
-      id = await mac.machine(`watched ${crypto.randomUUID()}`);
-      return lines.includes("vm_added") || sleep(100, lines.includes("vm_added"));
+      await mac.machine(`unwatched ${crypto.randomUUID()}`);
+      return lines.includes("vm_added");
     });
+    const id = await mac.machine("watched");
+    await seen(`"VM ID":"${id}","Event name":"vm_added"`);
     await mac.prlctl.start(id);
     await seen(`"Additional info":{"Vm state name":"running"}`);
     await mac.prlctl.stop(id, { mode: "kill" });
     await mac.prlctl.remove(id);
     await seen("vm_deleted");
     child.kill("SIGKILL");
-    for (const line of lines.trim().split("\n")) expect(JSON.parse(line)).toMatchObject({ "VM ID": expect.any(String), "Event name": expect.stringMatching(/^vm_/) });
+    for (const line of lines.trim().split("\n"))
+      expect(JSON.parse(line)).toMatchObject({ "VM ID": expect.any(String), "Event name": expect.stringMatching(/^vm_/) });
   });
 });
 
