@@ -1,11 +1,12 @@
 /**
- * `npm start`: the embedded stack on the data of last time, until Ctrl-C.
+ * `npm start`: the whole stack on the data of last time, until Ctrl-C.
  *
- * The one idea: what runs is a list of children; this file only says where things are and waits for the end.
+ * The one idea: this file says where things are and waits for the end; what runs is decided by the composition.
  */
 import "./lifeline.ts";
 import { aboutIgnored, loadConfig, main } from "./configuration.ts";
-import { startStack } from "./stack.ts";
+import { startDrover } from "./drover.ts";
+import { endAsked, whereToLook } from "./terminal.ts";
 
 await main(async () => {
   const config = loadConfig();
@@ -13,21 +14,14 @@ await main(async () => {
   for (const line of aboutIgnored(config)) say(line);
   const asked = endAsked();
   const began = performance.now();
-  const stack = await Promise.race([startStack({ config, env: process.env, onLine: say, withApi: false }), asked]);
+  const drover = await Promise.race([startDrover({ config, env: process.env, onLine: say }), asked]);
   // Asked to end before it began: the children end with this process, and the next start waits for them.
-  if (!stack) return 1;
-  say(`Ready after ${((performance.now() - began) / 1000).toFixed(1)} s. State: ${stack.home}`);
-  say(`Temporal web UI: ${config.temporal.uiUrl ?? "of your own server"}`);
+  if (!drover) return 1;
+  say(`Ready after ${((performance.now() - began) / 1000).toFixed(1)} s.`);
+  for (const line of whereToLook(config, drover)) say(line);
   say("Ctrl-C ends it.");
   await asked;
   say("Ending ...");
-  await stack.stop();
+  await drover.stack.stop();
   return 0;
 });
-
-/** Settles at the first signal that asks for the end. */
-function endAsked(): Promise<void> {
-  const { promise, resolve } = Promise.withResolvers<void>();
-  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => resolve());
-  return promise;
-}
