@@ -1,0 +1,73 @@
+/**
+ * HTTPS to the host gateway, with the hub's own authority as the only one that is trusted.
+ *
+ * The one idea: Node's own client on one agent, so connections are kept and the pin cannot be forgotten by a caller.
+ */
+import type { IncomingMessage } from "node:http";
+import { Agent, request as httpsRequest } from "node:https";
+import { FaultError, isCode } from "../../domain/errors.ts";
+
+export interface HubRequest {
+  readonly method: "GET" | "HEAD" | "POST" | "PUT" | "DELETE";
+  /** Of the hub's address; a path of its own, never another host. */
+  readonly path: string;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly body?: Uint8Array;
+  readonly signal?: AbortSignal | undefined;
+}
+
+export interface HubHttp {
+  send(ask: HubRequest): Promise<IncomingMessage>;
+  close(): void;
+}
+
+/** Longer than the gateway waits for room in memory or for a slow store; a gateway that is gone is told by the connection. */
+const silentMs = 120_000;
+/** Eight packs in flight, some reads, reports and grants. */
+const connections = 32;
+
+export function hubHttp(hubUrl: string, authority: string): HubHttp {
+  const agent = new Agent({ ca: authority, keepAlive: true, maxSockets: connections, minVersion: "TLSv1.3", timeout: silentMs });
+  const base = new URL(hubUrl);
+  const send = ({ method, path, headers = {}, body, signal }: HubRequest) =>
+    new Promise<IncomingMessage>((resolve, reject) => {
+      const sized = body === undefined ? {} : { "content-length": String(body.byteLength) };
+      const url = new URL(path, base);
+      if (url.origin !== base.origin) return reject(new FaultError({ code: "grant_refused", message: "The hub granted an address that is not its own." }));
+      const sent = httpsRequest(url, { agent, method, headers: { ...sized, ...headers }, ...(signal ? { signal } : {}) }, resolve);
+      sent.on("timeout", () => sent.destroy(new Error("The hub has been silent for too long.")));
+      sent.on("error", (cause) => reject(signal?.aborted === true ? cause : unreachable(hubUrl, cause)));
+      sent.end(body);
+    });
+  return { send, close: () => agent.destroy() };
+}
+
+export const unreachable = (hubUrl: string, cause: unknown) => {
+  const reason = cause instanceof Error && "code" in cause && typeof cause.code === "string" ? ` (${cause.code})` : "";
+  return new FaultError({ code: "hub_unavailable", message: `The hub at ${hubUrl} cannot be reached${reason}.` }, { cause });
+};
+
+/** The JSON of an answer; a refusal becomes the fault that the hub told. */
+export async function jsonOf(answer: IncomingMessage): Promise<unknown> {
+  const parts: Buffer[] = [];
+  for await (const part of answer) parts.push(part as Buffer);
+  const text = Buffer.concat(parts).toString();
+  const value = parsed(text);
+  if (answer.statusCode !== undefined && answer.statusCode < 300) return value;
+  throw faultOf(answer.statusCode ?? 0, value);
+}
+
+function faultOf(status: number, value: unknown): FaultError {
+  const told = typeof value === "object" && value !== null ? value : {};
+  const code = "code" in told && isCode(told.code) ? told.code : status >= 500 ? "hub_unavailable" : "invalid_request";
+  const message = "message" in told && typeof told.message === "string" ? told.message : `The hub answered ${status}.`;
+  return new FaultError({ code, message });
+}
+
+function parsed(text: string): unknown {
+  try {
+    return text === "" ? null : JSON.parse(text);
+  } catch {
+    return null;
+  }
+}

@@ -1,0 +1,131 @@
+/**
+ * The one way from a host, or from a caller's own computer, to the hub: reports, grants, bytes, and the connection to Temporal.
+ *
+ * The one idea: all of it goes to one gateway under one pinned authority, with one short-lived token that renews itself.
+ */
+import { randomUUIDv7 } from "node:crypto";
+import type { IncomingMessage } from "node:http";
+import { setTimeout as after } from "node:timers/promises";
+import { NativeConnection } from "@temporalio/worker";
+import type { Logger } from "pino";
+import { FaultError } from "../../domain/errors.ts";
+import { GrantAnswer, type GrantRequest, ReportAnswer, type ReportLine } from "../../domain/hosts/schema.ts";
+import { hostTokenMs, signHostToken } from "../../security/host-tokens.ts";
+import { hubHttp, type HubHttp, type HubRequest, jsonOf } from "./hub-link-http.ts";
+import type { HostIdentity } from "./hub-link-identity.ts";
+import { reportQueue } from "./hub-link-reports.ts";
+
+export { enrol } from "./hub-link-enrol.ts";
+export { type HostIdentity, readIdentity, writeIdentity } from "./hub-link-identity.ts";
+
+/** What a caller's own computer knows of the gateway, and where it gets its API token from. */
+export interface CallerIdentity {
+  readonly hubUrl: string;
+  readonly authority: string;
+  readonly grpcAddress: string;
+  readonly namespace: string;
+  /** A token with some minutes left. */
+  readonly token: () => Promise<string>;
+}
+
+export interface HubLink {
+  readonly namespace: string;
+  /** Of this process; inventories carry it. */
+  readonly session: string;
+  /** Lines are kept and sent again while the hub is away. Never fails. */
+  report(lines: readonly ReportLine[]): Promise<ReportAnswer>;
+  grants(request: GrantRequest, signal?: AbortSignal): Promise<GrantAnswer>;
+  /** A request to the gateway itself. `authorised` adds our token. */
+  send(ask: HubRequest & { readonly authorised?: boolean }): Promise<IncomingMessage>;
+  /** One for all who ask, with its token renewed while it lives. */
+  connection(): Promise<NativeConnection>;
+  token(): Promise<string>;
+  close(): Promise<void>;
+}
+
+/** Renewed with a minute left, so that no call meets its end. */
+const renewBeforeMs = 60_000;
+/** How often a hub that restarts is asked again for grants: 0.25 + 0.5 + 1 + 2 + 4 + 5 + 5 s outlast it. */
+const grantAttempts = 8;
+const goodbyeMs = 3_000;
+
+export async function openHubLink(identity: HostIdentity | CallerIdentity, { log }: { log: Logger }): Promise<HubLink> {
+  const session = randomUUIDv7();
+  const http = hubHttp(identity.hubUrl, identity.authority);
+  const token = "token" in identity ? identity.token : ownTokens(identity, session);
+  const send: HubLink["send"] = async ({ authorised = false, headers, ...ask }) =>
+    http.send({ ...ask, headers: { ...headers, ...(authorised ? { authorization: `Bearer ${await token()}` } : {}) } });
+  const post = async (path: string, value: unknown, signal?: AbortSignal) => {
+    const body = Buffer.from(JSON.stringify(value));
+    return jsonOf(await send({ method: "POST", path, body, signal, headers: { "content-type": "application/json" }, authorised: true }));
+  };
+  const queue = reportQueue(async (lines, signal) => ReportAnswer.parse(await post("/host/v1/report", { lines }, signal)), log);
+  const temporal = temporalConnection(identity, token, log);
+  const said = (line: ReportLine): ReportLine => (line.kind === "inventory" ? { ...line, session } : line);
+  return {
+    namespace: identity.namespace,
+    session,
+    token,
+    send,
+    report: (lines) => queue.report(lines.map(said)),
+    grants: async (request, signal) => GrantAnswer.parse(await patiently(() => post("/host/v1/grants", request, signal), signal)),
+    connection: temporal.open,
+    close: () => closeLink(queue, temporal, http, send),
+  };
+}
+
+async function closeLink(queue: ReturnType<typeof reportQueue>, temporal: { close(): Promise<void> }, http: HubHttp, send: HubLink["send"]): Promise<void> {
+  await queue.close(goodbyeMs);
+  // The next process need not wait until this one counts as silent. A hub that is away learns it by our silence.
+  const signal = AbortSignal.timeout(goodbyeMs);
+  await send({ method: "DELETE", path: "/host/v1/session", authorised: true, signal }).then((answer) => answer.resume(), () => undefined);
+  await temporal.close();
+  http.close();
+}
+
+/** Tries on while the hub is away; a refusal is final. */
+async function patiently<T>(act: () => Promise<T>, signal?: AbortSignal): Promise<T> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await act();
+    } catch (error) {
+      const away = error instanceof FaultError && (error.fault.code === "hub_unavailable" || error.fault.code === "internal");
+      if (!away || attempt === grantAttempts || signal?.aborted === true) throw error;
+      await after(Math.min(125 * 2 ** attempt, 5_000), undefined, signal ? { signal } : {});
+    }
+  }
+}
+
+function ownTokens({ privateKey, hostId, hubId }: HostIdentity, session: string): () => Promise<string> {
+  let held: { token: Promise<string>; until: number } | null = null;
+  return () => {
+    if (!held || held.until < Date.now()) {
+      held = { token: signHostToken({ key: privateKey, hostId, hubId, session }), until: Date.now() + hostTokenMs - renewBeforeMs };
+    }
+    return held.token;
+  };
+}
+
+function temporalConnection({ grpcAddress, authority }: Pick<HostIdentity, "grpcAddress" | "authority">, token: () => Promise<string>, log: Logger) {
+  let opened: Promise<NativeConnection> | null = null;
+  let timer: NodeJS.Timeout | undefined;
+  const connect = async () => {
+    const tls = { serverRootCACertificate: Buffer.from(authority) };
+    const connection = await NativeConnection.connect({ address: grpcAddress, tls, apiKey: await token() }).catch((cause: unknown) => {
+      opened = null;
+      throw new FaultError({ code: "hub_unavailable", message: `The gateway's Temporal front at ${grpcAddress} cannot be reached.` }, { cause });
+    });
+    const renew = async () => connection.setApiKey(await token());
+    // Half of what a fresh token is sure to have left.
+    timer = setInterval(() => void renew().catch((err: unknown) => log.warn({ event: "hub.token_failed", err }, "The token for Temporal was not renewed; it is tried again.")), 60_000);
+    timer.unref();
+    return connection;
+  };
+  return {
+    open: () => (opened ??= connect()),
+    close: async () => {
+      clearInterval(timer);
+      await opened?.then((connection) => connection.close(), () => undefined);
+    },
+  };
+}

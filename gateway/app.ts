@@ -1,0 +1,72 @@
+/**
+ * The host routes: enrol, report, grants, objects. Nothing else of the hub can be reached here.
+ *
+ * The one idea: every route but enrolment asks first who speaks; what they may do follows from rows.
+ */
+import { Hono, type Context } from "hono";
+import { bodyLimit } from "hono/body-limit";
+import type { Logger } from "pino";
+import type { Database } from "../db/connect.ts";
+import { enrolHost } from "../db/enrolment.ts";
+import { FaultError } from "../domain/errors.ts";
+import { EnrolRequest, GrantRequest, Report, type EnrolAnswer } from "../domain/hosts/schema.ts";
+import { readEnrolmentToken } from "../security/enrolment-tokens.ts";
+import type { GrantSignatures } from "../security/grant-signatures.ts";
+import type { Sealer } from "../security/sealing.ts";
+import type { Caller } from "./callers.ts";
+import { bodyOf, refusal } from "./http.ts";
+import { grantHandler } from "./routes/grants.ts";
+import { objectHandlers } from "./routes/objects.ts";
+import { goodbye, reportHandler } from "./routes/reports.ts";
+import type { OpenStores } from "./stores.ts";
+
+export interface GatewayOptions {
+  readonly db: Database;
+  readonly hubId: string;
+  readonly log: Logger;
+  readonly identify: (authorization: string | undefined) => Promise<Caller>;
+  readonly stores: OpenStores;
+  readonly signatures: GrantSignatures;
+  readonly sealer: Sealer;
+  /** What a host is told at enrolment. */
+  readonly reach: Pick<EnrolAnswer, "hubId" | "authority" | "grpcAddress" | "namespace">;
+}
+
+/** A thousand lines of a report with output; an enrolment is a kilobyte. */
+const bodyBytes = 16 * 1024 ** 2;
+
+export function gatewayApp(options: GatewayOptions) {
+  const { db, log, reach, identify } = options;
+  const report = reportHandler(options);
+  const grants = grantHandler(options);
+  const objects = objectHandlers(options);
+  const callerOf = (c: Context) => identify(c.req.header("authorization"));
+  const bounded = bodyLimit({
+    maxSize: bodyBytes,
+    onError: () => {
+      throw new FaultError({ code: "invalid_request", message: `The request has more than ${bodyBytes} bytes.` });
+    },
+  });
+
+  const app = new Hono();
+  app.onError((error, c) => refusal(c, error, log));
+  app.notFound((c) => refusal(c, new FaultError({ code: "route_not_found", message: `The gateway has no route ${c.req.path}.` }), log));
+  app.post("/host/v1/enrol", bounded, async (c) => c.json({ ...(await enrol(db, c)), ...reach }, 201));
+  app.post("/host/v1/report", bounded, async (c) => c.json(await report(await callerOf(c), await bodyOf(c, Report))));
+  app.post("/host/v1/grants", bounded, async (c) => c.json(await grants(await callerOf(c), await bodyOf(c, GrantRequest), c.req.raw.signal)));
+  app.delete("/host/v1/session", async (c) => {
+    await goodbye(db, await callerOf(c));
+    return c.body(null, 204);
+  });
+  // Hono answers HEAD by the GET route, so both stand in one.
+  app.get("/host/v1/objects/*", async (c) => (c.req.method === "HEAD" ? objects.size(c, await callerOf(c)) : objects.read(c)));
+  app.put("/host/v1/objects/*", (c) => objects.write(c));
+  return app;
+}
+
+async function enrol(db: Database, c: Context): Promise<{ hostId: string; name: string }> {
+  const { token, publicKey, facts, replace } = await bodyOf(c, EnrolRequest);
+  const read = readEnrolmentToken(token);
+  if (!read) throw new FaultError({ code: "enrolment_refused", message: "This is not an enrolment token." });
+  return enrolHost(db, { hash: read.hash, publicKey, facts, replace });
+}

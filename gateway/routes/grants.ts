@@ -1,0 +1,101 @@
+/**
+ * `POST /host/v1/grants`: what one transfer may read and write, for fifteen minutes.
+ *
+ * The one idea: each key is judged against what the operation is about (its trees, the packs that their locations name); where the store can
+ * sign requests itself the bytes never pass through the hub.
+ */
+import type { z } from "zod";
+import type { Database } from "../../db/connect.ts";
+import { grantScope, grantSubject, type GrantScope, sealedInput } from "../../db/grants.ts";
+import { FaultError } from "../../domain/errors.ts";
+import type { GrantAnswer, GrantedObject, GrantRequest } from "../../domain/hosts/schema.ts";
+import type { GrantSignatures } from "../../security/grant-signatures.ts";
+import type { Sealer } from "../../security/sealing.ts";
+import type { Caller } from "../callers.ts";
+import { limitOf, readKey } from "../keys.ts";
+import type { GatewayStore, OpenStores } from "../stores.ts";
+import { holderOf } from "./reports.ts";
+
+export interface GrantOptions {
+  readonly db: Database;
+  readonly stores: OpenStores;
+  readonly signatures: GrantSignatures;
+  readonly sealer: Sealer;
+}
+
+/** Long enough for a slow line to send 64 MiB, short enough that what leaks is soon worthless. */
+const ttlSeconds = 15 * 60;
+
+type Asked = z.output<typeof GrantRequest>;
+
+export function grantHandler(options: GrantOptions) {
+  const { db, sealer } = options;
+  return async (caller: Caller, asked: Asked, signal: AbortSignal): Promise<GrantAnswer> => {
+    const { operationId, begin, fence } = asked;
+    const subject = await grantSubject(db, { operationId, holder: holderOf(caller), begin, fence });
+    const objects = asked.read.length + asked.write.length === 0 ? [] : await grantObjects(options, await scopeOf(db, subject), asked, signal);
+    const sealed = asked.sealed ? await sealedInput(db, operationId) : null;
+    return { fence: subject.fence, objects, sealed: sealed && (await sealer.open<Record<string, unknown>>(sealed, `operation:${operationId}`)) };
+  };
+}
+
+async function scopeOf(db: Database, subject: Parameters<typeof grantScope>[1]): Promise<GrantScope> {
+  const scope = await grantScope(db, subject);
+  if (scope) return scope;
+  throw new FaultError({ code: "grant_refused", message: `The operation ${subject.operation.id} moves no image.`, subject: subject.operation.id });
+}
+
+async function grantObjects({ stores, signatures }: GrantOptions, scope: GrantScope, { read, write }: Asked, signal: AbortSignal): Promise<GrantedObject[]> {
+  const store = await stores.open(scope.storeId);
+  const expiresAt = new Date(Date.now() + ttlSeconds * 1000);
+  const packs = await packsIn(stores, scope, read, signal);
+  const reads = read.map(async (key) => {
+    if (!mayRead(scope, packs, key)) throw refused(key, "read");
+    if (store.presign) return presigned(store.presign, { method: "GET", key, ttlSeconds }, key);
+    return ours(key, "GET", expiresAt, await signatures.sign({ method: "GET", storeId: scope.storeId, key, expiresAt }));
+  });
+  const writes = write.map(async ({ key, sha256, bytes }) => {
+    if (!mayWrite(scope, key, sha256, bytes)) throw refused(key, "write");
+    if (store.presign) return presigned(store.presign, { method: "PUT", key, sha256, ttlSeconds }, key);
+    return ours(key, "PUT", expiresAt, await signatures.sign({ method: "PUT", storeId: scope.storeId, key, sha256, bytes, expiresAt }));
+  });
+  return Promise.all([...reads, ...writes]);
+}
+
+async function presigned(presign: NonNullable<GatewayStore["presign"]>, ask: Parameters<typeof presign>[0], key: string): Promise<GrantedObject> {
+  const { method, url, headers, expiresAt } = await presign(ask);
+  return { key, method, url, headers: { ...headers }, expiresAt: expiresAt.toISOString() };
+}
+
+/** Relative: the host knows best by which name it reaches the gateway. */
+const ours = (key: string, method: "GET" | "PUT", expiresAt: Date, query: string): GrantedObject => ({
+  ...{ key, method, headers: {} },
+  url: `/host/v1/objects/${key}?${query}`,
+  expiresAt: expiresAt.toISOString(),
+});
+
+/** Which packs may be read; looked up only when one was asked for. */
+async function packsIn(stores: OpenStores, scope: GrantScope, read: readonly string[], signal: AbortSignal): Promise<ReadonlySet<string>> {
+  if (scope.packs !== "read" || !read.some((key) => readKey(key)?.kind === "pack")) return new Set();
+  const found = await Promise.all(scope.trees.map((tree) => stores.packsOf(scope.storeId, tree, signal)));
+  return new Set(found.flatMap((packs) => [...packs]));
+}
+
+function mayRead(scope: GrantScope, packs: ReadonlySet<string>, key: string): boolean {
+  const name = readKey(key);
+  if (!name) return false;
+  if (name.kind === "pack") return packs.has(name.sha256);
+  return scope.trees.some(({ digest }) => digest === name.digest);
+}
+
+/** A pack and a tree are named by their own hash; locations belong to a tree and are written once. */
+function mayWrite(scope: GrantScope, key: string, sha256: string, bytes: number): boolean {
+  const name = readKey(key);
+  if (scope.packs !== "write" || !name || bytes > limitOf(name)) return false;
+  if (name.kind === "pack") return name.sha256 === sha256;
+  return name.kind === "tree" ? name.digest === sha256 : true;
+}
+
+const refused = (key: string, verb: string) =>
+  new FaultError({ code: "grant_refused", message: `This operation has no right to ${verb} ${key.slice(0, 200)}.`, subject: key.slice(0, 200) });
+

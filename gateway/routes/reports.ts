@@ -1,0 +1,65 @@
+/**
+ * What hosts tell: `POST /host/v1/report`, and `DELETE /host/v1/session` when a host process ends.
+ *
+ * The one idea: a report may come twice and late, so the answer to a repeated one is the answer to the first.
+ */
+import type { Logger } from "pino";
+import type { Database } from "../../db/connect.ts";
+import { recordEvent } from "../../db/events.ts";
+import type { Holder } from "../../db/grants.ts";
+import { endSession } from "../../db/hosts.ts";
+import { takeInventory, type Inventory } from "../../db/inventories.ts";
+import { takeLines } from "../../db/reports.ts";
+import { FaultError } from "../../domain/errors.ts";
+import type { Report, ReportAnswer } from "../../domain/hosts/schema.ts";
+import type { Caller, HostCaller } from "../callers.ts";
+import { sessionSilentMs } from "../queues.ts";
+
+export interface ReportOptions {
+  readonly db: Database;
+  readonly hubId: string;
+  readonly log: Logger;
+}
+
+/** An alarm that rings every five seconds is heard by nobody. */
+const alarmEveryMs = 60_000;
+
+export function reportHandler({ db, hubId, log }: ReportOptions) {
+  const alarmed = new Map<string, number>();
+  const alarm = async (caller: HostCaller, message: string) => {
+    const last = alarmed.get(caller.hostId);
+    if (last !== undefined && Date.now() - last < alarmEveryMs) return;
+    alarmed.set(caller.hostId, Date.now());
+    log.error({ event: "gateway.duplicate_session", hostId: caller.hostId, session: caller.session }, message);
+    await recordEvent(db, { type: "host", name: "host.duplicate_session", subjectId: caller.hostId, body: { session: caller.session } });
+  };
+  const inventory = async (caller: HostCaller, line: Inventory) => {
+    if (line.session !== caller.session) throw new FaultError({ code: "invalid_request", message: "The inventory's session is not the one of the token." });
+    try {
+      return await takeInventory(db, { hostId: caller.hostId, hubId, sessionSilentMs }, line);
+    } catch (error) {
+      if (error instanceof FaultError && error.fault.code === "host_duplicate_session") await alarm(caller, error.message);
+      throw error;
+    }
+  };
+
+  return async (caller: Caller, { lines }: Report): Promise<ReportAnswer> => {
+    const inventories = lines.filter((line) => line.kind === "inventory");
+    const others = lines.filter((line) => line.kind !== "inventory");
+    let accepted = await takeLines(db, holderOf(caller), others);
+    let removeMachines: ReportAnswer["removeMachines"] = [];
+    if (inventories.length > 0 && caller.kind !== "host") throw new FaultError({ code: "forbidden", message: "Only hosts have an inventory." });
+    for (const line of inventories) {
+      if (caller.kind !== "host") break;
+      removeMachines = await inventory(caller, line);
+      accepted += 1;
+    }
+    return { accepted, removeMachines };
+  };
+}
+
+export const holderOf = (caller: Caller): Holder => (caller.kind === "host" ? { hostId: caller.hostId } : { userId: caller.userId });
+
+export async function goodbye(db: Database, caller: Caller): Promise<void> {
+  if (caller.kind === "host") await endSession(db, caller.hostId, caller.session);
+}

@@ -1,0 +1,71 @@
+/**
+ * What the gateway asks of stores, and the stores that it has open.
+ *
+ * The one idea: a store is opened once per row and set of credentials; credentials that were renewed open it anew.
+ */
+import { createHash } from "node:crypto";
+import type { Database } from "../db/connect.ts";
+import { findStore, sealedCredentials } from "../db/stores.ts";
+import { unwrap } from "../domain/errors.ts";
+import type { Sealer } from "../security/sealing.ts";
+
+/** The part of the store port that the gateway uses. */
+export interface GatewayStore {
+  read(key: string, range: { offsetBytes: number; lengthBytes: number } | null, signal: AbortSignal): Promise<ReadableStream<Uint8Array>>;
+  write(key: string, body: Uint8Array, sha256: string, signal: AbortSignal): Promise<"written" | "present">;
+  size(key: string): Promise<number | null>;
+  readonly presign?: (
+    ask: { method: "GET"; key: string; ttlSeconds: number } | { method: "PUT"; key: string; sha256: string; ttlSeconds: number },
+  ) => Promise<{ method: "GET" | "PUT"; url: string; headers: Readonly<Record<string, string>>; expiresAt: Date }>;
+}
+
+export interface TreeRef {
+  readonly digest: string;
+  readonly generation: number;
+}
+
+/** Given by the composition root, which knows providers and formats. */
+export interface StorePorts {
+  open(location: string, credentials: unknown): GatewayStore;
+  /** The SHA-256 of each pack that a tree's locations name. */
+  packsOf(store: GatewayStore, tree: TreeRef, signal: AbortSignal): Promise<string[]>;
+}
+
+export interface OpenStores {
+  open(storeId: string): Promise<GatewayStore>;
+  packsOf(storeId: string, tree: TreeRef, signal: AbortSignal): Promise<ReadonlySet<string>>;
+}
+
+/** The context that the credentials of a store are sealed under. */
+export const credentialsContext = (storeId: string): string => `store:${storeId}`;
+
+/** Trees whose packs are kept in memory: 64 bytes per pack of 16 MiB, so a hundred of 100 GB each are 40 MB. */
+const keptTrees = 100;
+
+export function openStores({ db, sealer, ports }: { db: Database; sealer: Sealer; ports: StorePorts }): OpenStores {
+  const stores = new Map<string, { mark: string; store: GatewayStore }>();
+  const packs = new Map<string, Promise<ReadonlySet<string>>>();
+
+  const open = async (storeId: string) => {
+    const { location } = unwrap(await findStore(db, storeId));
+    const sealed = await sealedCredentials(db, storeId);
+    const mark = createHash("sha256").update(location).update("\0").update(sealed ?? "").digest("hex");
+    const known = stores.get(storeId);
+    if (known?.mark === mark) return known.store;
+    const store = ports.open(location, sealed && (await sealer.open(sealed, credentialsContext(storeId))));
+    stores.set(storeId, { mark, store });
+    return store;
+  };
+  const packsOf: OpenStores["packsOf"] = (storeId, tree, signal) => {
+    const name = `${storeId}/${tree.digest}/${tree.generation}`;
+    const known = packs.get(name);
+    if (known) return known;
+    const found = open(storeId).then(async (store) => new Set(await ports.packsOf(store, tree, signal)));
+    packs.set(name, found);
+    found.catch(() => packs.delete(name));
+    const [oldest] = packs.keys();
+    if (packs.size > keptTrees && oldest !== undefined) packs.delete(oldest);
+    return found;
+  };
+  return { open, packsOf };
+}
