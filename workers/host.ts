@@ -21,7 +21,6 @@ import { openLedger } from "../activities/host/ledger.ts";
 import { ensureAbsent, machineActivities } from "../activities/host/machines.ts";
 import { openPins } from "../activities/host/pins.ts";
 import { openKeyedSlots, openSlots } from "../activities/host/slots.ts";
-import type { Config } from "../domain/config/schema.ts";
 import { hostQueue } from "../domain/operations/rules.ts";
 import { openCache } from "../images/cache.ts";
 import { faultInterceptor } from "./faults.ts";
@@ -39,7 +38,7 @@ export async function runHost({ config, log, signal }: Running): Promise<void> {
   const identity = await readIdentity(join(config.home, "identity.json"));
   const link = await openHubLink(identity, { log });
   try {
-    const { context, loop } = await openHost(config, link, log);
+    const { context, loop } = await openHost({ config, log }, link, identity.hubId);
     const worker = await hostWorker(context, link, identity.hostId, log);
     log.info({ event: "host.started", hostId: identity.hostId, hub: identity.hubUrl }, `The host ${identity.name} takes work.`);
     signal.addEventListener("abort", () => worker.shutdown(), { once: true });
@@ -52,7 +51,7 @@ export async function runHost({ config, log, signal }: Running): Promise<void> {
   }
 }
 
-async function openHost(config: Config, link: HubLink, log: Logger) {
+async function openHost({ config, log }: Pick<Running, "config" | "log">, link: HubLink, hubId: string) {
   const { home } = config;
   const parallels = await openParallels(config, log);
   const { prlctl, machineFolder, roots } = parallels;
@@ -66,7 +65,7 @@ async function openHost(config: Config, link: HubLink, log: Logger) {
     onRemove: (machines) => removeTwins(context, machines, log),
   });
   const context: HostContext = {
-    ...{ link, prlctl, cache, machineFolder, roots },
+    ...{ hubId, link, prlctl, cache, machineFolder, roots },
     attempts: openAttempts(),
     transfers: openSlots(transfersAtOnce),
     sessions: openSlots(sessionsAtOnce),

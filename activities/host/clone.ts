@@ -19,7 +19,7 @@ export async function cloneMachine(act: Act, action: Extract<MachineAction, { ve
   if (source.bundlePath === null) throw new FaultError({ code: "machine_state", message: `${source.name} has no bundle on disk.`, subject: source.name });
   const bundlePath = join(dirname(source.bundlePath), `${action.name}${extname(source.bundlePath)}`);
   const placed = await context.ledger.placed(machineId);
-  const mark = { hubId: placed?.hubId ?? context.link.hubId, machineId: cloneId, epoch: 1, operationId };
+  const mark = { hubId: placed?.hubId ?? context.hubId, machineId: cloneId, epoch: 1, operationId };
 
   if (action.linked) await context.sources.run(machineId, signal, () => linkedClone(act, action.name, cloneId, mark));
   else await copyMarked(context, { from: source.bundlePath, to: bundlePath, mark, signal });

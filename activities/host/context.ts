@@ -29,6 +29,8 @@ export interface TransferContext {
 }
 
 export interface HostContext extends TransferContext {
+  /** Whose mark the machines made here get. */
+  readonly hubId: string;
   readonly prlctl: Prlctl;
   readonly cache: Cache;
   /** Left free on the cache's disk. */

@@ -14,9 +14,10 @@ import { parseTree } from "../../images/tree.ts";
 import { verifyFolder, type Mismatch } from "../../images/verify.ts";
 import type { CacheActivities, Fetched, Wanted } from "../../workflows/catalog/fetch.ts";
 import type { HostContext } from "./context.ts";
-import { grantedStore } from "./granted-store.ts";
+import { grantedStore, type GrantedStore } from "./granted-store.ts";
+import type { HubLink } from "./hub-link.ts";
 import { openReporter } from "./reporter.ts";
-import { openSharedTransfers } from "./shared-transfer.ts";
+import { openSharedTransfers, type Transfer } from "./shared-transfer.ts";
 
 export function cacheActivities(context: HostContext): CacheActivities {
   const { attempts, link, cache, pins } = context;
@@ -51,7 +52,7 @@ export function cacheActivities(context: HostContext): CacheActivities {
             transfer.signal,
             async () => {
               const seeds = await seedsOf(cache);
-              const store = grantedStore(link, transfer.operationId, transfer.signal);
+              const store = storeOf(link, transfer);
               const { digest, generation } = wanted;
               const ask = { digest, generation, store, targetPath: cache.incoming(digest).folder, seeds, signal: transfer.signal, onProgress: transfer.onProgress };
               return pins.holdingAll(seeds.map((seed) => seed.digest), () => pullTree(ask));
@@ -107,6 +108,18 @@ function openArrivals() {
       return true;
     },
   };
+}
+
+/** The store under the grants of whichever operation still waits for the transfer. */
+function storeOf(link: HubLink, { operationId, signal }: Transfer<PullProgress>): Pick<GrantedStore, "read"> {
+  const stores = new Map<string, GrantedStore>();
+  const current = () => {
+    const id = operationId();
+    const store = stores.get(id) ?? grantedStore(link, id, signal);
+    stores.set(id, store);
+    return store;
+  };
+  return { read: (key, range, within) => current().read(key, range, within) };
 }
 
 /** A pull looks for its files in these; images used long ago are unlikely to be kin and cost a read of their tree. */

@@ -3,7 +3,6 @@
  *
  * The one idea: an inventory is whole. The hub compares it with what it wants, so a lost or late one costs nothing but time.
  */
-import { randomUUID } from "node:crypto";
 import { setTimeout as delay } from "node:timers/promises";
 import { reportIntervalMs } from "../../domain/hosts/rules.ts";
 import type { CachedImage, HostFacts, ReportAnswer } from "../../domain/hosts/schema.ts";
@@ -30,7 +29,6 @@ export interface InventoryOptions {
 }
 
 export function inventoryLoop({ context, facts, onRemove, onError }: InventoryOptions): InventoryLoop {
-  const session = randomUUID();
   let sequence = 0;
   let wake = Promise.withResolvers<void>();
 
@@ -38,7 +36,7 @@ export function inventoryLoop({ context, facts, onRemove, onError }: InventoryOp
     const host = context();
     const at = new Date().toISOString();
     const [own, machines, cached] = await Promise.all([facts(), observe(host), cachedImages(host)]);
-    const answer = await host.link.report([{ kind: "inventory", sequence: ++sequence, session, bootId: boot, at, facts: own, machines, cached }]);
+    const answer = await host.link.report([{ kind: "inventory", sequence: ++sequence, session: host.link.session, bootId: boot, at, facts: own, machines, cached }]);
     if (answer.removeMachines.length > 0) onRemove(answer.removeMachines);
   };
 

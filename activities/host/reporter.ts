@@ -29,7 +29,7 @@ export function openReporter(link: Pick<HubLink, "report">, operationId: string,
   let line = 0;
   const rates = new Map<string, Rate>();
   const attempted = (step: string) => ({ operationId, step, fence, line: ++line });
-  const send = (said: ReportLine) => link.report([said]);
+  const send = (said: ReportLine) => void link.report([said]);
 
   return {
     state: (step, state, fault) => send({ kind: "step", ...attempted(step), state, ...(fault ? { fault: faultRecord(fault) } : {}) }),

@@ -1,0 +1,91 @@
+/**
+ * The whole embedded stack for end-to-end tests: own folder, own ports, own servers, and `drover` as a person runs it.
+ *
+ * The one idea: tests see what users see. Only the clean-up and the process ids are known from inside.
+ */
+import { spawn } from "node:child_process";
+import { chmod, mkdtemp, rm } from "node:fs/promises";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { startDrover, type Drover } from "../../deploy/drover.ts";
+import { outsideOf } from "../../deploy/embedded/postgres-place.ts";
+import { readConfig } from "../../domain/config/schema.ts";
+import { unwrap } from "../../domain/errors.ts";
+
+export interface Ran {
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+export interface TestStack extends Drover {
+  readonly home: string;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  /** Runs `drover` with these words; never fails by itself. */
+  drover(...words: string[]): Promise<Ran>;
+  /** The same with `--json`, parsed; fails when the command does. */
+  json<T = Record<string, unknown>>(...words: string[]): Promise<T>;
+  close(): Promise<void>;
+}
+
+const ports = ["API_PORT", "GATEWAY_PORT", "GATEWAY_GRPC_PORT", "HUB_HEALTH_PORT", "GATEWAY_HEALTH_PORT", "POSTGRES_PORT", "TEMPORAL_PORT", "TEMPORAL_UI_PORT"];
+
+export async function openStack(variables: Readonly<Record<string, string>> = {}): Promise<TestStack> {
+  const home = await mkdtemp(join(tmpdir(), "drover-e2e-"));
+  await chmod(home, 0o711); // As root, PostgreSQL runs as a user who must pass through.
+  const free = await freePorts(ports.length);
+  const chosen = Object.fromEntries(ports.map((name, index) => [name, String(free[index])]));
+  // A small computer's disk is not a Mac's: what is kept free on one would leave nothing here.
+  const small = { SYSTEM_RESERVED_DISK: "0", CATALOG_CACHE_KEEP_FREE_DISK_SPACE: "0" };
+  const env = { ...process.env, ...chosen, ...small, DROVER_HOME: home, ...variables };
+  const lines: string[] = [];
+  const drover = await startDrover({ config: unwrap(readConfig(env)), env, onLine: (line) => void lines.push(line) }).catch((error: unknown) => {
+    throw new Error(`The stack did not start:\n${lines.join("\n")}`, { cause: error });
+  });
+  const run = (...words: string[]) => runCommand(words, { ...env, DROVER_CONFIG_DIR: join(home, "config") });
+  return {
+    ...drover,
+    ...{ home, env, drover: run },
+    json: async (...words) => {
+      const { code, stdout, stderr } = await run(...withJson(words));
+      if (code !== 0) throw new Error(`drover ${words.join(" ")} ended with ${code}:\n${stderr}${stdout}`);
+      return JSON.parse(stdout);
+    },
+    close: async () => {
+      await drover.stack.stop();
+      for (const folder of [await outsideOf(home), home]) if (folder !== null) await rm(folder, { recursive: true, force: true });
+    },
+  };
+}
+
+const withJson = (words: string[]): string[] => (words[1] === "exec" ? ["machine", "exec", "--json", ...words.slice(2)] : [...words, "--json"]);
+
+export function runCommand(words: readonly string[], env: Readonly<Record<string, string | undefined>>): Promise<Ran> {
+  const program = fileURLToPath(new URL("../../cli/main.ts", import.meta.url));
+  const child = spawn(process.execPath, [program, ...words], { env, stdio: ["ignore", "pipe", "pipe"] });
+  const [out, err]: [Buffer[], Buffer[]] = [[], []];
+  child.stdout.on("data", (part: Buffer) => out.push(part));
+  child.stderr.on("data", (part: Buffer) => err.push(part));
+  return new Promise((resolve, reject) => {
+    child.once("error", reject);
+    child.once("close", (code) => resolve({ code: code ?? 1, stdout: Buffer.concat(out).toString(), stderr: Buffer.concat(err).toString() }));
+  });
+}
+
+/** All are held until the last is known, so they differ. */
+async function freePorts(count: number): Promise<number[]> {
+  const servers = await Promise.all(
+    Array.from({ length: count }, async () => {
+      const server = createServer();
+      await new Promise<void>((resolve) => void server.listen(0, "127.0.0.1", resolve));
+      return server;
+    }),
+  );
+  const found = servers.map((server) => {
+    const address = server.address();
+    return typeof address === "object" && address ? address.port : 0;
+  });
+  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
+  return found;
+}
