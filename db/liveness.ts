@@ -35,7 +35,7 @@ export interface ToTell {
 
 /** Started operations whose host is lost and that do not know it, or whose host is back and that were told it is lost. */
 export async function operationsToTell(db: Database, limit: number): Promise<ToTell[]> {
-  const lost = sql`${hosts.toldState} = 'lost'`;
+  const lost = sql`(${hosts.toldState} = 'lost')`;
   const started = sql`${operations.state} not in ('done', 'failed', 'cancelled') and not exists (select 1 from intents i where i.operation_id = ${operations.id})`;
   return db
     .select({ operationId: operations.id, workflowId: operations.workflowId, hostId: hosts.id, state: hosts.toldState })

@@ -26,7 +26,7 @@ import { underWay, type UnderWay } from "./under-way.ts";
 
 export interface Catalog {
   readonly db: Database;
-  readonly openStore: (storeId: string) => Promise<ObjectStore>;
+  readonly openStore: (storeId: string) => Promise<Pick<ObjectStore, "read" | "size">>;
 }
 
 const PushRequest = NewImageVersion.extend({ storeId: StoreId, holder: Holding });

@@ -1,0 +1,163 @@
+/**
+ * The hub worker: runs workflows, the activities beside the database, and the loops that keep the hub's promises.
+ *
+ * The one idea: it holds no state. Everything that it knows is in PostgreSQL and Temporal, so any number of them run, and one leads the loops.
+ */
+import "../deploy/lifeline.ts";
+import { DefaultLogger, Runtime, Worker, type LogMetadata, type NativeConnection } from "@temporalio/worker";
+import type { Logger } from "pino";
+import { Gauge, Registry } from "prom-client";
+import { pullActivities, pushActivities } from "../activities/hub/catalog.ts";
+import { actionActivities, placementActivities, retireActivities } from "../activities/hub/machines.ts";
+import { recordActivities } from "../activities/hub/operations.ts";
+import { hubLoops } from "../control/loops.ts";
+import { lead, type Leader } from "../control/leader.ts";
+import type { Control } from "../control/start.ts";
+import { openDatabase, type OpenDatabase } from "../db/connect.ts";
+import { keyRows } from "../db/keys.ts";
+import { migrate } from "../db/migrate.ts";
+import type { Config } from "../domain/config/schema.ts";
+import { FaultError } from "../domain/errors.ts";
+import { hubQueue } from "../domain/operations/rules.ts";
+import { openStores } from "../gateway/stores.ts";
+import { freePort } from "../deploy/ports.ts";
+import { masterKeySource } from "../security/master-key.ts";
+import { openSecurity, type Security } from "../security/open.ts";
+import { workflowBundle } from "./bundle.ts";
+import { faultInterceptor } from "./faults.ts";
+import { serveHealth } from "./health.ts";
+import { runProcess, type Running } from "./process.ts";
+import { keepDefaultStore, storePorts } from "./stores.ts";
+import { connectTemporal, connectWorker, hubConverter, type TemporalClient } from "./temporal.ts";
+
+export async function runHub({ config, log, signal }: Running): Promise<void> {
+  const url = databaseUrl(config);
+  await migrate(url);
+  const metricsPort = await installRuntime(config, log);
+  const open = openDatabase(url);
+  const security = await openSecurity({ masterKey: masterKeySource({ given: config.security.masterKey, home: config.home }), keys: keyRows(open.db) });
+  const temporal = await connectTemporal(security.codec);
+  const connection = await connectWorker();
+  const control = controlOf({ config, db: open.db, security, temporal, log });
+  const worker = await hubWorker({ control, security, connection, log });
+  const leader = lead({ url, loops: hubLoops(control), log });
+  const health = await serveHubHealth({ config, open, temporal, worker, leader, metricsPort });
+  const store = await keepDefaultStore(control, config, signal);
+  if (store.problem) log.error({ event: "store.unreachable", store: store.location, fault: store.problem }, "The default store does not answer; transfers will park.");
+  log.info({ event: "hub.started", hubId: security.hubId, store: store.location }, "The hub takes work.");
+  try {
+    signal.addEventListener("abort", () => worker.shutdown(), { once: true });
+    if (signal.aborted) worker.shutdown();
+    await worker.run();
+  } finally {
+    await leader.close();
+    await health?.close();
+    await connection.close();
+    await temporal.connection.close();
+    await open.close();
+  }
+}
+
+/** What the API and the hub worker alike need to start operations. */
+export function controlOf({ config, db, security, temporal, log }: { config: Config; db: OpenDatabase["db"]; security: Security; temporal: TemporalClient; log: Logger }): Control {
+  const { hubId, sealer } = security;
+  return { db, temporal: temporal.client, sealer, hubId, parkLimitMs: config.parkLimitMs, reserve: config.hosts.reserved, log };
+}
+
+interface Parts {
+  readonly control: Control;
+  readonly security: Security;
+  readonly connection: NativeConnection;
+  readonly log: Logger;
+}
+
+async function hubWorker({ control, security, connection, log }: Parts): Promise<Worker> {
+  const { db, temporal, sealer, hubId, reserve } = control;
+  const stores = openStores({ db, sealer, ports: storePorts });
+  const unforeseen = (err: unknown) => log.error({ event: "activity.unforeseen", err }, "An activity failed in an unforeseen way.");
+  return Worker.create({
+    connection,
+    namespace: temporal.options.namespace,
+    taskQueue: hubQueue,
+    workflowBundle: await workflowBundle(temporalLogger(log)),
+    dataConverter: hubConverter(security.codec),
+    activities: {
+      ...recordActivities({ db }),
+      ...pushActivities({ db, openStore: stores.open }),
+      ...pullActivities({ db }),
+      ...placementActivities({ db, hubId, reserve }),
+      ...actionActivities({ db, temporal }),
+      ...retireActivities({ db }),
+    },
+    interceptors: { activity: [faultInterceptor(unforeseen)] },
+    // Database writes end in milliseconds and waits heartbeat; what does not end in ten seconds runs again elsewhere.
+    shutdownGraceTime: "10 seconds",
+  });
+}
+
+/** Once per process, before any worker: logs as ours, metrics of Temporal's core on a port that only `/metrics` reads. */
+async function installRuntime(config: Config, log: Logger): Promise<number | null> {
+  if (config.health.hubPort === 0) {
+    Runtime.install({ logger: temporalLogger(log), shutdownSignals: [] });
+    return null;
+  }
+  const port = await freePort();
+  Runtime.install({ logger: temporalLogger(log), shutdownSignals: [], telemetryOptions: { metrics: { prometheus: { bindAddress: `127.0.0.1:${port}` } } } });
+  return port;
+}
+
+function temporalLogger(log: Logger): DefaultLogger {
+  const levels = { TRACE: "trace", DEBUG: "debug", INFO: "info", WARN: "warn", ERROR: "error" } as const;
+  return new DefaultLogger("INFO", ({ level, message, meta }) => {
+    log[levels[level]]({ event: "temporal", ...told(meta) }, message);
+  });
+}
+
+/** A worker's own facts without its long list of options. */
+function told(meta: LogMetadata | undefined): Record<string, unknown> {
+  const { options: _options, ...rest } = meta ?? {};
+  return rest;
+}
+
+interface HealthParts {
+  readonly config: Config;
+  readonly open: OpenDatabase;
+  readonly temporal: TemporalClient;
+  readonly worker: Worker;
+  readonly leader: Leader;
+  readonly metricsPort: number | null;
+}
+
+async function serveHubHealth({ config, open, temporal, worker, leader, metricsPort }: HealthParts) {
+  const { hubPort } = config.health;
+  if (hubPort === 0) return null;
+  const registry = new Registry();
+  new Gauge({
+    name: "drover_hub_leads",
+    help: "1 where this process leads the hub's loops.",
+    registers: [registry],
+    collect() {
+      this.set(leader.leading() ? 1 : 0);
+    },
+  });
+  return serveHealth({
+    port: hubPort,
+    registry,
+    ...(metricsPort === null ? {} : { coreMetricsUrl: `http://127.0.0.1:${metricsPort}/metrics` }),
+    checks: {
+      database: async () => ((await open.sql`select 1`).length === 1 ? null : "does not answer"),
+      temporal: async () => {
+        await temporal.connection.workflowService.getSystemInfo({});
+        return null;
+      },
+      worker: async () => (worker.getState() === "RUNNING" ? null : `is ${worker.getState().toLowerCase()}`),
+    },
+  });
+}
+
+function databaseUrl({ database }: Config): string {
+  if (database.url !== undefined) return database.url;
+  throw new FaultError({ code: "configuration_invalid", message: "DATABASE_URL is not set: the hub needs a PostgreSQL. The embedded stack sets it by itself." });
+}
+
+if (import.meta.main) await runProcess("hub", runHub);

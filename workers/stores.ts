@@ -1,0 +1,66 @@
+/**
+ * How this hub opens stores, and its configured one as a row.
+ *
+ * The one idea: the configuration names the default store at each start; the row keeps what versions already point to, so naming another store later
+ * moves nothing.
+ */
+import { randomUUID } from "node:crypto";
+import type { Database } from "../db/connect.ts";
+import { ensureStore, findStoreAt, makeDefault } from "../db/stores.ts";
+import type { Store } from "../domain/catalog/schema.ts";
+import type { Config } from "../domain/config/schema.ts";
+import { factsOf, FaultError, unwrap, type Fault } from "../domain/errors.ts";
+import { credentialsContext, type StorePorts } from "../gateway/stores.ts";
+import { readImage } from "../images/stored.ts";
+import type { Sealer } from "../security/sealing.ts";
+import { claimStore } from "../stores/identity.ts";
+import { formatStoreLocation, openStore, parseStoreLocation, StoreCredentials } from "../stores/location.ts";
+
+export const storePorts: StorePorts = {
+  open: (location, credentials) => openStore(unwrap(parseStoreLocation(location)), credentials === null ? null : StoreCredentials.parse(credentials)),
+  packsOf: async (store, tree, signal) => (await readImage(store, tree, signal)).locations.packs.map(({ sha256 }) => sha256),
+};
+
+export interface NewStore {
+  readonly name: string;
+  readonly location: string;
+  readonly credentials: StoreCredentials | null;
+}
+export interface StoreKeeper {
+  readonly db: Database;
+  readonly sealer: Sealer;
+  readonly hubId: string;
+}
+
+/** Registers a store once it answered and is ours; asked again, it renews the credentials. */
+export async function addStore(keeper: StoreKeeper, store: NewStore, signal: AbortSignal): Promise<Store> {
+  await claimStore(openStore(unwrap(parseStoreLocation(store.location)), store.credentials), keeper.hubId, signal);
+  return keepRow(keeper, store);
+}
+
+/** Makes the configured store the default one. One that is away may come back, so it is only told; one of another hub is refused. */
+export async function keepDefaultStore(keeper: StoreKeeper, { store }: Config, signal: AbortSignal): Promise<Store & { problem: Fault | null }> {
+  const wanted = { name: `default-${randomUUID().slice(0, 8)}`, location: store.location, credentials: credentialsOf(store) };
+  const kept = await keepRow(keeper, wanted);
+  await makeDefault(keeper.db, kept.id);
+  try {
+    await claimStore(openStore(unwrap(parseStoreLocation(store.location)), wanted.credentials), keeper.hubId, signal);
+    return { ...kept, problem: null };
+  } catch (error) {
+    if (error instanceof FaultError && factsOf(error.fault.code).parks) return { ...kept, problem: error.fault };
+    throw error;
+  }
+}
+
+async function keepRow({ db, sealer }: StoreKeeper, { name, location, credentials }: NewStore): Promise<Store> {
+  const where = unwrap(parseStoreLocation(location));
+  const normal = formatStoreLocation(where);
+  const id = (await findStoreAt(db, normal))?.id ?? randomUUID();
+  const sealed = credentials && (await sealer.seal(credentials, credentialsContext(id)));
+  return ensureStore(db, { id, name, kind: where.kind, location: normal, sealed });
+}
+
+function credentialsOf({ accessKey, secretKey, sessionToken }: Config["store"]): StoreCredentials | null {
+  if (accessKey === undefined || secretKey === undefined) return null;
+  return { accessKeyId: accessKey, secretAccessKey: secretKey, ...(sessionToken === undefined ? {} : { sessionToken }) };
+}
