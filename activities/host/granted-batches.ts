@@ -3,6 +3,7 @@
  *
  * The one idea: a transfer asks for hundreds of objects within milliseconds; a short wait makes that one request, not hundreds.
  */
+import { setTimeout as after } from "node:timers/promises";
 import { FaultError } from "../../domain/errors.ts";
 import type { GrantAnswer, GrantedObject } from "../../domain/hosts/schema.ts";
 
@@ -30,8 +31,8 @@ export function grantBatches(ask: (question: GrantQuestion) => Promise<GrantAnsw
 
   const begin = () => {
     const asks = new Map<string, GrantAsk>();
-    const answer = new Promise<void>((go) => setTimeout(go, gatherMs)).then(async () => {
-      open = null;
+    const answer = after(gatherMs).then(async () => {
+      if (open?.asks === asks) open = null;
       const { objects } = await ask(questionOf([...asks.values()]));
       return new Map(objects.map((object) => [nameOf(object.method, object.key), object]));
     });

@@ -32,6 +32,9 @@ export function grantHandler(options: GrantOptions) {
   const { db, sealer } = options;
   return async (caller: Caller, asked: Asked, signal: AbortSignal): Promise<GrantAnswer> => {
     const { operationId, begin, fence } = asked;
+    if (asked.write.length > 0 && !begin && fence === undefined) {
+      throw new FaultError({ code: "invalid_request", message: "Whoever writes tells the fence of the attempt." });
+    }
     const subject = await grantSubject(db, { operationId, holder: holderOf(caller), begin, fence });
     const objects = asked.read.length + asked.write.length === 0 ? [] : await grantObjects(options, await scopeOf(db, subject), asked, signal);
     const sealed = asked.sealed ? await sealedInput(db, operationId) : null;
