@@ -4,7 +4,7 @@ import { existsSync, mkdirSync, renameSync, rmSync, statSync } from "node:fs";
 import { basename, dirname, extname, join, resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { makeBundle, newMacAddress } from "../bundle/make.ts";
-import { parseArguments } from "./arguments.ts";
+import { parseArguments, type Options } from "./arguments.ts";
 import { busy, machineNamed, requireNoPassword, say, unknownMachine, type Command } from "./command.ts";
 import { copyFolder } from "./copy.ts";
 import { failure } from "./failure.ts";
@@ -12,6 +12,7 @@ import { pathsIn } from "./home.ts";
 import { isMac, stateOf, type Machine } from "./machine.ts";
 import { changeConfig, configPath, settingsOf, systemNumbers } from "./settings.ts";
 import { linkDisks } from "./linked.ts";
+import type { Work } from "./registry.ts";
 import { takeSnapshot } from "./snapshots.ts";
 
 const stopped = (machine: Pick<Machine, "id" | "name" | "bundlePath">, template = false): Machine => ({
@@ -83,22 +84,20 @@ function refuseTaken(command: Command, { name, bundlePath, id }: { name: string;
   if (taken) throw failure(`${failed}: The virtual machine "${taken.name}" is already registered.`);
 }
 
+const cloneOptions: Options = {
+  name: "value",
+  dst: "value",
+  linked: "flag",
+  id: "value",
+  template: "flag",
+  "regenerate-src-uuid": "flag",
+  changesid: "flag",
+  "detach-external-hdd": "value",
+  unlink: "flag",
+};
+
 export async function clone(command: Command): Promise<void> {
-  const parsed = parseArguments(
-    command.argv,
-    {
-      name: "value",
-      dst: "value",
-      linked: "flag",
-      id: "value",
-      template: "flag",
-      "regenerate-src-uuid": "flag",
-      changesid: "flag",
-      "detach-external-hdd": "value",
-      unlink: "flag",
-    },
-    { i: "id" },
-  );
+  const parsed = parseArguments(command.argv, cloneOptions, { i: "id" });
   const source = machineNamed(command, parsed.words[0]);
   const name = parsed.value("name");
   if (name === null) throw failure("The name of the new virtual machine is not specified.", 1);
@@ -106,24 +105,23 @@ export async function clone(command: Command): Promise<void> {
   const kind = parsed.has("template") ? "template" : "VM";
   say(`Clone the ${source.name} VM to ${kind} ${name}...\n`);
 
-  const given = parsed.value("dst");
-  const folder = destination(command, given !== null && /\.(pvm|macvm)\/?$/.test(given) ? dirname(given) : given);
-  const target = { id: randomUUID(), name, bundlePath: join(folder, `${name}${extname(source.bundlePath)}`) };
+  const target = targetOf(command, source, name, parsed.value("dst"));
   const linked = parsed.has("linked");
-  const aside = join(folder, `.${name}.${target.id}.cloning`);
-  const work = { kind: linked ? "linked-clone" : "clone", machineId: source.id, leftover: aside } as const;
+  const aside = join(dirname(target.bundlePath), `.${name}.${target.id}.cloning`);
+  // Until the clone is registered, whatever lies under either name is its leftover.
+  const work: Work = { kind: linked ? "linked-clone" : "clone", machineId: source.id, leftovers: [aside, target.bundlePath] };
   command.registry.alone(() => {
     refuseClone(command, source, linked);
-    refuseTaken(command, target, "Failed to clone the VM");
-    if (existsSync(target.bundlePath)) throw failure(`Failed to clone the VM: ${target.bundlePath} already exists.`);
+    refuseTarget(command, target);
     command.registry.begin(work);
   });
 
   try {
     const origin = linked ? await copyLinked(source, aside, parsed.value("id")) : await copyWhole(command, source, aside);
-    changeConfig(aside, { id: `{${target.id}}`, name, macAddress: newMacAddress(), ...origin });
-    if (parsed.has("regenerate-src-uuid")) changeConfig(aside, { sourceId: `{${target.id}}` });
+    const sourceId = parsed.has("regenerate-src-uuid") ? { sourceId: `{${target.id}}` } : {};
+    changeConfig(aside, { id: `{${target.id}}`, name, macAddress: newMacAddress(), ...origin, ...sourceId });
     command.registry.alone(() => {
+      refuseTarget(command, target);
       renameSync(aside, target.bundlePath);
       const neverBoots = linked && isMac(source) && command.control.linkedMacvmNeverBoots;
       command.registry.put({ ...stopped(target, parsed.has("template")), neverBoots });
@@ -137,11 +135,25 @@ export async function clone(command: Command): Promise<void> {
   say(`\nThe ${kind} has been successfully cloned.\n`);
 }
 
+type Target = Pick<Machine, "id" | "name" | "bundlePath">;
+
+/** A destination that ends like a bundle names the folder that it would lie in. */
+function targetOf(command: Command, source: Machine, name: string, dst: string | null): Target {
+  const folder = destination(command, dst !== null && /\.(pvm|macvm)\/?$/.test(dst) ? dirname(dst) : dst);
+  return { id: randomUUID(), name, bundlePath: join(folder, `${name}${extname(source.bundlePath)}`) };
+}
+
+function refuseTarget(command: Command, target: Target): void {
+  refuseTaken(command, target, "Failed to clone the VM");
+  if (existsSync(target.bundlePath)) throw failure(`Failed to clone the VM: ${target.bundlePath} already exists.`);
+}
+
 function refuseClone(command: Command, source: Machine, linked: boolean): void {
   const state = stateOf(source, Date.now());
   if (state === "invalid") throw failure("Failed to clone the VM: The configuration file of the virtual machine is invalid.");
   if (state !== "stopped" && state !== "suspended") throw failure(`Failed to clone the VM: ${busy("currently running")}`);
-  if (linked && command.registry.underway("linked-clone").some(({ machineId }) => machineId === source.id))
+  const linkedClones = command.registry.underway("linked-clone");
+  if (linked && linkedClones.some(({ machineId }) => machineId === source.id))
     throw failure(`Failed to clone the VM: ${busy("being cloned")}`);
 }
 

@@ -41,7 +41,7 @@ function guestWords(argv: readonly string[]): string[] {
 }
 
 async function inSession(command: Command, machine: Machine, run: () => Promise<number>): Promise<number> {
-  const work = { kind: "session", machineId: machine.id, leftover: "" } as const;
+  const work = { kind: "session", machineId: machine.id, leftovers: [] } as const;
   command.registry.alone(() => {
     if (command.registry.underway("session").length >= command.control.guestSessions)
       throw failure(

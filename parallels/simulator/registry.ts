@@ -33,7 +33,7 @@ export interface Work {
   readonly kind: "clone" | "linked-clone" | "session";
   readonly machineId: string;
   /** What is removed when the process dies before it ends the work. */
-  readonly leftover: string;
+  readonly leftovers: readonly string[];
 }
 
 /** Synchronous writes guard against a power cut, which a simulation need not survive. */
@@ -41,7 +41,7 @@ const setup = `
   pragma journal_mode = wal;
   pragma synchronous = off;
   create table if not exists machines (id text primary key, machine text not null) strict;
-  create table if not exists work (pid integer not null, kind text not null, machine_id text not null, leftover text not null) strict;
+  create table if not exists work (pid integer not null, kind text not null, machine_id text not null, leftovers text not null) strict;
   create table if not exists faults (fault text primary key, used integer not null) strict;
 `;
 
@@ -75,23 +75,24 @@ export function openRegistry(home: string): Registry {
     },
     put: (machine) => void db.prepare("insert or replace into machines values (?, ?)").run(machine.id, JSON.stringify(machine)),
     drop: (id) => void db.prepare("delete from machines where id = ?").run(id),
-    begin: ({ kind, machineId, leftover }) =>
-      void db.prepare("insert into work values (?, ?, ?, ?)").run(process.pid, kind, machineId, leftover),
-    end: ({ kind, leftover }) =>
-      void db.prepare("delete from work where pid = ? and kind = ? and leftover = ?").run(process.pid, kind, leftover),
-    underway: (kind) => livingWork(db).filter((work) => work.kind === kind),
+    begin: ({ kind, machineId, leftovers }) =>
+      void db.prepare("insert into work values (?, ?, ?, ?)").run(process.pid, kind, machineId, JSON.stringify(leftovers)),
+    end: ({ kind }) => void db.prepare("delete from work where pid = ? and kind = ?").run(process.pid, kind),
+    underway: (kind) => livingWork(db, all()).filter((work) => work.kind === kind),
     useFault: (fault) => fault.times === undefined || alone(() => countFault(db, fault, fault.times ?? 0)),
   };
 }
 
-/** Forgets the work of processes that died, and removes what they left. */
-function livingWork(db: DatabaseSync): Work[] {
-  const rows = db.prepare("select pid, kind, machine_id, leftover from work").all();
+/** Forgets the work of processes that died, and removes what they left; what is registered by now is nobody's leftover. */
+function livingWork(db: DatabaseSync, machines: readonly Machine[]): Work[] {
+  const rows = db.prepare("select pid, kind, machine_id, leftovers from work").all();
   return rows.flatMap((row) => {
-    const leftover = String(row["leftover"]);
-    if (isAlive(Number(row["pid"]))) return [{ kind: String(row["kind"]) as Work["kind"], machineId: String(row["machine_id"]), leftover }];
-    if (leftover !== "") rmSync(leftover, { recursive: true, force: true });
-    db.prepare("delete from work where pid = ? and leftover = ?").run(Number(row["pid"]), leftover);
+    const pid = Number(row["pid"]);
+    const leftovers = JSON.parse(String(row["leftovers"])) as string[];
+    if (isAlive(pid)) return [{ kind: String(row["kind"]) as Work["kind"], machineId: String(row["machine_id"]), leftovers }];
+    const unclaimed = leftovers.filter((path) => !machines.some(({ bundlePath }) => bundlePath === path));
+    for (const path of unclaimed) rmSync(path, { recursive: true, force: true });
+    db.prepare("delete from work where pid = ?").run(pid);
     return [];
   });
 }
