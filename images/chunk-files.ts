@@ -59,6 +59,7 @@ export async function chunkFiles(ask: ChunkFilesAsk, onRows?: (found: FileRows) 
       parts.set(file, of);
     });
     await onRows?.({ rows, stored: result.stored, body: result.body, bytes });
+    pool.giveBack(result);
   });
   return new Map(files.map(({ path }, file) => [path, inOrder(parts.get(file) ?? [])]));
 }

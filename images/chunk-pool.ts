@@ -11,7 +11,9 @@ import type { PlaceResult, PlaceTask, ReadResult, ReadTask } from "./chunk-work.
 import type { WorkerAnswer, WorkerQuestion } from "./chunk-worker.ts";
 
 export interface ChunkPool {
-  read(task: ReadTask): Promise<ReadResult>;
+  read(task: Omit<ReadTask, "into">): Promise<ReadResult>;
+  /** Takes back the memory of an answer that is done with, for the next one: waiting for its collection would cost several times as much. */
+  giveBack(result: ReadResult): void;
   /** The body moves to the thread: it is empty afterwards. */
   place(task: PlaceTask): Promise<PlaceResult>;
   /** Tells the threads which chunks need no compression. */
@@ -33,6 +35,7 @@ export function openChunkPool(threads = defaultThreads): ChunkPool {
   const count = Math.max(1, Math.min(threads, availableParallelism()));
   const waiting = new Map<number, Waiting>();
   const lanes = Array.from({ length: count }, () => ({ worker: startWorker(waiting), load: 0 }));
+  const free: Uint8Array<ArrayBuffer>[] = [];
   let lastId = 0;
 
   const ask = async <R extends ReadResult | PlaceResult>(task: ReadTask | PlaceTask, moved: ArrayBuffer[]): Promise<R> => {
@@ -52,7 +55,13 @@ export function openChunkPool(threads = defaultThreads): ChunkPool {
 
   return {
     tasks: count * 2,
-    read: (task) => ask<ReadResult>(task, []),
+    read: (task) => {
+      const into = task.compress ? free.pop() : undefined;
+      return into ? ask<ReadResult>({ ...task, into }, [into.buffer]) : ask<ReadResult>(task, []);
+    },
+    giveBack: ({ body }) => {
+      if (body.buffer.byteLength > 0) free.push(new Uint8Array(body.buffer));
+    },
     place: (task) => ask<PlaceResult>(task, [task.body.buffer]),
     know: (known) => lanes.forEach(({ worker }) => worker.postMessage({ known } satisfies WorkerQuestion)),
     close: async () => void (await Promise.all(lanes.map(({ worker }) => worker.terminate()))),

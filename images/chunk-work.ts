@@ -26,13 +26,15 @@ export interface ReadTask {
   readonly pieces: readonly Piece[];
   /** Whether chunks that are not known come back compressed, or hashes are all that is wanted. */
   readonly compress: boolean;
+  /** Memory of an earlier answer to be used again. */
+  readonly into?: Uint8Array<ArrayBuffer>;
 }
 
 /** Per piece: rows as in a tree. `stored` has, per row of all pieces, how long it is in `body`: 0 for what was known. */
 export interface ReadResult {
   readonly rows: readonly Uint8Array[];
   readonly stored: Uint32Array;
-  readonly body: Uint8Array;
+  readonly body: Uint8Array<ArrayBuffer>;
 }
 
 export interface PlacedChunk {
@@ -55,20 +57,33 @@ export interface PlaceResult {
 }
 
 /** Level 3 stores 6 % less than level 1 and costs little more in Node, where each chunk begins with a new context anyway. */
-const compression = { params: { [zlib.ZSTD_c_compressionLevel]: 3 } };
+const compression = {
+  params: { [zlib.ZSTD_c_compressionLevel]: 3 },
+  // Room for the longest form of a whole chunk: with Node's usual 16 KiB steps the pieces would be gathered and copied once more.
+  chunkSize: chunkBytes + 8192,
+};
 
 const sha256 = (bytes: Uint8Array) => createHash("sha256").update(bytes).digest();
 
-export function readPieces({ pieces, compress }: ReadTask, known: SharedHashes | null): ReadResult {
-  const bodies: Buffer[] = [];
+/** One per thread and used again by each task, because what is only garbage still counts as memory until it is collected. */
+let scratch = Buffer.alloc(0);
+
+export function readPieces({ pieces, compress, into }: ReadTask, known: SharedHashes | null): ReadResult {
   const stored: number[] = [];
-  const rows = pieces.map((piece) => readPiece(piece, (chunk, hash) => {
+  const totalBytes = pieces.reduce((sum, piece) => sum + piece.lengthBytes, 0);
+  if (scratch.byteLength < totalBytes) scratch = Buffer.allocUnsafeSlow(totalBytes);
+  // No chunk is stored longer than it is, so this always has room.
+  const body = into && into.byteLength >= totalBytes ? into : new Uint8Array(compress ? totalBytes : 0);
+  let [from, used] = [0, 0];
+  const rows = pieces.map((piece) => readPiece(piece, scratch.subarray(from, (from += piece.lengthBytes)), (chunk, hash) => {
     if (!compress) return;
-    const body = known && isKnown(known, hash) ? null : storedForm(chunk);
-    stored.push(body?.byteLength ?? 0);
-    if (body) bodies.push(body);
+    const form = known && isKnown(known, hash) ? null : storedForm(chunk);
+    stored.push(form?.byteLength ?? 0);
+    if (!form) return;
+    body.set(form, used);
+    used += form.byteLength;
   }));
-  return { rows, stored: Uint32Array.from(stored), body: joined(bodies) };
+  return { rows, stored: Uint32Array.from(stored), body: body.subarray(0, used) };
 }
 
 /** A chunk that does not shrink is stored as it is: nothing is gained by unpacking it later. */
@@ -77,8 +92,7 @@ function storedForm(chunk: Buffer): Buffer {
   return packed.byteLength < chunk.byteLength ? packed : chunk;
 }
 
-function readPiece({ path, firstIndex, lengthBytes }: Piece, onChunk: (chunk: Buffer, hash: Buffer) => void): Uint8Array {
-  const bytes = Buffer.allocUnsafeSlow(lengthBytes);
+function readPiece({ path, firstIndex, lengthBytes }: Piece, bytes: Buffer, onChunk: (chunk: Buffer, hash: Buffer) => void): Uint8Array {
   const fd = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW);
   try {
     if (readFully(fd, bytes, firstIndex * chunkBytes) < lengthBytes) throw changed(path, "became shorter");
@@ -96,18 +110,7 @@ function readPiece({ path, firstIndex, lengthBytes }: Piece, onChunk: (chunk: Bu
     rows.push(row);
     onChunk(chunk, hash);
   }
-  return joined(rows);
-}
-
-/** In memory of its own, which can be handed to another thread without a copy. */
-function joined(parts: readonly Buffer[]): Uint8Array<ArrayBuffer> {
-  const whole = new Uint8Array(parts.reduce((sum, part) => sum + part.byteLength, 0));
-  let at = 0;
-  for (const part of parts) {
-    whole.set(part, at);
-    at += part.byteLength;
-  }
-  return whole;
+  return new Uint8Array(Buffer.concat(rows)); // In memory of its own: a Buffer would take its whole pool along to the other thread.
 }
 
 export function placeChunks({ body, chunks }: PlaceTask): PlaceResult {
@@ -128,7 +131,7 @@ export function placeChunks({ body, chunks }: PlaceTask): PlaceResult {
 function plainForm(stored: Uint8Array, plainBytes: number): Uint8Array | null {
   if (stored.byteLength === plainBytes) return stored;
   try {
-    const plain = zstdDecompressSync(stored, { maxOutputLength: plainBytes });
+    const plain = zstdDecompressSync(stored, { maxOutputLength: plainBytes, chunkSize: plainBytes + 1024 });
     return plain.byteLength === plainBytes ? plain : null;
   } catch {
     return null; // Not a compressed chunk, or one that would grow beyond its length: wrong bytes either way.

@@ -29,7 +29,7 @@ export function memoryStore(objects = new Map<string, Uint8Array>()): ObjectStor
     size: async (key) => objects.get(checkKey(key))?.byteLength ?? null,
 
     async *list(prefix) {
-      for (const [key, body] of [...objects]) if (key.startsWith(prefix)) yield { key, bytes: body.byteLength };
+      for (const [key, body] of objects) if (key.startsWith(prefix)) yield { key, bytes: body.byteLength };
     },
 
     remove: async (key) => void objects.delete(checkKey(key)),

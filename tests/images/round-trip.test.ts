@@ -106,6 +106,23 @@ describe("push", () => {
     expect(listTree(pulled)).toEqual(listTree(bundle));
   });
 
+  it("takes chunks from several bases at once, and its own from new packs", async () => {
+    await using folder = await workFolder();
+    const { push, pull, pulled } = world(folder.path);
+    const images = [];
+    for (const name of ["one", "two", "three"]) {
+      makeDisk(join(folder.path, name), name, 5 * chunkBytes);
+      images.push(await push(join(folder.path, name)));
+    }
+    const mixed = join(folder.path, "mixed");
+    makeDisk(mixed, "four", 5 * chunkBytes);
+    ["three", "one", "two"].forEach((name, n) => makeDisk(join(mixed, `copy ${n}`), name, 5 * chunkBytes));
+    const image = await push(mixed, { bases: images });
+    expect(image).toMatchObject({ newChunks: 5, packs: 4 });
+    await pull(image);
+    expect(listTree(pulled)).toEqual(listTree(mixed));
+  });
+
   it("stores a chunk once, however often it occurs", async () => {
     await using folder = await workFolder();
     const bundle = join(folder.path, "bundle");
