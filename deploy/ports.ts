@@ -3,7 +3,7 @@
  *
  * The one idea: all ports are looked at before anything starts, and a taken one is named with its owner-to-be and the variable that moves it.
  */
-import { connect, createServer } from "node:net";
+import { connect, createServer, type Server } from "node:net";
 import { setTimeout as after } from "node:timers/promises";
 import { FaultError } from "../domain/errors.ts";
 
@@ -30,13 +30,23 @@ export async function assertPortsFree(wanted: readonly WantedPort[], patienceMs 
   }
 }
 
-/** A port that nobody uses now, on loopback. */
+/** Ports on loopback that nobody uses now, all different: each is held until the last is found. */
+export async function freePorts(count: number): Promise<number[]> {
+  const held = await Promise.all(Array.from({ length: count }, () => listening(0, "127.0.0.1")));
+  const ports = held.map(({ server }) => portOf(server));
+  await Promise.all(held.map(({ server }) => close(server)));
+  return ports;
+}
+
 export async function freePort(): Promise<number> {
-  const { server } = await listening(0, "127.0.0.1");
+  const [port] = await freePorts(1);
+  return port ?? 0;
+}
+
+function portOf(server: Server | undefined): number {
   const address = server?.address();
-  await close(server);
-  if (typeof address !== "object" || address === null) throw new FaultError({ code: "internal", message: "The system gave no free port." });
-  return address.port;
+  if (typeof address === "object" && address !== null) return address.port;
+  throw new FaultError({ code: "internal", message: "The system gave no free port." });
 }
 
 /** Whether something listens at `host:port`. */
@@ -56,7 +66,7 @@ async function isTaken({ port, host }: Pick<WantedPort, "port" | "host">): Promi
   return error?.code === "EADDRINUSE";
 }
 
-async function listening(port: number, host: string) {
+async function listening(port: number, host: string): Promise<{ server?: Server; error?: NodeJS.ErrnoException }> {
   const server = createServer();
   const { promise, resolve } = Promise.withResolvers<NodeJS.ErrnoException | undefined>();
   server.once("error", resolve).listen({ port, host, exclusive: true }, () => resolve(undefined));
@@ -64,7 +74,7 @@ async function listening(port: number, host: string) {
   return error ? { error } : { server };
 }
 
-async function close(server: ReturnType<typeof createServer> | undefined): Promise<void> {
+async function close(server: Server | undefined): Promise<void> {
   if (!server) return;
   await new Promise((resolve) => server.close(resolve));
 }

@@ -26,7 +26,7 @@ export interface Child {
   /** Clears what an earlier life left behind; runs before every start. */
   readonly before?: () => Promise<void>;
   /** For a program of others, which does not watch its parent: a shell does it for it, and asks it to end with this signal. */
-  readonly guardedBy?: "SIGINT" | "SIGTERM";
+  readonly guardedBy?: "SIGINT" | "SIGTERM" | "SIGKILL";
   /** Keeps its process id, for `before` of the next supervisor. */
   readonly pidFile?: string;
 }
@@ -187,7 +187,8 @@ async function endWithin(life: Life, ended: Promise<void>): Promise<void> {
 }
 
 function hopeless(child: Child, log: ChildLog, how: string): FaultError {
-  const last = log.tail().slice(-3).join(" / ");
+  // A crash of Node ends with its version; what it died of stands some lines above.
+  const last = log.tail().findLast((line) => /error|fatal|panic/i.test(line)) ?? log.tail().slice(-3).join(" / ");
   if (/no space left|ENOSPC/i.test(last))
     return new FaultError({ code: "disk_full", message: `${child.name} does not start: the disk is full.` });
   return new FaultError({ code: "part_failed", message: `${child.name} does not start (${how}): ${last}. Its log: ${log.path}` });

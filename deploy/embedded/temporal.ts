@@ -7,7 +7,7 @@
 import { mkdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { Connection } from "@temporalio/client";
-import { freePort, portAnswers } from "../ports.ts";
+import { freePorts, portAnswers } from "../ports.ts";
 import { endOrphan } from "../processes.ts";
 import { type Child, supervise } from "../supervisor.ts";
 import { defaultNamespace } from "../temporal-connection.ts";
@@ -53,7 +53,7 @@ export async function startTemporal(options: TemporalOptions): Promise<RunningTe
   const folder = folderOf(home);
   const [command, ports] = await Promise.all([
     temporalBinary({ env, onLine }),
-    options.ports ?? Promise.all([freePort(), freePort()]).then(([grpc, ui]) => ({ grpc, ui })),
+    options.ports ?? freePorts(2).then(([grpc = 0, ui = 0]) => ({ grpc, ui })),
     mkdir(folder, { recursive: true, mode: 0o700 }),
   ]);
   const address = `127.0.0.1:${ports.grpc}`;
@@ -98,13 +98,14 @@ function serverArgs({ home, ports, namespace, lasting = true, codecEndpoint }: S
 }
 
 function description(options: ServerOptions): Child {
-  const { command, home, ports, namespace } = options;
+  const { command, home, ports, namespace, lasting = true } = options;
   return {
     name: "temporal",
     command,
     args: serverArgs(options),
     cwd: folderOf(home),
-    guardedBy: "SIGTERM",
+    // It takes a second to end well, which is for nothing where it keeps nothing.
+    guardedBy: lasting ? "SIGTERM" : "SIGKILL",
     pidFile: pidFile(folderOf(home)),
     before: () => endOldTemporal(home, ports.grpc),
     ready: () => prepared(`127.0.0.1:${ports.grpc}`, namespace),

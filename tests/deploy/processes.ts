@@ -2,7 +2,7 @@
 import { readdir } from "node:fs/promises";
 import { setTimeout as after } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
-import { freePort } from "../../deploy/ports.ts";
+import { freePorts } from "../../deploy/ports.ts";
 import { commandLine } from "../../deploy/processes.ts";
 import { run } from "../../deploy/toolchain/run.ts";
 
@@ -20,7 +20,7 @@ export async function ownPorts(): Promise<Record<string, string>> {
     "HUB_HEALTH_PORT",
     "GATEWAY_HEALTH_PORT",
   ];
-  const ports = await Promise.all(names.map(() => freePort()));
+  const ports = await freePorts(names.length);
   return Object.fromEntries(names.map((name, index) => [name, String(ports[index])]));
 }
 
