@@ -56,7 +56,7 @@ export function openClient(session: Session): Client {
           ...(body === undefined ? {} : { body: JSON.stringify(body) }),
         }),
       );
-    const response = await persistent(session.url, once, method === "GET" || method === "POST");
+    const response = await persistent(session.url, once, { repeatable: method === "GET" || method === "POST", signal });
     return decoded(await checked(response));
   }
 
@@ -80,7 +80,7 @@ export function openClient(session: Session): Client {
     raw: async (path, headers, signal) => {
       const once = () =>
         authorised(session, (authorisation) => fetch(`${base}${path}`, { headers: { ...headers, ...authorisation }, signal }));
-      return checked(await persistent(session.url, once, false));
+      return checked(await persistent(session.url, once, { repeatable: false, signal }));
     },
   };
 }
@@ -93,12 +93,17 @@ async function authorised(session: Session, send: (headers: Record<string, strin
   return send(await session.headers());
 }
 
-async function persistent(url: string, once: () => Promise<Response>, repeatable: boolean): Promise<Response> {
+interface Persistence {
+  readonly repeatable: boolean;
+  readonly signal: AbortSignal | undefined;
+}
+
+async function persistent(url: string, once: () => Promise<Response>, { repeatable, signal }: Persistence): Promise<Response> {
   for (let attempt = 0; ; attempt++) {
     try {
       return await once();
     } catch (cause) {
-      if (cause instanceof FaultError || isAbort(cause)) throw cause;
+      if (cause instanceof FaultError || signal?.aborted) throw cause;
       const pause = pausesMs[attempt];
       const reason = reasonOf(cause);
       // Nobody listens: no answer was lost, so there is nothing to wait for.
@@ -112,7 +117,6 @@ export const unreachable = (url: string, reason: string, cause?: unknown): Fault
   new FaultError({ code: "hub_unavailable", message: `The hub at ${url} does not answer (${reason}).` }, { cause });
 
 export const isUnreachable = (error: unknown): boolean => error instanceof FaultError && error.fault.code === "hub_unavailable";
-const isAbort = (error: unknown): boolean => error instanceof DOMException && error.name === "AbortError";
 
 export function reasonOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error);

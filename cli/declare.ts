@@ -59,7 +59,8 @@ export function declare(parent: Command, declaration: Declaration, answer: Answe
     const given: Record<string, unknown> = command.opts();
     answer.context = withOptions(answer.context, { json: given["json"] === true, quiet: given["quiet"] === true });
     const action = await run();
-    answer.exitCode = ((await action(answer.context, command.args, given)) ?? (answer.exitCode === null ? null : 0)) as number | null;
+    const ended = await action(answer.context, command.args, given);
+    answer.exitCode = ended === undefined ? 0 : ended;
   });
   return command;
 }

@@ -6,6 +6,7 @@
 import "../deploy/lifeline.ts";
 import type { Config } from "../domain/config/schema.ts";
 import { factsOf, unwrap, type Fault } from "../domain/errors.ts";
+import type { Running } from "../workers/process.ts";
 import { openContext } from "./context.ts";
 import type { BundleReport, Enrolment, Parts, ProcessName, Serving } from "./parts.ts";
 import { runCommand } from "./program.ts";
@@ -54,18 +55,49 @@ async function setupTemporal(): Promise<string[]> {
 
 /** The same link that a host has, in the name of whoever is logged in. */
 async function serveCaller({ client, operationId, signal }: Serving): Promise<void> {
-  void client;
-  void operationId;
-  void signal;
-  throw new Error("not bound");
+  const [{ openHubLink }, { serveCaller: serve }, { Gateway }] = await Promise.all([
+    import("../activities/host/hub-link.ts"),
+    import("../workers/caller.ts"),
+    import("./wire.ts"),
+  ]);
+  const { url, ...gateway } = await client.get("/gateway", Gateway);
+  const log = await quietLog();
+  await quietTemporal();
+  const link = await openHubLink({ ...gateway, hubUrl: url, token: client.session.token }, { log });
+  const paths = await located();
+  const prlctl = paths === null ? null : (await import("../parallels/prlctl.ts")).openPrlctl(paths);
+  await serve({ link, operationId, prlctl, log, signal }).finally(() => link.close());
 }
 
-async function enrol(_enrolment: Enrolment): Promise<{ name: string; hostId: string; identityFile: string }> {
-  throw new Error("not bound");
+/** Temporal's own words are about a worker, of which whoever pushes a bundle knows nothing. */
+async function quietTemporal(): Promise<void> {
+  const { DefaultLogger, Runtime } = await import("@temporalio/worker");
+  Runtime.install({ logger: new DefaultLogger(env["DROVER_DEBUG"] === "1" ? "DEBUG" : "ERROR") });
 }
 
+async function enrol(enrolment: Enrolment): Promise<{ name: string; hostId: string; identityFile: string }> {
+  const { enrolHere } = await import("../workers/enrol.ts");
+  return enrolHere({ config: await readConfig(), log: await quietLog() }, enrolment);
+}
+
+/** Standard error is for what a command says; what its parts log is for whoever looks for a fault. */
+async function quietLog() {
+  const { destination, pino } = await import("pino");
+  return pino({ level: env["DROVER_DEBUG"] === "1" ? "debug" : "silent" }, destination(2));
+}
+
+const programs: Readonly<Record<ProcessName, () => Promise<(running: Running) => Promise<void>>>> = {
+  api: async () => (await import("../api/main.ts")).runApi,
+  hub: async () => (await import("../workers/hub.ts")).runHub,
+  gateway: async () => (await import("../workers/gateway.ts")).runGateway,
+  host: async () => (await import("../workers/host.ts")).runHost,
+};
+
+/** Each process is a function of its configuration, a log and a signal; it ends this one when it ends. */
 async function runProcess(name: ProcessName): Promise<void> {
-  throw new Error(`not bound: ${name}`);
+  const { runProcess: run } = await import("../workers/process.ts");
+  const program = await programs[name]();
+  await run(name, program);
 }
 
 const context = openContext({

@@ -32,7 +32,9 @@ export async function serveCaller({ link, operationId, prlctl, log, signal }: Ca
     namespace: link.namespace,
     taskQueue: callerQueue(operationId),
     activities: bundleActivities(context),
-    interceptors: { activity: [faultInterceptor((err) => log.error({ event: "activity.unforeseen", err }, "A step failed in an unforeseen way."))] },
+    interceptors: {
+      activity: [faultInterceptor((err) => log.error({ event: "activity.unforeseen", err }, "A step failed in an unforeseen way."))],
+    },
     maxConcurrentActivityTaskExecutions: 1,
     // Cancellation comes back with a heartbeat, and is promised within 5 s.
     maxHeartbeatThrottleInterval: "500 milliseconds",

@@ -18,8 +18,8 @@ export interface EmbeddedHub extends z.infer<typeof Told> {
   readonly home: string;
 }
 
-/** A token is used until a minute before its end, so that it outlives the request it is sent with. */
-const marginMs = 60_000;
+/** A token is used until three minutes before its end, so that it outlives what it is sent with: the gateway's connection is given a new one each minute. */
+const marginMs = 180_000;
 const project = fileURLToPath(new URL("../..", import.meta.url));
 
 /** Where state may lie: what DROVER_HOME says, else in this folder, else in the project's. */

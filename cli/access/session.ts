@@ -37,6 +37,13 @@ export async function openSession(surroundings: Surroundings): Promise<Session> 
   throw notLoggedIn(login && fits(login) ? login : null, wanted);
 }
 
+/** The stack in this home and no other hub, whoever is logged in where: for programs that are part of the stack. */
+export async function embeddedSession(home: string): Promise<Session> {
+  const embedded = await embeddedHub({ env: { DROVER_HOME: home }, folder: home });
+  if (embedded) return renewed(embedded);
+  throw new FaultError({ code: "hub_unavailable", message: `No embedded stack has run in ${home}.` });
+}
+
 function notLoggedIn(login: StoredLogin | null, wanted: string | null): FaultError {
   if (login) return loginEnded(login.url, `The login of ${login.username} to ${login.url} ended at ${login.expiresAt.toISOString()}.`);
   const message = wanted === null ? "You are not logged in to a hub, and none runs in this folder." : `You are not logged in to ${wanted}.`;
@@ -44,7 +51,7 @@ function notLoggedIn(login: StoredLogin | null, wanted: string | null): FaultErr
   return new FaultError({ code: "unauthenticated", message, details: { remedy } });
 }
 
-export const loginEnded = (url: string, message: string): FaultError =>
+const loginEnded = (url: string, message: string): FaultError =>
   new FaultError({ code: "unauthenticated", message, details: { remedy: `Log in again with \`drover login ${url}\`.` } });
 
 function fixed(url: string, token: string, source: string): Session {
@@ -52,16 +59,14 @@ function fixed(url: string, token: string, source: string): Session {
 }
 
 function renewed(hub: EmbeddedHub): Session {
-  let current: Promise<string> | null = null;
-  const token = () => (current ??= embeddedToken(hub, { fresh: false }));
+  const token = () => embeddedToken(hub, { fresh: false });
   return {
     url: hub.url,
     source: `embedded stack in ${hub.home}`,
     token,
     headers: async () => authorisation(await token()),
     renew: async () => {
-      current = embeddedToken(hub, { fresh: true });
-      await current;
+      await embeddedToken(hub, { fresh: true });
       return true;
     },
   };

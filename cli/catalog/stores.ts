@@ -4,7 +4,6 @@ import { z } from "zod";
 import type { Store as StoreShape } from "../../domain/catalog/schema.ts";
 import { pathOf } from "../client.ts";
 import type { Context } from "../context.ts";
-import { storeIdOf } from "../names.ts";
 import { time } from "../output/format.ts";
 import { facts, table } from "../output/table.ts";
 import { usageFault } from "../problem.ts";
@@ -29,8 +28,7 @@ export async function listStores(context: Context): Promise<void> {
 }
 
 export async function showStore(context: Context, [nameOrId = ""]: readonly string[]): Promise<void> {
-  const client = await context.hub();
-  const found = await client.get(pathOf("stores", await storeIdOf(client, nameOrId)), Store);
+  const found = await (await context.hub()).get(pathOf("stores", nameOrId), Store);
   context.show(found, () => describe(found));
 }
 

@@ -7,8 +7,8 @@
 import { readFile } from "node:fs/promises";
 import { resolve } from "node:path";
 import { text as textOf } from "node:stream/consumers";
+import { setTimeout as after } from "node:timers/promises";
 import { z } from "zod";
-import { isSettled } from "../../domain/operations/rules.ts";
 import type { OutputLine } from "../../domain/machines/schema.ts";
 import { pathOf, type Client } from "../client.ts";
 import { withOptions, type Context } from "../context.ts";
@@ -28,6 +28,8 @@ const Options = z.object({
 });
 const Ended = z.object({ exitCode: z.int() });
 const pageSize = 1000;
+/** Feels immediate, and is little work for the hub. */
+const readEveryMs = 400;
 
 export async function execInMachine(context: Context, [machine = "", ...words]: readonly string[], raw: unknown): Promise<number> {
   const options = given(Options, raw);
@@ -40,13 +42,14 @@ export async function execInMachine(context: Context, [machine = "", ...words]: 
   if (waiting.detach) return seeThrough(context, client, { operation, waiting });
 
   const output = follower(client, operation.id, context.json ? null : context);
+  const ended = new AbortController();
+  const reading = output.follow(ended.signal);
   // What the guest prints is all that a person wants to see.
   const quiet = withOptions(context, { json: context.json, quiet: true });
-  const awaited = await awaitOperation(quiet, client, {
-    operationId: operation.id,
-    timeoutMs: waiting.timeout,
-    onState: ({ state }) => output.read(isSettled(state)),
-  });
+  const awaited = await awaitOperation(quiet, client, { operationId: operation.id, timeoutMs: waiting.timeout }).finally(() =>
+    ended.abort(),
+  );
+  await reading;
   const { detail } = awaited;
   if (detail?.state !== "done") return tellOutcome(context, operation.id, awaited, () => "");
   const exitCode = Ended.safeParse(detail.result).data?.exitCode ?? exitCodes.internal.code;
@@ -79,28 +82,32 @@ function variable({ env }: Context, word: string): [string, string] {
 
 /** Reads what was printed since the last time; writes it at once where there is somewhere to write. */
 function follower(client: Client, operationId: string, target: Context | null) {
-  const read: OutputLine[] = [];
+  const kept: OutputLine[] = [];
+  let lastLine = 0;
   let cut = false;
 
   async function next(): Promise<number> {
-    const after = read.at(-1)?.line ?? 0;
-    const found = await client.get(`${pathOf("operations", operationId)}/output`, Output, { query: { after, limit: pageSize } });
+    const query = { after: lastLine, limit: pageSize };
+    const found = await client.get(`${pathOf("operations", operationId)}/output`, Output, { query });
     for (const { stream, text } of found.items) target?.streams[stream === "stdout" ? "out" : "err"].write(text);
-    // Only the last line's number is needed where nothing is kept.
-    if (target === null) read.push(...found.items);
-    else read.splice(0, read.length, ...found.items.slice(-1), ...(found.items.length === 0 ? read.slice(-1) : []));
+    if (target === null) kept.push(...found.items);
+    lastLine = found.items.at(-1)?.line ?? lastLine;
     cut ||= found.cut;
     return found.items.length;
   }
   const textOfStream = (wanted: OutputLine["stream"]) =>
-    read
+    kept
       .filter(({ stream }) => stream === wanted)
       .map(({ text }) => text)
       .join("");
   return {
-    /** To the end when the guest is done, else what a page holds: output that never ends must not keep us here. */
-    read: async (isLast: boolean) => {
-      while ((await next()) === pageSize && isLast) continue;
+    /** Until the signal, then to the end. A hub that is away meanwhile is asked again: whoever waits for the operation tells what is wrong. */
+    follow: async (signal: AbortSignal): Promise<void> => {
+      while (!signal.aborted) {
+        await next().catch(() => 0);
+        await after(readEveryMs, undefined, { signal }).catch(() => undefined);
+      }
+      while ((await next().catch(() => 0)) === pageSize) continue;
     },
     texts: () => ({ stdout: textOfStream("stdout"), stderr: textOfStream("stderr"), cut }),
   };
