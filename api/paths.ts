@@ -6,7 +6,7 @@
  */
 
 /** Parts of the API that are no alias of the wire's `/api/v1`. */
-const ours = /^\/api\/(v1|v2|codec)(\/|$)/;
+const ours = /^\/api\/(v1|v2)(\/|$)/;
 
 export function routedPath(pathname: string, prefix: string): string {
   const single = pathname.replace(/\/{2,}/g, "/");
@@ -22,4 +22,4 @@ const underApi = (path: string, prefix: string): string => {
 };
 
 /** Paths of the Parallels DevOps contract, and all that belong to nobody: its clients know those answers. */
-export const isWire = (routed: string): boolean => !/^\/api\/(v2|codec)(\/|$)/.test(routed);
+export const isWire = (routed: string): boolean => !/^\/(api\/v2|codec)(\/|$)/.test(routed);

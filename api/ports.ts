@@ -8,7 +8,6 @@ import type { Logger } from "pino";
 import type { Actor } from "../domain/access/schema.ts";
 import type { Guard, PasswordRules } from "../domain/access/rules.ts";
 import type { NewImageVersion, NewPull, Store } from "../domain/catalog/schema.ts";
-import type { Module } from "../domain/config/variables.ts";
 import type { Result } from "../domain/errors.ts";
 import type { EnrolmentToken, NewEnrolmentToken } from "../domain/hosts/schema.ts";
 import type { Machine, MachineAction, NewMachine } from "../domain/machines/schema.ts";
@@ -45,7 +44,7 @@ export type Check = () => Promise<string | null>;
 
 export interface Settings {
   readonly prefix: string;
-  readonly modules: readonly Module[];
+  readonly modules: readonly string[];
   readonly cors: { readonly origins: readonly string[]; readonly methods: readonly string[]; readonly headers: readonly string[] };
   readonly passwords: PasswordRules;
   readonly guard: Guard;

@@ -1,0 +1,146 @@
+/**
+ * The API process: binds the routes to the database, Temporal and the keys, and listens.
+ *
+ * The one idea: it holds no state of its own. Any number of them run side by side, and one that is killed loses nothing that it had answered.
+ */
+import "../deploy/lifeline.ts";
+import { cancelOperation } from "../control/cancel.ts";
+import { requestPull, requestPush } from "../control/catalog.ts";
+import { requestAction, requestMachine } from "../control/machines.ts";
+import { requestRetire } from "../control/retire.ts";
+import type { Control } from "../control/start.ts";
+import { openDatabase, type OpenDatabase } from "../db/connect.ts";
+import { findEnrolmentToken, insertEnrolmentToken } from "../db/enrolment.ts";
+import { keyRows } from "../db/keys.ts";
+import { migrate } from "../db/migrate.ts";
+import { findStoreAt } from "../db/stores.ts";
+import type { Config } from "../domain/config/schema.ts";
+import { FaultError, ok, refuse } from "../domain/errors.ts";
+import { sha256Of } from "../security/authority.ts";
+import { newEnrolmentToken, readEnrolmentToken } from "../security/enrolment-tokens.ts";
+import { masterKeySource } from "../security/master-key.ts";
+import { openSecurity, type Security } from "../security/open.ts";
+import { passwordHasher } from "../security/passwords.ts";
+import { formatStoreLocation, parseStoreLocation } from "../stores/location.ts";
+import { runProcess, type Running } from "../workers/process.ts";
+import { addStore } from "../workers/stores.ts";
+import { connectTemporal, type TemporalClient } from "../workers/temporal.ts";
+import { version } from "../workers/version.ts";
+import { seedAccess } from "./access/root.ts";
+import { createApp } from "./app.ts";
+import { listenForEvents } from "./notifications.ts";
+import type { Enrolments, Hub, Operations, Settings, Stores } from "./ports.ts";
+import { serveApi, type Served } from "./serve.ts";
+
+/** Requests in flight may end; longer ones are waits, whose clients ask again. */
+const graceMs = 5_000;
+
+export async function runApi({ config, log, signal }: Running): Promise<void> {
+  const { url } = config.database;
+  if (url === undefined) throw new FaultError({ code: "configuration_invalid", message: "DATABASE_URL is not set. The embedded stack sets it by itself." });
+  await migrate(url);
+  const open = openDatabase(url);
+  const masterKey = masterKeySource({ given: config.security.masterKey, home: config.home });
+  const security = await openSecurity({ masterKey, keys: keyRows(open.db), tokenSecret: config.security.tokenSecret });
+  const passwords = passwordHasher();
+  const told = await seedAccess({ db: open.db, passwords, password: config.security.rootPassword, home: config.home });
+  if (told !== null) log.info({ event: "root.made", file: told }, `The password of root stands in ${told}.`);
+  const temporal = await connectTemporal(security.codec);
+  const notifications = await listenForEvents(open.sql);
+  const { hubId, sealer } = security;
+  const control: Control = { db: open.db, temporal: temporal.client, sealer, hubId, parkLimitMs: config.parkLimitMs, reserve: config.hosts.reserved, log };
+  const hub: Hub = {
+    ...{ db: open.db, log, passwords, notifications, closing: signal },
+    ...{ signer: security.signer, codec: security.codec },
+    operations: operationsOf(control),
+    enrolments: enrolmentsOf(open, config, security),
+    stores: storesOf(control),
+    checks: checksOf(open, temporal),
+    settings: settingsOf(config, security),
+  };
+  const app = createApp(hub);
+  const served = await listen(config, (request) => app.fetch(request));
+  log.info({ event: "api.started", url: config.api.url }, `The API listens at ${config.api.url}.`);
+  if (!signal.aborted) await new Promise<void>((resolve) => signal.addEventListener("abort", () => resolve(), { once: true }));
+  await Promise.all(served.map((one) => one.close(graceMs)));
+  await notifications.close();
+  await temporal.connection.close();
+  await open.close();
+}
+
+async function listen({ api }: Config, answer: (request: Request) => Response | Promise<Response>): Promise<Served[]> {
+  const { host, port, tls } = api;
+  const plain = tls?.only ? [] : [await serveApi(answer, { host, port })];
+  return tls ? [...plain, await serveApi(answer, { host, port: tls.port, tls })] : plain;
+}
+
+export const operationsOf = (control: Control): Operations => ({
+  push: (wanted, asked) => requestPush(control, wanted, asked),
+  pull: (wanted, asked) => requestPull(control, wanted, asked),
+  provision: (wanted, asked) => requestMachine(control, wanted, asked),
+  act: (machine, action, asked) => requestAction(control, machine, action, asked),
+  retire: (machine, options, asked) => requestRetire(control, machine, options, asked),
+  cancel: (id, asked) => cancelOperation(control, id, asked),
+});
+
+const gatewayUrl = ({ gateway }: Config): string => `https://${gateway.publicHosts[0] ?? "localhost"}:${gateway.port}`;
+
+function enrolmentsOf({ db }: OpenDatabase, config: Config, { authority }: Security): Enrolments {
+  const authoritySha256 = sha256Of(authority.certificate);
+  return {
+    newToken: async (wanted, actor) => {
+      const { token, hash } = newEnrolmentToken(authoritySha256);
+      const expiresAt = await insertEnrolmentToken(db, { hash, createdBy: actor.username, ...wanted });
+      return { token, hostName: wanted.hostName, expiresAt, url: gatewayUrl(config), authoritySha256 };
+    },
+    check: async (token) => {
+      const read = readEnrolmentToken(token);
+      const found = read && (await findEnrolmentToken(db, read.hash));
+      if (!found) return { valid: false, reason: "error 404: enrollment token not found" };
+      if (found.state === "valid") return { valid: true, hostName: found.hostName, expiresAt: found.expiresAt };
+      return { valid: false, reason: `error 401: enrollment token has ${found.state === "used" ? "already been used" : "expired"}` };
+    },
+  };
+}
+
+/** A store answers within seconds or is away. */
+const reachMs = 20_000;
+
+/** A store that is known is found by anyone who may push; a new one is made known by a super user only, since a folder is a place on the hub's own disk. */
+function storesOf(control: Control): Stores {
+  return {
+    add: async ({ name, location, accessKey, secretKey }, actor) => {
+      const parsed = parseStoreLocation(location);
+      if (!parsed.ok) return parsed;
+      const normal = formatStoreLocation(parsed.value);
+      const known = await findStoreAt(control.db, normal);
+      if (known && !actor.isSuperUser) return ok(known);
+      if (!actor.isSuperUser) return refuse({ code: "forbidden", message: `Only a super user adds the store ${normal}.`, subject: normal });
+      const credentials = accessKey !== undefined && secretKey !== undefined ? { accessKeyId: accessKey, secretAccessKey: secretKey } : null;
+      const wanted = { name: name ?? known?.name ?? `store-${crypto.randomUUID().slice(0, 8)}`, location: normal, credentials };
+      return ok(await addStore(control, wanted, AbortSignal.timeout(reachMs)));
+    },
+  };
+}
+
+const checksOf = ({ sql }: OpenDatabase, { connection }: TemporalClient): Hub["checks"] => ({
+  database: async () => ((await sql`select 1`).length === 1 ? null : "does not answer"),
+  temporal: async () => {
+    await connection.workflowService.getSystemInfo({});
+    return null;
+  },
+});
+
+function settingsOf(config: Config, { hubId, authority }: Security): Settings {
+  const { api, security, hosts, temporal, gateway } = config;
+  return {
+    ...{ prefix: api.prefix, modules: api.modules, cors: api.cors, version },
+    ...{ passwords: security.passwords, guard: security.bruteForce, tokenLifetimeMs: security.tokenLifetimeMs },
+    ...{ defaultHost: hosts.defaultHost, reserved: hosts.reserved },
+    temporalUi: { url: temporal.uiUrl, namespace: temporal.namespace },
+    gateway: { url: gatewayUrl(config), grpcAddress: `${gateway.publicHosts[0] ?? "localhost"}:${gateway.grpcPort}`, namespace: temporal.namespace, hubId, authority: authority.certificate },
+    codec: { path: security.codecPath ?? null, origin: temporal.uiUrl === undefined ? null : new URL(temporal.uiUrl).origin },
+  };
+}
+
+if (import.meta.main) await runProcess("api", runApi);

@@ -1,0 +1,23 @@
+/** An operation as our API shows it: with its steps, how far it is, and where to look at its workflow. */
+import { z } from "zod";
+import { Operation, Progress, Step } from "../../domain/operations/schema.ts";
+import { listSteps } from "../../db/steps.ts";
+import type { Hub } from "../ports.ts";
+
+export const OperationDetail = Operation.extend({
+  steps: z.array(Step),
+  progress: Progress.nullable().meta({ description: "That of the step under way, or of the last one that had any." }),
+  temporalUrl: z.string().nullable(),
+}).meta({ id: "OperationDetail" });
+export type OperationDetail = z.infer<typeof OperationDetail>;
+
+export async function detailOf(hub: Pick<Hub, "db" | "settings">, operation: Operation): Promise<OperationDetail> {
+  const steps = await listSteps(hub.db, operation.id);
+  const moving = steps.findLast((step) => step.progress !== null && step.state === "running") ?? steps.findLast((step) => step.progress !== null);
+  return { ...operation, steps, progress: moving?.progress ?? null, temporalUrl: temporalUrl(hub, operation) };
+}
+
+function temporalUrl({ settings }: Pick<Hub, "settings">, { workflowId }: Operation): string | null {
+  const { url, namespace } = settings.temporalUi;
+  return url === undefined ? null : `${url.replace(/\/$/, "")}/namespaces/${encodeURIComponent(namespace)}/workflows/${encodeURIComponent(workflowId)}`;
+}
