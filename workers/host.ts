@@ -8,6 +8,7 @@ import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { Worker } from "@temporalio/worker";
 import type { Logger } from "pino";
+import { collectDefaultMetrics, Registry } from "prom-client";
 import { actionActivities } from "../activities/host/actions.ts";
 import { openAttempts } from "../activities/host/attempt.ts";
 import { bootLimits } from "../activities/host/boot.ts";
@@ -16,7 +17,7 @@ import type { HostContext } from "../activities/host/context.ts";
 import { hostFacts } from "../activities/host/facts.ts";
 import { cacheActivities } from "../activities/host/fetch.ts";
 import { openHubLink, readIdentity, type HubLink } from "../activities/host/hub-link.ts";
-import { inventoryLoop } from "../activities/host/inventory.ts";
+import { inventoryLoop, type InventoryLoop } from "../activities/host/inventory.ts";
 import { openLedger } from "../activities/host/ledger.ts";
 import { ensureAbsent, machineActivities } from "../activities/host/machines.ts";
 import { openPins } from "../activities/host/pins.ts";
@@ -24,6 +25,7 @@ import { openKeyedSlots, openSlots } from "../activities/host/slots.ts";
 import { hostQueue } from "../domain/operations/rules.ts";
 import { openCache } from "../images/cache.ts";
 import { faultInterceptor } from "./faults.ts";
+import { serveHealth } from "./health.ts";
 import { openParallels } from "./parallels.ts";
 import { runProcess, type Running } from "./process.ts";
 
@@ -40,12 +42,14 @@ export async function runHost({ config, log, signal }: Running): Promise<void> {
   try {
     const { context, loop } = await openHost({ config, log }, link, identity.hubId);
     const worker = await hostWorker(context, link, identity.hostId, log);
+    const health = await serveHostHealth(config.health.hostPort, worker, loop);
     log.info({ event: "host.started", hostId: identity.hostId, hub: identity.hubUrl }, `The host ${identity.name} takes work.`);
     signal.addEventListener("abort", () => worker.shutdown(), { once: true });
     const ended = new AbortController();
     const reporting = loop.run(ended.signal);
     await worker.run().finally(() => ended.abort());
     await reporting;
+    await health?.close();
   } finally {
     await link.close();
   }
@@ -79,6 +83,17 @@ async function openHost({ config, log }: Pick<Running, "config" | "log">, link: 
     changed: loop.changed,
   };
   return { context, loop };
+}
+
+async function serveHostHealth(port: number, worker: Worker, loop: InventoryLoop) {
+  if (port === 0) return null;
+  const registry = new Registry();
+  collectDefaultMetrics({ register: registry });
+  const checks = {
+    worker: async () => (worker.getState() === "RUNNING" ? null : `is ${worker.getState().toLowerCase()}`),
+    hub: async () => (loop.heard() ? null : "took no report of this host yet"),
+  };
+  return serveHealth({ port, checks, registry });
 }
 
 function removeTwins(context: HostContext, machines: readonly { machineId: string; epoch: number }[], log: Logger): void {

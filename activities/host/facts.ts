@@ -23,7 +23,8 @@ export async function hostFacts({ prlctl, machineFolder, roots, workerVersion, s
   const [server, disk, os] = await Promise.all([prlctl.serverInfo(), statfs(machineFolder), system()]);
   return {
     hardwareId: server.hardwareId ?? server.hostName,
-    architecture: arch() === "arm64" ? "arm64" : "x86_64",
+    // What is simulated is a Mac of today, whatever computer simulates it.
+    architecture: simulated || arch() === "arm64" ? "arm64" : "x86_64",
     cpuModel: cpus()[0]?.model.trim() || "unknown",
     ...os,
     cpus: size?.cpus ?? cpus().length,

@@ -125,7 +125,8 @@ function temporalConnection({ grpcAddress, authority }: Pick<HostIdentity, "grpc
     open: () => (opened ??= connect()),
     close: async () => {
       clearInterval(timer);
-      await opened?.then((connection) => connection.close(), () => undefined);
+      const connection = await opened?.catch(() => undefined);
+      await connection?.close().catch((err: unknown) => log.warn({ event: "hub.close_failed", err }, "The connection to Temporal is still in use; it ends with the process."));
     },
   };
 }

@@ -18,6 +18,8 @@ const gatherMs = 150;
 export interface InventoryLoop {
   /** Something changed: tell it soon. */
   readonly changed: () => void;
+  /** Whether the hub has taken a report of this process. */
+  readonly heard: () => boolean;
   run(signal: AbortSignal): Promise<void>;
 }
 export interface InventoryOptions {
@@ -30,6 +32,7 @@ export interface InventoryOptions {
 
 export function inventoryLoop({ context, facts, onRemove, onError }: InventoryOptions): InventoryLoop {
   let sequence = 0;
+  let taken = false;
   let wake = Promise.withResolvers<void>();
 
   const tell = async (boot: string) => {
@@ -37,11 +40,13 @@ export function inventoryLoop({ context, facts, onRemove, onError }: InventoryOp
     const at = new Date().toISOString();
     const [own, machines, cached] = await Promise.all([facts(), observe(host), cachedImages(host)]);
     const answer = await host.link.report([{ kind: "inventory", sequence: ++sequence, session: host.link.session, bootId: boot, at, facts: own, machines, cached }]);
+    taken ||= answer.accepted > 0;
     if (answer.removeMachines.length > 0) onRemove(answer.removeMachines);
   };
 
   return {
     changed: () => wake.resolve(),
+    heard: () => taken,
     run: async (signal) => {
       const boot = await bootId();
       while (!signal.aborted) {
