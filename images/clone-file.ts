@@ -4,12 +4,12 @@
  * A copy-on-write clone is asked for by force: the polite form falls back to a copy that fills the holes, which turns a sparse disk into a full one.
  */
 import { constants } from "node:fs";
-import { chmod, copyFile, lutimes, mkdir, open, rm, symlink, utimes } from "node:fs/promises";
+import { chmod, copyFile, lutimes, mkdir, open, rm, symlink, utimes, type FileHandle } from "node:fs/promises";
 import { join } from "node:path";
 import { FaultError } from "../domain/errors.ts";
 import { errorCode, onDisk, removeFolder } from "./files.ts";
 import { forEachLimited } from "./limited.ts";
-import { dataExtents, writeFinderInfo } from "./native.ts";
+import { copyRange, dataExtents, writeFinderInfo } from "./native.ts";
 import { scanFolder, type ScannedEntry } from "./scan.ts";
 
 /** What the systems answer where a clone is not to be had: other file system, other disk, no such call. */
@@ -40,16 +40,23 @@ async function copySparse(from: string, to: string, signal: AbortSignal): Promis
   await using target = await open(to, "wx", 0o600);
   const { size } = await source.stat();
   await target.truncate(size);
-  const step = Buffer.allocUnsafeSlow(Math.min(stepBytes, Math.max(size, 1)));
   for (const { offsetBytes, lengthBytes } of dataExtents(source.fd, size)) {
-    for (let at = offsetBytes; at < offsetBytes + lengthBytes; ) {
+    const end = offsetBytes + lengthBytes;
+    for (let at = offsetBytes; at < end; ) {
       signal.throwIfAborted();
-      const { bytesRead } = await source.read(step, 0, Math.min(step.byteLength, offsetBytes + lengthBytes - at), at);
-      if (bytesRead === 0) throw new FaultError({ code: "bundle_changed", message: `"${from}" became shorter while it was copied.`, subject: from });
-      for (let done = 0; done < bytesRead; ) done += (await target.write(step, done, bytesRead - done, at + done)).bytesWritten;
-      at += bytesRead;
+      const step = Math.min(stepBytes, end - at);
+      const copied = (await copyRange(source.fd, target.fd, at, step)) ?? (await copyStep(source, target, at, step));
+      if (copied === 0) throw new FaultError({ code: "bundle_changed", message: `"${from}" became shorter while it was copied.`, subject: from });
+      at += copied;
     }
   }
+}
+
+/** Also finds out what kept the system from copying by itself: a full disk fails here with its own code. */
+async function copyStep(source: FileHandle, target: FileHandle, position: number, bytes: number): Promise<number> {
+  const { buffer, bytesRead } = await source.read(Buffer.allocUnsafeSlow(bytes), 0, bytes, position);
+  for (let done = 0; done < bytesRead; ) done += (await target.write(buffer, done, bytesRead - done, position + done)).bytesWritten;
+  return bytesRead;
 }
 
 /** Copies a whole bundle to a folder that does not exist yet; leaves nothing there when it fails. */

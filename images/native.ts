@@ -9,6 +9,8 @@ interface SystemCalls {
   seek(fd: number, offset: number, whence: number): number;
   /** True when the range reads as zeros afterwards and takes no room. */
   punch(fd: number, offset: number, bytes: number): boolean;
+  /** Copies within the system, without the bytes passing through us; answers how many, or -1. Absent where there is no such call. */
+  readonly copyRange?: (from: number, to: number, offset: number, bytes: number) => Promise<number>;
   getFinderInfo(path: string): Buffer | null;
   setFinderInfo(path: string, info: Buffer): boolean;
 }
@@ -41,10 +43,18 @@ function linuxCalls(): SystemCalls {
   const library = koffi.load(null);
   const lseek = library.func("int64_t lseek(int, int64_t, int)");
   const fallocate = library.func("int fallocate(int, int, int64_t, int64_t)");
+  const copyFileRange = library.func("int64_t copy_file_range(int, _Inout_ int64_t *, int, _Inout_ int64_t *, size_t, unsigned int)");
   const keepSizeAndPunch = 0x01 | 0x02;
   return {
     seek: (fd, offset, whence) => Number(lseek(fd, offset, whence)),
     punch: (fd, offset, bytes) => fallocate(fd, keepSizeAndPunch, offset, bytes) === 0,
+    copyRange: (from, to, offset, bytes) =>
+      new Promise((resolve, reject) => {
+        copyFileRange.async(from, [offset], to, [offset], bytes, 0, (error: unknown, copied: unknown) => {
+          if (error) reject(error instanceof Error ? error : new Error("copy_file_range failed"));
+          else resolve(Number(copied));
+        });
+      }),
     getFinderInfo: () => null,
     setFinderInfo: () => false,
   };
@@ -96,6 +106,12 @@ export function dataExtents(fd: number, sizeBytes: number): Extent[] {
 /** Makes a range a hole; `false` where the file system cannot, and the caller writes zeros. */
 export function punchHole(fd: number, offsetBytes: number, lengthBytes: number): boolean {
   return system()?.punch(fd, offsetBytes, lengthBytes) ?? false;
+}
+
+/** Copies a range at the same place of another file; `null` where the system cannot, and the caller moves the bytes itself. */
+export async function copyRange(from: number, to: number, offsetBytes: number, lengthBytes: number): Promise<number | null> {
+  const copied = (await system()?.copyRange?.(from, to, offsetBytes, lengthBytes)) ?? -1;
+  return copied > 0 ? copied : null;
 }
 
 export const readFinderInfo = (path: string): Buffer | null => system()?.getFinderInfo(path) ?? null;
