@@ -1,0 +1,109 @@
+/**
+ * The API over a real hub: its own database, real keys, a real Temporal server on which nothing polls, so what a request starts stays where it is until
+ * the test ends it as its workflow would.
+ */
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { pino } from "pino";
+import { createApp } from "../../api/app.ts";
+import { seedAccess } from "../../api/access/root.ts";
+import { operationsOf } from "../../api/main.ts";
+import { listenForEvents } from "../../api/notifications.ts";
+import type { Hub, Settings } from "../../api/ports.ts";
+import { numberEvents } from "../../db/events.ts";
+import { listOperations } from "../../db/operations.ts";
+import { settleOperation, type Settlement } from "../../db/settlement.ts";
+import { modules } from "../../domain/config/variables.ts";
+import { refuse } from "../../domain/errors.ts";
+import type { Verb } from "../../domain/operations/rules.ts";
+import { passwordHasher } from "../../security/passwords.ts";
+import { openHub } from "../control/hub.ts";
+
+export const rootPassword = "Correct-horse-9!";
+
+export async function openWorld(more: Partial<Settings> = {}) {
+  const base = await openHub();
+  const home = await mkdtemp(join(tmpdir(), "drover-api-"));
+  const { db } = base.control;
+  const passwords = passwordHasher();
+  await seedAccess({ db, passwords, password: rootPassword, home });
+  const closing = new AbortController();
+  const lines: string[] = [];
+  const notifications = await listenForEvents(base.sql);
+  const hub: Hub = {
+    db,
+    log: pino({ level: "info" }, { write: (line: string) => void lines.push(line) }),
+    passwords,
+    notifications,
+    closing: closing.signal,
+    signer: base.signer,
+    codec: base.codec,
+    operations: operationsOf(base.control),
+    enrolments: {
+      newToken: async ({ hostName }) => ({ token: "t", hostName, expiresAt: new Date(), url: "https://localhost:1", authoritySha256: "0".repeat(64) }),
+      check: async () => ({ valid: false, reason: "error 404: enrollment token not found" }),
+    },
+    stores: { add: async () => refuse({ code: "store_invalid", message: "No store is added here." }) },
+    checks: { database: async () => ((await base.sql`select 1`).length === 1 ? null : "does not answer") },
+    settings: {
+      prefix: "/api",
+      modules,
+      cors: { origins: ["*"], methods: ["GET", "POST", "PUT", "PATCH", "DELETE"], headers: [] },
+      passwords: { minimumLength: 12, maximumLength: 40, lowercase: true, uppercase: true, number: true, special: true },
+      guard: { attempts: 5, lockoutMs: 5000, incremental: true },
+      tokenLifetimeMs: 900_000,
+      defaultHost: undefined,
+      reserved: base.control.reserve,
+      temporalUi: { url: "http://127.0.0.1:8233", namespace: base.namespace },
+      gateway: { url: "https://localhost:3443", grpcAddress: "localhost:3444", namespace: base.namespace, hubId: base.control.hubId, authority: "PEM" },
+      codec: { path: "an-unguessable-path", origin: "http://127.0.0.1:8233" },
+      version: "0.0.0",
+      ...more,
+    },
+  };
+  const app = createApp(hub);
+  const call = async (method: string, path: string, { token, body, headers = {} }: Sent = {}): Promise<Answer> => {
+    const sent = typeof body === "string" ? body : body === undefined ? undefined : JSON.stringify(body);
+    const all = { ...(token === undefined ? {} : { Authorization: `Bearer ${token}` }), ...(sent === undefined ? {} : { "Content-Type": "application/json" }), ...headers };
+    const response = await app.request(path, { method, headers: all, ...(sent === undefined ? {} : { body: sent }) });
+    const text = await response.text();
+    return { status: response.status, headers: response.headers, text, body: text === "" || !/json/.test(response.headers.get("Content-Type") ?? "") ? text : JSON.parse(text) };
+  };
+  const login = async (email: string, password: string): Promise<string> => {
+    const { body } = await call("POST", "/api/v1/auth/token", { body: { email, password } });
+    if (typeof body.token !== "string") throw new Error(`${email} cannot log in: ${JSON.stringify(body)}`);
+    return body.token;
+  };
+  /** Ends the newest operation of the verb as soon as there is one, as its workflow would. */
+  const settle = async (verb: Verb, ending: Partial<Settlement> = {}): Promise<string> => {
+    for (;;) {
+      const { items } = await listOperations(db, { verb }, { limit: 1 });
+      const [one] = items.filter(({ state }) => state === "running" || state === "pending");
+      if (one && (await settleOperation(db, { operationId: one.id, steps: [], outcome: "done", ...ending }))) return one.id;
+      await new Promise((resolve) => setTimeout(resolve, 10));
+    }
+  };
+  const relay = () => numberEvents(db, 1000);
+  const close = async () => {
+    closing.abort();
+    await notifications.close();
+    await base.close();
+    await rm(home, { recursive: true, force: true });
+  };
+  return { ...base, hub, app, call, login, settle, relay, lines, close };
+}
+export type World = Awaited<ReturnType<typeof openWorld>>;
+
+interface Sent {
+  readonly token?: string | undefined;
+  readonly body?: unknown;
+  readonly headers?: Record<string, string>;
+}
+interface Answer {
+  readonly status: number;
+  readonly headers: Headers;
+  readonly text: string;
+  // An answer is whatever the test says it is; its shape is what the test is about.
+  readonly body: ReturnType<typeof JSON.parse>;
+}
