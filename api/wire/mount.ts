@@ -110,6 +110,7 @@ function documented<Body extends z.ZodType>(route: WireRoute<Body>, method: Meth
     operationId: `wire${method}${route.path.replaceAll(/\W+/g, "_")}`,
     summary: route.summary,
     tags: [`wire: ${route.tag}`],
+    ...(route.needs === "public" ? { security: [] } : {}),
     request: { ...params, ...body },
     responses: {
       [route.status]: route.reply === undefined ? { description: "Done." } : json(route.reply, "The answer."),
