@@ -10,7 +10,7 @@ import { moveOperation, readOperation, findOperation } from "../db/operations.ts
 import { FaultError, unwrap, type Result } from "../domain/errors.ts";
 import { mayCancel } from "../domain/operations/rules.ts";
 import type { Operation } from "../domain/operations/schema.ts";
-import type { Asked, Control } from "./start.ts";
+import { answered, type Asked, type Control } from "./start.ts";
 
 /** Asking twice is asking once; what has ended is refused with `operation_settled`. */
 export async function cancelOperation(control: Control, operationId: string, { actor, requestId }: Asked): Promise<Result<Operation>> {
@@ -36,7 +36,7 @@ export async function cancelOperation(control: Control, operationId: string, { a
 /** A workflow that is not there was not started yet, or has ended: the sweep finds out which. */
 export async function tellWorkflow({ temporal }: Pick<Control, "temporal">, workflowId: string): Promise<void> {
   try {
-    await temporal.workflow.getHandle(workflowId).cancel();
+    await answered(temporal, () => temporal.workflow.getHandle(workflowId).cancel());
   } catch (error) {
     if (!(error instanceof WorkflowNotFoundError)) throw error;
   }

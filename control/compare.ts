@@ -5,7 +5,7 @@
  */
 import { WorkflowNotFoundError } from "@temporalio/client";
 import { applyObservations, markAbsent, markTold, markUnknown, operationsToTell, tellHostStates, type ToTell } from "../db/liveness.ts";
-import type { Control } from "./start.ts";
+import { answered, type Control } from "./start.ts";
 
 /** What one pass does at most, so that none outlasts its turn; the rest comes next. */
 const perPass = 500;
@@ -23,7 +23,7 @@ export async function compare(control: Control): Promise<void> {
 async function tellOperation({ db, temporal, log }: Control, { operationId, workflowId, hostId, state }: ToTell): Promise<void> {
   const lost = state === "lost";
   try {
-    await temporal.workflow.getHandle(workflowId).signal(lost ? "hostLost" : "hostBack", hostId);
+    await answered(temporal, () => temporal.workflow.getHandle(workflowId).signal(lost ? "hostLost" : "hostBack", hostId));
   } catch (cause) {
     // One that ended from outside is the sweep's.
     if (!(cause instanceof WorkflowNotFoundError)) {

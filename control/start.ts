@@ -106,13 +106,14 @@ async function intend({ control, asked, prepare, operationId, sealed }: Intendin
   return { operation, intent };
 }
 
-/** A start takes milliseconds; after 5 s its caller is answered, and the sweep goes on. */
-const startLimitMs = 5_000;
+/** Temporal answers in milliseconds. After 5 s nobody waits on: the loops try again. */
+const answerLimitMs = 5_000;
+export const answered = <T>(temporal: Client, call: () => Promise<T>): Promise<T> => temporal.withDeadline(Date.now() + answerLimitMs, call);
 
 /** Starts the workflow of an intent. Starting it again, from here or from the sweep, finds it started. */
 export async function launch(control: Control, intent: Intent, operation: Operation): Promise<void> {
   const { operationId, workflowType, workflowInput } = intent;
-  await control.temporal.withDeadline(Date.now() + startLimitMs, async () => {
+  await answered(control.temporal, async () => {
     try {
       await control.temporal.workflow.start(workflowType, {
         workflowId: operation.workflowId,
@@ -136,7 +137,9 @@ export async function launch(control: Control, intent: Intent, operation: Operat
 /** Whoever cancelled between the intent and its start found no workflow to cancel. */
 async function cancelIfWanted({ db, temporal }: Control, operationId: string): Promise<void> {
   const operation = await findOperation(db, operationId);
-  if (operation.ok && operation.value.state === "cancelling") await temporal.workflow.getHandle(operation.value.workflowId).cancel();
+  if (!operation.ok || operation.value.state !== "cancelling") return;
+  const { workflowId } = operation.value;
+  await answered(temporal, () => temporal.workflow.getHandle(workflowId).cancel());
 }
 
 const keyword = (name: string) => defineSearchAttributeKey(name, "KEYWORD");

@@ -14,7 +14,7 @@ import { faultRecord } from "../domain/operations/rules.ts";
 import type { Operation } from "../domain/operations/schema.ts";
 import { tellWorkflow } from "./cancel.ts";
 import { requestRetire, system } from "./retire.ts";
-import { launch, type Control } from "./start.ts";
+import { answered, launch, type Control } from "./start.ts";
 
 /** A start takes milliseconds: what is older than 2 s was left by a crash, or waits for Temporal. */
 const intentAgeMs = 2_000;
@@ -56,7 +56,7 @@ async function settleIfEnded(control: Control, operation: Operation): Promise<vo
 
 async function statusOf({ temporal }: Control, workflowId: string): Promise<string | null> {
   try {
-    return (await temporal.workflow.getHandle(workflowId).describe()).status.name;
+    return (await answered(temporal, () => temporal.workflow.getHandle(workflowId).describe())).status.name;
   } catch (error) {
     if (error instanceof WorkflowNotFoundError) return null;
     throw error;

@@ -56,7 +56,7 @@ export async function hasTold(db: Database, operationId: string, name: string): 
 /** Numbers committed rows in order; answers the last number given, or null when there was nothing to do. The caller holds the relay's lock. */
 export async function numberEvents(db: Database, limit: number): Promise<number | null> {
   const numbered = await db.execute<{ number: string }>(sql`
-    with waiting as (select id, row_number() over (order by at, id) as place from (select id, at from events where number is null order by at, id limit ${limit}) some),
+    with waiting as (select id, row_number() over (order by at, id) as place from (select id, at from events where number is null order by at, id limit ${limit}) batch),
          last as (select coalesce(max(number), 0) as number from events)
     update events set number = last.number + waiting.place from waiting, last where events.id = waiting.id returning events.number`);
   const numbers = numbered.map((row) => Number(row.number));

@@ -67,6 +67,7 @@ export async function listMachines(db: Database, filter: MachineFilter, { cursor
 /** Adds a machine; `machine_exists` when a living one has its name. */
 export async function insertMachine(db: Database, { ttlSeconds, ...row }: NewMachineRow): Promise<Machine> {
   const expiresAt = ttlSeconds === undefined ? null : sql`now() + make_interval(secs => ${ttlSeconds})`;
+  await lockName(db, row.name);
   const [made] = await db.insert(machines).values({ ...row, expiresAt }).onConflictDoNothing().returning();
   if (!made) throw nameTaken(row.name);
   return Machine.parse(made);
@@ -99,6 +100,7 @@ export async function observeMachine(db: Database, id: string, observed: Machine
 
 /** Gives a machine another name, unless a living one has it. */
 export async function renameMachine(db: Database, id: string, name: string): Promise<void> {
+  await lockName(db, name);
   const [taken] = await db.select({ id: machines.id }).from(machines).where(and(isNull(machines.retiredAt), sql`lower(${machines.name}) = lower(${name})`));
   if (taken && taken.id !== id) throw nameTaken(name);
   await updateMachine(db, id, { name });
@@ -126,6 +128,11 @@ export async function machinesToRetire(db: Database, limit: number): Promise<Mac
 
 export async function tellMachine(db: Database, machine: Machine, name: string, body: Record<string, unknown>): Promise<void> {
   await recordEvent(db, { type: "machine", name, subjectId: machine.id, project: machine.project, body: { name: machine.name, ...body } });
+}
+
+/** Two who want one name come one after the other, so that the second reads what the first wrote. */
+async function lockName(tx: Database, name: string): Promise<void> {
+  await tx.execute(sql`select pg_advisory_xact_lock(hashtextextended(${`machine-name/${name.toLowerCase()}`}, 0))`);
 }
 
 const noMachine = (name: string): Result<never> => refuse({ code: "machine_not_found", message: `There is no machine ${name}.`, subject: name });

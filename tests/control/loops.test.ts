@@ -1,0 +1,192 @@
+/** Guarantees of the loops: what was promised is done once, what ended from outside is settled, what hosts say becomes known. */
+import { randomUUID } from "node:crypto";
+import { Client, Connection } from "@temporalio/client";
+import { and, eq } from "drizzle-orm";
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { cancelOperation } from "../../control/cancel.ts";
+import { compare } from "../../control/compare.ts";
+import { lead } from "../../control/leader.ts";
+import { requestAction, requestMachine } from "../../control/machines.ts";
+import { endedSettler, retireDue, startIntended } from "../../control/sweep.ts";
+import { holdersOf } from "../../db/holds.ts";
+import { findMachine, observeMachine, updateMachine } from "../../db/machines.ts";
+import { findOperation } from "../../db/operations.ts";
+import { insertPlacement } from "../../db/placements.ts";
+import { events, intents, observations, operations } from "../../db/schema.ts";
+import { settleOperation } from "../../db/settlement.ts";
+import { unwrap } from "../../domain/errors.ts";
+import { NewMachine, type ObservedMachine } from "../../domain/machines/schema.ts";
+import { addHost, addImage, addStore, asked, openHub, type Hub } from "./hub.ts";
+
+let hub: Hub;
+let cutOff: { client: Client };
+beforeAll(async () => {
+  hub = await openHub();
+  await addImage(hub, await addStore(hub), "ubuntu");
+  // A hub that lost its way to Temporal.
+  const connection = Connection.lazy({ address: "127.0.0.1:1" });
+  await connection.close();
+  cutOff = { client: new Client({ connection, namespace: hub.namespace }) };
+});
+afterAll(() => hub.close());
+// Each test looks at its own operations and machines only.
+beforeEach(async () => {
+  await hub.sql`update operations set state = 'failed' where state not in ('done', 'failed', 'cancelled')`;
+  await hub.sql`update machines set retired_at = now() where retired_at is null`;
+  await hub.sql`delete from intents`;
+});
+
+const newMachine = (more: Partial<NewMachine> = {}) => NewMachine.parse({ name: `m-${randomUUID()}`, image: { catalogId: "ubuntu" }, ...more });
+const make = async (control = hub.control, more: Partial<NewMachine> = {}) => unwrap(await requestMachine(control, newMachine(more), asked()));
+const stateOf = async (id: string) => unwrap(await findOperation(hub.control.db, id)).state;
+const historyOf = async (workflowId: string) => (await hub.control.temporal.workflow.getHandle(workflowId).fetchHistory()).events ?? [];
+
+async function standing(observed: "stopped" | "running" = "running") {
+  const { db } = hub.control;
+  const hostId = await addHost(hub);
+  const { machine, operation } = await make();
+  const { id: machineId, vcpus, memoryBytes, diskBytes } = machine;
+  await insertPlacement(db, { machineId, epoch: 1, hostId, vcpus, memoryBytes, diskBytes, macos: false, runs: true });
+  await updateMachine(db, machineId, { hostId });
+  await observeMachine(db, machineId, observed);
+  await settleOperation(db, { operationId: operation.id, steps: [], outcome: "done" });
+  return { machineId, hostId, name: machine.name };
+}
+const silent = (hostId: string, seconds: number) => hub.sql`update hosts set last_report_at = now() - make_interval(secs => ${seconds}) where id = ${hostId}`;
+
+describe("an intent that a crash left", () => {
+  it("is started exactly once, by however many sweeps", async () => {
+    const { operation } = await make({ ...hub.control, temporal: cutOff.client });
+    expect(operation.state).toBe("pending");
+    await hub.sql`update intents set created_at = now() - interval '10 seconds'`;
+    await Promise.all([1, 2, 3].map(() => startIntended(hub.control)));
+    expect(await stateOf(operation.id)).toBe("running");
+    expect(await hub.control.db.select().from(intents)).toHaveLength(0);
+    const description = await hub.control.temporal.workflow.getHandle(operation.workflowId).describe();
+    expect(description.status.name).toBe("RUNNING");
+    const told = await hub.control.db.select().from(events).where(and(eq(events.operationId, operation.id), eq(events.name, "operation.running")));
+    expect(told).toHaveLength(1);
+  });
+
+  it("is cancelled as soon as it is started when it was cancelled before", async () => {
+    const apart = { ...hub.control, temporal: cutOff.client };
+    const { operation } = await make(apart);
+    await hub.sql`update operations set state = 'cancelling' where id = ${operation.id}`;
+    await hub.sql`update intents set created_at = now() - interval '10 seconds'`;
+    await startIntended(hub.control);
+    const asked = (await historyOf(operation.workflowId)).filter((event) => event.workflowExecutionCancelRequestedEventAttributes);
+    expect(asked).toHaveLength(1);
+  });
+});
+
+describe("a workflow that was terminated from outside", () => {
+  it("has its operation settled, its hold released, and its half-made machine retired", async () => {
+    const { operation, machine } = await make();
+    await hub.control.temporal.workflow.getHandle(operation.workflowId).terminate("by hand");
+    await endedSettler(hub.control)();
+    const settled = unwrap(await findOperation(hub.control.db, operation.id));
+    expect(settled.state).toBe("failed");
+    expect(settled.fault?.code).toBe("operation_terminated");
+    expect(await holdersOf(hub.control.db, { kind: "machine", subjectId: machine.id })).toEqual([]);
+    await retireDue(hub.control);
+    expect(await retiresOf(machine.id)).toHaveLength(1);
+  });
+
+  it("leaves operations alone whose workflow runs, and tells those to cancel that were not told", async () => {
+    const { operation } = await make();
+    const settle = endedSettler(hub.control);
+    await settle();
+    expect(await stateOf(operation.id)).toBe("running");
+    unwrap(await cancelOperation({ ...hub.control, temporal: cutOff.client }, operation.id, asked()));
+    await settle();
+    const told = (await historyOf(operation.workflowId)).filter((event) => event.workflowExecutionCancelRequestedEventAttributes);
+    expect(told).toHaveLength(1);
+  }, 20_000);
+});
+
+const retiresOf = (machineId: string) => hub.control.db.select().from(operations).where(and(eq(operations.machineId, machineId), eq(operations.verb, "retire")));
+
+describe("a machine whose time to live is over", () => {
+  it("is retired by one operation, even while another holds it", async () => {
+    const { machine } = await make(hub.control, { ttlSeconds: 3600 });
+    await retireDue(hub.control);
+    expect(await retiresOf(machine.id)).toHaveLength(0);
+    await hub.sql`update machines set expires_at = now() - interval '1 second' where id = ${machine.id}`;
+    await Promise.all([1, 2, 3, 4, 5].map(() => retireDue(hub.control)));
+    await retireDue(hub.control);
+    expect(await retiresOf(machine.id)).toHaveLength(1);
+  });
+});
+
+describe("a host that falls silent", () => {
+  it("makes its operations know once, and once more when it is back", async () => {
+    const { machineId, hostId } = await standing();
+    const operation = unwrap(await requestAction(hub.control, machineId, { verb: "suspend" }, asked()));
+    const signals = async () => (await historyOf(operation.workflowId)).flatMap((event) => event.workflowExecutionSignaledEventAttributes?.signalName ?? []);
+    await silent(hostId, 60);
+    await compare(hub.control);
+    await compare(hub.control);
+    expect(await signals()).toEqual(["hostLost"]);
+    await silent(hostId, 0);
+    await compare(hub.control);
+    await compare(hub.control);
+    expect(await signals()).toEqual(["hostLost", "hostBack"]);
+  });
+
+  it("makes its machines unknown, and its next report tells what they are", async () => {
+    const { machineId, hostId, name } = await standing();
+    await silent(hostId, 60);
+    await compare(hub.control);
+    expect(unwrap(await findMachine(hub.control.db, machineId)).observed).toBe("unknown");
+    await silent(hostId, 0);
+    await hub.control.db.insert(observations).values({ hostId, machineId, facts: seen(machineId, name) });
+    await compare(hub.control);
+    expect(unwrap(await findMachine(hub.control.db, machineId))).toMatchObject({ observed: "suspended", addresses: ["10.0.0.2"] });
+  });
+
+  it("is told once per change", async () => {
+    const hostId = await addHost(hub);
+    await compare(hub.control);
+    for (const seconds of [15, 15, 60, 60]) {
+      await silent(hostId, seconds);
+      await compare(hub.control);
+    }
+    const told = await hub.control.db.select().from(events).where(and(eq(events.subjectId, hostId))).orderBy(events.at);
+    expect(told.map(({ name }) => name)).toEqual(["host.online", "host.late", "host.lost"]);
+  });
+});
+
+describe("a machine that its host reports without", () => {
+  it("is absent, unless an operation works on it", async () => {
+    const [gone, held] = [await standing(), await standing()];
+    unwrap(await requestAction(hub.control, held.machineId, { verb: "suspend" }, asked()));
+    await hub.sql`update machines set observed_at = now() - interval '1 minute'`;
+    await compare(hub.control);
+    expect(unwrap(await findMachine(hub.control.db, gone.machineId)).observed).toBe("absent");
+    expect(unwrap(await findMachine(hub.control.db, held.machineId)).observed).toBe("running");
+  });
+});
+
+describe("the lead", () => {
+  it("is one process's at a time and goes to another when its session ends", async () => {
+    const lock = Math.floor(Math.random() * 1_000_000);
+    const passes = { a: 0, b: 0 };
+    const started = (name: "a" | "b") => lead({ url: hub.url, log: hub.control.log, lock, loops: [{ name, everyMs: 10, pass: async () => void passes[name]++ }] });
+    const first = started("a");
+    await expect.poll(() => passes.a, { timeout: 5_000 }).toBeGreaterThan(0);
+    const second = started("b");
+    try {
+      await hub.sql`select pg_terminate_backend(pid) from pg_locks where locktype = 'advisory' and objid = ${lock}`;
+      await expect.poll(() => Number(first.leading()) + Number(second.leading()), { timeout: 8_000 }).toBe(1);
+      await first.close();
+      await expect.poll(() => passes.b, { timeout: 8_000 }).toBeGreaterThan(0);
+    } finally {
+      await Promise.all([first.close(), second.close()]);
+    }
+  }, 30_000);
+});
+
+const seen = (id: string, name: string): ObservedMachine => ({
+  ...{ id, name, state: "suspended", kind: "pvm", guestOs: null, vcpus: 2, memoryBytes: 1, diskBytes: 1, macAddress: null },
+  ...{ addresses: ["10.0.0.2"], bundlePath: null, tools: null, mark: null, raw: {} },
+});

@@ -1,0 +1,226 @@
+/** Guarantees of requests: what is asked at once by many is done once, and no host is given away twice. */
+import { randomUUID } from "node:crypto";
+import { eq } from "drizzle-orm";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { placeMachine } from "../../activities/hub/placing.ts";
+import { cancelOperation } from "../../control/cancel.ts";
+import { requestPull, requestPush } from "../../control/catalog.ts";
+import { requestAction, requestMachine } from "../../control/machines.ts";
+import { requestRetire } from "../../control/retire.ts";
+import { findMachine, observeMachine, updateMachine } from "../../db/machines.ts";
+import { listOperations } from "../../db/operations.ts";
+import { insertPlacement } from "../../db/placements.ts";
+import { operations, placements } from "../../db/schema.ts";
+import { settleOperation } from "../../db/settlement.ts";
+import { NewImageVersion } from "../../domain/catalog/schema.ts";
+import { FaultError, unwrap } from "../../domain/errors.ts";
+import { MachineAction, NewMachine } from "../../domain/machines/schema.ts";
+import { addHost, addImage, addStore, asked, gibibyte, openHub, someone, type Hub } from "./hub.ts";
+
+let hub: Hub;
+let storeId: string;
+beforeAll(async () => {
+  hub = await openHub();
+  storeId = await addStore(hub);
+  await addImage(hub, storeId, "ubuntu");
+});
+afterAll(() => hub.close());
+
+const newMachine = (more: Partial<NewMachine> = {}) => NewMachine.parse({ name: `m-${randomUUID()}`, image: { catalogId: "ubuntu" }, ...more });
+const action = (wanted: object) => MachineAction.parse(wanted);
+const code = (result: { ok: boolean; fault?: { code: string } }) => (result.ok ? "ok" : result.fault?.code);
+
+/** A machine that stands stopped on a host of its own. */
+async function standing(observed: "stopped" | "running" = "stopped", facts = {}) {
+  const { db } = hub.control;
+  const hostId = await addHost(hub, facts);
+  const { machine, operation } = unwrap(await requestMachine(hub.control, newMachine(), asked()));
+  const { id: machineId, vcpus, memoryBytes, diskBytes } = machine;
+  await insertPlacement(db, { machineId, epoch: 1, hostId, vcpus, memoryBytes, diskBytes, macos: false, runs: observed === "running" });
+  await updateMachine(db, machineId, { hostId });
+  await observeMachine(db, machineId, observed);
+  await settleOperation(db, { operationId: operation.id, steps: [], outcome: "done" });
+  return { machineId, hostId, name: machine.name };
+}
+
+describe("a request with an Idempotency-Key", () => {
+  it("makes one operation when fifty come at once", async () => {
+    const wanted = newMachine();
+    const idempotency = { key: randomUUID(), route: "POST /machines", body: wanted };
+    const answers = await Promise.all(Array.from({ length: 50 }, () => requestMachine(hub.control, wanted, asked({ idempotency }))));
+    const ids = new Set(answers.map((answer) => unwrap(answer).operation.id));
+    expect(ids.size).toBe(1);
+    expect(new Set(answers.map((answer) => unwrap(answer).machine.id)).size).toBe(1);
+    const made = await hub.control.db.select().from(operations).where(eq(operations.subject, wanted.name));
+    expect(made).toHaveLength(1);
+  });
+
+  it("refuses the same key with another body", async () => {
+    const key = randomUUID();
+    const send = (wanted: NewMachine) => requestMachine(hub.control, wanted, asked({ idempotency: { key, route: "POST /machines", body: wanted } }));
+    unwrap(await send(newMachine()));
+    expect(code(await send(newMachine()))).toBe("idempotency_conflict");
+  });
+});
+
+describe("a machine", () => {
+  it("is not made under the name of a living one, in any case", async () => {
+    const { machine } = unwrap(await requestMachine(hub.control, newMachine(), asked()));
+    expect(code(await requestMachine(hub.control, newMachine({ name: machine.name.toUpperCase() }), asked()))).toBe("machine_exists");
+  });
+
+  it("takes one of two exclusive actions and names it to the other", async () => {
+    const { machineId } = await standing();
+    const answers = await Promise.all([1, 2].map(() => requestAction(hub.control, machineId, action({ verb: "start" }), asked())));
+    expect(answers.map(code).toSorted()).toEqual(["machine_busy", "ok"]);
+    const [winner] = answers.flatMap((answer) => (answer.ok ? [answer.value.id] : []));
+    const [loser] = answers.flatMap((answer) => (answer.ok ? [] : [answer.fault]));
+    expect(loser?.details?.["operationId"]).toBe(winner);
+  });
+
+  it("keeps a script out of everything that is not sealed", async () => {
+    const { machineId } = await standing("running");
+    const script = `echo ${randomUUID()}`;
+    const operation = unwrap(await requestAction(hub.control, machineId, action({ verb: "execute", script, environment: { PASSWORD: script } }), asked()));
+    const tables = ["operations", "events", "audit", "intents"];
+    const rows = await Promise.all(tables.map((table) => hub.sql.unsafe(`select * from ${table}`)));
+    expect(JSON.stringify(rows)).not.toContain(script);
+    const { events } = await hub.control.temporal.workflow.getHandle(operation.workflowId).fetchHistory();
+    const payloads = await hub.codec.decode(events?.[0]?.workflowExecutionStartedEventAttributes?.input?.payloads ?? []);
+    const input = payloads.map(({ data }) => Buffer.from(data ?? []).toString()).join();
+    expect(input).toContain(machineId);
+    expect(input).not.toContain(script);
+    const [row] = await hub.control.db.select().from(operations).where(eq(operations.id, operation.id));
+    expect(await hub.control.sealer.open(row?.sealed ?? new Uint8Array(), `operation:${operation.id}`)).toMatchObject({ script });
+  });
+
+  it("is as before when its start comes to nothing", async () => {
+    const { machineId } = await standing();
+    const operation = unwrap(await requestAction(hub.control, machineId, action({ verb: "start" }), asked()));
+    expect(unwrap(await findMachine(hub.control.db, machineId)).desired).toBe("running");
+    await settleOperation(hub.control.db, { operationId: operation.id, steps: [], outcome: "failed" });
+    const [placement] = await hub.control.db.select().from(placements).where(eq(placements.machineId, machineId));
+    expect(placement?.runs).toBe(false);
+    expect(unwrap(await findMachine(hub.control.db, machineId)).observed).toBe("stopped");
+  });
+
+  it("frees the name of a clone that never came to be", async () => {
+    const { machineId, name } = await standing();
+    const operation = unwrap(await requestAction(hub.control, machineId, action({ verb: "clone", name: `${name}-copy` }), asked()));
+    expect(unwrap(await findMachine(hub.control.db, `${name}-copy`)).observed).toBe("making");
+    await settleOperation(hub.control.db, { operationId: operation.id, steps: [], outcome: "cancelled" });
+    expect(code(await findMachine(hub.control.db, `${name}-copy`))).toBe("machine_not_found");
+  });
+
+  it("is retired once, however often it is asked, and pushes aside who holds it", async () => {
+    const { machineId } = await standing();
+    unwrap(await requestAction(hub.control, machineId, action({ verb: "start" }), asked()));
+    const answers = await Promise.all(Array.from({ length: 5 }, () => requestRetire(hub.control, machineId, { force: true }, asked())));
+    expect(new Set(answers.map((answer) => unwrap(answer).id)).size).toBe(1);
+    expect(code(await requestAction(hub.control, machineId, action({ verb: "stop", mode: "kill" }), asked()))).toBe("machine_busy");
+  });
+
+  it("that nobody knows cannot be retired", async () => {
+    expect(code(await requestRetire(hub.control, randomUUID(), { force: false }, asked()))).toBe("machine_not_found");
+  });
+});
+
+describe("capacity", () => {
+  it("is never given away twice by placements at once", async () => {
+    const db = hub.control.db;
+    await hub.sql`update hosts set enabled = false`;
+    const hostIds = await Promise.all([addHost(hub), addHost(hub, { cpus: 17 })]);
+    const sizes = Array.from({ length: 200 }, () => ({ vcpus: 1 + Math.floor(Math.random() * 4), memoryBytes: (1 + Math.floor(Math.random() * 8)) * gibibyte }));
+    const ids = await Promise.all(sizes.map(async (size) => unwrap(await requestMachine(hub.control, newMachine(size), asked())).operation.id));
+    const placing = { db, hubId: hub.control.hubId, reserve: hub.control.reserve };
+    const outcomes = await Promise.allSettled(ids.map((operationId) => placeMachine(placing, { operationId, excluded: [] })));
+    const refused = outcomes.flatMap((outcome) => (outcome.status === "rejected" ? [outcome.reason as unknown] : []));
+    expect(refused.length).toBeGreaterThan(100);
+    for (const reason of refused) expect(reason instanceof FaultError && reason.fault.code).toBe("no_capacity");
+    for (const [index, hostId] of hostIds.entries()) {
+      const rows = await db.select().from(placements).where(eq(placements.hostId, hostId));
+      const sum = (column: "vcpus" | "memoryBytes") => rows.reduce((total, row) => total + row[column], 0);
+      expect(sum("vcpus")).toBeLessThanOrEqual([8, 16][index] ?? 0);
+      expect(sum("memoryBytes")).toBeLessThanOrEqual(32 * gibibyte);
+      expect(rows.length).toBeGreaterThan(1);
+    }
+  }, 60_000);
+
+  it("refuses a start that its host has no room for, and says what is missing", async () => {
+    const { machineId, hostId } = await standing("stopped", { cpus: 3 });
+    const { vcpus } = unwrap(await findMachine(hub.control.db, machineId));
+    await insertPlacement(hub.control.db, { machineId: randomUUID(), epoch: 1, hostId, vcpus: 1, memoryBytes: 0, diskBytes: 0, macos: false, runs: true });
+    const refused = await requestAction(hub.control, machineId, action({ verb: "start" }), asked());
+    expect(code(refused)).toBe("no_capacity");
+    expect(refused.ok ? "" : refused.fault.message).toContain(`has 1 of ${vcpus} vCPU free`);
+  });
+
+  it("answers the same placement to the same attempt, and the next epoch elsewhere", async () => {
+    const { db, hubId, reserve } = hub.control;
+    await hub.sql`update hosts set enabled = false`;
+    await Promise.all([addHost(hub), addHost(hub)]);
+    const { operation } = unwrap(await requestMachine(hub.control, newMachine(), asked()));
+    const tried = (excluded: string[]) => placeMachine({ db, hubId, reserve }, { operationId: operation.id, excluded });
+    const first = await tried([]);
+    expect(await tried([])).toEqual(first);
+    const second = await tried([first.hostId]);
+    expect(second.hostId).not.toBe(first.hostId);
+    expect(second.epoch).toBe(first.epoch + 1);
+    const rows = await db.select().from(placements).where(eq(placements.machineId, first.machineId));
+    expect(rows).toHaveLength(1);
+  });
+});
+
+describe("an image", () => {
+  it("that the caller may not see is not there for a pull, and a tainted one says who tainted it", async () => {
+    const hostId = await addHost(hub);
+    await addImage(hub, storeId, "hidden", { requiredRoles: ["ADMIN"] });
+    await addImage(hub, storeId, "tainted", { taintedBy: "carol", taintedAt: new Date() });
+    const pulled = (catalogId: string) => requestPull(hub.control, { image: { catalogId }, hostId, onFault: "fail" }, asked());
+    expect(code(await pulled("hidden"))).toBe("image_not_found");
+    const refused = await pulled("tainted");
+    expect(code(refused)).toBe("image_tainted");
+    expect(refused.ok ? "" : refused.fault.message).toContain("carol");
+  });
+
+  it("takes one of two pushes of one version", async () => {
+    const hostId = await addHost(hub);
+    const wanted = NewImageVersion.parse({ path: "/machines/a.pvm", hostId, catalogId: "pushed", architecture: "arm64" });
+    const answers = await Promise.all([1, 2].map(() => requestPush(hub.control, wanted, asked())));
+    expect(answers.map(code).toSorted()).toEqual(["image_busy", "ok"]);
+  });
+
+  it("of several architectures is chosen by its host's, else the caller has to say", async () => {
+    await addImage(hub, storeId, "both");
+    await addImage(hub, storeId, "both", { architecture: "x86_64" });
+    expect(code(await requestMachine(hub.control, newMachine({ image: { catalogId: "both" } }), asked()))).toBe("invalid_request");
+    const hostId = await addHost(hub);
+    const { operation } = unwrap(await requestMachine(hub.control, newMachine({ image: { catalogId: "both" }, hostId }), asked()));
+    expect(operation.image).toBe("both/1/arm64");
+  });
+});
+
+describe("a cancel", () => {
+  it("marks the operation at once and is refused when it has ended", async () => {
+    const { operation } = unwrap(await requestMachine(hub.control, newMachine(), asked()));
+    expect(unwrap(await cancelOperation(hub.control, operation.id, asked())).state).toBe("cancelling");
+    expect(unwrap(await cancelOperation(hub.control, operation.id, asked())).state).toBe("cancelling");
+    await settleOperation(hub.control.db, { operationId: operation.id, steps: [], outcome: "cancelled" });
+    expect(code(await cancelOperation(hub.control, operation.id, asked()))).toBe("operation_settled");
+  });
+});
+
+describe("a list", () => {
+  it("pages through all operations once, newest first", async () => {
+    const seen: string[] = [];
+    let cursor: string | undefined;
+    do {
+      const page = await listOperations(hub.control.db, { project: someone.project }, { cursor, limit: 7 });
+      seen.push(...page.items.map(({ id }) => id));
+      cursor = page.nextCursor ?? undefined;
+    } while (cursor !== undefined);
+    const all = await hub.control.db.select({ id: operations.id }).from(operations);
+    expect(seen).toHaveLength(all.length);
+    expect(new Set(seen).size).toBe(all.length);
+  });
+});

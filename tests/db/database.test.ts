@@ -1,0 +1,149 @@
+/** Guarantees of the tables: holds exclude, numbers have no gaps, ends are final, and the schema knows its own age. */
+import { randomUUID } from "node:crypto";
+import { eq, sql } from "drizzle-orm";
+import { afterAll, beforeAll, describe, expect, inject, it } from "vitest";
+import { relay } from "../../control/relay.ts";
+import { firstBrokenRecord, recordAudit } from "../../db/audit.ts";
+import { inTransaction, openDatabase, type OpenDatabase } from "../../db/connect.ts";
+import { listEvents, recordEvent } from "../../db/events.ts";
+import { holdersOf, mustHold } from "../../db/holds.ts";
+import { checkSchema, migrate } from "../../db/migrate.ts";
+import { insertOperation } from "../../db/operations.ts";
+import { audit, events, operations } from "../../db/schema.ts";
+import { settleOperation } from "../../db/settlement.ts";
+import { listSteps, writeStep } from "../../db/steps.ts";
+import { createDatabase } from "../../deploy/embedded/postgres.ts";
+
+let open: OpenDatabase;
+let url: string;
+beforeAll(async () => {
+  url = await createDatabase(inject("databaseUrl"));
+  await Promise.all([migrate(url), migrate(url)]);
+  open = openDatabase(url);
+});
+afterAll(() => open.close());
+
+async function newOperation(): Promise<string> {
+  const id = randomUUID();
+  const about = { verb: "start", subject: "m", actor: "someone", actorId: "user-1", onFault: "park", workflowId: `start/m/${id}`, project: "default" } as const;
+  await insertOperation(open.db, { id, ...about, hostId: null, machineId: null, image: null, input: {}, sealed: new Uint8Array([1]), requestId: null });
+  return id;
+}
+
+describe("a hold", () => {
+  it("is one operation's when fifty want it exclusively at once", async () => {
+    const ids = await Promise.all(Array.from({ length: 50 }, newOperation));
+    const subject = { kind: "machine", subjectId: randomUUID(), name: "m" } as const;
+    const answers = await Promise.all(ids.map((id) => inTransaction(open.db, (tx) => mustHold(tx, subject, id, "exclusive"))));
+    expect(answers.filter((answer) => answer.ok)).toHaveLength(1);
+    const [holder] = await holdersOf(open.db, subject);
+    for (const answer of answers) if (!answer.ok) expect(answer.fault).toMatchObject({ code: "machine_busy", details: { operationId: holder?.operationId } });
+  });
+
+  it("never lets a shared and an exclusive one in together", async () => {
+    for (let round = 0; round < 20; round++) {
+      const subject = { kind: "machine", subjectId: randomUUID(), name: "m" } as const;
+      const ids = await Promise.all(Array.from({ length: 6 }, newOperation));
+      await Promise.all(ids.map((id, n) => inTransaction(open.db, (tx) => mustHold(tx, subject, id, n % 2 ? "exclusive" : "shared"))));
+      const modes = (await holdersOf(open.db, subject)).map(({ mode }) => mode);
+      expect(modes.length).toBeGreaterThan(0);
+      expect(modes.includes("exclusive") ? modes.length : 1).toBe(1);
+    }
+  });
+});
+
+describe("a settlement", () => {
+  it("happens once: the second changes nothing, whatever it says", async () => {
+    const operationId = await newOperation();
+    await inTransaction(open.db, (tx) => mustHold(tx, { kind: "machine", subjectId: operationId, name: "m" }, operationId, "exclusive"));
+    const steps = [{ name: "start", position: 0, state: "done" }] as const;
+    expect(await settleOperation(open.db, { operationId, steps, outcome: "done", result: { a: 1 } })).toBe(true);
+    const after = async () => [await open.db.select().from(operations).where(eq(operations.id, operationId)), await listSteps(open.db, operationId)];
+    const first = await after();
+    expect(await settleOperation(open.db, { operationId, steps: [{ name: "late", position: 1, state: "failed" }], outcome: "failed" })).toBe(false);
+    expect(await after()).toEqual(first);
+    const [row] = await open.db.select().from(operations).where(eq(operations.id, operationId));
+    expect(row).toMatchObject({ state: "done", result: { a: 1 }, sealed: null });
+    expect(await holdersOf(open.db, { kind: "machine", subjectId: operationId })).toEqual([]);
+    expect(await open.db.select().from(audit).where(eq(audit.operationId, operationId))).toHaveLength(1);
+  });
+});
+
+describe("a step", () => {
+  it("counts the attempts of its workflow and is not opened again by a late word", async () => {
+    const operationId = await newOperation();
+    const tell = (state: "running" | "parked" | "done" | "pending") => writeStep(open.db, operationId, { name: "upload", position: 0, state });
+    for (const state of ["running", "running", "parked", "running", "done", "pending", "parked"] as const) await tell(state);
+    const [step] = await listSteps(open.db, operationId);
+    expect(step).toMatchObject({ state: "done", attempt: 2 });
+  });
+});
+
+describe("the relay", () => {
+  it("numbers committed events without gaps and in each writer's order, while others write", async () => {
+    const subjects = Array.from({ length: 8 }, () => randomUUID());
+    let writing = true;
+    const writers = Promise.all(
+      subjects.map(async (subjectId, writer) => {
+        for (let n = 0; n < 25; n++) {
+          await open.db.transaction(async (tx) => {
+            await recordEvent(tx, { type: "host", name: "host.test", subjectId, body: { n } });
+            await recordAudit(tx, { actor: `writer ${writer}`, action: "test", subject: subjectId, outcome: "done" });
+            // Transactions of different lengths commit in another order than they began.
+            await tx.execute(sql`select pg_sleep(${Math.random() / 200})`);
+          });
+        }
+      }),
+    ).finally(() => (writing = false));
+    const relaying = Promise.all([1, 2].map(async () => {
+      while (writing) await relay(open.db);
+    }));
+    await Promise.all([writers, relaying]);
+    await relay(open.db);
+    const all = await listEvents(open.db, { after: 0, limit: 10_000 });
+    expect(all.map(({ number }) => number)).toEqual(all.map((_, index) => index + 1));
+    expect(all).toHaveLength((await open.db.select({ id: events.id }).from(events)).length);
+    for (const subject of subjects) {
+      const own = all.filter(({ subjectId }) => subjectId === subject).map(({ body }) => body["n"]);
+      expect(own).toEqual(Array.from({ length: 25 }, (_, n) => n));
+    }
+    expect(await firstBrokenRecord(open.db)).toBeNull();
+  }, 30_000);
+
+  it("wakes listeners with the newest number", async () => {
+    const heard = Promise.withResolvers<string>();
+    const { unlisten } = await open.sql.listen("drover_events", heard.resolve);
+    await recordEvent(open.db, { type: "host", name: "host.test", subjectId: "x" });
+    await relay(open.db);
+    const [last] = (await listEvents(open.db, { after: 0, limit: 10_000 })).slice(-1);
+    expect(Number(await heard.promise)).toBe(last?.number);
+    await unlisten();
+  });
+
+  it("chains the audit so that an edited or a removed record shows", async () => {
+    for (let n = 0; n < 5; n++) await recordAudit(open.db, { actor: "a", action: "test", subject: String(n), outcome: "done" });
+    await relay(open.db);
+    const [some] = await open.db.select().from(audit).where(eq(audit.subject, "2"));
+    if (!some) throw new Error("the record is missing");
+    await open.db.update(audit).set({ actor: "b" }).where(eq(audit.id, some.id));
+    expect(await firstBrokenRecord(open.db)).toBe(some.number);
+    await open.db.update(audit).set({ actor: "a" }).where(eq(audit.id, some.id));
+    expect(await firstBrokenRecord(open.db)).toBeNull();
+    await open.db.delete(audit).where(eq(audit.id, some.id));
+    expect(await firstBrokenRecord(open.db)).toBe(some.number);
+  });
+});
+
+describe("the schema", () => {
+  it("of a newer program is refused by name, and an older one is told apart", async () => {
+    const other = await createDatabase(inject("databaseUrl"));
+    await expect(checkSchema(other)).rejects.toMatchObject({ fault: { code: "schema_older" } });
+    await migrate(other);
+    await checkSchema(other);
+    const { sql: query, close } = openDatabase(other);
+    await query`insert into drizzle.__drizzle_migrations (hash, created_at) values ('later', ${Date.now() + 1e12})`;
+    await close();
+    await expect(migrate(other)).rejects.toMatchObject({ fault: { code: "schema_newer" } });
+    await expect(checkSchema(other)).rejects.toMatchObject({ fault: { code: "schema_newer" } });
+  });
+});
