@@ -224,7 +224,11 @@ describe("a full disk", () => {
       const small = folderStore(join(mount, "store"));
       const full = pushBundle({ bundlePath: bundle, store: small, bases: [], journalPath: join(folder.path, "j2"), generation: 1, signal: calm() });
       await expect(full).rejects.toMatchObject({ fault: { code: "no_space" } });
-      expect(await Array.fromAsync(small.list(""))).toEqual([]);
+      // A later, smaller pack may have found room: then it is whole.
+      for (const { key } of await Array.fromAsync(small.list(""))) {
+        const body = Buffer.from(await new Response(await small.read(key, null, calm())).arrayBuffer());
+        expect(packKey(sha256Hex(body))).toBe(key);
+      }
     } finally {
       execFileSync("umount", ["-l", mount]);
     }
