@@ -1,0 +1,178 @@
+/** What a transfer may read and write, through a folder store whose bytes the gateway carries. */
+import { createHash, randomBytes, randomUUID } from "node:crypto";
+import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { grantedStore } from "../../activities/host/granted-store.ts";
+import type { HostIdentity, HubLink } from "../../activities/host/hub-link.ts";
+import { imageVersions, operations, stores, users } from "../../db/schema.ts";
+import { locationsKey, packKey, treeKey } from "../../images/format.ts";
+import { pullTree } from "../../images/pull.ts";
+import { pushBundle } from "../../images/push.ts";
+import { openHubLink } from "../../activities/host/hub-link.ts";
+import { folderStore } from "../../stores/folder.ts";
+import { readAll } from "../../stores/object-store.ts";
+import { log, namespace, startHub, type Hub } from "./hub.ts";
+
+let hub: Hub;
+let folder: string;
+let storeId: string;
+let a: HostIdentity;
+let b: HostIdentity;
+let linkA: HubLink;
+let linkB: HubLink;
+const signal = new AbortController().signal;
+const sha256 = (bytes: Uint8Array) => createHash("sha256").update(bytes).digest("hex");
+
+beforeAll(async () => {
+  hub = await startHub();
+  folder = await mkdtemp(join(tmpdir(), "drover-grants-"));
+  storeId = randomUUID();
+  await hub.db.insert(stores).values({ id: storeId, name: "folder", kind: "folder", location: `folder:${join(folder, "store")}` });
+  [a, b] = await Promise.all([hub.enrol("mac-a"), hub.enrol("mac-b")]);
+  [linkA, linkB] = [await hub.link(a), await hub.link(b)];
+}, 60_000);
+afterAll(async () => {
+  await hub.stop();
+  await rm(folder, { recursive: true, force: true });
+});
+
+describe("a transfer by grants", () => {
+  it("pushes a bundle and pulls it on another host, bit by bit", async () => {
+    const { pushed, content } = await pushOne("image");
+    const pull = await operation(b, "pull", { imageVersionId: await version("image", pushed) });
+    const target = join(folder, "pulled");
+    const { digest, generation } = pushed;
+    await pullTree({ digest, generation, store: grantedStore(linkB, pull, signal), targetPath: target, seeds: [], signal, onProgress: () => {} });
+    expect(sha256(await readFile(join(target, "bundle", "disk.bin")))).toBe(sha256(content));
+  });
+
+  it("goes on across a restart of the gateway", async () => {
+    const id = await operation(a, "push", { storeId, catalogId: "restart" });
+    const store = grantedStore(linkA, id, signal);
+    await store.begin();
+    const body = randomBytes(1000);
+    const restarted = hub.restartGateway();
+    expect(await store.write(packKey(sha256(body)), body, sha256(body), signal)).toBe("written");
+    await restarted;
+    expect(await store.write(packKey(sha256(body)), body, sha256(body), signal)).toBe("present");
+    expect(await store.size(packKey(sha256(body)))).toBe(1000);
+    expect(await store.size(packKey("0".repeat(64)))).toBeNull();
+  });
+
+  it("reads ranges, and only what the operation is about", async () => {
+    const { pushed } = await pushOne("ranges");
+    const { pushed: other } = await pushOne("secret");
+    const pull = await operation(b, "pull", { imageVersionId: await version("ranges", pushed) });
+    const store = grantedStore(linkB, pull, signal);
+    const whole = await readAll(await store.read(treeKey(pushed.digest), null, signal), "tree", 1 << 20);
+    const part = await readAll(await store.read(treeKey(pushed.digest), { offsetBytes: 5, lengthBytes: 7 }, signal), "tree", 100);
+    expect(part).toEqual(whole.subarray(5, 12));
+    const [pack] = await packsOf(other);
+    for (const key of [treeKey(other.digest), locationsKey(other.digest, 1), pack ?? "", "store.json", ".drover/v1/store.json", "../secret", ".drover/v1/trees/../../x", "/etc/passwd", ""]) {
+      await expect(store.read(key, null, signal), key).rejects.toMatchObject({ fault: { code: "grant_refused" } });
+    }
+    const body = randomBytes(10);
+    await expect(linkB.grants({ operationId: pull, begin: true, write: [{ key: packKey(sha256(body)), sha256: sha256(body), bytes: 10 }] })).rejects.toMatchObject({ fault: { code: "grant_refused" } });
+  });
+
+  it("is refused to another host, to an operation that ended, and to an attempt that a newer one replaced", async () => {
+    const id = await operation(a, "push", { storeId, catalogId: "fence" });
+    const body = randomBytes(10);
+    const write = [{ key: packKey(sha256(body)), sha256: sha256(body), bytes: 10 }];
+    await expect(linkB.grants({ operationId: id, begin: true })).rejects.toMatchObject({ fault: { code: "grant_refused" } });
+    const older = grantedStore(linkA, id, signal);
+    const first = await older.begin();
+    const second = await grantedStore(linkA, id, signal).begin();
+    expect(second).toBeGreaterThan(first);
+    await expect(older.write(packKey(sha256(body)), body, sha256(body), signal)).rejects.toMatchObject({ fault: { code: "fenced" } });
+    await hub.sql`update operations set state = 'done' where id = ${id}`;
+    await expect(linkA.grants({ operationId: id, fence: second, write })).rejects.toMatchObject({ fault: { code: "grant_refused" } });
+  });
+
+  it("writes nothing but the announced bytes under their own name", async () => {
+    const id = await operation(a, "push", { storeId, catalogId: "bytes" });
+    const { fence } = await linkA.grants({ operationId: id, begin: true });
+    const body = randomBytes(100);
+    const ask = (key: string, hash: string, bytes: number) => linkA.grants({ operationId: id, fence, write: [{ key, sha256: hash, bytes }] });
+    const misnamed = [packKey("0".repeat(64)), treeKey("0".repeat(64)), `.drover/v1/packs/00/${sha256(body)}x`, ".drover/v1/packs/../../x", ".drover/v1/store.json"];
+    for (const key of misnamed) await expect(ask(key, sha256(body), 100), key).rejects.toMatchObject({ fault: { code: "grant_refused" } });
+    await expect(ask(packKey(sha256(body)), sha256(body), 65 * 1024 ** 2)).rejects.toMatchObject({ fault: { code: "grant_refused" } });
+
+    const [granted] = (await ask(packKey(sha256(body)), sha256(body), 100)).objects;
+    const put = async (path: string, sent: Uint8Array) => {
+      const answer = await linkA.send({ method: "PUT", path, body: sent });
+      answer.resume();
+      return answer.statusCode;
+    };
+    const url = granted?.url ?? "";
+    expect(await put(url, randomBytes(100))).toBe(502);
+    expect(await put(url, randomBytes(99))).toBe(403);
+    expect(await put(url.replace(sha256(body), "0".repeat(64)), body)).toBe(403);
+    expect(await put(url.replace(/expires=\d/, "expires=9"), body)).toBe(403);
+    expect(await put(url.replace(/bytes=\d+/, "bytes=99"), randomBytes(99))).toBe(403);
+    expect(await put(url, body)).toBe(201);
+  });
+
+  it("hands out sealed input to the host of the operation", async () => {
+    const id = await operation(a, "execute", {});
+    const sealed = await hub.security.sealer.seal({ script: "echo hush" }, `operation:${id}`);
+    await hub.sql`update operations set sealed = ${Buffer.from(sealed)} where id = ${id}`;
+    expect(await linkA.grants({ operationId: id, sealed: true })).toMatchObject({ sealed: { script: "echo hush" } });
+    await expect(linkB.grants({ operationId: id, sealed: true })).rejects.toMatchObject({ fault: { code: "grant_refused" } });
+  });
+
+  it("is given to a caller's own computer for the operation that is theirs", async () => {
+    const [ann, bob] = await Promise.all([caller("ann"), caller("bob")]);
+    const id = await operation(null, "push", { storeId, catalogId: "own" }, "ann");
+    const body = randomBytes(10);
+    const store = grantedStore(ann, id, signal);
+    await store.begin();
+    expect(await store.write(packKey(sha256(body)), body, sha256(body), signal)).toBe("written");
+    await expect(grantedStore(bob, id, signal).begin()).rejects.toMatchObject({ fault: { code: "grant_refused" } });
+    await expect(linkA.grants({ operationId: id, begin: true })).rejects.toMatchObject({ fault: { code: "grant_refused" } });
+    await Promise.all([ann.close(), bob.close()]);
+  });
+});
+
+async function operation(host: HostIdentity | null, verb: "push" | "pull" | "execute", input: Record<string, unknown>, actorId = "root"): Promise<string> {
+  const id = randomUUID();
+  const said = { verb, state: "running", subject: "x", actor: actorId, actorId, onFault: "fail", input } as const;
+  await hub.db.insert(operations).values({ id, hostId: host?.hostId ?? null, workflowId: `${verb}/${id}`, ...said });
+  return id;
+}
+
+async function pushOne(name: string) {
+  const content = randomBytes(3 * 1024 ** 2);
+  const bundlePath = join(folder, `${name}.pvm`);
+  await mkdir(bundlePath);
+  await writeFile(join(bundlePath, "disk.bin"), content);
+  const store = grantedStore(linkA, await operation(a, "push", { storeId, catalogId: name }), signal);
+  await store.begin();
+  const pushed = await pushBundle({ bundlePath, store, bases: [], journalPath: join(folder, `journal-${name}`), generation: 1, signal, onProgress: () => {} });
+  return { pushed, content };
+}
+
+async function version(catalogId: string, { digest, generation }: { digest: string; generation: number }): Promise<string> {
+  const id = randomUUID();
+  const sizes = { logicalBytes: 0, allocatedBytes: 0, storedBytes: 0, newBytes: 0 };
+  const row = { id, catalogId, version: "v1", architecture: "arm64", kind: "pvm", digest, generation, storeId, probe: { kind: "none" }, createdBy: "root", ...sizes } as const;
+  await hub.db.insert(imageVersions).values(row);
+  return id;
+}
+
+async function packsOf({ digest }: { digest: string }): Promise<string[]> {
+  const store = folderStore(join(folder, "store"));
+  const bytes = await readAll(await store.read(locationsKey(digest, 1), null, signal), "locations", 1 << 20);
+  const found: string[] = [];
+  for await (const { key } of store.list(".drover/v1/packs/")) if (bytes.includes(Buffer.from(key.slice(-64), "hex"))) found.push(key);
+  return found;
+}
+
+async function caller(name: string): Promise<HubLink> {
+  await hub.db.insert(users).values({ id: name, username: name, name, email: `${name}@example.com` });
+  const token = async () => (await hub.security.signer.issue({ email: `${name}@example.com`, username: name, uid: name, roles: [], claims: [] }, 60_000)).token;
+  const { url, grpcAddress } = hub.gateway();
+  return openHubLink({ hubUrl: url, grpcAddress, namespace, authority: hub.security.authority.certificate, token }, { log });
+}
