@@ -55,9 +55,15 @@ export function exitCodeOfError(error: unknown): number {
 export function tellProblem(context: Context, problem: Problem, cause?: unknown): void {
   const { err } = context.streams;
   if (context.json) err.write(`${JSON.stringify(problem)}\n`);
-  else err.write(`drover: ${problem.message}\n${problem.remedy === "" ? "" : `        ${problem.remedy}\n`}${requestLine(problem)}`);
+  else
+    err.write(
+      `drover: ${problem.message}${codeOf(problem)}\n${problem.remedy === "" ? "" : `        ${problem.remedy}\n`}${requestLine(problem)}`,
+    );
   if (context.debug && cause instanceof Error) err.write(`${cause.stack ?? ""}\n`);
 }
+
+/** The stable name of what went wrong, to look up and to search for; a mistake in usage needs none. */
+const codeOf = ({ code }: Problem): string => (code === "usage" ? "" : ` (${code})`);
 
 /** The request's id leads to the hub's log: worth a line only where the fault is the hub's own. */
 const requestLine = ({ code, requestId }: Problem): string =>

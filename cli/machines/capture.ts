@@ -21,7 +21,7 @@ export async function captureScreen(
   const operation = await requestAction(client, machine, { verb: "capture" });
   if (waiting.detach) return seeThrough(context, client, { operation, waiting });
   const awaited = await awaitOperation(context, client, { operationId: operation.id, timeoutMs: waiting.timeout });
-  if (awaited.detail?.state !== "done") return tellOutcome(context, operation.id, awaited, () => "");
+  if (awaited.detail?.state !== "done") return tellOutcome(context, operation.id, awaited, { words: () => "" });
 
   const response = await client.raw(
     `${pathOf("operations", operation.id)}/screen`,

@@ -86,7 +86,7 @@ const plainActions: readonly Declaration[] = [
 const changing: readonly Declaration[] = [
   {
     usage: "exec <machine> [command...]",
-    summary: "Run a command or a script in the guest and end with its exit code",
+    summary: "Run a command (several words) or a script (one word, or a file) in the guest and end with its exit code",
     options: [
       ["--script <file>", "a script from a file, or from standard input with -"],
       ["--env <name=value>", "a variable for it; the name alone hands on the one that is set here", "several"],
@@ -95,7 +95,11 @@ const changing: readonly Declaration[] = [
     ],
     waits: true,
     passThrough: true,
-    examples: ["drover machine exec web-1 -- uname -a", "drover machine exec --script setup.sh --env TOKEN web-1"],
+    examples: [
+      "drover machine exec web-1 -- uname -a",
+      "drover machine exec web-1 -- 'cd /tmp && ls | wc -l'",
+      "drover machine exec --script setup.sh --env TOKEN web-1",
+    ],
     run: async () => (await import("./exec.ts")).execInMachine,
   },
   {

@@ -44,14 +44,14 @@ export async function createMachine(context: Context, [name = ""]: readonly stri
   const client = await context.hub();
   const hostId = host === undefined ? undefined : await hostIdOf(client, host);
   const { operation, machine } = await client.send("POST", "/machines", Provisioning, { body: { ...body, hostId } });
-  // Addresses are known to the machine's row only once the operation is done.
+  // Address and place are in the machine's row only once the operation is done.
   let ready = machine;
   const onState = async ({ state }: OperationDetail) => {
     if (state === "done") ready = await client.get(pathOf("machines", machine.id), Machine);
   };
   const words = (detail: OperationDetail) =>
     `${ready.name} is ${ready.observed} after ${took(detail)}${ready.addresses.length === 0 ? "" : ` at ${list(ready.addresses)}`} (${ready.id}).`;
-  return seeThrough(context, client, { operation, waiting, onState, words });
+  return seeThrough(context, client, { operation, waiting, onState, words, value: (detail) => ({ operation: detail, machine: ready }) });
 }
 
 const Deleting = z.object({ force: z.boolean().default(false) });

@@ -51,7 +51,7 @@ export async function execInMachine(context: Context, [machine = "", ...words]: 
   );
   await reading;
   const { detail } = awaited;
-  if (detail?.state !== "done") return tellOutcome(context, operation.id, awaited, () => "");
+  if (detail?.state !== "done") return tellOutcome(context, operation.id, awaited, { words: () => "" });
   const exitCode = Ended.safeParse(detail.result).data?.exitCode ?? exitCodes.internal.code;
   if (context.json) context.show({ operationId: operation.id, exitCode, ...output.texts() }, () => "");
   else if (output.texts().cut) context.remark("The output was cut: it was longer than Drover keeps.");
@@ -61,7 +61,7 @@ export async function execInMachine(context: Context, [machine = "", ...words]: 
 async function scriptOf({ folder, streams }: Context, file: string | undefined, words: readonly string[]): Promise<string> {
   if ((file === undefined) === (words.length === 0))
     throw usageFault("Give either a command after -- or a script with --script.", "drover machine exec");
-  if (file === undefined) return words.map(quoted).join(" ");
+  if (file === undefined) return words.length === 1 ? (words[0] ?? "") : words.map(quoted).join(" ");
   if (file === "-") return textOf(streams.in);
   return readFile(resolve(folder, file), "utf8").catch(() => {
     throw usageFault(`The script ${file} cannot be read.`, "drover machine exec");

@@ -27,7 +27,7 @@ export async function listSnapshots(context: Context, [machine = ""]: readonly s
   if (waiting.detach) return seeThrough(context, client, { operation, waiting });
   const awaited = await awaitOperation(context, client, { operationId: operation.id, timeoutMs: waiting.timeout });
   const found = snapshotsOf(awaited);
-  if (found === null) return tellOutcome(context, operation.id, awaited, () => "");
+  if (found === null) return tellOutcome(context, operation.id, awaited, { words: () => "" });
   context.show(found, () => describe(found));
   return 0;
 }

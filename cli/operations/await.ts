@@ -89,12 +89,18 @@ function tellParked({ steps, temporalUrl }: OperationDetail, told: Set<string>, 
   }
 }
 
-/** Tells how it ended and answers the exit code. What was asked for is shown by `words`, where it is done. */
+/** What people and scripts get of an operation that is done; scripts get the operation where nothing else is said. */
+export interface Telling {
+  readonly words: (detail: OperationDetail) => string;
+  readonly value?: (detail: OperationDetail) => unknown;
+}
+
+/** Tells how it ended and answers the exit code. */
 export function tellOutcome(
   context: Context,
   operationId: string,
   { ending, detail }: Awaited,
-  words: (detail: OperationDetail) => string,
+  { words, value = (same) => same }: Telling,
 ): number {
   if (ending !== "settled" || detail === null) {
     if (detail && context.json) context.show(detail, () => "");
@@ -107,7 +113,7 @@ export function tellOutcome(
     return exitCodes.timeout.code;
   }
   if (detail.state === "done") {
-    context.show(detail, () => words(detail));
+    context.show(value(detail), () => words(detail));
     return exitCodes.done.code;
   }
   if (context.json) context.show(detail, () => "");

@@ -90,7 +90,7 @@ const Wait = z.object({ timeout: milliseconds.optional(), detach: z.boolean().de
 export async function watchOperation(context: Context, [id = ""]: readonly string[], options: unknown): Promise<number> {
   const { timeout } = given(Wait, options);
   const awaited = await awaitOperation(context, await context.hub(), { operationId: id, timeoutMs: timeout });
-  return tellOutcome(context, id, awaited, outcomeWords);
+  return tellOutcome(context, id, awaited, { words: outcomeWords });
 }
 
 export async function waitForOperation(context: Context, args: readonly string[], options: unknown): Promise<number> {
@@ -108,7 +108,7 @@ export async function cancelOperation(context: Context, [id = ""]: readonly stri
   }
   const awaited = await awaitOperation(context, client, { operationId: id, timeoutMs: timeout });
   const { detail } = awaited;
-  if (detail?.state !== "cancelled") return tellOutcome(context, id, awaited, () => "It was done before it could be cancelled.");
+  if (detail?.state !== "cancelled") return tellOutcome(context, id, awaited, { words: () => "It was done before it could be cancelled." });
   context.show(detail, () => `${detail.verb} ${detail.subject} was cancelled after ${took(detail)}.`);
   return exitCodes.done.code;
 }

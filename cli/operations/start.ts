@@ -21,17 +21,19 @@ export const waitingOf = (options: unknown): Waiting => given(Waiting, options);
 export interface Started extends Omit<Awaiting, "operationId" | "timeoutMs"> {
   readonly operation: OperationShape;
   readonly waiting: Waiting;
+  /** What is told, and what scripts get, once it is done. */
   readonly words?: (detail: OperationDetail) => string;
+  readonly value?: (detail: OperationDetail) => unknown;
 }
 
 /** Shows the outcome of an operation that was just started, or the operation itself with --detach. */
 export async function seeThrough(context: Context, client: Client, started: Started): Promise<number> {
-  const { operation, waiting, words = outcomeWords, own, onState } = started;
+  const { operation, waiting, words = outcomeWords, value, own, onState } = started;
   if (waiting.detach) {
     context.show(operation, () => operation.id);
     context.remark(`\`drover operation watch ${operation.id}\` shows how far it is.`);
     return exitCodes.done.code;
   }
   const awaiting = { operationId: operation.id, timeoutMs: waiting.timeout, ...(own ? { own } : {}), ...(onState ? { onState } : {}) };
-  return tellOutcome(context, operation.id, await awaitOperation(context, client, awaiting), words);
+  return tellOutcome(context, operation.id, await awaitOperation(context, client, awaiting), { words, ...(value ? { value } : {}) });
 }
