@@ -26,9 +26,11 @@ const contentBytes = 160 * mebibyte;
 /** What the guest "writes" before the second version. */
 const changedBytes = 4 * mebibyte;
 
-const Pushed = z.object({ result: z.object({ logicalBytes: z.number(), storedBytes: z.number(), newBytes: z.number(), image: z.string() }) });
+const Pushed = z.object({
+  result: z.object({ logicalBytes: z.number(), storedBytes: z.number(), newBytes: z.number(), image: z.string() }),
+});
 const Pulled = z.object({ result: z.object({ fetchedBytes: z.number(), wasCached: z.boolean() }) });
-const Created = z.object({ machine: z.object({ id: z.string(), bundlePath: z.string() }) });
+const Shown = z.object({ bundlePath: z.string() });
 
 /** Answers what was done and how fast, in lines. */
 export async function runJob(drover: Drover, { say, env }: JobOptions): Promise<string[]> {
@@ -45,15 +47,25 @@ export async function runJob(drover: Drover, { say, env }: JobOptions): Promise<
   const bundle = await sampleBundle(drover, { say, env }, lines);
   await told(["push", bundle, "sample", "--version", "1.0", "--replace"], Pushed, ({ result }, took) => pushLine(result, took));
   await told(["pull", "sample:1.0", "--host", second.name], Pulled, ({ result }, took) =>
-    result.wasCached ? `pulled to ${second.name}: it had it already (${took})` : `pulled to ${second.name}: ${sized(result.fetchedBytes)} fetched (${took})`);
+    result.wasCached
+      ? `pulled to ${second.name}: it had it already (${took})`
+      : `pulled to ${second.name}: ${sized(result.fetchedBytes)} fetched (${took})`,
+  );
   const name = `quickstart-${Date.now().toString(36)}`;
   const create = ["machine", "create", name, "--image", "sample:1.0", "--host", second.name, "--cpus", "2", "--memory", "1G"];
-  const { machine } = await told(create, Created, (_, took) => `machine ${name} provisioned on ${second.name}: cloned, booted, answering (${took})`);
+  await told(
+    create,
+    z.unknown(),
+    (_, took) => `machine ${name} provisioned on ${second.name}: cloned, booted, answering (${took})`,
+  );
   await told(["machine", "exec", name, "--", "uname", "-a"], z.unknown(), (_, took) => `command run in it (${took})`);
   await told(["machine", "stop", name], z.unknown(), (_, took) => `machine stopped (${took})`);
-  const change = await changeDisk(machine.bundlePath, { bytes: changedBytes, path: env["PATH"] ?? "" });
-  lines.push(`${sized(changedBytes)} written to its disk by ${change.way === "debugfs" ? "debugfs" : "our own cluster writer (debugfs is missing)"}`);
-  const again = ["push", machine.bundlePath, "sample", "--version", "1.1", "--host", second.name, "--replace"];
+  const { bundlePath } = Shown.parse(JSON.parse(await runDrover(["machine", "show", name], { home: drover.stack.home, env, say })));
+  const change = await changeDisk(bundlePath, { bytes: changedBytes, path: env["PATH"] ?? "" });
+  lines.push(
+    `${sized(changedBytes)} written to its disk by ${change.way === "debugfs" ? "debugfs" : "our own cluster writer (debugfs is missing)"}`,
+  );
+  const again = ["push", bundlePath, "sample", "--version", "1.1", "--host", second.name, "--replace"];
   await told(again, Pushed, ({ result }, took) => pushLine(result, took));
   await told(["machine", "delete", name], z.unknown(), (_, took) => `machine retired (${took})`);
   return lines;
@@ -69,18 +81,32 @@ async function sampleBundle({ stack }: Drover, { say, env }: JobOptions, lines: 
   if (await stat(kept).catch(() => null)) return kept;
   say("Making a sample machine with a real disk ...");
   const began = performance.now();
-  const { bundlePath, content, files, contentBytes: filled } = await makeSampleBundle({ folder, name: "Sample", bytes: diskBytes, contentBytes, path: env["PATH"] ?? "" });
-  const what = content === "ext4" ? `an ext4 disk of ${sized(diskBytes)} with ${files} files of this computer (${sized(filled)})` : `a disk of ${sized(diskBytes)} filled by our own code, because mke2fs is missing`;
+  const {
+    bundlePath,
+    content,
+    files,
+    contentBytes: filled,
+  } = await makeSampleBundle({ folder, name: "Sample", bytes: diskBytes, contentBytes, path: env["PATH"] ?? "" });
+  const what =
+    content === "ext4"
+      ? `an ext4 disk of ${sized(diskBytes)} with ${files} files of this computer (${sized(filled)})`
+      : `a disk of ${sized(diskBytes)} filled by our own code, because mke2fs is missing`;
   lines.push(`sample bundle made: ${what} (${((performance.now() - began) / 1000).toFixed(1)} s)`);
   return bundlePath;
 }
 
 /** Runs one command as a person would; progress goes to the terminal, the answer comes back. */
-function runDrover(words: readonly string[], { home, env, say }: { home: string; env: JobOptions["env"]; say: JobOptions["say"] }): Promise<string> {
+function runDrover(
+  words: readonly string[],
+  { home, env, say }: { home: string; env: JobOptions["env"]; say: JobOptions["say"] },
+): Promise<string> {
   say(`$ npx drover ${words.join(" ")}`);
   const program = fileURLToPath(new URL("../cli/main.ts", import.meta.url));
   const [flagged, passed] = words.includes("--") ? [words.slice(0, words.indexOf("--")), words.slice(words.indexOf("--"))] : [words, []];
-  const child = spawn(process.execPath, [program, ...jsonFlag(flagged), ...passed], { env: { ...env, DROVER_HOME: home }, stdio: ["ignore", "pipe", "inherit"] });
+  const child = spawn(process.execPath, [program, ...jsonFlag(flagged), ...passed], {
+    env: { ...env, DROVER_HOME: home },
+    stdio: ["ignore", "pipe", "inherit"],
+  });
   const parts: Buffer[] = [];
   child.stdout.on("data", (part: Buffer) => parts.push(part));
   return new Promise((resolve, reject) => {
@@ -93,4 +119,5 @@ function runDrover(words: readonly string[], { home, env, say }: { home: string;
 }
 
 /** Options of `exec` stand before the machine's name: what follows belongs to the guest. */
-const jsonFlag = (words: readonly string[]): string[] => (words[1] === "exec" ? ["machine", "exec", "--json", ...words.slice(2)] : [...words, "--json"]);
+const jsonFlag = (words: readonly string[]): string[] =>
+  words[1] === "exec" ? ["machine", "exec", "--json", ...words.slice(2)] : [...words, "--json"];
