@@ -5,6 +5,7 @@
  * is unknown here is looked up once more before it counts as unknown.
  */
 import { generateKeyPairSync, randomBytes, randomUUID } from "node:crypto";
+import { setTimeout as after } from "node:timers/promises";
 import { FaultError } from "../domain/errors.ts";
 import { decrypt, encrypt, keyBytes } from "./cipher.ts";
 import { type KeyPurpose, keyPurposes, type KeyRow, type KeyRows, type NewKeyRow } from "./key-rows.ts";
@@ -28,7 +29,7 @@ export interface KeyRing {
 
 /** How long a process may go on using a key that another one has replaced: the older key stays valid, so a minute harms nobody. */
 const freshMs = 60_000;
-/** How often unknown ids may make us look again: whoever invents ids must not be able to make us ask the database for each. */
+/** How often unknown ids make us look again, all that wait together: whoever invents ids must not be able to make us ask the database for each. */
 const lookAgainMs = 1_000;
 
 type Snapshot = Readonly<Record<KeyPurpose, readonly RingKey[]>>;
@@ -52,9 +53,18 @@ export function keyRing(masterKey: Uint8Array, rows: KeyRows): KeyRing {
     if (key) return key;
     throw new FaultError({ code: "configuration_invalid", message: `The database has no ${purpose} key: it was emptied while this process ran.` });
   };
+  let lastLookAt = 0;
+  let looking: Promise<Snapshot> | null = null;
+  const look = async () => {
+    await after(Math.max(0, lastLookAt + lookAgainMs - Date.now()));
+    lastLookAt = Date.now();
+    return load(0);
+  };
   const find = async (purpose: KeyPurpose, id: string) => {
     const known = (await all(purpose)).find((key) => key.id === id);
-    return known ?? (await load(lookAgainMs))[purpose].find((key) => key.id === id) ?? null;
+    if (known) return known;
+    looking ??= look().finally(() => (looking = null));
+    return (await looking)[purpose].find((key) => key.id === id) ?? null;
   };
   const rotate: KeyRing["rotate"] = async (purpose) => {
     await rows.locked((table) => table.add(newKey(masterKey, purpose)));
