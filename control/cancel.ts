@@ -28,7 +28,10 @@ export async function cancelOperation(control: Control, operationId: string, { a
   });
   if (!asked.ok) return asked;
   await tellWorkflow(control, asked.value).catch((cause: unknown) => {
-    control.log.warn({ event: "operation.cancel_untold", operationId, err: cause }, "the workflow could not be told to cancel; the sweep will tell it");
+    control.log.warn(
+      { event: "operation.cancel_untold", operationId, err: cause },
+      "the workflow could not be told to cancel; the sweep will tell it",
+    );
   });
   return findOperation(control.db, operationId);
 }

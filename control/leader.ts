@@ -53,7 +53,10 @@ export function lead({ url, loops, log, lock = leaderLock }: Leading): Leader {
   }
 
   async function live(): Promise<void> {
-    do await term().catch((cause: unknown) => log.warn({ event: "leader.unsure", err: cause }, "the database does not answer; the lead is tried again"));
+    do
+      await term().catch((cause: unknown) =>
+        log.warn({ event: "leader.unsure", err: cause }, "the database does not answer; the lead is tried again"),
+      );
     while (await rested(checkMs, closing.signal));
   }
   const living = live();
@@ -70,7 +73,10 @@ export function lead({ url, loops, log, lock = leaderLock }: Leading): Leader {
 
 /** One loop: pass after pass, each ended before the next begins; a failure is told and tried again. */
 async function turn({ name, everyMs, pass }: Loop, signal: AbortSignal, log: Logger): Promise<void> {
-  do await pass().catch((cause: unknown) => log.error({ event: "loop.failed", loop: name, err: cause }, `the ${name} loop failed; it runs again`));
+  do
+    await pass().catch((cause: unknown) =>
+      log.error({ event: "loop.failed", loop: name, err: cause }, `the ${name} loop failed; it runs again`),
+    );
   while (await rested(everyMs, signal));
 }
 

@@ -27,11 +27,20 @@ import { holderOf, startOperation, type Asked, type Control, type Draft } from "
 const fallback = { vcpus: 2, memoryBytes: 2 * 1024 ** 3 };
 
 /** Makes a machine from an image. Its row exists from now on; a host is chosen when the workflow places it. */
-export async function requestMachine(control: Control, wanted: NewMachine, asked: Asked): Promise<Result<{ operation: Operation; machine: Machine }>> {
+export async function requestMachine(
+  control: Control,
+  wanted: NewMachine,
+  asked: Asked,
+): Promise<Result<{ operation: Operation; machine: Machine }>> {
   const begun = await startOperation(control, asked, async (tx): Promise<Draft> => {
     const host = wanted.hostId === undefined ? null : await workingHost(tx, wanted.hostId);
     const holder = holderOf(asked.actor);
-    const image = await chooseImage(tx, { project: asked.actor.project, reference: wanted.image, preferred: host?.architecture ?? null, holder });
+    const image = await chooseImage(tx, {
+      project: asked.actor.project,
+      reference: wanted.image,
+      preferred: host?.architecture ?? null,
+      holder,
+    });
     const machine = await addMachine(tx, wanted, image, asked);
     const { id, name } = machine;
     const workflowInput: Own<ProvisionInput> = { machineId: id };
@@ -97,7 +106,15 @@ export async function requestAction(control: Control, idOrName: string, action: 
     unwrap(mayAct(verb, machine));
     const before = await reserve(control, tx, machine, action, asked);
     const { cloneId } = before;
-    const workflowInput: Own<OperateInput> = { hostId, machineId: id, machineName: name, epoch, action: withoutSecrets(action), takesOver, ...(cloneId === undefined ? {} : { cloneId }) };
+    const workflowInput: Own<OperateInput> = {
+      hostId,
+      machineId: id,
+      machineName: name,
+      epoch,
+      action: withoutSecrets(action),
+      takesOver,
+      ...(cloneId === undefined ? {} : { cloneId }),
+    };
     const held = { kind: "machine", subjectId: id, name, mode: holdModeOf(verb) } as const;
     return {
       verb,
@@ -122,7 +139,9 @@ async function mustPushAside(tx: Database, { id, name }: Machine, action: Machin
   if (retiring) throw busy("machine", name, { operationId: retiring.id, verb: "retire" });
   const forced = action.verb === "stop" && action.mode !== "graceful";
   const mode = holdModeOf(action.verb);
-  const holder = (await holdersOf(tx, { kind: "machine", subjectId: id })).find((other) => mode === "exclusive" || other.mode === "exclusive");
+  const holder = (await holdersOf(tx, { kind: "machine", subjectId: id })).find(
+    (other) => mode === "exclusive" || other.mode === "exclusive",
+  );
   if (!holder) return false;
   if (!preempts(action.verb, forced) || holder.verb === "provision") throw busy("machine", name, holder);
   return true;
@@ -152,7 +171,13 @@ async function reserve(control: Control, tx: Database, machine: Machine, action:
   return before;
 }
 
-async function addClone(control: Control, tx: Database, source: Machine, { name, linked }: Extract<MachineAction, { verb: "clone" }>, { actor }: Asked): Promise<string> {
+async function addClone(
+  control: Control,
+  tx: Database,
+  source: Machine,
+  { name, linked }: Extract<MachineAction, { verb: "clone" }>,
+  { actor }: Asked,
+): Promise<string> {
   const id = randomUUID();
   const hostId = hostOfMachine(source);
   const { project, imageVersionId, image, digest, kind, guestOs, vcpus, memoryBytes, description } = source;

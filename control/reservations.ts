@@ -18,7 +18,12 @@ export async function reserveProcessor(tx: Database, machine: Machine, verb: Ver
   const supply = await supplyOf(tx, hostId, reserve);
   const placement = await findPlacement(tx, id);
   if (placement?.runs) return null;
-  if (!supply.enabled) throw new FaultError({ code: "host_disabled", message: `${name} cannot ${verb}: its host ${supply.name} is disabled.`, subject: supply.name });
+  if (!supply.enabled)
+    throw new FaultError({
+      code: "host_disabled",
+      message: `${name} cannot ${verb}: its host ${supply.name} is disabled.`,
+      subject: supply.name,
+    });
   const macos = placement?.macos ?? isMacOS(kind);
   // A machine that its host saw running is in what the host has left already.
   if (!holdsProcessor(observed) || observed === "unknown") refuseShortage(name, supply, { vcpus, memoryBytes, macos, runs: true });
@@ -28,7 +33,11 @@ export async function reserveProcessor(tx: Database, machine: Machine, verb: Ver
 }
 
 /** Makes sure of room for a copy; the caller inserts the placement that takes it. */
-export async function reserveDisk(tx: Database, { hostId, name, diskBytes }: { hostId: string; name: string; diskBytes: number }, reserve: SystemReserve): Promise<void> {
+export async function reserveDisk(
+  tx: Database,
+  { hostId, name, diskBytes }: { hostId: string; name: string; diskBytes: number },
+  reserve: SystemReserve,
+): Promise<void> {
   refuseShortage(name, await supplyOf(tx, hostId, reserve), { diskBytes });
 }
 
@@ -39,11 +48,20 @@ async function supplyOf(tx: Database, hostId: string, reserve: SystemReserve): P
 }
 
 /** Only room counts here: a host that is silent is waited for. */
-function refuseShortage(name: string, supply: Supply, needed: Partial<Pick<Demand, "vcpus" | "memoryBytes" | "diskBytes" | "macos" | "runs">>): void {
+function refuseShortage(
+  name: string,
+  supply: Supply,
+  needed: Partial<Pick<Demand, "vcpus" | "memoryBytes" | "diskBytes" | "macos" | "runs">>,
+): void {
   const nothing = { vcpus: 0, memoryBytes: 0, diskBytes: 0, macos: false, runs: false };
   const demand: Demand = { ...nothing, ...needed, architecture: supply.architecture, anyLabel: [], digest: "", excluded: [] };
   const missing = lacks({ ...supply, state: "online", enabled: true }, demand);
   if (missing.length === 0) return;
   const message = `The host of ${name} has no room: ${supply.name} ${missing.join(", ")}.`;
-  throw new FaultError({ code: "no_capacity", message, subject: supply.name, details: { hosts: [`${supply.name} ${missing.join(", ")}`] } });
+  throw new FaultError({
+    code: "no_capacity",
+    message,
+    subject: supply.name,
+    details: { hosts: [`${supply.name} ${missing.join(", ")}`] },
+  });
 }

@@ -17,7 +17,12 @@ import { startOperation, type Asked, type Control, type Draft } from "./start.ts
 /** A guest that shuts down at all does so in half a minute; what is retired is deleted next, so waiting longer gains nothing. */
 const graceMs = 30_000;
 
-export async function requestRetire(control: Control, idOrName: string, { force }: { force: boolean }, asked: Asked): Promise<Result<Operation>> {
+export async function requestRetire(
+  control: Control,
+  idOrName: string,
+  { force }: { force: boolean },
+  asked: Asked,
+): Promise<Result<Operation>> {
   return startOperation(control, asked, async (tx): Promise<Draft | { already: Operation }> => {
     const { project } = asked.actor;
     const found = await findMachine(tx, idOrName, { lock: true, project });

@@ -86,7 +86,10 @@ interface Intending {
   readonly sealed: Uint8Array | null;
 }
 
-async function intend({ control, asked, prepare, operationId, sealed }: Intending, tx: Database): Promise<{ operation: Operation; intent: Intent | null }> {
+async function intend(
+  { control, asked, prepare, operationId, sealed }: Intending,
+  tx: Database,
+): Promise<{ operation: Operation; intent: Intent | null }> {
   const { actor, requestId, idempotency } = asked;
   const earlier = idempotency ? await claimKey(tx, { caller: actor.userId, ...idempotency }, operationId) : null;
   if (earlier !== null) return { operation: unwrap(await findOperation(tx, earlier)), intent: null };
@@ -96,19 +99,39 @@ async function intend({ control, asked, prepare, operationId, sealed }: Intendin
   const { verb, subject, hostId = null, machineId = null, image = null, onFault, input } = draft;
   const by = { project: actor.project, actor: actor.username, actorId: actor.userId, requestId };
   const id = workflowId(verb, draft.workflowSubject, operationId);
-  const operation = await insertOperation(tx, { id: operationId, verb, subject, hostId, machineId, image, onFault, workflowId: id, input, sealed, ...by });
+  const operation = await insertOperation(tx, {
+    id: operationId,
+    verb,
+    subject,
+    hostId,
+    machineId,
+    image,
+    onFault,
+    workflowId: id,
+    input,
+    sealed,
+    ...by,
+  });
   for (const { mode, ...held } of draft.holds) await mustHold(tx, held, operationId, mode);
   const frame = { interfaceVersion: 1, operationId, onFault, parkLimitMs: control.parkLimitMs };
   const intent = { operationId, workflowType: draft.workflowType, workflowInput: { ...draft.workflowInput, ...frame } };
   await insertIntent(tx, intent);
-  await recordEvent(tx, { type: "operation", name: "operation.pending", subjectId: operationId, operationId, project: by.project, body: { verb, subject } });
+  await recordEvent(tx, {
+    type: "operation",
+    name: "operation.pending",
+    subjectId: operationId,
+    operationId,
+    project: by.project,
+    body: { verb, subject },
+  });
   await recordAudit(tx, { actor: by.actor, action: `${verb}.accepted`, subject, outcome: "accepted", operationId, requestId });
   return { operation, intent };
 }
 
 /** Temporal answers in milliseconds. After 5 s nobody waits on: the loops try again. */
 const answerLimitMs = 5_000;
-export const answered = <T>(temporal: Client, call: () => Promise<T>): Promise<T> => temporal.withDeadline(Date.now() + answerLimitMs, call);
+export const answered = <T>(temporal: Client, call: () => Promise<T>): Promise<T> =>
+  temporal.withDeadline(Date.now() + answerLimitMs, call);
 
 /** Starts the workflow of an intent. Starting it again, from here or from the sweep, finds it started. */
 export async function launch(control: Control, intent: Intent, operation: Operation): Promise<void> {

@@ -49,9 +49,17 @@ async function settleIfEnded(control: Control, operation: Operation): Promise<vo
     return;
   }
   const how = status === null ? "is not known to Temporal any more" : `ended as ${status.toLowerCase()} without settling`;
-  const fault = faultRecord({ code: "operation_terminated", message: `The workflow of the ${operation.verb} operation ${how}.`, subject: operation.subject });
+  const fault = faultRecord({
+    code: "operation_terminated",
+    message: `The workflow of the ${operation.verb} operation ${how}.`,
+    subject: operation.subject,
+  });
   const settled = await settleOperation(control.db, { operationId: operation.id, steps: [], outcome: "failed", fault });
-  if (settled) control.log.warn({ event: "operation.terminated", operationId: operation.id, workflowId: operation.workflowId, status }, "settled a workflow that ended from outside");
+  if (settled)
+    control.log.warn(
+      { event: "operation.terminated", operationId: operation.id, workflowId: operation.workflowId, status },
+      "settled a workflow that ended from outside",
+    );
 }
 
 async function statusOf({ temporal }: Control, workflowId: string): Promise<string | null> {
@@ -78,5 +86,7 @@ export async function forgetOldKeys({ db }: Control): Promise<void> {
 
 /** One that fails is told and does not keep the others waiting. */
 async function eachAlone({ log }: Control, subject: string, act: () => Promise<void>): Promise<void> {
-  await act().catch((cause: unknown) => log.error({ event: "sweep.failed", subject, err: cause }, "the sweep could not do its part; it tries again"));
+  await act().catch((cause: unknown) =>
+    log.error({ event: "sweep.failed", subject, err: cause }, "the sweep could not do its part; it tries again"),
+  );
 }

@@ -24,7 +24,12 @@ export async function recordAudit(db: Database, record: NewAuditRecord): Promise
 }
 
 export async function listAudit(db: Database, { after, limit }: { after: number; limit: number }): Promise<AuditRecord[]> {
-  const rows = await db.select().from(audit).where(and(isNotNull(audit.number), gt(audit.number, after))).orderBy(asc(audit.number)).limit(limit);
+  const rows = await db
+    .select()
+    .from(audit)
+    .where(and(isNotNull(audit.number), gt(audit.number, after)))
+    .orderBy(asc(audit.number))
+    .limit(limit);
   return rows.map((row) => AuditRecord.parse(row));
 }
 

@@ -43,13 +43,22 @@ export async function listEvents(db: Database, { after, limit, operationId, proj
 
 /** The number of the newest event; 0 when there is none. Whoever follows from now on starts here. */
 export async function latestEventNumber(db: Database): Promise<number> {
-  const [row] = await db.select({ number: events.number }).from(events).where(isNotNull(events.number)).orderBy(desc(events.number)).limit(1);
+  const [row] = await db
+    .select({ number: events.number })
+    .from(events)
+    .where(isNotNull(events.number))
+    .orderBy(desc(events.number))
+    .limit(1);
   return row?.number ?? 0;
 }
 
 /** Whether an operation has told such an event: what marks an act as done once. */
 export async function hasTold(db: Database, operationId: string, name: string): Promise<boolean> {
-  const found = await db.select({ id: events.id }).from(events).where(and(eq(events.operationId, operationId), eq(events.name, name))).limit(1);
+  const found = await db
+    .select({ id: events.id })
+    .from(events)
+    .where(and(eq(events.operationId, operationId), eq(events.name, name)))
+    .limit(1);
   return found.length === 1;
 }
 

@@ -39,7 +39,10 @@ export async function takeHold(tx: Database, subject: Subject, operationId: stri
   const others = (await holdersOf(tx, subject)).filter((holder) => holder.operationId !== operationId);
   const blocker = others.find((holder) => mode === "exclusive" || holder.mode === "exclusive");
   if (blocker) return blocker;
-  await tx.insert(holds).values({ ...subject, operationId, mode }).onConflictDoNothing();
+  await tx
+    .insert(holds)
+    .values({ ...subject, operationId, mode })
+    .onConflictDoNothing();
   return null;
 }
 
@@ -52,7 +55,12 @@ export async function mustHold(tx: Database, subject: Subject & { name: string }
 
 export function busy(kind: Subject["kind"], name: string, { operationId, verb }: Pick<Holder, "operationId" | "verb">): FaultError {
   const code = kind === "machine" ? "machine_busy" : "image_busy";
-  return new FaultError({ code, message: `${name} is held by the ${verb} operation ${operationId}.`, subject: name, details: { operationId, verb } });
+  return new FaultError({
+    code,
+    message: `${name} is held by the ${verb} operation ${operationId}.`,
+    subject: name,
+    details: { operationId, verb },
+  });
 }
 
 export async function releaseHolds(db: Database, operationId: string): Promise<void> {

@@ -31,5 +31,8 @@ export async function noteCached(tx: Database, hostId: string, { digest, bytes }
   const [row] = await tx.select({ cached: hosts.cached }).from(hosts).where(eq(hosts.id, hostId)).for("update");
   const cached = CachedImage.array().parse(row?.cached ?? []);
   if (!row || cached.some((image) => image.digest === digest)) return;
-  await tx.update(hosts).set({ cached: [...cached, { digest, bytes, lastUsedAt: new Date().toISOString() }] }).where(eq(hosts.id, hostId));
+  await tx
+    .update(hosts)
+    .set({ cached: [...cached, { digest, bytes, lastUsedAt: new Date().toISOString() }] })
+    .where(eq(hosts.id, hostId));
 }

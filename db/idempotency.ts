@@ -30,27 +30,43 @@ export async function claimKey(tx: Database, { caller, route, key, body }: Idemp
     })
     .returning({ operationId: idempotencyKeys.operationId });
   if (claimed.length === 1) return null;
-  const [earlier] = await tx.select().from(idempotencyKeys).where(and(eq(byCaller, caller), eq(byRoute, route), eq(byKey, key)));
+  const [earlier] = await tx
+    .select()
+    .from(idempotencyKeys)
+    .where(and(eq(byCaller, caller), eq(byRoute, route), eq(byKey, key)));
   if (!earlier) return null;
   if (earlier.requestHash !== requestHash) {
-    throw new FaultError({ code: "idempotency_conflict", message: `The Idempotency-Key was used for another ${route} request.`, subject: route });
+    throw new FaultError({
+      code: "idempotency_conflict",
+      message: `The Idempotency-Key was used for another ${route} request.`,
+      subject: route,
+    });
   }
   return earlier.operationId;
 }
 
 /** Drops keys that no longer count; answers how many. */
 export async function dropOldKeys(db: Database): Promise<number> {
-  const dropped = await db.delete(idempotencyKeys).where(sql`${idempotencyKeys.createdAt} < now() - interval '24 hours'`).returning({ key: idempotencyKeys.key });
+  const dropped = await db
+    .delete(idempotencyKeys)
+    .where(sql`${idempotencyKeys.createdAt} < now() - interval '24 hours'`)
+    .returning({ key: idempotencyKeys.key });
   return dropped.length;
 }
 
 /** Of the body with its keys in order, so that two spellings of one request are one. */
 function hashOf(body: unknown): string {
-  return createHash("sha256").update(JSON.stringify(ordered(body)) ?? "").digest("hex");
+  return createHash("sha256")
+    .update(JSON.stringify(ordered(body)) ?? "")
+    .digest("hex");
 }
 
 function ordered(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(ordered);
   if (typeof value !== "object" || value === null || value instanceof Date) return value;
-  return Object.fromEntries(Object.entries(value).toSorted(([a], [b]) => (a < b ? -1 : 1)).map(([key, inner]) => [key, ordered(inner)]));
+  return Object.fromEntries(
+    Object.entries(value)
+      .toSorted(([a], [b]) => (a < b ? -1 : 1))
+      .map(([key, inner]) => [key, ordered(inner)]),
+  );
 }

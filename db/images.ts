@@ -13,7 +13,10 @@ import { afterCursor, newestFirst, pageOf, placeOf, type Page, type PageAsk } fr
 import { imageVersions as versions, machines } from "./schema.ts";
 
 export async function findImage(db: Database, project: string, key: ImageKey): Promise<Result<ImageVersion>> {
-  const [row] = await db.select().from(versions).where(and(eq(versions.project, project), ...keyed(key)));
+  const [row] = await db
+    .select()
+    .from(versions)
+    .where(and(eq(versions.project, project), ...keyed(key)));
   return row ? ok(ImageVersion.parse(row)) : noImage(imageName(key));
 }
 
@@ -29,11 +32,27 @@ export interface Reference {
 }
 
 /** The versions that a reference means, one per architecture. Without a version: the one tagged `latest`, else the one of that name. */
-export async function resolveImages(db: Database, project: string, { catalogId, version = latest, architecture }: Reference): Promise<ImageVersion[]> {
-  const means = version === latest ? sql`(${arrayContains(versions.tags, [latest])} or ${versions.version} = ${latest})` : eq(versions.version, version);
-  const wanted = and(eq(versions.project, project), eq(versions.catalogId, catalogId), means, architecture === undefined ? undefined : eq(versions.architecture, architecture));
+export async function resolveImages(
+  db: Database,
+  project: string,
+  { catalogId, version = latest, architecture }: Reference,
+): Promise<ImageVersion[]> {
+  const means =
+    version === latest
+      ? sql`(${arrayContains(versions.tags, [latest])} or ${versions.version} = ${latest})`
+      : eq(versions.version, version);
+  const wanted = and(
+    eq(versions.project, project),
+    eq(versions.catalogId, catalogId),
+    means,
+    architecture === undefined ? undefined : eq(versions.architecture, architecture),
+  );
   const tagged = sql`${arrayContains(versions.tags, [latest])} desc`;
-  const rows = await db.selectDistinctOn([versions.architecture]).from(versions).where(wanted).orderBy(asc(versions.architecture), tagged, desc(versions.createdAt));
+  const rows = await db
+    .selectDistinctOn([versions.architecture])
+    .from(versions)
+    .where(wanted)
+    .orderBy(asc(versions.architecture), tagged, desc(versions.createdAt));
   return rows.map((row) => ImageVersion.parse(row));
 }
 
@@ -55,9 +74,16 @@ export async function listImages(db: Database, filter: ImageFilter, { cursor, li
     version === undefined ? undefined : eq(versions.version, version),
     architecture === undefined ? undefined : eq(versions.architecture, architecture),
     tag === undefined ? undefined : arrayContains(versions.tags, [tag]),
-    visibleTo === undefined ? undefined : and(held(versions.requiredRoles, visibleTo.roles), held(versions.requiredClaims, visibleTo.claims)),
+    visibleTo === undefined
+      ? undefined
+      : and(held(versions.requiredRoles, visibleTo.roles), held(versions.requiredClaims, visibleTo.claims)),
   );
-  const rows = await db.select({ row: versions, at: placeOf(versions) }).from(versions).where(wanted).orderBy(newestFirst(versions)).limit(limit + 1);
+  const rows = await db
+    .select({ row: versions, at: placeOf(versions) })
+    .from(versions)
+    .where(wanted)
+    .orderBy(newestFirst(versions))
+    .limit(limit + 1);
   return pageOf(rows, limit, (row) => ImageVersion.parse(row));
 }
 
@@ -72,15 +98,29 @@ export type NewVersionRow = Omit<Row, "createdAt" | "updatedAt" | "downloads" | 
 /** A new version, which takes the tag `latest` from versions of another name. */
 export async function insertVersion(tx: Database, row: NewVersionRow): Promise<ImageVersion> {
   const tags = [...new Set([...(row.tags ?? []), latest])];
-  const [made] = await tx.insert(versions).values({ ...row, tags }).returning();
-  const siblings = and(eq(versions.project, row.project ?? "default"), eq(versions.catalogId, row.catalogId), ne(versions.version, row.version));
-  await tx.update(versions).set({ tags: sql`array_remove(${versions.tags}, ${latest})` }).where(and(siblings, arrayContains(versions.tags, [latest])));
+  const [made] = await tx
+    .insert(versions)
+    .values({ ...row, tags })
+    .returning();
+  const siblings = and(
+    eq(versions.project, row.project ?? "default"),
+    eq(versions.catalogId, row.catalogId),
+    ne(versions.version, row.version),
+  );
+  await tx
+    .update(versions)
+    .set({ tags: sql`array_remove(${versions.tags}, ${latest})` })
+    .where(and(siblings, arrayContains(versions.tags, [latest])));
   return ImageVersion.parse(made);
 }
 
 /** Points a version to other content, or gives it other words. Its tag `latest`, taint and counts stay. */
 export async function changeVersion(tx: Database, id: string, changes: Partial<NewVersionRow>): Promise<ImageVersion> {
-  const [row] = await tx.update(versions).set({ ...changes, updatedAt: sql`now()` }).where(eq(versions.id, id)).returning();
+  const [row] = await tx
+    .update(versions)
+    .set({ ...changes, updatedAt: sql`now()` })
+    .where(eq(versions.id, id))
+    .returning();
   return ImageVersion.parse(row);
 }
 
@@ -93,7 +133,10 @@ const marks = {
 export async function markVersion(db: Database, id: string, mark: keyof typeof marks, by: string): Promise<Result<ImageVersion>> {
   const found = await findImageById(db, id);
   if (!found.ok || (mark === "revoke" && found.value.revokedAt)) return found;
-  await db.update(versions).set({ ...marks[mark](by), updatedAt: sql`now()` }).where(eq(versions.id, id));
+  await db
+    .update(versions)
+    .set({ ...marks[mark](by), updatedAt: sql`now()` })
+    .where(eq(versions.id, id));
   return findImageById(db, id);
 }
 
@@ -103,7 +146,10 @@ export async function deleteVersion(db: Database, id: string): Promise<boolean> 
 }
 
 export async function countDownload(tx: Database, id: string, by: string): Promise<void> {
-  await tx.update(versions).set({ downloads: sql`${versions.downloads} + 1`, lastDownloadedAt: sql`now()`, lastDownloadedBy: by }).where(eq(versions.id, id));
+  await tx
+    .update(versions)
+    .set({ downloads: sql`${versions.downloads} + 1`, lastDownloadedAt: sql`now()`, lastDownloadedBy: by })
+    .where(eq(versions.id, id));
 }
 
 export interface TreeRef {
@@ -112,14 +158,28 @@ export interface TreeRef {
 }
 
 /** The newest trees of a catalog id in one store: what a push of the next version shares most with. */
-export async function newestTrees(db: Database, { project, catalogId, storeId, limit }: { project: string; catalogId: string; storeId: string; limit: number }): Promise<TreeRef[]> {
+export async function newestTrees(
+  db: Database,
+  { project, catalogId, storeId, limit }: { project: string; catalogId: string; storeId: string; limit: number },
+): Promise<TreeRef[]> {
   const wanted = and(eq(versions.project, project), eq(versions.catalogId, catalogId), eq(versions.storeId, storeId));
-  return db.select({ digest: versions.digest, generation: versions.generation }).from(versions).where(wanted).orderBy(desc(versions.updatedAt)).limit(limit);
+  return db
+    .select({ digest: versions.digest, generation: versions.generation })
+    .from(versions)
+    .where(wanted)
+    .orderBy(desc(versions.updatedAt))
+    .limit(limit);
 }
 
 /** The tree that the machine in this bundle was made from, where it lies in that store. */
-export async function treeOfMachine(db: Database, { hostId, path, machineId, storeId }: { hostId: string; path: string; machineId: string | null; storeId: string }): Promise<TreeRef[]> {
-  const found = machineId === null ? sql`(${machines.hostId} = ${hostId} and ${machines.bundlePath} = ${path})` : sql`(${machines.id} = ${machineId} or (${machines.hostId} = ${hostId} and ${machines.bundlePath} = ${path}))`;
+export async function treeOfMachine(
+  db: Database,
+  { hostId, path, machineId, storeId }: { hostId: string; path: string; machineId: string | null; storeId: string },
+): Promise<TreeRef[]> {
+  const found =
+    machineId === null
+      ? sql`(${machines.hostId} = ${hostId} and ${machines.bundlePath} = ${path})`
+      : sql`(${machines.id} = ${machineId} or (${machines.hostId} = ${hostId} and ${machines.bundlePath} = ${path}))`;
   return db
     .select({ digest: versions.digest, generation: versions.generation })
     .from(machines)
@@ -128,5 +188,9 @@ export async function treeOfMachine(db: Database, { hostId, path, machineId, sto
     .limit(1);
 }
 
-const keyed = ({ catalogId, version, architecture }: ImageKey) => [eq(versions.catalogId, catalogId), eq(versions.version, version), eq(versions.architecture, architecture)];
+const keyed = ({ catalogId, version, architecture }: ImageKey) => [
+  eq(versions.catalogId, catalogId),
+  eq(versions.version, version),
+  eq(versions.architecture, architecture),
+];
 const noImage = (name: string): Result<never> => refuse({ code: "image_not_found", message: `There is no image ${name}.`, subject: name });

@@ -20,8 +20,13 @@ export async function tellHostStates(db: Database): Promise<void> {
     const state = hostStateAt(silentMs === null ? null : Number(silentMs));
     if (state === told) continue;
     await db.transaction(async (tx) => {
-      const changed = await tx.update(hosts).set({ toldState: state }).where(sql`${hosts.id} = ${id} and ${hosts.toldState} = ${told}`).returning({ id: hosts.id });
-      if (changed.length === 1) await recordEvent(tx, { type: "host", name: `host.${state}`, subjectId: id, project, body: { name, before: told } });
+      const changed = await tx
+        .update(hosts)
+        .set({ toldState: state })
+        .where(sql`${hosts.id} = ${id} and ${hosts.toldState} = ${told}`)
+        .returning({ id: hosts.id });
+      if (changed.length === 1)
+        await recordEvent(tx, { type: "host", name: `host.${state}`, subjectId: id, project, body: { name, before: told } });
     });
   }
 }
@@ -83,11 +88,20 @@ export async function markAbsent(db: Database, limit: number): Promise<number> {
   // Ten seconds: a report that was gathered before the machine was recorded is not the last word.
   const reported = sql`exists (select 1 from hosts h where h.id = ${machines.hostId} and h.told_state in ('online', 'late')
     and h.last_report_at > coalesce(${machines.observedAt}, ${machines.createdAt}) + interval '10 seconds')`;
-  return observeAll(db, sql`${reported} and not ${seen} and not ${held} and ${machines.observed} not in ('making', 'absent')`, "absent", limit);
+  return observeAll(
+    db,
+    sql`${reported} and not ${seen} and not ${held} and ${machines.observed} not in ('making', 'absent')`,
+    "absent",
+    limit,
+  );
 }
 
 async function observeAll(db: Database, which: ReturnType<typeof sql>, observed: "unknown" | "absent", limit: number): Promise<number> {
-  const rows = await db.select({ id: machines.id }).from(machines).where(sql`${machines.retiredAt} is null and ${which}`).limit(limit);
+  const rows = await db
+    .select({ id: machines.id })
+    .from(machines)
+    .where(sql`${machines.retiredAt} is null and ${which}`)
+    .limit(limit);
   for (const { id } of rows) await db.transaction((tx) => observeMachine(tx, id, observed));
   return rows.length;
 }

@@ -14,14 +14,23 @@ import { recordEvent } from "./events.ts";
 import { afterCursor, newestFirst, pageOf, placeOf, type Page, type PageAsk } from "./pages.ts";
 import { machines } from "./schema.ts";
 
-export type NewMachineRow = Omit<typeof machines.$inferInsert, "createdAt" | "updatedAt" | "retiredAt" | "expiresAt"> & { readonly ttlSeconds?: number | undefined };
+export type NewMachineRow = Omit<typeof machines.$inferInsert, "createdAt" | "updatedAt" | "retiredAt" | "expiresAt"> & {
+  readonly ttlSeconds?: number | undefined;
+};
 export type MachineChanges = Omit<PgUpdateSetSource<typeof machines>, "id" | "project" | "createdAt" | "updatedAt">;
 
 /** A living machine by id or, in any case, by name. `lock` keeps it as it is until the caller's transaction ends. */
-export async function findMachine(db: Database, idOrName: string, { lock = false, project }: { lock?: boolean; project?: string } = {}): Promise<Result<Machine>> {
+export async function findMachine(
+  db: Database,
+  idOrName: string,
+  { lock = false, project }: { lock?: boolean; project?: string } = {},
+): Promise<Result<Machine>> {
   const id = Uuid.safeParse(idOrName);
   const named = id.success ? eq(machines.id, id.data) : sql`lower(${machines.name}) = lower(${idOrName})`;
-  const query = db.select().from(machines).where(and(named, isNull(machines.retiredAt), project === undefined ? undefined : eq(machines.project, project)));
+  const query = db
+    .select()
+    .from(machines)
+    .where(and(named, isNull(machines.retiredAt), project === undefined ? undefined : eq(machines.project, project)));
   const [row] = await (lock ? query.for("update") : query);
   return row ? ok(Machine.parse(row)) : noMachine(idOrName);
 }
@@ -35,7 +44,10 @@ export async function findAnyMachine(db: Database, id: string): Promise<Result<M
 /** One that was retired in the last hour: whoever asks again for its end gets the same answer. */
 export async function findLatelyRetired(db: Database, id: string): Promise<Machine | null> {
   if (!Uuid.safeParse(id).success) return null;
-  const [row] = await db.select().from(machines).where(and(eq(machines.id, id.toLowerCase()), sql`${machines.retiredAt} > now() - interval '1 hour'`));
+  const [row] = await db
+    .select()
+    .from(machines)
+    .where(and(eq(machines.id, id.toLowerCase()), sql`${machines.retiredAt} > now() - interval '1 hour'`));
   return row ? Machine.parse(row) : null;
 }
 
@@ -60,7 +72,12 @@ export async function listMachines(db: Database, filter: MachineFilter, { cursor
     owner === undefined ? undefined : eq(machines.owner, owner),
     image === undefined ? undefined : sql`(${machines.image} = ${image} or starts_with(${machines.image}, ${`${image}/`}))`,
   );
-  const rows = await db.select({ row: machines, at: placeOf(machines) }).from(machines).where(wanted).orderBy(newestFirst(machines)).limit(limit + 1);
+  const rows = await db
+    .select({ row: machines, at: placeOf(machines) })
+    .from(machines)
+    .where(wanted)
+    .orderBy(newestFirst(machines))
+    .limit(limit + 1);
   return pageOf(rows, limit, (row) => Machine.parse(row));
 }
 
@@ -68,14 +85,22 @@ export async function listMachines(db: Database, filter: MachineFilter, { cursor
 export async function insertMachine(db: Database, { ttlSeconds, ...row }: NewMachineRow): Promise<Machine> {
   const expiresAt = ttlSeconds === undefined ? null : sql`now() + make_interval(secs => ${ttlSeconds})`;
   await lockName(db, row.name);
-  const [made] = await db.insert(machines).values({ ...row, expiresAt }).onConflictDoNothing().returning();
+  const [made] = await db
+    .insert(machines)
+    .values({ ...row, expiresAt })
+    .onConflictDoNothing()
+    .returning();
   if (!made) throw nameTaken(row.name);
   return Machine.parse(made);
 }
 
 /** Changes a living machine; `null` when it is none any more. */
 export async function updateMachine(db: Database, id: string, changes: MachineChanges): Promise<Machine | null> {
-  const [row] = await db.update(machines).set({ ...changes, updatedAt: sql`now()` }).where(and(eq(machines.id, id), isNull(machines.retiredAt))).returning();
+  const [row] = await db
+    .update(machines)
+    .set({ ...changes, updatedAt: sql`now()` })
+    .where(and(eq(machines.id, id), isNull(machines.retiredAt)))
+    .returning();
   return row ? Machine.parse(row) : null;
 }
 
@@ -90,18 +115,27 @@ export async function amendMachine(
 }
 
 /** What a host or an operation saw, told as an event when it is another state than before. */
-export async function observeMachine(db: Database, id: string, observed: MachineState, changes: MachineChanges = {}): Promise<Machine | null> {
+export async function observeMachine(
+  db: Database,
+  id: string,
+  observed: MachineState,
+  changes: MachineChanges = {},
+): Promise<Machine | null> {
   const before = await findMachine(db, id, { lock: true });
   if (!before.ok) return null;
   const after = await updateMachine(db, id, { ...changes, observed, observedAt: sql`clock_timestamp()` });
-  if (before.value.observed !== observed) await tellMachine(db, before.value, "machine.observed", { observed, before: before.value.observed });
+  if (before.value.observed !== observed)
+    await tellMachine(db, before.value, "machine.observed", { observed, before: before.value.observed });
   return after;
 }
 
 /** Gives a machine another name, unless a living one has it. */
 export async function renameMachine(db: Database, id: string, name: string): Promise<void> {
   await lockName(db, name);
-  const [taken] = await db.select({ id: machines.id }).from(machines).where(and(isNull(machines.retiredAt), sql`lower(${machines.name}) = lower(${name})`));
+  const [taken] = await db
+    .select({ id: machines.id })
+    .from(machines)
+    .where(and(isNull(machines.retiredAt), sql`lower(${machines.name}) = lower(${name})`));
   if (taken && taken.id !== id) throw nameTaken(name);
   await updateMachine(db, id, { name });
 }
@@ -109,7 +143,11 @@ export async function renameMachine(db: Database, id: string, name: string): Pro
 /** The end of a machine: its name is free, its row stays as memory. Ending it twice is ending it once. */
 export async function retireRow(db: Database, id: string, name: "machine.retired" | "machine.forgotten"): Promise<void> {
   const gone = { desired: "absent", observed: "absent", observedAt: sql`now()`, retiredAt: sql`now()`, updatedAt: sql`now()` } as const;
-  const [row] = await db.update(machines).set(gone).where(and(eq(machines.id, id), isNull(machines.retiredAt))).returning();
+  const [row] = await db
+    .update(machines)
+    .set(gone)
+    .where(and(eq(machines.id, id), isNull(machines.retiredAt)))
+    .returning();
   if (row) await tellMachine(db, Machine.parse(row), name, {});
 }
 
@@ -122,7 +160,12 @@ export async function machinesToRetire(db: Database, limit: number): Promise<Mac
     and (o.state not in ('done', 'failed', 'cancelled') or o.ended_at > now() - interval '5 minutes'))`;
   const held = sql`exists (select 1 from holds h where h.kind = 'machine' and h.subject_id = ${machines.id}::text)`;
   const due = or(sql`${machines.expiresAt} <= now()`, and(eq(machines.observed, "making"), sql`not ${held}`));
-  const rows = await db.select().from(machines).where(and(isNull(machines.retiredAt), due, sql`not ${ending}`)).orderBy(machines.createdAt).limit(limit);
+  const rows = await db
+    .select()
+    .from(machines)
+    .where(and(isNull(machines.retiredAt), due, sql`not ${ending}`))
+    .orderBy(machines.createdAt)
+    .limit(limit);
   return rows.map((row) => Machine.parse(row));
 }
 
@@ -135,5 +178,7 @@ async function lockName(tx: Database, name: string): Promise<void> {
   await tx.execute(sql`select pg_advisory_xact_lock(hashtextextended(${`machine-name/${name.toLowerCase()}`}, 0))`);
 }
 
-const noMachine = (name: string): Result<never> => refuse({ code: "machine_not_found", message: `There is no machine ${name}.`, subject: name });
-const nameTaken = (name: string) => new FaultError({ code: "machine_exists", message: `A machine named ${name} exists already.`, subject: name });
+const noMachine = (name: string): Result<never> =>
+  refuse({ code: "machine_not_found", message: `There is no machine ${name}.`, subject: name });
+const nameTaken = (name: string) =>
+  new FaultError({ code: "machine_exists", message: `A machine named ${name} exists already.`, subject: name });

@@ -34,7 +34,10 @@ export async function checkSchema(url: string): Promise<void> {
     await refuseNewer(sql);
     const [known, applied] = [await newestKnown(), await newestApplied(sql)];
     if (applied >= known.when) return;
-    throw new FaultError({ code: "schema_older", message: `The database is older than this program, which needs its migration ${known.tag}.` });
+    throw new FaultError({
+      code: "schema_older",
+      message: `The database is older than this program, which needs its migration ${known.tag}.`,
+    });
   });
 }
 

@@ -52,7 +52,10 @@ export async function findOperation(db: Database, id: string): Promise<Result<Op
 /** `lock` keeps the row from moving until the caller's transaction ends. */
 export async function readOperation(db: Database, id: string, { lock = false } = {}): Promise<Result<OperationRow>> {
   const known = Uuid.safeParse(id);
-  const query = db.select().from(operations).where(eq(operations.id, known.success ? known.data : "00000000-0000-0000-0000-000000000000"));
+  const query = db
+    .select()
+    .from(operations)
+    .where(eq(operations.id, known.success ? known.data : "00000000-0000-0000-0000-000000000000"));
   const [row] = await (lock ? query.for("update") : query);
   if (!row) return refuse({ code: "operation_not_found", message: `There is no operation ${id}.`, subject: id });
   const { actorId, input, fence, requestId } = row;
@@ -72,12 +75,20 @@ export interface OperationFilter {
 export async function listOperations(db: Database, filter: OperationFilter, { cursor, limit }: PageAsk): Promise<Page<Operation>> {
   const named = Object.entries(filter).filter(([, value]) => value !== undefined) as [keyof OperationFilter, string][];
   const wanted = and(afterCursor(operations, cursor), ...named.map(([name, value]) => eq(operations[name], value)));
-  const rows = await db.select({ row: operations, at: placeOf(operations) }).from(operations).where(wanted).orderBy(newestFirst(operations)).limit(limit + 1);
+  const rows = await db
+    .select({ row: operations, at: placeOf(operations) })
+    .from(operations)
+    .where(wanted)
+    .orderBy(newestFirst(operations))
+    .limit(limit + 1);
   return pageOf(rows, limit, (row) => Operation.parse(row));
 }
 
 /** Operations that have not ended, oldest first: of one machine, of one verb, or all. */
-export async function unsettledOperations(db: Database, { machineId, verb, limit = 1000 }: { machineId?: string; verb?: Verb; limit?: number } = {}): Promise<Operation[]> {
+export async function unsettledOperations(
+  db: Database,
+  { machineId, verb, limit = 1000 }: { machineId?: string; verb?: Verb; limit?: number } = {},
+): Promise<Operation[]> {
   const wanted = and(
     notInArray(operations.state, [...settledStates]),
     machineId === undefined ? undefined : eq(operations.machineId, machineId),
@@ -90,23 +101,44 @@ export async function unsettledOperations(db: Database, { machineId, verb, limit
 /** Operations whose workflow is known to have started and that have not ended, after `afterId`: a page of all of them, so that a loop can go round. */
 export async function startedOperations(db: Database, { afterId, limit }: { afterId: string; limit: number }): Promise<Operation[]> {
   const started = sql`not exists (select 1 from intents i where i.operation_id = ${operations.id})`;
-  const rows = await db.select().from(operations).where(and(gt(operations.id, afterId), notInArray(operations.state, [...settledStates]), started)).orderBy(operations.id).limit(limit);
+  const rows = await db
+    .select()
+    .from(operations)
+    .where(and(gt(operations.id, afterId), notInArray(operations.state, [...settledStates]), started))
+    .orderBy(operations.id)
+    .limit(limit);
   return rows.map((row) => Operation.parse(row));
 }
 
 /** The newest operation of one verb on a machine. */
 export async function lastOperation(db: Database, machineId: string, verb: Verb): Promise<Operation | null> {
-  const [row] = await db.select().from(operations).where(and(eq(operations.machineId, machineId), eq(operations.verb, verb))).orderBy(newestFirst(operations)).limit(1);
+  const [row] = await db
+    .select()
+    .from(operations)
+    .where(and(eq(operations.machineId, machineId), eq(operations.verb, verb)))
+    .orderBy(newestFirst(operations))
+    .limit(1);
   return row ? Operation.parse(row) : null;
 }
 
 /** Moves an operation on if it is still in one of `from`, and tells it; `false` means that someone else moved it first. */
 export async function moveOperation(db: Database, id: string, from: readonly OperationState[], to: OperationState): Promise<boolean> {
   const begun = to === "running" ? { startedAt: sql`coalesce(${operations.startedAt}, now())` } : {};
-  const moved = await db.update(operations).set({ state: to, ...begun }).where(and(eq(operations.id, id), inArray(operations.state, [...from]))).returning();
+  const moved = await db
+    .update(operations)
+    .set({ state: to, ...begun })
+    .where(and(eq(operations.id, id), inArray(operations.state, [...from])))
+    .returning();
   const [row] = moved;
   if (!row) return false;
-  await recordEvent(db, { type: "operation", name: `operation.${to}`, subjectId: id, operationId: id, project: row.project, body: { verb: row.verb } });
+  await recordEvent(db, {
+    type: "operation",
+    name: `operation.${to}`,
+    subjectId: id,
+    operationId: id,
+    project: row.project,
+    body: { verb: row.verb },
+  });
   return true;
 }
 
@@ -118,8 +150,19 @@ export interface Ending {
 
 /** Ends an operation that has not ended yet and drops what was sealed; `null` when it had. */
 export async function endOperation(db: Database, id: string, { outcome, fault, result }: Ending): Promise<OperationRow | null> {
-  const ended = { state: outcome, fault: fault ?? null, result: result ?? null, sealed: null, endedAt: sql`now()`, startedAt: sql`coalesce(${operations.startedAt}, now())` };
-  const [row] = await db.update(operations).set(ended).where(and(eq(operations.id, id), notInArray(operations.state, [...settledStates]))).returning();
+  const ended = {
+    state: outcome,
+    fault: fault ?? null,
+    result: result ?? null,
+    sealed: null,
+    endedAt: sql`now()`,
+    startedAt: sql`coalesce(${operations.startedAt}, now())`,
+  };
+  const [row] = await db
+    .update(operations)
+    .set(ended)
+    .where(and(eq(operations.id, id), notInArray(operations.state, [...settledStates])))
+    .returning();
   if (!row) return null;
   const { actorId, input, fence, requestId } = row;
   return { operation: Operation.parse(row), actorId, input, fence, requestId };
@@ -127,11 +170,18 @@ export async function endOperation(db: Database, id: string, { outcome, fault, r
 
 /** What is learnt only on the way: the host of a placement, the full name of an image. */
 export async function locateOperation(db: Database, id: string, found: { hostId?: string; image?: string }): Promise<void> {
-  await db.update(operations).set({ ...found, ...(found.hostId === undefined ? {} : { toldLost: false }) }).where(eq(operations.id, id));
+  await db
+    .update(operations)
+    .set({ ...found, ...(found.hostId === undefined ? {} : { toldLost: false }) })
+    .where(eq(operations.id, id));
 }
 
 /** Draws the number of a new attempt; the one before may publish nothing any more. */
 export async function drawFence(db: Database, id: string): Promise<number> {
-  const [row] = await db.update(operations).set({ fence: sql`nextval('fences')` }).where(eq(operations.id, id)).returning({ fence: operations.fence });
+  const [row] = await db
+    .update(operations)
+    .set({ fence: sql`nextval('fences')` })
+    .where(eq(operations.id, id))
+    .returning({ fence: operations.fence });
   return row?.fence ?? 0;
 }

@@ -25,7 +25,10 @@ export async function appendOutput(db: Database, line: ReportedOutput): Promise<
 }
 
 /** Lines after `after` of the newest attempt. `cut` tells that there was more than is kept. */
-export async function listOutput(db: Database, { operationId, after, limit }: { operationId: string; after: number; limit: number }): Promise<{ items: OutputLine[]; cut: boolean }> {
+export async function listOutput(
+  db: Database,
+  { operationId, after, limit }: { operationId: string; after: number; limit: number },
+): Promise<{ items: OutputLine[]; cut: boolean }> {
   const newest = sql`(select max(o.fence) from outputs o where o.operation_id = ${operationId})`;
   const wanted = and(eq(outputs.operationId, operationId), sql`${outputs.fence} = ${newest}`, gt(outputs.line, after));
   const rows = await db.select().from(outputs).where(wanted).orderBy(asc(outputs.line)).limit(limit);
@@ -33,6 +36,9 @@ export async function listOutput(db: Database, { operationId, after, limit }: { 
 }
 
 async function storedBytes(db: Database, operationId: string): Promise<number> {
-  const [row] = await db.select({ bytes: sql<string>`coalesce(sum(octet_length(${outputs.text})), 0)` }).from(outputs).where(eq(outputs.operationId, operationId));
+  const [row] = await db
+    .select({ bytes: sql<string>`coalesce(sum(octet_length(${outputs.text})), 0)` })
+    .from(outputs)
+    .where(eq(outputs.operationId, operationId));
   return Number(row?.bytes ?? 0);
 }

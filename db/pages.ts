@@ -36,7 +36,11 @@ export const newestFirst = ({ createdAt, id }: Ordered): SQL => sql`${createdAt}
 export const placeOf = ({ createdAt }: Ordered): SQL<string> => sql<string>`${createdAt}::text`;
 
 /** Cuts one row more than asked for, which tells that there is a next page. */
-export function pageOf<Row extends { id: string }, T>(found: ReadonlyArray<{ row: Row; at: string }>, limit: number, parse: (row: Row) => T): Page<T> {
+export function pageOf<Row extends { id: string }, T>(
+  found: ReadonlyArray<{ row: Row; at: string }>,
+  limit: number,
+  parse: (row: Row) => T,
+): Page<T> {
   const shown = found.slice(0, limit);
   const last = found.length > limit ? shown.at(-1) : undefined;
   return { items: shown.map(({ row }) => parse(row)), nextCursor: last ? encoded([last.at, last.row.id]) : null };

@@ -28,14 +28,20 @@ export async function insertPlacement(db: Database, row: PlacementRow): Promise<
   await db.insert(placements).values(row);
 }
 
-export async function changePlacement(db: Database, machineId: string, changes: Partial<Pick<PlacementRow, "runs" | "vcpus" | "memoryBytes" | "diskBytes">>): Promise<void> {
+export async function changePlacement(
+  db: Database,
+  machineId: string,
+  changes: Partial<Pick<PlacementRow, "runs" | "vcpus" | "memoryBytes" | "diskBytes">>,
+): Promise<void> {
   if (Object.keys(changes).length === 0) return;
   await db.update(placements).set(changes).where(eq(placements.machineId, machineId));
 }
 
 /** Gives back what one placement held, or all of the machine's without an epoch. */
 export async function deletePlacement(db: Database, machineId: string, epoch?: number): Promise<void> {
-  await db.delete(placements).where(and(eq(placements.machineId, machineId), epoch === undefined ? undefined : eq(placements.epoch, epoch)));
+  await db
+    .delete(placements)
+    .where(and(eq(placements.machineId, machineId), epoch === undefined ? undefined : eq(placements.epoch, epoch)));
 }
 
 interface Usage {
@@ -57,7 +63,8 @@ export async function lockSupplies(tx: Database, reserve: SystemReserve, hostIds
   return locked.flatMap(({ host, silentMs }) => {
     const facts = HostFacts.nullable().parse(host.facts);
     if (!facts) return [];
-    const sum = (column: "vcpus" | "memoryBytes" | "diskBytes" | "macos") => used.filter(({ hostId }) => hostId === host.id).reduce((total, row) => total + Number(row[column]), 0);
+    const sum = (column: "vcpus" | "memoryBytes" | "diskBytes" | "macos") =>
+      used.filter(({ hostId }) => hostId === host.id).reduce((total, row) => total + Number(row[column]), 0);
     const left = {
       freeVcpus: Math.floor((facts.cpus - reserve.cpus) * host.overcommitCpu) - sum("vcpus"),
       freeMemoryBytes: Math.floor((facts.memoryBytes - reserve.memoryBytes) * host.overcommitMemory) - sum("memoryBytes"),
@@ -65,8 +72,21 @@ export async function lockSupplies(tx: Database, reserve: SystemReserve, hostIds
       freeMacosSlots: macosSlotsPerHost - sum("macos"),
     };
     const { id, name, enabled, labels } = host;
-    const cached = CachedImage.array().parse(host.cached).map(({ digest }) => digest);
-    return [{ id, name, enabled, labels, architecture: facts.architecture, state: hostStateAt(silentMs === null ? null : Number(silentMs)), cached, ...left }];
+    const cached = CachedImage.array()
+      .parse(host.cached)
+      .map(({ digest }) => digest);
+    return [
+      {
+        id,
+        name,
+        enabled,
+        labels,
+        architecture: facts.architecture,
+        state: hostStateAt(silentMs === null ? null : Number(silentMs)),
+        cached,
+        ...left,
+      },
+    ];
   });
 }
 

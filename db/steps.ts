@@ -27,7 +27,15 @@ export async function writeStep(db: Database, operationId: string, { name, posit
   const began = state === "running" || ended;
   const written = await db
     .insert(steps)
-    .values({ operationId, name, position, state, fault: fault ?? null, startedAt: began ? sql`now()` : null, endedAt: ended ? sql`now()` : null })
+    .values({
+      operationId,
+      name,
+      position,
+      state,
+      fault: fault ?? null,
+      startedAt: began ? sql`now()` : null,
+      endedAt: ended ? sql`now()` : null,
+    })
     .onConflictDoUpdate({
       target: [steps.operationId, steps.name],
       set: {
@@ -52,5 +60,8 @@ function mayBecome(state: StepState) {
 
 /** Steps that were under way when their operation ended otherwise. */
 export async function closeSteps(db: Database, operationId: string, state: "failed" | "cancelled"): Promise<void> {
-  await db.update(steps).set({ state, endedAt: sql`now()` }).where(sql`${steps.operationId} = ${operationId} and ${steps.state} in ('running', 'parked')`);
+  await db
+    .update(steps)
+    .set({ state, endedAt: sql`now()` })
+    .where(sql`${steps.operationId} = ${operationId} and ${steps.state} in ('running', 'parked')`);
 }

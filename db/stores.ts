@@ -21,7 +21,10 @@ export interface NewStoreRow {
 
 export async function findStore(db: Database, idOrName: string): Promise<Result<Store>> {
   const id = Uuid.safeParse(idOrName);
-  const [row] = await db.select().from(stores).where(id.success ? eq(stores.id, id.data) : eq(stores.name, idOrName));
+  const [row] = await db
+    .select()
+    .from(stores)
+    .where(id.success ? eq(stores.id, id.data) : eq(stores.name, idOrName));
   return row ? ok(Store.parse(row)) : refuse({ code: "store_not_found", message: `There is no store ${idOrName}.`, subject: idOrName });
 }
 
@@ -55,10 +58,16 @@ export async function ensureStore(db: Database, { id, name, kind, location, seal
 
 /** From now on pushes that name no store go here. */
 export async function makeDefault(db: Database, id: string): Promise<void> {
-  await db.update(stores).set({ isDefault: sql`${stores.id} = ${id}` }).where(sql`${stores.isDefault} or ${stores.id} = ${id}`);
+  await db
+    .update(stores)
+    .set({ isDefault: sql`${stores.id} = ${id}` })
+    .where(sql`${stores.isDefault} or ${stores.id} = ${id}`);
 }
 
 /** Whether the store answered when it was last used. */
 export async function markStore(db: Database, id: string, state: Store["state"]): Promise<void> {
-  await db.update(stores).set({ state }).where(and(eq(stores.id, id), sql`${stores.state} <> ${state}`));
+  await db
+    .update(stores)
+    .set({ state })
+    .where(and(eq(stores.id, id), sql`${stores.state} <> ${state}`));
 }

@@ -23,20 +23,23 @@ const checkMs = 1_000;
 
 export async function serveHealth({ port, checks, registry, coreMetricsUrl }: Health): Promise<{ close(): Promise<void> }> {
   const server = createServer((request, response) => {
-    const answer = (status: number, body: string, type = "application/json") => response.writeHead(status, { "content-type": type }).end(body);
+    const answer = (status: number, body: string, type = "application/json") =>
+      response.writeHead(status, { "content-type": type }).end(body);
     const routes: Record<string, () => Promise<unknown>> = {
       "/healthz": async () => answer(200, JSON.stringify({ status: "ok" })),
       "/readyz": async () => {
         const missing = await missingParts(checks);
         answer(Object.keys(missing).length === 0 ? 200 : 503, JSON.stringify({ ready: Object.keys(missing).length === 0, missing }));
       },
-      "/metrics": async () => answer(200, (await registry.metrics()) + (await coreMetrics(coreMetricsUrl)), Registry.PROMETHEUS_CONTENT_TYPE),
+      "/metrics": async () =>
+        answer(200, (await registry.metrics()) + (await coreMetrics(coreMetricsUrl)), Registry.PROMETHEUS_CONTENT_TYPE),
     };
     const route = routes[request.url ?? ""] ?? (async () => answer(404, JSON.stringify({ status: "unknown path" })));
     route().catch(() => answer(500, JSON.stringify({ status: "failed" })));
   });
   await new Promise<void>((resolve, reject) => {
-    const refused = (cause: Error) => reject(new FaultError({ code: "port_in_use", message: `Port ${port}, for health and metrics, cannot be opened.` }, { cause }));
+    const refused = (cause: Error) =>
+      reject(new FaultError({ code: "port_in_use", message: `Port ${port}, for health and metrics, cannot be opened.` }, { cause }));
     server.once("error", refused).listen(port, "127.0.0.1", resolve);
   });
   return {

@@ -4,6 +4,7 @@
  * The one idea: it holds no state. Everything that it knows is in PostgreSQL and Temporal, so any number of them run, and one leads the loops.
  */
 import "../deploy/lifeline.ts";
+import type { PayloadCodec } from "@temporalio/common";
 import { DefaultLogger, Runtime, Worker, type LogMetadata, type NativeConnection } from "@temporalio/worker";
 import type { Logger } from "pino";
 import { Gauge, Registry } from "prom-client";
@@ -35,15 +36,22 @@ export async function runHub({ config, log, signal }: Running): Promise<void> {
   await migrate(url);
   const metricsPort = await installRuntime(config, log);
   const open = openDatabase(url);
-  const security = await openSecurity({ masterKey: masterKeySource({ given: config.security.masterKey, home: config.home }), keys: keyRows(open.db) });
+  const security = await openSecurity({
+    masterKey: masterKeySource({ given: config.security.masterKey, home: config.home }),
+    keys: keyRows(open.db),
+  });
   const temporal = await connectTemporal(security.codec);
   const connection = await connectWorker();
   const control = controlOf({ config, db: open.db, security, temporal, log });
-  const worker = await hubWorker({ control, security, connection, log });
+  const worker = await hubWorker({ control, codec: security.codec, connection });
   const leader = lead({ url, loops: hubLoops(control), log });
   const health = await serveHubHealth({ config, open, temporal, worker, leader, metricsPort });
   const store = await keepDefaultStore(control, config, signal);
-  if (store.problem) log.error({ event: "store.unreachable", store: store.location, fault: store.problem }, "The default store does not answer; transfers will park.");
+  if (store.problem)
+    log.error(
+      { event: "store.unreachable", store: store.location, fault: store.problem },
+      "The default store does not answer; transfers will park.",
+    );
   log.info({ event: "hub.started", hubId: security.hubId, store: store.location }, "The hub takes work.");
   try {
     signal.addEventListener("abort", () => worker.shutdown(), { once: true });
@@ -59,20 +67,31 @@ export async function runHub({ config, log, signal }: Running): Promise<void> {
 }
 
 /** What the API and the hub worker alike need to start operations. */
-export function controlOf({ config, db, security, temporal, log }: { config: Config; db: OpenDatabase["db"]; security: Security; temporal: TemporalClient; log: Logger }): Control {
+export function controlOf({
+  config,
+  db,
+  security,
+  temporal,
+  log,
+}: {
+  config: Config;
+  db: OpenDatabase["db"];
+  security: Security;
+  temporal: TemporalClient;
+  log: Logger;
+}): Control {
   const { hubId, sealer } = security;
   return { db, temporal: temporal.client, sealer, hubId, parkLimitMs: config.parkLimitMs, reserve: config.hosts.reserved, log };
 }
 
-interface Parts {
+export interface HubWorkerParts {
   readonly control: Control;
-  readonly security: Security;
+  readonly codec: PayloadCodec;
   readonly connection: NativeConnection;
-  readonly log: Logger;
 }
 
-async function hubWorker({ control, security, connection, log }: Parts): Promise<Worker> {
-  const { db, temporal, sealer, hubId, reserve } = control;
+export async function hubWorker({ control, codec, connection }: HubWorkerParts): Promise<Worker> {
+  const { db, temporal, sealer, hubId, reserve, log } = control;
   const stores = openStores({ db, sealer, ports: storePorts });
   const unforeseen = (err: unknown) => log.error({ event: "activity.unforeseen", err }, "An activity failed in an unforeseen way.");
   return Worker.create({
@@ -80,7 +99,7 @@ async function hubWorker({ control, security, connection, log }: Parts): Promise
     namespace: temporal.options.namespace,
     taskQueue: hubQueue,
     workflowBundle: await workflowBundle(temporalLogger(log)),
-    dataConverter: hubConverter(security.codec),
+    dataConverter: hubConverter(codec),
     activities: {
       ...recordActivities({ db }),
       ...pushActivities({ db, openStore: stores.open }),
@@ -102,7 +121,11 @@ async function installRuntime(config: Config, log: Logger): Promise<number | nul
     return null;
   }
   const port = await freePort();
-  Runtime.install({ logger: temporalLogger(log), shutdownSignals: [], telemetryOptions: { metrics: { prometheus: { bindAddress: `127.0.0.1:${port}` } } } });
+  Runtime.install({
+    logger: temporalLogger(log),
+    shutdownSignals: [],
+    telemetryOptions: { metrics: { prometheus: { bindAddress: `127.0.0.1:${port}` } } },
+  });
   return port;
 }
 
@@ -157,7 +180,10 @@ async function serveHubHealth({ config, open, temporal, worker, leader, metricsP
 
 function databaseUrl({ database }: Config): string {
   if (database.url !== undefined) return database.url;
-  throw new FaultError({ code: "configuration_invalid", message: "DATABASE_URL is not set: the hub needs a PostgreSQL. The embedded stack sets it by itself." });
+  throw new FaultError({
+    code: "configuration_invalid",
+    message: "DATABASE_URL is not set: the hub needs a PostgreSQL. The embedded stack sets it by itself.",
+  });
 }
 
 if (import.meta.main) await runProcess("hub", runHub);

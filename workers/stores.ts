@@ -17,7 +17,8 @@ import { claimStore } from "../stores/identity.ts";
 import { formatStoreLocation, openStore, parseStoreLocation, StoreCredentials } from "../stores/location.ts";
 
 export const storePorts: StorePorts = {
-  open: (location, credentials) => openStore(unwrap(parseStoreLocation(location)), credentials === null ? null : StoreCredentials.parse(credentials)),
+  open: (location, credentials) =>
+    openStore(unwrap(parseStoreLocation(location)), credentials === null ? null : StoreCredentials.parse(credentials)),
   packsOf: async (store, tree, signal) => (await readImage(store, tree, signal)).locations.packs.map(({ sha256 }) => sha256),
 };
 
@@ -39,7 +40,11 @@ export async function addStore(keeper: StoreKeeper, store: NewStore, signal: Abo
 }
 
 /** Makes the configured store the default one. One that is away may come back, so it is only told; one of another hub is refused. */
-export async function keepDefaultStore(keeper: StoreKeeper, { store }: Config, signal: AbortSignal): Promise<Store & { problem: Fault | null }> {
+export async function keepDefaultStore(
+  keeper: StoreKeeper,
+  { store }: Config,
+  signal: AbortSignal,
+): Promise<Store & { problem: Fault | null }> {
   const wanted = { name: `default-${randomUUID().slice(0, 8)}`, location: store.location, credentials: credentialsOf(store) };
   const kept = await keepRow(keeper, wanted);
   await makeDefault(keeper.db, kept.id);

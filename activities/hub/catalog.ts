@@ -3,13 +3,22 @@
  *
  * The one idea: a version is written only by the newest attempt of its push (the fence), after the store itself has said that it holds every pack.
  */
-import { z } from "zod";
+import type { z } from "zod";
 import { recordAudit } from "../../db/audit.ts";
 import type { Database } from "../../db/connect.ts";
 import { hasTold, recordEvent } from "../../db/events.ts";
 import { noteCached } from "../../db/host-places.ts";
 import { mustHold } from "../../db/holds.ts";
-import { changeVersion, countDownload, findImage, findImageById, insertVersion, lockCatalogId, newestTrees, treeOfMachine } from "../../db/images.ts";
+import {
+  changeVersion,
+  countDownload,
+  findImage,
+  findImageById,
+  insertVersion,
+  lockCatalogId,
+  newestTrees,
+  treeOfMachine,
+} from "../../db/images.ts";
 import { locateOperation } from "../../db/operations.ts";
 import { mayPublish } from "../../domain/catalog/publishing.ts";
 import { imageName, type ImageKey } from "../../domain/catalog/rules.ts";
@@ -68,7 +77,14 @@ export function pullActivities({ db }: { db: Database }): PullActivities {
         const { id, digest, allocatedBytes } = image.value;
         await countDownload(tx, id, operation.actor);
         if (digest === fetched.digest) await noteCached(tx, hostId, { digest, bytes: allocatedBytes });
-        await recordEvent(tx, { type: "image", name: "image.pulled", subjectId: id, operationId, project: operation.project, body: { image: imageName(image.value), hostId } });
+        await recordEvent(tx, {
+          type: "image",
+          name: "image.pulled",
+          subjectId: id,
+          operationId,
+          project: operation.project,
+          body: { image: imageName(image.value), hostId },
+        });
       }),
   };
 }
@@ -108,12 +124,19 @@ async function claimKey(tx: Database, { operation, input }: Push, key: ImageKey)
   unwrap(mayPublish({ existing: existing.ok ? existing.value : null, holder: input.holder, digest: null, replace: input.replace }));
 }
 
-async function publish(tx: Database, push: Push, facts: BundleFacts, upload: Upload): Promise<{ imageVersionId: string; image: string; replaced: boolean }> {
+async function publish(
+  tx: Database,
+  push: Push,
+  facts: BundleFacts,
+  upload: Upload,
+): Promise<{ imageVersionId: string; image: string; replaced: boolean }> {
   const { operation, input } = push;
   const { id: operationId, project } = operation;
-  if (push.fence !== upload.fence) throw new FaultError({ code: "fenced", message: `A newer attempt of the operation ${operationId} took over.`, subject: operationId });
+  if (push.fence !== upload.fence)
+    throw new FaultError({ code: "fenced", message: `A newer attempt of the operation ${operationId} took over.`, subject: operationId });
   const key = keyOf(push, facts);
-  if (!key) throw new FaultError({ code: "bundle_invalid", message: `The architecture of ${facts.path} is not known.`, subject: facts.path });
+  if (!key)
+    throw new FaultError({ code: "bundle_invalid", message: `The architecture of ${facts.path} is not known.`, subject: facts.path });
   const image = imageName(key);
   await lockCatalogId(tx, project, key.catalogId);
   const found = await findImage(tx, project, key);
@@ -121,14 +144,31 @@ async function publish(tx: Database, push: Push, facts: BundleFacts, upload: Upl
   unwrap(mayPublish({ existing, holder: input.holder, digest: upload.digest, replace: input.replace }));
   const repeated = await hasTold(tx, operationId, "image.replaced");
   // The same content again, or this very call again after its answer was lost.
-  if (existing && existing.digest === upload.digest && (repeated || !input.replace)) return { imageVersionId: existing.id, image, replaced: repeated };
+  if (existing && existing.digest === upload.digest && (repeated || !input.replace))
+    return { imageVersionId: existing.id, image, replaced: repeated };
 
   const row = { ...rowOf(push, facts, upload), ...key };
-  const version = existing ? await changeVersion(tx, existing.id, keeping(existing, row)) : await insertVersion(tx, { ...row, id: crypto.randomUUID(), project, createdBy: operation.actor });
+  const version = existing
+    ? await changeVersion(tx, existing.id, keeping(existing, row))
+    : await insertVersion(tx, { ...row, id: crypto.randomUUID(), project, createdBy: operation.actor });
   const replaced = existing !== null && existing.digest !== upload.digest;
   const body = { image, digest: upload.digest, newBytes: upload.newBytes };
-  await recordEvent(tx, { type: "image", name: replaced ? "image.replaced" : "image.published", subjectId: version.id, operationId, project, body });
-  await recordAudit(tx, { actor: operation.actor, action: "image.publish", subject: image, outcome: "done", operationId, requestId: push.requestId });
+  await recordEvent(tx, {
+    type: "image",
+    name: replaced ? "image.replaced" : "image.published",
+    subjectId: version.id,
+    operationId,
+    project,
+    body,
+  });
+  await recordAudit(tx, {
+    actor: operation.actor,
+    action: "image.publish",
+    subject: image,
+    outcome: "done",
+    operationId,
+    requestId: push.requestId,
+  });
   return { imageVersionId: version.id, image, replaced };
 }
 
@@ -140,4 +180,7 @@ function rowOf({ input }: Push, { kind, guestOs, vcpus, memoryBytes }: BundleFac
 }
 
 /** A version that is replaced keeps the tags it has; its other words are those of the push. */
-const keeping = <Row extends { tags: string[] }>(existing: ImageVersion, row: Row): Row => ({ ...row, tags: [...new Set([...existing.tags, ...row.tags])] });
+const keeping = <Row extends { tags: string[] }>(existing: ImageVersion, row: Row): Row => ({
+  ...row,
+  tags: [...new Set([...existing.tags, ...row.tags])],
+});

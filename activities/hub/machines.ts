@@ -80,7 +80,14 @@ async function recordAction(tx: Database, operationId: string, effect: Effect): 
   const machineId = input.before.cloneId ?? operation.machineId ?? "";
   const { observed, addresses, bundlePath, macAddress, diskBytes } = effect;
   const sizes = verb === "configure" ? { vcpus, memoryBytes } : {};
-  const seen = { addresses: addresses && [...addresses], bundlePath, macAddress, diskBytes, ...sizes, ...(verb === "configure" ? { description } : {}) };
+  const seen = {
+    addresses: addresses && [...addresses],
+    bundlePath,
+    macAddress,
+    diskBytes,
+    ...sizes,
+    ...(verb === "configure" ? { description } : {}),
+  };
   const reverted = verb === "snapshot-revert" && isDesired(observed) ? { desired: observed } : {};
   const machine = await observeMachine(tx, machineId, observed, { ...withoutAbsent(seen), ...reverted });
   if (!machine) return;
@@ -98,5 +105,7 @@ const isDesired = (state: string): state is DesiredState => (desiredStates as re
 
 /** What was not told stays as it is. */
 function withoutAbsent<T extends object>(told: T): { [K in keyof T]?: Exclude<T[K], undefined> } {
-  return Object.fromEntries(Object.entries(told).filter(([, value]) => value !== undefined)) as { [K in keyof T]?: Exclude<T[K], undefined> };
+  return Object.fromEntries(Object.entries(told).filter(([, value]) => value !== undefined)) as {
+    [K in keyof T]?: Exclude<T[K], undefined>;
+  };
 }

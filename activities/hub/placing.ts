@@ -29,7 +29,10 @@ export interface Placing {
 const ProvisionRequest = Permitted.extend({ hostId: z.string().nullable(), hostLabels: z.array(z.string()), start: z.boolean() });
 type ProvisionRequest = z.infer<typeof ProvisionRequest>;
 
-export async function placeMachine({ db, hubId, reserve }: Placing, { operationId, excluded }: { operationId: string; excluded: string[] }): Promise<Placement> {
+export async function placeMachine(
+  { db, hubId, reserve }: Placing,
+  { operationId, excluded }: { operationId: string; excluded: string[] },
+): Promise<Placement> {
   return db.transaction(async (tx) => {
     const { operation, input } = await underWay(tx, operationId, ProvisionRequest);
     const machine = unwrap(await findMachine(tx, operation.machineId ?? "", { lock: true }));
@@ -52,9 +55,25 @@ export async function placeMachine({ db, hubId, reserve }: Placing, { operationI
   });
 }
 
-function demandOf({ vcpus, memoryBytes, diskBytes, kind }: Machine, { architecture, digest }: ImageVersion, input: ProvisionRequest, excluded: readonly string[]): Demand {
+function demandOf(
+  { vcpus, memoryBytes, diskBytes, kind }: Machine,
+  { architecture, digest }: ImageVersion,
+  input: ProvisionRequest,
+  excluded: readonly string[],
+): Demand {
   const { hostId, hostLabels: anyLabel, start: runs } = input;
-  return { architecture, vcpus, memoryBytes, diskBytes, macos: isMacOS(kind), hostId: hostId ?? undefined, anyLabel, digest, excluded, runs };
+  return {
+    architecture,
+    vcpus,
+    memoryBytes,
+    diskBytes,
+    macos: isMacOS(kind),
+    hostId: hostId ?? undefined,
+    anyLabel,
+    digest,
+    excluded,
+    runs,
+  };
 }
 
 function toldOf({ id: machineId, name, description, vcpus, memoryBytes }: Machine, image: ImageVersion) {

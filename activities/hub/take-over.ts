@@ -26,7 +26,10 @@ const undoMs = 60_000;
 /** Undo takes seconds; a quarter of one is no wait that anybody notices. */
 const pollMs = 250;
 
-export async function takeOver({ db, temporal }: Preempting, { operationId, machineId }: { operationId: string; machineId: string }): Promise<void> {
+export async function takeOver(
+  { db, temporal }: Preempting,
+  { operationId, machineId }: { operationId: string; machineId: string },
+): Promise<void> {
   const context = Context.current();
   const subject = { kind: "machine", subjectId: machineId } as const;
   const told = new Set<string>();
@@ -65,6 +68,9 @@ async function isLost(db: Database, { hostId }: Holder): Promise<boolean> {
 }
 
 async function giveUp(db: Database, { operationId }: Holder): Promise<void> {
-  const fault = faultRecord({ code: "operation_cancelled", message: "Another operation took the machine over before this one's undo had ended." });
+  const fault = faultRecord({
+    code: "operation_cancelled",
+    message: "Another operation took the machine over before this one's undo had ended.",
+  });
   await settleOperation(db, { operationId, steps: [], outcome: "cancelled", fault });
 }

@@ -11,6 +11,7 @@ export type UnderWay<Input> = Omit<OperationRow, "input"> & { readonly input: In
 export async function underWay<Input>(tx: Database, operationId: string, Input: z.ZodType<Input>): Promise<UnderWay<Input>> {
   const row = unwrap(await readOperation(tx, operationId, { lock: true }));
   const { id, state } = row.operation;
-  if (isSettled(state)) throw new FaultError({ code: "operation_settled", message: `The operation ${id} has already ended as ${state}.`, subject: id });
+  if (isSettled(state))
+    throw new FaultError({ code: "operation_settled", message: `The operation ${id} has already ended as ${state}.`, subject: id });
   return { ...row, input: Input.parse(row.input) };
 }

@@ -17,7 +17,8 @@ export function mayPublish({ existing, holder, digest, replace }: Publication): 
   const name = imageName(existing);
   // A revoked version does not come back by a push; a tainted one may be replaced by something better.
   if (existing.revokedAt) return mayPull(existing);
-  if (!maySee(existing, holder)) return refuse({ code: "image_exists", message: `The image ${name} exists and is not yours to replace.`, subject: name });
+  if (!maySee(existing, holder))
+    return refuse({ code: "image_exists", message: `The image ${name} exists and is not yours to replace.`, subject: name });
   if (digest === null || replace || digest === existing.digest) return ok(undefined);
   return refuse({ code: "image_exists", message: `The image ${name} exists with other content.`, subject: name });
 }

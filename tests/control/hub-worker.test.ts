@@ -37,7 +37,10 @@ beforeAll(async () => {
   hostId = await addHost(hub, { cpus: 100 });
   connection = await NativeConnection.connect({ address: inject("temporalAddress") });
   const mac = await Worker.create({
-    ...{ connection, namespace: hub.namespace, taskQueue: hostQueue(hostId), dataConverter: hubConverter(hub.codec) },
+    connection,
+    namespace: hub.namespace,
+    taskQueue: hostQueue(hostId),
+    dataConverter: hubConverter(hub.codec),
     activities: { actOnMachine: () => act(), stopMachine: async () => {}, removeMachine: async () => {} },
     interceptors: { activity: [faultInterceptor()] },
     maxHeartbeatThrottleInterval: "100 milliseconds",
@@ -54,11 +57,17 @@ afterAll(async () => {
 
 async function standing() {
   const { db } = hub.control;
-  const { machine, operation } = unwrap(await requestMachine({ ...hub.control, db }, NewMachine.parse({ name: `m-${randomUUID()}`, image: { catalogId: "ubuntu" }, hostLabels: ["nowhere"] }), asked()));
+  const { machine, operation } = unwrap(
+    await requestMachine(
+      hub.control,
+      NewMachine.parse({ name: `m-${randomUUID()}`, image: { catalogId: "ubuntu" }, hostLabels: ["nowhere"] }),
+      asked(),
+    ),
+  );
   await ended(operation.id);
   const id = randomUUID();
   const { vcpus, memoryBytes, diskBytes } = machine;
-  await hub.sql`update machines set id = ${id}, retired_at = null where id = ${machine.id}`;
+  await hub.sql`update machines set id = ${id}, retired_at = null, desired = 'stopped' where id = ${machine.id}`;
   await insertPlacement(db, { machineId: id, epoch: 1, hostId, vcpus, memoryBytes, diskBytes, macos: false, runs: false });
   await updateMachine(db, id, { hostId });
   await observeMachine(db, id, "stopped");
@@ -66,7 +75,8 @@ async function standing() {
 }
 const stateOf = async (id: string) => unwrap(await findOperation(hub.control.db, id)).state;
 const ended = (id: string) => expect.poll(() => stateOf(id), { timeout: 20_000, interval: 50 }).toMatch(/done|failed|cancelled/);
-const start = (machineId: string) => requestAction(hub.control, machineId, MachineAction.parse({ verb: "start" }), asked({ onFault: "fail" }));
+const start = (machineId: string) =>
+  requestAction(hub.control, machineId, MachineAction.parse({ verb: "start" }), asked({ onFault: "fail" }));
 
 /** Acts until it is cancelled, as a machine that never boots would. */
 async function forever(): Promise<object> {
@@ -82,7 +92,11 @@ describe("an action", () => {
     const { id } = unwrap(await start(machineId));
     await ended(id);
     expect(unwrap(await findOperation(hub.control.db, id))).toMatchObject({ state: "done", result: { machineId, answer: 42 } });
-    expect(unwrap(await findMachine(hub.control.db, machineId))).toMatchObject({ observed: "running", desired: "running", addresses: ["10.0.0.9"] });
+    expect(unwrap(await findMachine(hub.control.db, machineId))).toMatchObject({
+      observed: "running",
+      desired: "running",
+      addresses: ["10.0.0.9"],
+    });
     expect((await listSteps(hub.control.db, id)).map(({ name, state }) => `${name} ${state}`)).toEqual(["start done", "record done"]);
   }, 30_000);
 
@@ -93,10 +107,13 @@ describe("an action", () => {
     };
     const { id } = unwrap(await start(machineId));
     await ended(id);
-    expect(unwrap(await findOperation(hub.control.db, id))).toMatchObject({ state: "failed", fault: { code: "outcome_unknown", message: "Nobody knows." } });
+    expect(unwrap(await findOperation(hub.control.db, id))).toMatchObject({
+      state: "failed",
+      fault: { code: "outcome_unknown", message: "Nobody knows." },
+    });
     const [placement] = await hub.control.db.select().from(placements).where(eq(placements.machineId, machineId));
     expect(placement?.runs).toBe(false);
-    expect(unwrap(await findMachine(hub.control.db, machineId)).desired).not.toBe("absent");
+    expect(unwrap(await findMachine(hub.control.db, machineId)).desired).toBe("stopped");
   }, 30_000);
 });
 
@@ -121,7 +138,9 @@ describe("a retire", () => {
     await updateMachine(hub.control.db, machineId, { hostId: elsewhere });
     const holder = unwrap(await requestAction(hub.control, machineId, { verb: "snapshot-list" }, asked()));
     const retire = unwrap(await requestRetire(hub.control, machineId, { force: true }, asked()));
-    await expect.poll(async () => (await listSteps(hub.control.db, retire.id)).map(({ name, state }) => `${name} ${state}`), { timeout: 20_000 }).toContain("take over done");
+    await expect
+      .poll(async () => (await listSteps(hub.control.db, retire.id)).map(({ name, state }) => `${name} ${state}`), { timeout: 20_000 })
+      .toContain("take over done");
     expect(await stateOf(holder.id)).toBe("cancelled");
     expect(await settleOperation(hub.control.db, { operationId: holder.id, steps: [], outcome: "done" })).toBe(false);
   }, 40_000);
@@ -131,7 +150,7 @@ describe("the workflow bundle", () => {
   it("holds no zod and nothing of Node", async () => {
     const bundle = await workflowBundle(new DefaultLogger("ERROR"));
     const code = "code" in bundle ? bundle.code : "";
-    expect(code.length).toBeGreaterThan(100_000);
+    expect(code).toMatch(/node_modules\/@temporalio\/workflow\//);
     expect(code).not.toMatch(/node_modules\/zod\//);
     expect(code).not.toMatch(/__webpack_require__\(\/\*! node:/);
   }, 60_000);

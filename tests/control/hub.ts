@@ -73,7 +73,14 @@ const facts: HostFacts = {
 
 export async function addHost({ control }: Hub, more: Partial<HostFacts> = {}): Promise<string> {
   const id = randomUUID();
-  await control.db.insert(hosts).values({ id, name: `mac-${id.slice(0, 8)}`, hardwareId: id, publicKey: "key", facts: { ...facts, ...more }, lastReportAt: new Date() });
+  await control.db.insert(hosts).values({
+    id,
+    name: `mac-${id.slice(0, 8)}`,
+    hardwareId: id,
+    publicKey: "key",
+    facts: { ...facts, ...more },
+    lastReportAt: new Date(),
+  });
   return id;
 }
 
@@ -83,11 +90,25 @@ export async function addStore({ control }: Hub): Promise<string> {
   return id;
 }
 
-export async function addImage({ control }: Hub, storeId: string, catalogId: string, more: Partial<typeof imageVersions.$inferInsert> = {}): Promise<string> {
+export async function addImage(
+  { control }: Hub,
+  storeId: string,
+  catalogId: string,
+  more: Partial<typeof imageVersions.$inferInsert> = {},
+): Promise<string> {
   const id = randomUUID();
   const digest = id.replaceAll("-", "").padEnd(64, "0");
   const sizes = { logicalBytes: gibibyte, allocatedBytes: gibibyte, storedBytes: gibibyte, newBytes: gibibyte };
   const key = { id, catalogId, version: "1", architecture: "arm64", kind: "pvm", digest, generation: 1, storeId } as const;
-  await control.db.insert(imageVersions).values({ ...key, ...sizes, tags: ["latest"], vcpus: 2, memoryBytes: 4 * gibibyte, probe: { kind: "tools" }, createdBy: "someone", ...more });
+  await control.db.insert(imageVersions).values({
+    ...key,
+    ...sizes,
+    tags: ["latest"],
+    vcpus: 2,
+    memoryBytes: 4 * gibibyte,
+    probe: { kind: "tools" },
+    createdBy: "someone",
+    ...more,
+  });
   return id;
 }

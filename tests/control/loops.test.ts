@@ -36,8 +36,10 @@ beforeEach(async () => {
   await hub.sql`delete from intents`;
 });
 
-const newMachine = (more: Partial<NewMachine> = {}) => NewMachine.parse({ name: `m-${randomUUID()}`, image: { catalogId: "ubuntu" }, ...more });
-const make = async (control = hub.control, more: Partial<NewMachine> = {}) => unwrap(await requestMachine(control, newMachine(more), asked()));
+const newMachine = (more: Partial<NewMachine> = {}) =>
+  NewMachine.parse({ name: `m-${randomUUID()}`, image: { catalogId: "ubuntu" }, ...more });
+const make = async (control = hub.control, more: Partial<NewMachine> = {}) =>
+  unwrap(await requestMachine(control, newMachine(more), asked()));
 const stateOf = async (id: string) => unwrap(await findOperation(hub.control.db, id)).state;
 const historyOf = async (workflowId: string) => (await hub.control.temporal.workflow.getHandle(workflowId).fetchHistory()).events ?? [];
 
@@ -52,7 +54,8 @@ async function standing(observed: "stopped" | "running" = "running") {
   await settleOperation(db, { operationId: operation.id, steps: [], outcome: "done" });
   return { machineId, hostId, name: machine.name };
 }
-const silent = (hostId: string, seconds: number) => hub.sql`update hosts set last_report_at = now() - make_interval(secs => ${seconds}) where id = ${hostId}`;
+const silent = (hostId: string, seconds: number) =>
+  hub.sql`update hosts set last_report_at = now() - make_interval(secs => ${seconds}) where id = ${hostId}`;
 
 describe("an intent that a crash left", () => {
   it("is started exactly once, by however many sweeps", async () => {
@@ -64,7 +67,10 @@ describe("an intent that a crash left", () => {
     expect(await hub.control.db.select().from(intents)).toHaveLength(0);
     const description = await hub.control.temporal.workflow.getHandle(operation.workflowId).describe();
     expect(description.status.name).toBe("RUNNING");
-    const told = await hub.control.db.select().from(events).where(and(eq(events.operationId, operation.id), eq(events.name, "operation.running")));
+    const told = await hub.control.db
+      .select()
+      .from(events)
+      .where(and(eq(events.operationId, operation.id), eq(events.name, "operation.running")));
     expect(told).toHaveLength(1);
   });
 
@@ -104,7 +110,11 @@ describe("a workflow that was terminated from outside", () => {
   }, 20_000);
 });
 
-const retiresOf = (machineId: string) => hub.control.db.select().from(operations).where(and(eq(operations.machineId, machineId), eq(operations.verb, "retire")));
+const retiresOf = (machineId: string) =>
+  hub.control.db
+    .select()
+    .from(operations)
+    .where(and(eq(operations.machineId, machineId), eq(operations.verb, "retire")));
 
 describe("a machine whose time to live is over", () => {
   it("is retired by one operation, even while another holds it", async () => {
@@ -122,7 +132,8 @@ describe("a host that falls silent", () => {
   it("makes its operations know once, and once more when it is back", async () => {
     const { machineId, hostId } = await standing();
     const operation = unwrap(await requestAction(hub.control, machineId, { verb: "suspend" }, asked()));
-    const signals = async () => (await historyOf(operation.workflowId)).flatMap((event) => event.workflowExecutionSignaledEventAttributes?.signalName ?? []);
+    const signals = async () =>
+      (await historyOf(operation.workflowId)).flatMap((event) => event.workflowExecutionSignaledEventAttributes?.signalName ?? []);
     await silent(hostId, 60);
     await compare(hub.control);
     await compare(hub.control);
@@ -151,7 +162,11 @@ describe("a host that falls silent", () => {
       await silent(hostId, seconds);
       await compare(hub.control);
     }
-    const told = await hub.control.db.select().from(events).where(and(eq(events.subjectId, hostId))).orderBy(events.at);
+    const told = await hub.control.db
+      .select()
+      .from(events)
+      .where(and(eq(events.subjectId, hostId)))
+      .orderBy(events.at);
     expect(told.map(({ name }) => name)).toEqual(["host.online", "host.late", "host.lost"]);
   });
 });
@@ -171,7 +186,8 @@ describe("the lead", () => {
   it("is one process's at a time and goes to another when its session ends", async () => {
     const lock = Math.floor(Math.random() * 1_000_000);
     const passes = { a: 0, b: 0 };
-    const started = (name: "a" | "b") => lead({ url: hub.url, log: hub.control.log, lock, loops: [{ name, everyMs: 10, pass: async () => void passes[name]++ }] });
+    const started = (name: "a" | "b") =>
+      lead({ url: hub.url, log: hub.control.log, lock, loops: [{ name, everyMs: 10, pass: async () => void passes[name]++ }] });
     const first = started("a");
     await expect.poll(() => passes.a, { timeout: 5_000 }).toBeGreaterThan(0);
     const second = started("b");
@@ -187,6 +203,18 @@ describe("the lead", () => {
 });
 
 const seen = (id: string, name: string): ObservedMachine => ({
-  ...{ id, name, state: "suspended", kind: "pvm", guestOs: null, vcpus: 2, memoryBytes: 1, diskBytes: 1, macAddress: null },
-  ...{ addresses: ["10.0.0.2"], bundlePath: null, tools: null, mark: null, raw: {} },
+  id,
+  name,
+  state: "suspended",
+  kind: "pvm",
+  guestOs: null,
+  vcpus: 2,
+  memoryBytes: 1,
+  diskBytes: 1,
+  macAddress: null,
+  addresses: ["10.0.0.2"],
+  bundlePath: null,
+  tools: null,
+  mark: null,
+  raw: {},
 });

@@ -24,7 +24,18 @@ beforeAll(async () => {
 afterAll(() => hub.close());
 
 const sizes = { logicalBytes: gibibyte, allocatedBytes: gibibyte, storedBytes: 10, newBytes: 10 };
-const facts: BundleFacts = { path: "/machines/a.pvm", kind: "pvm", name: "a", guestOs: "ubuntu", architecture: "arm64", vcpus: 2, memoryBytes: gibibyte, logicalBytes: 1, allocatedBytes: 1, machineId: null };
+const facts: BundleFacts = {
+  path: "/machines/a.pvm",
+  kind: "pvm",
+  name: "a",
+  guestOs: "ubuntu",
+  architecture: "arm64",
+  vcpus: 2,
+  memoryBytes: gibibyte,
+  logicalBytes: 1,
+  allocatedBytes: 1,
+  machineId: null,
+};
 const digestOf = (letter: string) => letter.repeat(64);
 const upload = (fence: number, digest: string): Upload => ({ digest, generation: 1, fence, files: 1, packs: 1, ...sizes });
 
@@ -42,7 +53,8 @@ const published = async (catalogId: string, digest: string, more: object = {}) =
   const { publish, end } = await push(catalogId, digest, more);
   return publish().finally(end);
 };
-const found = async (catalogId: string, version = "latest") => unwrap(await findImage(hub.control.db, "default", { catalogId, version, architecture: "arm64" }));
+const found = async (catalogId: string, version = "latest") =>
+  unwrap(await findImage(hub.control.db, "default", { catalogId, version, architecture: "arm64" }));
 
 describe("publishing", () => {
   it("is refused to an attempt that a newer one followed", async () => {
@@ -93,7 +105,11 @@ describe("publishing", () => {
   });
 
   it("offers the newest versions of its catalog id in the same store as bases", async () => {
-    for (const [version, letter] of [["1", "a"], ["2", "b"]] as const) await published("based", digestOf(letter), { version });
+    for (const [version, letter] of [
+      ["1", "a"],
+      ["2", "b"],
+    ] as const)
+      await published("based", digestOf(letter), { version });
     const { operationId } = await push("based", digestOf("c"), { version: "3" });
     const { bases } = await activities.planPush({ operationId, facts });
     expect(bases.map(({ digest }) => digest)).toEqual([digestOf("b"), digestOf("a")]);
@@ -103,7 +119,9 @@ describe("publishing", () => {
 describe("a pull", () => {
   it("is counted once and refused when the version was marked since", async () => {
     await published("pulled", digestOf("d"));
-    const { id: operationId } = unwrap(await requestPull(hub.control, { image: { catalogId: "pulled" }, hostId, onFault: "fail" }, asked()));
+    const { id: operationId } = unwrap(
+      await requestPull(hub.control, { image: { catalogId: "pulled" }, hostId, onFault: "fail" }, asked()),
+    );
     const pull = pullActivities({ db: hub.control.db });
     const wanted = await pull.authorisePull({ operationId });
     expect(wanted).toMatchObject({ digest: digestOf("d"), image: "pulled/latest/arm64" });
@@ -120,7 +138,10 @@ describe("a list of images", () => {
     const catalogId = `seen-${randomUUID()}`;
     await published(catalogId, digestOf("e"), { version: "1", requiredClaims: ["READ_SECRET"] });
     await published(catalogId, digestOf("e"), { version: "2" });
-    const seen = async (claims: string[]) => (await listImages(hub.control.db, { catalogId, visibleTo: { roles: [], claims } }, { limit: 10 })).items.map(({ version }) => version);
+    const seen = async (claims: string[]) =>
+      (await listImages(hub.control.db, { catalogId, visibleTo: { roles: [], claims } }, { limit: 10 })).items.map(
+        ({ version }) => version,
+      );
     expect(await seen([])).toEqual(["2"]);
     expect((await seen(["read_secret"])).toSorted()).toEqual(["1", "2"]);
   });

@@ -26,7 +26,8 @@ beforeAll(async () => {
 });
 afterAll(() => hub.close());
 
-const newMachine = (more: Partial<NewMachine> = {}) => NewMachine.parse({ name: `m-${randomUUID()}`, image: { catalogId: "ubuntu" }, ...more });
+const newMachine = (more: Partial<NewMachine> = {}) =>
+  NewMachine.parse({ name: `m-${randomUUID()}`, image: { catalogId: "ubuntu" }, ...more });
 const action = (wanted: object) => MachineAction.parse(wanted);
 const code = (result: { ok: boolean; fault?: { code: string } }) => (result.ok ? "ok" : result.fault?.code);
 
@@ -57,7 +58,8 @@ describe("a request with an Idempotency-Key", () => {
 
   it("refuses the same key with another body", async () => {
     const key = randomUUID();
-    const send = (wanted: NewMachine) => requestMachine(hub.control, wanted, asked({ idempotency: { key, route: "POST /machines", body: wanted } }));
+    const send = (wanted: NewMachine) =>
+      requestMachine(hub.control, wanted, asked({ idempotency: { key, route: "POST /machines", body: wanted } }));
     unwrap(await send(newMachine()));
     expect(code(await send(newMachine()))).toBe("idempotency_conflict");
   });
@@ -72,7 +74,7 @@ describe("a machine", () => {
   it("takes one of two exclusive actions and names it to the other", async () => {
     const { machineId } = await standing();
     const answers = await Promise.all([1, 2].map(() => requestAction(hub.control, machineId, action({ verb: "start" }), asked())));
-    expect(answers.map(code).toSorted()).toEqual(["machine_busy", "ok"]);
+    expect(answers.map(code).toSorted((a, b) => String(a).localeCompare(String(b)))).toEqual(["machine_busy", "ok"]);
     const [winner] = answers.flatMap((answer) => (answer.ok ? [answer.value.id] : []));
     const [loser] = answers.flatMap((answer) => (answer.ok ? [] : [answer.fault]));
     expect(loser?.details?.["operationId"]).toBe(winner);
@@ -81,7 +83,9 @@ describe("a machine", () => {
   it("keeps a script out of everything that is not sealed", async () => {
     const { machineId } = await standing("running");
     const script = `echo ${randomUUID()}`;
-    const operation = unwrap(await requestAction(hub.control, machineId, action({ verb: "execute", script, environment: { PASSWORD: script } }), asked()));
+    const operation = unwrap(
+      await requestAction(hub.control, machineId, action({ verb: "execute", script, environment: { PASSWORD: script } }), asked()),
+    );
     const tables = ["operations", "events", "audit", "intents"];
     const rows = await Promise.all(tables.map((table) => hub.sql.unsafe(`select * from ${table}`)));
     expect(JSON.stringify(rows)).not.toContain(script);
@@ -130,8 +134,13 @@ describe("capacity", () => {
     const db = hub.control.db;
     await hub.sql`update hosts set enabled = false`;
     const hostIds = await Promise.all([addHost(hub), addHost(hub, { cpus: 17 })]);
-    const sizes = Array.from({ length: 200 }, () => ({ vcpus: 1 + Math.floor(Math.random() * 4), memoryBytes: (1 + Math.floor(Math.random() * 8)) * gibibyte }));
-    const ids = await Promise.all(sizes.map(async (size) => unwrap(await requestMachine(hub.control, newMachine(size), asked())).operation.id));
+    const sizes = Array.from({ length: 200 }, () => ({
+      vcpus: 1 + Math.floor(Math.random() * 4),
+      memoryBytes: (1 + Math.floor(Math.random() * 8)) * gibibyte,
+    }));
+    const ids = await Promise.all(
+      sizes.map(async (size) => unwrap(await requestMachine(hub.control, newMachine(size), asked())).operation.id),
+    );
     const placing = { db, hubId: hub.control.hubId, reserve: hub.control.reserve };
     const outcomes = await Promise.allSettled(ids.map((operationId) => placeMachine(placing, { operationId, excluded: [] })));
     const refused = outcomes.flatMap((outcome) => (outcome.status === "rejected" ? [outcome.reason as unknown] : []));
@@ -149,7 +158,16 @@ describe("capacity", () => {
   it("refuses a start that its host has no room for, and says what is missing", async () => {
     const { machineId, hostId } = await standing("stopped", { cpus: 3 });
     const { vcpus } = unwrap(await findMachine(hub.control.db, machineId));
-    await insertPlacement(hub.control.db, { machineId: randomUUID(), epoch: 1, hostId, vcpus: 1, memoryBytes: 0, diskBytes: 0, macos: false, runs: true });
+    await insertPlacement(hub.control.db, {
+      machineId: randomUUID(),
+      epoch: 1,
+      hostId,
+      vcpus: 1,
+      memoryBytes: 0,
+      diskBytes: 0,
+      macos: false,
+      runs: true,
+    });
     const refused = await requestAction(hub.control, machineId, action({ verb: "start" }), asked());
     expect(code(refused)).toBe("no_capacity");
     expect(refused.ok ? "" : refused.fault.message).toContain(`has 1 of ${vcpus} vCPU free`);
@@ -187,7 +205,7 @@ describe("an image", () => {
     const hostId = await addHost(hub);
     const wanted = NewImageVersion.parse({ path: "/machines/a.pvm", hostId, catalogId: "pushed", architecture: "arm64" });
     const answers = await Promise.all([1, 2].map(() => requestPush(hub.control, wanted, asked())));
-    expect(answers.map(code).toSorted()).toEqual(["image_busy", "ok"]);
+    expect(answers.map(code).toSorted((a, b) => String(a).localeCompare(String(b)))).toEqual(["image_busy", "ok"]);
   });
 
   it("of several architectures is chosen by its host's, else the caller has to say", async () => {

@@ -25,8 +25,25 @@ afterAll(() => open.close());
 
 async function newOperation(): Promise<string> {
   const id = randomUUID();
-  const about = { verb: "start", subject: "m", actor: "someone", actorId: "user-1", onFault: "park", workflowId: `start/m/${id}`, project: "default" } as const;
-  await insertOperation(open.db, { id, ...about, hostId: null, machineId: null, image: null, input: {}, sealed: new Uint8Array([1]), requestId: null });
+  const about = {
+    verb: "start",
+    subject: "m",
+    actor: "someone",
+    actorId: "user-1",
+    onFault: "park",
+    workflowId: `start/m/${id}`,
+    project: "default",
+  } as const;
+  await insertOperation(open.db, {
+    id,
+    ...about,
+    hostId: null,
+    machineId: null,
+    image: null,
+    input: {},
+    sealed: new Uint8Array([1]),
+    requestId: null,
+  });
   return id;
 }
 
@@ -37,7 +54,8 @@ describe("a hold", () => {
     const answers = await Promise.all(ids.map((id) => inTransaction(open.db, (tx) => mustHold(tx, subject, id, "exclusive"))));
     expect(answers.filter((answer) => answer.ok)).toHaveLength(1);
     const [holder] = await holdersOf(open.db, subject);
-    for (const answer of answers) if (!answer.ok) expect(answer.fault).toMatchObject({ code: "machine_busy", details: { operationId: holder?.operationId } });
+    for (const answer of answers)
+      if (!answer.ok) expect(answer.fault).toMatchObject({ code: "machine_busy", details: { operationId: holder?.operationId } });
   });
 
   it("never lets a shared and an exclusive one in together", async () => {
@@ -58,9 +76,14 @@ describe("a settlement", () => {
     await inTransaction(open.db, (tx) => mustHold(tx, { kind: "machine", subjectId: operationId, name: "m" }, operationId, "exclusive"));
     const steps = [{ name: "start", position: 0, state: "done" }] as const;
     expect(await settleOperation(open.db, { operationId, steps, outcome: "done", result: { a: 1 } })).toBe(true);
-    const after = async () => [await open.db.select().from(operations).where(eq(operations.id, operationId)), await listSteps(open.db, operationId)];
+    const after = async () => [
+      await open.db.select().from(operations).where(eq(operations.id, operationId)),
+      await listSteps(open.db, operationId),
+    ];
     const first = await after();
-    expect(await settleOperation(open.db, { operationId, steps: [{ name: "late", position: 1, state: "failed" }], outcome: "failed" })).toBe(false);
+    expect(
+      await settleOperation(open.db, { operationId, steps: [{ name: "late", position: 1, state: "failed" }], outcome: "failed" }),
+    ).toBe(false);
     expect(await after()).toEqual(first);
     const [row] = await open.db.select().from(operations).where(eq(operations.id, operationId));
     expect(row).toMatchObject({ state: "done", result: { a: 1 }, sealed: null });
@@ -72,7 +95,8 @@ describe("a settlement", () => {
 describe("a step", () => {
   it("counts the attempts of its workflow and is not opened again by a late word", async () => {
     const operationId = await newOperation();
-    const tell = (state: "running" | "parked" | "done" | "pending") => writeStep(open.db, operationId, { name: "upload", position: 0, state });
+    const tell = (state: "running" | "parked" | "done" | "pending") =>
+      writeStep(open.db, operationId, { name: "upload", position: 0, state });
     for (const state of ["running", "running", "parked", "running", "done", "pending", "parked"] as const) await tell(state);
     const [step] = await listSteps(open.db, operationId);
     expect(step).toMatchObject({ state: "done", attempt: 2 });
@@ -95,9 +119,11 @@ describe("the relay", () => {
         }
       }),
     ).finally(() => (writing = false));
-    const relaying = Promise.all([1, 2].map(async () => {
-      while (writing) await relay(open.db);
-    }));
+    const relaying = Promise.all(
+      [1, 2].map(async () => {
+        while (writing) await relay(open.db);
+      }),
+    );
     await Promise.all([writers, relaying]);
     await relay(open.db);
     const all = await listEvents(open.db, { after: 0, limit: 10_000 });
