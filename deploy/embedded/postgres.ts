@@ -40,7 +40,7 @@ export async function startPostgres({ home, port, durable = true, onLine = () =>
   const place = await postgresPlace(home);
   const password = await passwordOf(home);
   await endOld(place);
-  await initialise(place, password);
+  await initialise(place, password, durable);
   const admin = `postgres://${role}:${password}@127.0.0.1:${chosen}/postgres`;
   const child = supervise(description({ place, port: chosen, durable, admin }), { logFolder: join(home, "logs"), onLine });
   return begun(child, admin);
@@ -121,7 +121,7 @@ async function endOld({ data }: Place): Promise<void> {
 
 export const endOldPostgres = async (home: string) => endOld(await postgresPlace(home));
 
-async function initialise({ programs, data, user }: Place, password: string): Promise<void> {
+async function initialise({ programs, data, user }: Place, password: string, durable: boolean): Promise<void> {
   const found = await readFile(join(data, "PG_VERSION"), "utf8").catch(() => null);
   if (found !== null) return checkVersion(programs, data, found.trim());
   const base = dirname(data);
@@ -140,6 +140,7 @@ async function initialise({ programs, data, user }: Place, password: string): Pr
     "--encoding=UTF8",
     "--locale=C",
     "--no-instructions",
+    ...(durable ? [] : ["--no-sync"]),
   ];
   try {
     await must(join(programs, "bin", "initdb"), options, {
