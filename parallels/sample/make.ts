@@ -44,7 +44,8 @@ const gibibyte = 1024 ** 3;
 const smallestDisk = 16 * 1024 ** 2;
 /** A file system needs room for its tables and its journal beside the content. */
 const largestShare = 0.8;
-const usualSources = ["/usr/share", "/usr/lib"];
+/** The first has larger files, so fewer make up the bytes. */
+const usualSources = ["/usr/lib", "/usr/share"];
 /** A Linux guest; the operating system's number is one that Parallels gives to Ubuntu. */
 const linux = { osType: 9, osNumber: 2314 } as const;
 const macos = { osType: 7, osNumber: 1795 } as const;

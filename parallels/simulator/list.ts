@@ -1,10 +1,10 @@
 /** `prlctl list` in its forms: the table, the short JSON, and everything about a machine as text or JSON. */
-import { parseArguments, type Options } from "./arguments.ts";
+import { parseArguments, type Options, type Parsed } from "./arguments.ts";
 import { machineNamed, say, type Command } from "./command.ts";
 import { failure } from "./failure.ts";
 import { addressOf, stateOf, type Machine } from "./machine.ts";
 import { machineJson, parallelsJson } from "./machine-json.ts";
-import { settingsOf } from "./settings.ts";
+import { settingsIfThere } from "./settings.ts";
 
 export const noise = "This feature is not available in this edition of Parallels Desktop. \n";
 
@@ -39,25 +39,28 @@ const columns: Readonly<Record<string, string>> = {
   ostemplate: "dist",
 };
 
+/** Looks while nobody changes anything, so a machine on its way to another name or folder does not look broken. */
 export function list(command: Command): void {
   const parsed = parseArguments(command.argv, options, short);
+  say(command.registry.alone(() => listing(command, parsed)));
+}
+
+function listing(command: Command, parsed: Parsed): string {
   const nowMs = Date.now();
   const handle = parsed.words[0];
+  const json = parsed.has("json");
   const machines =
     handle === undefined ? chosen(command, parsed.has("all"), parsed.has("template"), nowMs) : [machineNamed(command, handle)];
-  if (command.control.noiseBeforeJson && parsed.has("json")) say(noise);
+  const before = command.control.noiseBeforeJson && json ? noise : "";
+  const header = !parsed.has("no-header");
+  if (parsed.has("info")) return before + information(command, machines, { json, header, bulk: handle === undefined, nowMs });
 
-  if (parsed.has("info"))
-    return say(
-      information(command, machines, { json: parsed.has("json"), header: !parsed.has("no-header"), bulk: handle === undefined, nowMs }),
-    );
   const fields = parsed.value("output")?.split(",") ?? ["uuid", "status", "ip_configured", "name"];
   const unknown = fields.find((field) => !columns[field]);
   if (unknown !== undefined) throw failure(`Unknown field: ${unknown}`, 1);
   const rows = machines.map((machine) => fields.map((field) => cell(command, machine, columns[field] ?? field, parsed.has("full"), nowMs)));
-  if (parsed.has("json"))
-    return say(parallelsJson(rows.map((row) => Object.fromEntries(row.map((value, index) => [columns[fields[index] ?? ""], value])))));
-  say(table(fields, rows, !parsed.has("no-header")));
+  if (!json) return table(fields, rows, header);
+  return before + parallelsJson(rows.map((row) => Object.fromEntries(row.map((value, index) => [columns[fields[index] ?? ""], value]))));
 }
 
 function chosen(command: Command, every: boolean, templates: boolean, nowMs: number): Machine[] {
@@ -74,8 +77,8 @@ function cell(command: Command, machine: Machine, column: string, full: boolean,
   // Without --full the service is not asked for leases.
   if (column === "ip_configured") return (full && addressOf(machine, command.control, nowMs)) || "-";
   if (column === "home") return machine.bundlePath;
-  if (stateOf(machine, nowMs) === "invalid") return "-";
-  const settings = settingsOf(machine.bundlePath);
+  const settings = settingsIfThere(machine.bundlePath);
+  if (!settings) return "-";
   return { mac: settings.macAddress, description: settings.description, dist: settings.os }[column] ?? "-";
 }
 

@@ -4,7 +4,7 @@
 import type { Control } from "./control.ts";
 import { isMac, stateOf, toolsOf, uptimeOf, addressOf, type Machine } from "./machine.ts";
 import { bootOf, option, protectionOf, screenOf, useOf } from "./machine-sections.ts";
-import { settingsOf, type Settings } from "./settings.ts";
+import { settingsIfThere, type Settings } from "./settings.ts";
 
 /** The build that the simulator says it is. */
 export const version = { name: "20.2.0", build: "55872" } as const;
@@ -19,19 +19,34 @@ export interface Shown {
   readonly bulk: boolean;
 }
 
-export function machineJson({ machine, control, nowMs, bulk }: Shown): Json {
-  const state = stateOf(machine, nowMs);
-  const identity = { ID: machine.id, Name: machine.name };
-  if (state === "invalid") {
-    const home = { "Home path": machine.bundlePath, Home: machine.bundlePath };
-    return { ...identity, Description: "", Type: "VM", State: state, OS: "other", Template: "no", Uptime: "0", ...home, Hardware: {} };
-  }
-  const settings = settingsOf(machine.bundlePath);
+export function machineJson(shown: Shown): Json {
+  const settings = settingsIfThere(shown.machine.bundlePath);
+  return settings ? wholeJson(shown, settings) : invalidJson(shown.machine);
+}
+
+function invalidJson({ id, name, bundlePath }: Machine): Json {
+  const home = { "Home path": bundlePath, Home: bundlePath };
   return {
-    ...identity,
+    ID: id,
+    Name: name,
+    Description: "",
+    Type: "VM",
+    State: "invalid",
+    OS: "other",
+    Template: "no",
+    Uptime: "0",
+    ...home,
+    Hardware: {},
+  };
+}
+
+function wholeJson({ machine, control, nowMs, bulk }: Shown, settings: Settings): Json {
+  return {
+    ID: machine.id,
+    Name: machine.name,
     Description: settings.description,
     Type: "VM",
-    State: state,
+    State: stateOf(machine, nowMs),
     OS: settings.os,
     Template: settings.template ? "yes" : "no",
     Uptime: String(uptimeOf(machine, nowMs)),

@@ -117,6 +117,16 @@ export function settingsOf(bundlePath: string): Settings {
   };
 }
 
+/** `null`: the bundle is gone, as the bundle of an invalid machine is. */
+export function settingsIfThere(bundlePath: string): Settings | null {
+  try {
+    return settingsOf(bundlePath);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return null;
+    throw error;
+  }
+}
+
 function extrasOf(text: string): Extras {
   const none = { options: {}, devices: {}, folders: {} };
   return text.startsWith("{") ? { ...none, ...(JSON.parse(text) as Partial<Extras>) } : none;

@@ -11,7 +11,7 @@ import { addSnapshot, dropSnapshot, revertTo } from "./disks.ts";
 import { failure } from "./failure.ts";
 import { stateOf, type Machine } from "./machine.ts";
 import { parallelsJson } from "./machine-json.ts";
-import { settingsOf } from "./settings.ts";
+import { settingsIfThere } from "./settings.ts";
 
 interface Snapshot {
   readonly id: string;
@@ -200,8 +200,7 @@ function without(tree: readonly Snapshot[], gone: readonly Snapshot[], heir: str
 
 function refuseLinked(command: Command, gone: readonly Snapshot[]): void {
   const clone = command.registry.all().find((machine) => {
-    if (stateOf(machine, Date.now()) === "invalid") return false;
-    const { linkedSnapshot } = settingsOf(machine.bundlePath);
+    const linkedSnapshot = settingsIfThere(machine.bundlePath)?.linkedSnapshot;
     return gone.some(({ id }) => id === linkedSnapshot);
   });
   if (clone) throw failure(`Failed to delete snapshot: The snapshot is used by the linked clone "${clone.name}".`);

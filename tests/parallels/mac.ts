@@ -47,7 +47,7 @@ export async function simulatedMac(): Promise<Mac> {
 }
 
 /** Waits until `look` answers something, looking every 20 ms. */
-export async function eventually<T>(look: () => Promise<T | null | false | undefined>, withinMs = 10_000): Promise<T> {
+export async function eventually<T>(look: () => Promise<T | null | false | undefined>, withinMs = 30_000): Promise<T> {
   for (const startedMs = performance.now(); ; await sleep(20)) {
     const found = await look();
     if (found) return found;

@@ -3,12 +3,15 @@ import { execFileSync } from "node:child_process";
 import { mkdtemp, readFile, readdir, rm, stat } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { hdsToRaw, rawToHds } from "../../parallels/bundle/raw-disk.ts";
 import { readHdsInfo } from "../../parallels/hds.ts";
 import { changeDisk } from "../../parallels/sample/change.ts";
 import { makeSampleBundle, makeSampleMacvm, type Sample } from "../../parallels/sample/make.ts";
 import { hasTool } from "./tools.ts";
+
+// A call takes 40 ms, and twenty times that on a computer with much else to do.
+vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
 
 const path = process.env["PATH"] ?? "";
 const mebibyte = 1024 ** 2;
