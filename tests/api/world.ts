@@ -79,7 +79,7 @@ export async function openWorld(more: Partial<Settings> = {}) {
   const settle = async (verb: Verb, ending: Partial<Settlement> = {}): Promise<string> => {
     for (;;) {
       const { items } = await listOperations(db, { verb }, { limit: 1 });
-      const [one] = items.filter(({ state }) => state === "running" || state === "pending");
+      const [one] = items.filter(({ state }) => state === "running");
       if (one && (await settleOperation(db, { operationId: one.id, steps: [], outcome: "done", ...ending }))) return one.id;
       await new Promise((resolve) => setTimeout(resolve, 10));
     }
