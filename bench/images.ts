@@ -25,7 +25,13 @@ import { startS3Server } from "../tests/stores/s3-server.ts";
 const run = promisify(execFile);
 const signal = new AbortController().signal;
 const mebibyte = 1024 * 1024;
-const { values: options } = parseArgs({ options: { gib: { type: "string", default: "1" }, store: { type: "string", default: "folder" }, json: { type: "boolean", default: false } } });
+const { values: options } = parseArgs({
+  options: {
+    gib: { type: "string", default: "1" },
+    store: { type: "string", default: "folder" },
+    json: { type: "boolean", default: false },
+  },
+});
 
 interface Row {
   readonly what: string;
@@ -60,10 +66,19 @@ async function measure(store: ObjectStore, gib: number): Promise<Row[]> {
   await makeBundle(bundle, gib * 1024);
   const rows: Row[] = [];
   const row = (what: string, ours: number, unit: string, peer: string | null, theirs: number | null) =>
-    rows.push({ what: `${what}, ${options.store}, ${gib} GiB`, ours: round(ours), unit, peer, theirs: theirs === null ? null : round(theirs), ratio: theirs === null ? null : round(theirs / ours) });
+    rows.push({
+      what: `${what}, ${options.store}, ${gib} GiB`,
+      ours: round(ours),
+      unit,
+      peer,
+      theirs: theirs === null ? null : round(theirs),
+      ratio: theirs === null ? null : round(theirs / ours),
+    });
   let turn = 0;
-  const push = (bases: PushResult[]) => pushBundle({ bundlePath: bundle, store, bases, journalPath: at(`journal-${turn++}`), generation: 1, signal });
-  const pull = (image: PushResult, to: string, seeds: { digest: string; path: string }[]): Promise<PullResult> => pullTree({ ...image, store, targetPath: at(to), seeds, signal });
+  const push = (bases: PushResult[]) =>
+    pushBundle({ bundlePath: bundle, store, bases, journalPath: at(`journal-${turn++}`), generation: 1, signal });
+  const pull = (image: PushResult, to: string, seeds: { digest: string; path: string }[]): Promise<PullResult> =>
+    pullTree({ ...image, store, targetPath: at(to), seeds, signal });
 
   const first = await timed(() => push([]));
   const peak = process.resourceUsage().maxRSS * 1024;
@@ -81,7 +96,13 @@ async function measure(store: ObjectStore, gib: number): Promise<Row[]> {
   row("delta pull", deltaPulled.seconds, "s", "zstd -d | tar -x", (await timed(() => unpackWithTar("tar-2"))).seconds);
   const cloned = await timed(() => cloneFolder(imagePaths(at("two")).bundle, at("machine"), signal));
   row("provision", cloned.seconds, "s", "cp -R", (await timed(() => run("cp", ["-R", imagePaths(at("two")).bundle, at("copy")]))).seconds);
-  row("peak memory", peak / mebibyte, "MiB", packed.value === null ? null : "tar -S | zstd -3 -T0", packed.value === null ? null : packed.value / mebibyte);
+  row(
+    "peak memory",
+    peak / mebibyte,
+    "MiB",
+    packed.value === null ? null : "tar -S | zstd -3 -T0",
+    packed.value === null ? null : packed.value / mebibyte,
+  );
   return rows;
 }
 
@@ -93,7 +114,12 @@ async function makeBundle(path: string, mebibytes: number): Promise<void> {
   writeFileSync(disk, "");
   truncateSync(disk, mebibytes * mebibyte);
   const real = Math.floor(mebibytes * 0.4);
-  await run("sh", ["-c", `tar -cf - /usr/lib /usr/bin /usr/share 2>/dev/null | head -c ${real * mebibyte} | dd of="$1" conv=notrunc bs=1048576 seek=16 2>/dev/null`, "sh", disk]);
+  await run("sh", [
+    "-c",
+    `tar -cf - /usr/lib /usr/bin /usr/share 2>/dev/null | head -c ${real * mebibyte} | dd of="$1" conv=notrunc bs=1048576 seek=16 2>/dev/null`,
+    "sh",
+    disk,
+  ]);
   const noise = Buffer.allocUnsafe(mebibyte);
   const fd = openSync(disk, "r+");
   const start = Math.floor(mebibytes * 0.7);

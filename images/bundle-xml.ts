@@ -10,7 +10,13 @@ import { isAbsent, onDisk } from "./files.ts";
 /** Real ones have 30 KB; a hundred times that is no configuration any more. */
 const limitBytes = 4 * 1024 * 1024;
 
-const parser = new XMLParser({ ignoreAttributes: false, attributeNamePrefix: "@", parseTagValue: false, processEntities: false, trimValues: true });
+const parser = new XMLParser({
+  ignoreAttributes: false,
+  attributeNamePrefix: "@",
+  parseTagValue: false,
+  processEntities: false,
+  trimValues: true,
+});
 
 /** An element, with the ways into it. */
 export interface Element {

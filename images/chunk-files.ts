@@ -64,7 +64,8 @@ export async function chunkFiles(ask: ChunkFilesAsk, onRows?: (found: FileRows) 
   return new Map(files.map(({ path }, file) => [path, inOrder(parts.get(file) ?? [])]));
 }
 
-const inOrder = (parts: { firstIndex: number; rows: Buffer }[]) => Buffer.concat(parts.toSorted((a, b) => a.firstIndex - b.firstIndex).map(({ rows }) => rows));
+const inOrder = (parts: { firstIndex: number; rows: Buffer }[]) =>
+  Buffer.concat(parts.toSorted((a, b) => a.firstIndex - b.firstIndex).map(({ rows }) => rows));
 
 async function* batches({ root, files, signal }: ChunkFilesAsk): AsyncGenerator<Batch> {
   let pieces: Piece[] = [];
@@ -111,7 +112,10 @@ function extentsOf(path: string, size: number) {
     } catch (error) {
       if (isAbsent(error) || errorCode(error) === "ELOOP") throw changed(path, "vanished", error);
       if (errorCode(error) !== "EACCES") throw error;
-      throw new FaultError({ code: "bundle_refused", message: `"${path}" may not be read by Drover: give it the right to.`, subject: path }, { cause: error });
+      throw new FaultError(
+        { code: "bundle_refused", message: `"${path}" may not be read by Drover: give it the right to.`, subject: path },
+        { cause: error },
+      );
     }
     try {
       return dataExtents(fd, size);

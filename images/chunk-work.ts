@@ -75,14 +75,16 @@ export function readPieces({ pieces, compress, into }: ReadTask, known: SharedHa
   // No chunk is stored longer than it is, so this always has room.
   const body = into && into.byteLength >= totalBytes ? into : new Uint8Array(compress ? totalBytes : 0);
   let [from, used] = [0, 0];
-  const rows = pieces.map((piece) => readPiece(piece, scratch.subarray(from, (from += piece.lengthBytes)), (chunk, hash) => {
-    if (!compress) return;
-    const form = known && isKnown(known, hash) ? null : storedForm(chunk);
-    stored.push(form?.byteLength ?? 0);
-    if (!form) return;
-    body.set(form, used);
-    used += form.byteLength;
-  }));
+  const rows = pieces.map((piece) =>
+    readPiece(piece, scratch.subarray(from, (from += piece.lengthBytes)), (chunk, hash) => {
+      if (!compress) return;
+      const form = known && isKnown(known, hash) ? null : storedForm(chunk);
+      stored.push(form?.byteLength ?? 0);
+      if (!form) return;
+      body.set(form, used);
+      used += form.byteLength;
+    }),
+  );
   return { rows, stored: Uint32Array.from(stored), body: body.subarray(0, used) };
 }
 

@@ -25,7 +25,9 @@ function answer(id: number, task: ReadTask | PlaceTask): void {
     parentPort?.postMessage({ id, result } satisfies WorkerAnswer, moved);
   } catch (error) {
     const told = diskFault("path" in task ? String(task.path) : pathOf(error), error);
-    parentPort?.postMessage((told instanceof FaultError ? { id, fault: told.fault } : { id, failure: String(told) }) satisfies WorkerAnswer);
+    parentPort?.postMessage(
+      (told instanceof FaultError ? { id, fault: told.fault } : { id, failure: String(told) }) satisfies WorkerAnswer,
+    );
   }
 }
 

@@ -42,11 +42,12 @@ async function copySparse(from: string, to: string, signal: AbortSignal): Promis
   await target.truncate(size);
   for (const { offsetBytes, lengthBytes } of dataExtents(source.fd, size)) {
     const end = offsetBytes + lengthBytes;
-    for (let at = offsetBytes; at < end; ) {
+    for (let at = offsetBytes; at < end;) {
       signal.throwIfAborted();
       const step = Math.min(stepBytes, end - at);
       const copied = (await copyRange(source.fd, target.fd, at, step)) ?? (await copyStep(source, target, at, step));
-      if (copied === 0) throw new FaultError({ code: "bundle_changed", message: `"${from}" became shorter while it was copied.`, subject: from });
+      if (copied === 0)
+        throw new FaultError({ code: "bundle_changed", message: `"${from}" became shorter while it was copied.`, subject: from });
       at += copied;
     }
   }
@@ -55,7 +56,7 @@ async function copySparse(from: string, to: string, signal: AbortSignal): Promis
 /** Also finds out what kept the system from copying by itself: a full disk fails here with its own code. */
 async function copyStep(source: FileHandle, target: FileHandle, position: number, bytes: number): Promise<number> {
   const { buffer, bytesRead } = await source.read(Buffer.allocUnsafeSlow(bytes), 0, bytes, position);
-  for (let done = 0; done < bytesRead; ) done += (await target.write(buffer, done, bytesRead - done, position + done)).bytesWritten;
+  for (let done = 0; done < bytesRead;) done += (await target.write(buffer, done, bytesRead - done, position + done)).bytesWritten;
   return bytesRead;
 }
 
@@ -78,9 +79,13 @@ async function cloneEntries(from: string, to: string, entries: readonly ScannedE
   const kinds = new Set<CopyKind>();
   for (const { kind, path } of entries) if (kind === "folder" && path !== "") await onDisk(path, () => mkdir(join(to, path)));
   // Two at a time: the disk is the limit, and each copy holds a step in memory.
-  await forEachLimited(entries.filter(({ kind }) => kind === "file"), 2, async ({ path }) => {
-    kinds.add(await cloneFile(join(from, path), join(to, path), signal));
-  });
+  await forEachLimited(
+    entries.filter(({ kind }) => kind === "file"),
+    2,
+    async ({ path }) => {
+      kinds.add(await cloneFile(join(from, path), join(to, path), signal));
+    },
+  );
   await makeLinks(to, entries);
   await dress(to, entries);
   return kinds;

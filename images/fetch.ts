@@ -72,7 +72,13 @@ async function fetchSpan({ store, pool, signal, onFetched }: FetchAsk, span: Spa
   const body = await readSpan(store, span, signal);
   if (body instanceof FaultError) return body;
   const fetchedBytes = body.byteLength;
-  const chunks = span.chunks.map(({ offset, length, plainBytes, hash, targets }): PlacedChunk => ({ offset: offset - span.offset, length, plainBytes, hash, targets }));
+  const chunks = span.chunks.map(({ offset, length, plainBytes, hash, targets }): PlacedChunk => ({
+    offset: offset - span.offset,
+    length,
+    plainBytes,
+    hash,
+    targets,
+  }));
   const { wrong } = await pool.place({ kind: "place", body, chunks });
   const [first] = wrong;
   if (first !== undefined) return wrongChunk(span, span.chunks[first]);
@@ -90,17 +96,24 @@ async function readSpan(store: Pick<ObjectStore, "read">, span: Span, signal: Ab
   let at = 0;
   try {
     for await (const part of stream) {
-      if (at + part.byteLength > body.byteLength) return corrupt(`The answer for pack ${span.pack}`, "it is longer than the range that was asked for");
+      if (at + part.byteLength > body.byteLength)
+        return corrupt(`The answer for pack ${span.pack}`, "it is longer than the range that was asked for");
       body.set(part, at);
       at += part.byteLength;
     }
   } catch (cause) {
     if (signal.aborted || cause instanceof FaultError) throw cause;
-    return new FaultError({ code: "store_unavailable", message: `The store broke off while it sent the pack ${span.pack}.`, subject: span.pack }, { cause });
+    return new FaultError(
+      { code: "store_unavailable", message: `The store broke off while it sent the pack ${span.pack}.`, subject: span.pack },
+      { cause },
+    );
   }
   return at === body.byteLength ? body : wrongChunk(span, span.chunks.at(-1));
 }
 
 function wrongChunk({ pack }: Span, chunk: WantedChunk | undefined): FaultError {
-  return corrupt(`The pack ${pack}`, `its bytes at ${chunk?.offset ?? 0} are not the chunk that "${chunk?.targets[0]?.path ?? "a file"}" needs`);
+  return corrupt(
+    `The pack ${pack}`,
+    `its bytes at ${chunk?.offset ?? 0} are not the chunk that "${chunk?.targets[0]?.path ?? "a file"}" needs`,
+  );
 }

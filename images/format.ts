@@ -54,12 +54,20 @@ export function readHead(bytes: Buffer, magic: string, subject: string): Buffer 
   if (bytes.byteLength < 12 || bytes.toString("latin1", 0, 8) !== magic) throw corrupt(subject, "it does not begin as such an object does");
   const version = bytes.readUInt32LE(8);
   if (version > formatVersion) {
-    throw new FaultError({ code: "format_unknown", message: `${subject} has version ${version} of its format; this program reads up to ${formatVersion}.`, subject });
+    throw new FaultError({
+      code: "format_unknown",
+      message: `${subject} has version ${version} of its format; this program reads up to ${formatVersion}.`,
+      subject,
+    });
   }
   const reserved = bytes.subarray(12, 12 + reservedBytes);
   if (version < 1 || reserved.byteLength < reservedBytes) throw corrupt(subject, "its head is cut or has no version");
   if (!isZero(reserved)) {
-    throw new FaultError({ code: "format_unknown", message: `${subject} is encrypted or uses a feature that this program does not know.`, subject });
+    throw new FaultError({
+      code: "format_unknown",
+      message: `${subject} is encrypted or uses a feature that this program does not know.`,
+      subject,
+    });
   }
   return bytes.subarray(12 + reservedBytes);
 }

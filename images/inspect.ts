@@ -99,7 +99,11 @@ function configFacts(path: string, kind: "pvm" | "macvm", config: Element | null
 
 async function inspectDisk(path: string, name: string, entries: readonly ScannedEntry[]): Promise<{ facts: DiskFacts; refusals: Fault[] }> {
   const descriptor = await readXml(join(path, name, "DiskDescriptor.xml"), "Parallels_disk_image");
-  const images = descriptor?.child("StorageData").children("Storage").flatMap((storage) => storage.children("Image")) ?? [];
+  const images =
+    descriptor
+      ?.child("StorageData")
+      .children("Storage")
+      .flatMap((storage) => storage.children("Image")) ?? [];
   const parts = entries.filter((entry) => entry.kind === "file" && entry.path.startsWith(`${name}/`));
   const sectors = count(descriptor?.text("Disk_Parameters", "Disk_size") ?? null);
   const sectorBytes = count(descriptor?.text("Disk_Parameters", "LogicSectorSize") ?? null) ?? 512;
@@ -129,7 +133,13 @@ function refuseDisk(path: string, name: string, descriptor: Element | null, imag
   return refusals;
 }
 
-function refuseShape(path: string, kind: "pvm" | "macvm", entries: readonly ScannedEntry[], config: Element | null, disks: readonly string[]): Fault[] {
+function refuseShape(
+  path: string,
+  kind: "pvm" | "macvm",
+  entries: readonly ScannedEntry[],
+  config: Element | null,
+  disks: readonly string[],
+): Fault[] {
   const has = (name: string) => entries.some((entry) => entry.kind === "file" && entry.path === name);
   const ending = extname(path).toLowerCase();
   const refusals: Fault[] = [];
@@ -139,17 +149,20 @@ function refuseShape(path: string, kind: "pvm" | "macvm", entries: readonly Scan
   else if (!config) refusals.push(invalid(path, "its config.pvs cannot be read"));
   // The first macOS machines kept their disk in a plain file beside the configuration.
   if (disks.length === 0 && !(kind === "macvm" && has("disk0.img"))) refusals.push(invalid(path, "it has no disk"));
-  if (kind === "macvm") for (const name of macFiles) if (!has(name)) refusals.push(invalid(path, `it has no ${name}, without which no Mac can start it`));
+  if (kind === "macvm")
+    for (const name of macFiles) if (!has(name)) refusals.push(invalid(path, `it has no ${name}, without which no Mac can start it`));
   return refusals;
 }
 
 function refuseState(path: string, entries: readonly ScannedEntry[], config: Element | null): Fault[] {
   const refusals: Fault[] = [];
   // Memory files of snapshots lie deeper; those at the top are of a machine that sleeps.
-  if (entries.some((entry) => /^[^/]+\.(sav|mem)$/i.test(entry.path))) refusals.push(refused(path, "it is suspended: start it and shut it down"));
+  if (entries.some((entry) => /^[^/]+\.(sav|mem)$/i.test(entry.path)))
+    refusals.push(refused(path, "it is suspended: start it and shut it down"));
   if (config?.text("Settings", "VmEncryptionInfo", "Enabled") === "1") refusals.push(refused(path, "it is encrypted: decrypt the machine"));
   const linked = config?.text("Identification", "LinkedVmUuid") ?? null;
-  if (linked !== null && linked !== noEngine) refusals.push(refused(path, `it is a linked clone of the machine ${linked}: make a full clone`));
+  if (linked !== null && linked !== noEngine)
+    refusals.push(refused(path, `it is a linked clone of the machine ${linked}: make a full clone`));
   return refusals;
 }
 
@@ -166,5 +179,13 @@ function count(text: string | null): number | null {
   return Number.isSafeInteger(number) && number > 0 ? number : null;
 }
 
-const refused = (path: string, problem: string): Fault => ({ code: "bundle_refused", message: `${path} cannot be pushed: ${problem}.`, subject: path });
-const invalid = (path: string, problem: string): Fault => ({ code: "bundle_invalid", message: `${path} is no complete bundle: ${problem}.`, subject: path });
+const refused = (path: string, problem: string): Fault => ({
+  code: "bundle_refused",
+  message: `${path} cannot be pushed: ${problem}.`,
+  subject: path,
+});
+const invalid = (path: string, problem: string): Fault => ({
+  code: "bundle_invalid",
+  message: `${path} is no complete bundle: ${problem}.`,
+  subject: path,
+});

@@ -64,16 +64,19 @@ export async function openPushJournal(path: string): Promise<PushJournal> {
 }
 
 async function readText(path: string): Promise<string> {
-  return onDisk(path, () => readFile(path, "utf8").catch((error: unknown) => {
-    if (isAbsent(error)) return "";
-    throw error;
-  }));
+  return onDisk(path, () =>
+    readFile(path, "utf8").catch((error: unknown) => {
+      if (isAbsent(error)) return "";
+      throw error;
+    }),
+  );
 }
 
 function readPacks(text: string): JournaledPack[] {
   const packs = new Map<string, JournaledPack>();
   for (const line of text.split("\n").map(readLine)) {
-    if (line?.kind === "begun") packs.set(line.sha256, { sha256: line.sha256, bytes: line.bytes, chunks: decodeChunks(line.chunks), finished: false });
+    if (line?.kind === "begun")
+      packs.set(line.sha256, { sha256: line.sha256, bytes: line.bytes, chunks: decodeChunks(line.chunks), finished: false });
     const begun = line?.kind === "finished" ? packs.get(line.sha256) : undefined;
     if (begun) packs.set(begun.sha256, { ...begun, finished: true });
   }

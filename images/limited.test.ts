@@ -6,12 +6,16 @@ const turn = () => new Promise((resolve) => setImmediate(resolve));
 
 it("does all, at most so many at once", async () => {
   let [running, most, done] = [0, 0, 0];
-  await forEachLimited(Array.from({ length: 50 }, (_, n) => n), 3, async () => {
-    most = Math.max(most, ++running);
-    await turn();
-    running--;
-    done++;
-  });
+  await forEachLimited(
+    Array.from({ length: 50 }, (_, n) => n),
+    3,
+    async () => {
+      most = Math.max(most, ++running);
+      await turn();
+      running--;
+      done++;
+    },
+  );
   expect({ most, done }).toEqual({ most: 3, done: 50 });
 });
 

@@ -3,7 +3,11 @@
  *
  * It returns only when every piece that was begun has settled, so that undo never races work still in flight; the first failure ends the taking of new pieces.
  */
-export async function forEachLimited<T>(items: Iterable<T> | AsyncIterable<T>, limit: number, work: (item: T) => Promise<void>): Promise<void> {
+export async function forEachLimited<T>(
+  items: Iterable<T> | AsyncIterable<T>,
+  limit: number,
+  work: (item: T) => Promise<void>,
+): Promise<void> {
   const running = new Set<Promise<void>>();
   let failed = false;
   let failure: unknown;
@@ -14,7 +18,9 @@ export async function forEachLimited<T>(items: Iterable<T> | AsyncIterable<T>, l
   try {
     for await (const item of items) {
       if (failed) break;
-      const piece: Promise<void> = work(item).catch(fail).finally(() => running.delete(piece));
+      const piece: Promise<void> = work(item)
+        .catch(fail)
+        .finally(() => running.delete(piece));
       running.add(piece);
       if (running.size >= limit) await Promise.race(running);
     }

@@ -91,7 +91,7 @@ export function dataExtents(fd: number, sizeBytes: number): Extent[] {
   if (sizeBytes === 0) return [];
   if (!calls) return [{ offsetBytes: 0, lengthBytes: sizeBytes }];
   const extents: Extent[] = [];
-  for (let at = 0; at < sizeBytes; ) {
+  for (let at = 0; at < sizeBytes;) {
     const start = calls.seek(fd, at, seekData);
     if (start < 0 && koffi.errno() !== koffi.os.errno["ENXIO"]) return [{ offsetBytes: 0, lengthBytes: sizeBytes }];
     if (start < 0 || start >= sizeBytes) break; // Only a hole is left.

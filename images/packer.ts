@@ -48,7 +48,13 @@ export function openPacker(options: PackerOptions, firstNumber: number): Packer 
   let filling: Filling | null = null;
   let failure: { error: unknown } | null = null;
 
-  const begin = (): Filling => ({ number: next++, buffer: free.pop() ?? Buffer.allocUnsafeSlow(bufferBytes), hash: createHash("sha256"), chunks: [], bytes: 0 });
+  const begin = (): Filling => ({
+    number: next++,
+    buffer: free.pop() ?? Buffer.allocUnsafeSlow(bufferBytes),
+    hash: createHash("sha256"),
+    chunks: [],
+    bytes: 0,
+  });
 
   const send = (pack: Filling) => {
     filling = null;
@@ -89,7 +95,10 @@ export function openPacker(options: PackerOptions, firstNumber: number): Packer 
   };
 }
 
-async function sendPack({ store, journal, signal, onSent }: PackerOptions, { number, buffer, hash, chunks, bytes }: Filling): Promise<void> {
+async function sendPack(
+  { store, journal, signal, onSent }: PackerOptions,
+  { number, buffer, hash, chunks, bytes }: Filling,
+): Promise<void> {
   signal.throwIfAborted();
   const sha256 = hash.digest("hex");
   await journal.begin({ sha256, bytes, chunks });

@@ -26,6 +26,11 @@ it("lets no link through that leaves the folder", () => {
   );
 });
 
-it.each([["README", "readme"], ["e\u0301", "\u00e9"], ["Straße", "STRASSE"], ["Σ", "ς"]])("takes %s and %s for one file", (one, other) => {
+it.each([
+  ["README", "readme"],
+  ["e\u0301", "\u00e9"],
+  ["Straße", "STRASSE"],
+  ["Σ", "ς"],
+])("takes %s and %s for one file", (one, other) => {
   expect(foldPath(one)).toBe(foldPath(other));
 });

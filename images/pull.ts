@@ -143,8 +143,17 @@ async function beginFiles({ ask, paths }: Pull, files: readonly FileEntry[]): Pr
   return present;
 }
 
-async function beginFile(paths: ImagePaths, path: string, file: FileEntry, seeds: SeedFiles, signal: AbortSignal): Promise<Buffer | "unsure"> {
-  const exists = await lstat(path).then(() => true, () => false);
+async function beginFile(
+  paths: ImagePaths,
+  path: string,
+  file: FileEntry,
+  seeds: SeedFiles,
+  signal: AbortSignal,
+): Promise<Buffer | "unsure"> {
+  const exists = await lstat(path).then(
+    () => true,
+    () => false,
+  );
   const seed = exists ? null : nearest(file, seeds);
   if (seed) {
     // Cloned under another name first: a copy that a kill cut short is begun anew, since its seed is worth more than its beginning.
@@ -183,7 +192,11 @@ async function clear(path: string, file: FileEntry, excess: readonly number[]): 
 }
 
 /** One entry per place in a pack, with every place on disk that wants it. */
-function wantedChunks({ paths, image, totals }: Pull, files: readonly FileEntry[], missing: ReadonlyMap<string, RowDifference>): WantedChunk[] {
+function wantedChunks(
+  { paths, image, totals }: Pull,
+  files: readonly FileEntry[],
+  missing: ReadonlyMap<string, RowDifference>,
+): WantedChunk[] {
   const { packs, places } = image.locations;
   const wanted = new Map<string, WantedChunk>();
   let firstRow = 0;

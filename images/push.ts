@@ -139,8 +139,9 @@ async function sendChunks(push: Push, scan: Scan, journal: PushJournal): Promise
   const pool = openChunkPool(ask.threads);
   try {
     pool.know(push.index.shared());
-    const files = await chunkFiles({ root: ask.bundlePath, files: scan.entries.filter((entry) => entry.kind === "file"), pool, compress: true, signal: ask.signal }, (found) =>
-      take(push, found, packer, pool),
+    const files = await chunkFiles(
+      { root: ask.bundlePath, files: scan.entries.filter((entry) => entry.kind === "file"), pool, compress: true, signal: ask.signal },
+      (found) => take(push, found, packer, pool),
     );
     await packer.finish();
     return files;

@@ -113,7 +113,8 @@ function refuseTwins(entries: readonly ScannedEntry[], refusals: Fault[]): void 
   for (const { path } of entries) {
     const fold = foldPath(path);
     const twin = seen.get(fold);
-    if (twin !== undefined) refusals.push(refusal(path, `differs from "${twin}" only in case or composition, which hosts do not tell apart: rename one`));
+    if (twin !== undefined)
+      refusals.push(refusal(path, `differs from "${twin}" only in case or composition, which hosts do not tell apart: rename one`));
     seen.set(fold, path);
   }
 }
@@ -130,7 +131,8 @@ export function checkUnchanged(first: Scan, second: Scan): void {
   for (const path of before.keys()) throw changed(path, "vanished");
 }
 
-export const sameMark = (a: Mark, b: Mark): boolean => a.bytes === b.bytes && a.mtimeNs === b.mtimeNs && a.ctimeNs === b.ctimeNs && a.inode === b.inode;
+export const sameMark = (a: Mark, b: Mark): boolean =>
+  a.bytes === b.bytes && a.mtimeNs === b.mtimeNs && a.ctimeNs === b.ctimeNs && a.inode === b.inode;
 
 export function changed(path: string, what: string, cause?: unknown): FaultError {
   return new FaultError({ code: "bundle_changed", message: `"${path}" ${what} while the bundle was read.`, subject: path }, { cause });

@@ -6,7 +6,14 @@
 import { z } from "zod";
 import { sameMark, scanFolder, type Mark } from "./scan.ts";
 
-const Sealed = z.object({ path: z.string(), kind: z.enum(["file", "folder", "link"]), bytes: z.number(), mtimeNs: z.string(), ctimeNs: z.string(), inode: z.string() });
+const Sealed = z.object({
+  path: z.string(),
+  kind: z.enum(["file", "folder", "link"]),
+  bytes: z.number(),
+  mtimeNs: z.string(),
+  ctimeNs: z.string(),
+  inode: z.string(),
+});
 export const Seal = z.object({ version: z.literal(1), entries: z.array(Sealed) });
 export type Seal = z.infer<typeof Seal>;
 
@@ -43,5 +50,10 @@ export function parseSeal(text: string): Seal | null {
 }
 
 const written = ({ bytes, mtimeNs, ctimeNs, inode }: Mark) => ({ bytes, mtimeNs: `${mtimeNs}`, ctimeNs: `${ctimeNs}`, inode: `${inode}` });
-const read = ({ bytes, mtimeNs, ctimeNs, inode }: z.infer<typeof Sealed>): Mark => ({ bytes, mtimeNs: number(mtimeNs), ctimeNs: number(ctimeNs), inode: number(inode) });
+const read = ({ bytes, mtimeNs, ctimeNs, inode }: z.infer<typeof Sealed>): Mark => ({
+  bytes,
+  mtimeNs: number(mtimeNs),
+  ctimeNs: number(ctimeNs),
+  inode: number(inode),
+});
 const number = (text: string): bigint => (/^-?\d+$/.test(text) ? BigInt(text) : -1n);

@@ -40,7 +40,10 @@ async function filesOf({ digest, path }: Seed): Promise<[string, SeedFile][]> {
     const tree = parseTree(await readFile(paths.tree), digest);
     const seal = parseSeal(await readFile(paths.seal, "utf8"));
     const intact = seal ? await intactPaths(paths.bundle, seal) : new Set<string>();
-    return treeFiles(tree).map((file) => [file.path, { path: join(paths.bundle, file.path), rows: file.rows, sealed: intact.has(file.path) }]);
+    return treeFiles(tree).map((file) => [
+      file.path,
+      { path: join(paths.bundle, file.path), rows: file.rows, sealed: intact.has(file.path) },
+    ]);
   } catch {
     return []; // Evicted meanwhile, or damaged: the pull fetches what it would have given.
   }

@@ -29,7 +29,11 @@ export async function readImage(store: Pick<ObjectStore, "read">, ref: ImageRef,
   return { tree, treeBytes, locations };
 }
 
-export async function readTree(store: Pick<ObjectStore, "read">, digest: string, signal: AbortSignal): Promise<{ tree: Tree; treeBytes: Buffer }> {
+export async function readTree(
+  store: Pick<ObjectStore, "read">,
+  digest: string,
+  signal: AbortSignal,
+): Promise<{ tree: Tree; treeBytes: Buffer }> {
   return twice(async () => {
     const treeBytes = await fetch(store, treeKey(digest), treeLimitBytes, signal);
     return { treeBytes, tree: parseTree(treeBytes, digest) };
@@ -48,7 +52,10 @@ export async function checkPacks(store: Pick<ObjectStore, "size">, { packs }: Lo
 }
 
 export function missingPack(sha256: string, cause?: unknown): FaultError {
-  return new FaultError({ code: "store_object_missing", message: `The store does not hold the pack ${sha256}.`, subject: sha256 }, { cause });
+  return new FaultError(
+    { code: "store_object_missing", message: `The store does not hold the pack ${sha256}.`, subject: sha256 },
+    { cause },
+  );
 }
 
 async function fetch(store: Pick<ObjectStore, "read">, key: string, limitBytes: number, signal: AbortSignal): Promise<Buffer> {

@@ -129,7 +129,12 @@ function parseEntry(fixed: Buffer, names: Buffer, pathLength: number, targetLeng
   const mode = fixed.readUInt32LE(1);
   const target = names.toString("utf8", pathLength, pathLength + targetLength);
   // Chunk indexes have 32 bits and times the range of a date; nothing real comes near either limit.
-  const sane = kind && mode <= 0o777 && Math.abs(mtimeMs) <= 8.64e15 && (finder.byteLength === 0 || finder.byteLength === finderInfoBytes) && chunkCount(bytes) <= 0xffffffff;
+  const sane =
+    kind &&
+    mode <= 0o777 &&
+    Math.abs(mtimeMs) <= 8.64e15 &&
+    (finder.byteLength === 0 || finder.byteLength === finderInfoBytes) &&
+    chunkCount(bytes) <= 0xffffffff;
   const fits = kind === "file" ? target === "" : bytes === 0 && rows === 0 && (kind === "link") === (target !== "");
   if (!sane || !fits) throw corrupt(subject, `its entry "${path}" makes no sense`);
   const common = { path, mode, mtimeMs, finderInfo: finder.byteLength === 0 ? null : finder, rows };
@@ -161,7 +166,8 @@ function checkPaths([top, ...entries]: readonly TreeEntry[], subject: string): v
     if (!folders.has(parentOf(path))) throw corrupt(subject, `the path "${path}" lies in no folder of the tree`);
     const fold = foldPath(path);
     if (folded.has(fold)) throw corrupt(subject, `the path "${path}" stands for the same file as another one`);
-    if (entry.kind === "link" && linkTargetInside(path, entry.target) === null) throw corrupt(subject, `the link "${path}" leaves the bundle`);
+    if (entry.kind === "link" && linkTargetInside(path, entry.target) === null)
+      throw corrupt(subject, `the link "${path}" leaves the bundle`);
     if (entry.kind === "folder") folders.add(path);
     folded.add(fold);
     last = path;

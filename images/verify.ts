@@ -46,7 +46,10 @@ function compareEntry(wanted: TreeEntry, found: ScannedEntry | undefined): Misma
   return found.mode === wanted.mode ? null : "mode";
 }
 
-async function compareContent({ path: root, tree, full, seal, signal, threads }: VerifyAsk, known: ReadonlySet<string>): Promise<Mismatch[]> {
+async function compareContent(
+  { path: root, tree, full, seal, signal, threads }: VerifyAsk,
+  known: ReadonlySet<string>,
+): Promise<Mismatch[]> {
   const trusted = full || !seal ? new Set<string>() : await intactPaths(root, seal);
   const files = treeFiles(tree).filter(({ path }) => !known.has(path) && !trusted.has(path));
   if (files.length === 0) return [];

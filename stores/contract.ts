@@ -14,7 +14,8 @@ const calm = () => new AbortController().signal;
 /** `open` answers an empty store each time. */
 export function describeObjectStore(name: string, open: () => Promise<ObjectStore>): void {
   const put = (store: ObjectStore, key: string, body: Uint8Array) => store.write(key, body, sha256(body), calm());
-  const get = async (store: ObjectStore, key: string, range: ByteRange | null = null) => readAll(await store.read(key, range, calm()), key, 1 << 26);
+  const get = async (store: ObjectStore, key: string, range: ByteRange | null = null) =>
+    readAll(await store.read(key, range, calm()), key, 1 << 26);
 
   describe(`object store: ${name}`, () => {
     it("gives back what was written, whole and by range", async () => {
@@ -58,7 +59,9 @@ export function describeObjectStore(name: string, open: () => Promise<ObjectStor
       const store = await open();
       expect(await store.size("packs/no/thing")).toBeNull();
       await expect(store.read("packs/no/thing", null, calm())).rejects.toMatchObject({ fault: { code: "store_object_missing" } });
-      await expect(store.read("packs/no/thing", { offsetBytes: 0, lengthBytes: 1 }, calm())).rejects.toMatchObject({ fault: { code: "store_object_missing" } });
+      await expect(store.read("packs/no/thing", { offsetBytes: 0, lengthBytes: 1 }, calm())).rejects.toMatchObject({
+        fault: { code: "store_object_missing" },
+      });
     });
 
     it("lists what lies below a prefix, with sizes, and nothing else", async () => {

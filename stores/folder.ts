@@ -96,10 +96,12 @@ async function sizeOf(path: string): Promise<number | null> {
 
 async function* listBelow(root: string, prefix: string) {
   const top = prefix.slice(0, prefix.lastIndexOf("/") + 1);
-  const entries = await restated(prefix, () => readdir(join(root, top), { recursive: true, withFileTypes: true })).catch((error: unknown) => {
-    if (error instanceof FaultError && error.fault.code === "store_object_missing") return [];
-    throw error;
-  });
+  const entries = await restated(prefix, () => readdir(join(root, top), { recursive: true, withFileTypes: true })).catch(
+    (error: unknown) => {
+      if (error instanceof FaultError && error.fault.code === "store_object_missing") return [];
+      throw error;
+    },
+  );
   for (const entry of entries) {
     if (!entry.isFile() || entry.name.startsWith("~")) continue;
     const path = join(entry.parentPath, entry.name);
@@ -118,7 +120,10 @@ async function restated<T>(key: string, call: () => Promise<T>): Promise<T> {
     const code = errorCode(cause);
     if (isAbsence(cause) || code === "EISDIR") throw objectMissing(key, cause);
     if (code === "ENOSPC" || code === "EDQUOT") {
-      throw new FaultError({ code: "no_space", message: `The disk of the folder store is full; ${key} was not written.`, subject: key }, { cause });
+      throw new FaultError(
+        { code: "no_space", message: `The disk of the folder store is full; ${key} was not written.`, subject: key },
+        { cause },
+      );
     }
     if (code === "EACCES" || code === "EPERM" || code === "EROFS") throw storeDenied(key, cause);
     if (code === undefined || code === "ABORT_ERR") throw cause;

@@ -24,7 +24,8 @@ export async function claimStore(store: ObjectStore, hubId: string, signal: Abor
   await store.write(identityKey, body, createHash("sha256").update(body).digest("hex"), signal);
   // Read back in any case: of two hubs that come at once, the store says which one won.
   const claimed = await readIdentity(store, signal);
-  if (!claimed) throw new FaultError({ code: "store_unavailable", message: "The store does not answer the identity that was just written to it." });
+  if (!claimed)
+    throw new FaultError({ code: "store_unavailable", message: "The store does not answer the identity that was just written to it." });
   return checkOwner(claimed, hubId);
 }
 
@@ -41,7 +42,10 @@ function parseIdentity(text: string): StoreIdentity {
   try {
     json = JSON.parse(text);
   } catch (cause) {
-    throw new FaultError({ code: "content_corrupt", message: "The store's identity (store.json) is not JSON.", subject: identityKey }, { cause });
+    throw new FaultError(
+      { code: "content_corrupt", message: "The store's identity (store.json) is not JSON.", subject: identityKey },
+      { cause },
+    );
   }
   const version = z.object({ version: z.number() }).safeParse(json);
   if (version.success && version.data.version > currentVersion) {

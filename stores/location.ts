@@ -16,7 +16,10 @@ export const StoreLocation = z.discriminatedUnion("kind", [
     kind: z.literal("s3"),
     // Amazon's rule for names; servers of our own refuse shorter ones too.
     bucket: z.string().regex(/^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/, "must be 3 to 63 lower-case letters, digits, dots and dashes"),
-    prefix: z.string().regex(/^([A-Za-z0-9._-]+\/)*$/, "must be plain segments").default(""),
+    prefix: z
+      .string()
+      .regex(/^([A-Za-z0-9._-]+\/)*$/, "must be plain segments")
+      .default(""),
     region: z.string().min(1).default("us-east-1"),
     endpoint: z
       .url({ protocol: /^https?$/ })
@@ -39,11 +42,17 @@ export function parseStoreLocation(text: string): Result<StoreLocation> {
   const folder = /^folder:(.+)$/.exec(text);
   if (folder) return checked({ kind: "folder", path: folder[1] });
   const url = URL.parse(text);
-  if (url?.protocol !== "s3:") return refuse({ code: "store_invalid", message: 'A store is written "folder:/path" or "s3://bucket/prefix?endpoint=...&region=...".' });
-  if (url.username || url.password) return refuse({ code: "store_invalid", message: "A store's location carries no credentials: give them apart." });
+  if (url?.protocol !== "s3:")
+    return refuse({ code: "store_invalid", message: 'A store is written "folder:/path" or "s3://bucket/prefix?endpoint=...&region=...".' });
+  if (url.username || url.password)
+    return refuse({ code: "store_invalid", message: "A store's location carries no credentials: give them apart." });
   const known = ["endpoint", "region"];
   const unknown = [...url.searchParams.keys()].find((name) => !known.includes(name));
-  if (unknown !== undefined) return refuse({ code: "store_invalid", message: `A store's location has no parameter "${unknown}"; known are ${known.join(" and ")}.` });
+  if (unknown !== undefined)
+    return refuse({
+      code: "store_invalid",
+      message: `A store's location has no parameter "${unknown}"; known are ${known.join(" and ")}.`,
+    });
   const inner = url.pathname.split("/").filter(Boolean);
   const prefix = inner.map((part) => `${part}/`).join("");
   return checked({ kind: "s3", bucket: url.hostname, prefix, ...Object.fromEntries(url.searchParams) });

@@ -53,7 +53,8 @@ const segment = /^[A-Za-z0-9._-]+$/;
 export function checkKey(key: string): string {
   const parts = key.split("/");
   const plain = parts.every((part) => segment.test(part) && part !== "." && part !== "..");
-  if (!plain || key.length > 900) throw new FaultError({ code: "store_invalid", message: `"${key}" is not a key of a store.`, subject: key });
+  if (!plain || key.length > 900)
+    throw new FaultError({ code: "store_invalid", message: `"${key}" is not a key of a store.`, subject: key });
   return key;
 }
 
@@ -64,7 +65,11 @@ export async function readAll(stream: ReadableStream<Uint8Array>, what: string, 
   for await (const part of stream) {
     bytes += part.byteLength;
     if (bytes > limitBytes) {
-      throw new FaultError({ code: "content_corrupt", message: `The store answered more than ${limitBytes} bytes for ${what}.`, subject: what });
+      throw new FaultError({
+        code: "content_corrupt",
+        message: `The store answered more than ${limitBytes} bytes for ${what}.`,
+        subject: what,
+      });
     }
     parts.push(part);
   }

@@ -5,12 +5,26 @@
  * Checksums of answers are not asked for: servers exist that answer a range with the checksum of the whole object, and the engine verifies every chunk anyway.
  */
 import {
-  DeleteObjectCommand, GetObjectCommand, HeadObjectCommand, ListObjectsV2Command, PutObjectCommand, S3Client, S3ServiceException,
+  DeleteObjectCommand,
+  GetObjectCommand,
+  HeadObjectCommand,
+  ListObjectsV2Command,
+  PutObjectCommand,
+  S3Client,
+  S3ServiceException,
 } from "@aws-sdk/client-s3";
 import { getSignedUrl } from "@aws-sdk/s3-request-presigner";
 import { FaultError } from "../domain/errors.ts";
 import { checksumRefused, objectMissing, storeDenied, storeUnavailable } from "./faults.ts";
-import { checkKey, type ByteRange, type ObjectStore, type PresignAsk, type PresignedRequest, type StoredObject, type WriteOutcome } from "./object-store.ts";
+import {
+  checkKey,
+  type ByteRange,
+  type ObjectStore,
+  type PresignAsk,
+  type PresignedRequest,
+  type StoredObject,
+  type WriteOutcome,
+} from "./object-store.ts";
 
 export interface S3Options {
   readonly bucket: string;
@@ -73,7 +87,13 @@ async function read(place: Place, key: string, range: ByteRange | null, signal: 
 }
 
 async function write(place: Place, key: string, body: Uint8Array, sha256: string, signal: AbortSignal): Promise<WriteOutcome> {
-  const command = new PutObjectCommand({ ...at(place, key), Body: body, ContentLength: body.byteLength, ChecksumSHA256: base64(sha256), IfNoneMatch: "*" });
+  const command = new PutObjectCommand({
+    ...at(place, key),
+    Body: body,
+    ContentLength: body.byteLength,
+    ChecksumSHA256: base64(sha256),
+    IfNoneMatch: "*",
+  });
   command.middlewareStack.add(
     (next) => (args) => {
       // The signature covers the same SHA-256: told here, the SDK need not hash the bytes once more.
@@ -125,7 +145,11 @@ async function presign(place: Place, ask: PresignAsk): Promise<PresignedRequest>
   const command = new PutObjectCommand({ ...target, ChecksumSHA256: base64(ask.sha256), IfNoneMatch: "*" });
   // Headers kept out of the query are part of the signature: whoever holds the URL can write these very bytes, once, and nothing else.
   const unhoistableHeaders = new Set(Object.keys(headers));
-  const url = await getSignedUrl(client, command, { expiresIn: ask.ttlSeconds, unhoistableHeaders, signableHeaders: new Set(["host", ...unhoistableHeaders]) });
+  const url = await getSignedUrl(client, command, {
+    expiresIn: ask.ttlSeconds,
+    unhoistableHeaders,
+    signableHeaders: new Set(["host", ...unhoistableHeaders]),
+  });
   return { method: "PUT", url, headers, expiresAt };
 }
 

@@ -24,9 +24,17 @@ async function pushed(path: string) {
   const store = memoryStore(objects);
   const bundle = join(path, "bundle");
   makeDisk(bundle, "bad input", 12 * chunkBytes);
-  const image = await pushBundle({ bundlePath: bundle, store, bases: [], journalPath: join(path, "journal"), generation: 1, signal: calm() });
+  const image = await pushBundle({
+    bundlePath: bundle,
+    store,
+    bases: [],
+    journalPath: join(path, "journal"),
+    generation: 1,
+    signal: calm(),
+  });
   const pack = [...objects.keys()].find((key) => key.includes("/packs/")) ?? "";
-  const pull = (from: ObjectStore = store) => pullTree({ ...image, store: from, targetPath: join(path, "pulled"), seeds: [], signal: calm() });
+  const pull = (from: ObjectStore = store) =>
+    pullTree({ ...image, store: from, targetPath: join(path, "pulled"), seeds: [], signal: calm() });
   return { objects, store, bundle, image, pack, pull, paths: imagePaths(join(path, "pulled")) };
 }
 
@@ -39,7 +47,9 @@ describe("a damaged store", () => {
     const { objects, pack, pull, paths } = await pushed(folder.path);
     const body = objects.get(pack);
     if (body) body[5 * chunkBytes + 77] = (body[5 * chunkBytes + 77] ?? 0) ^ 1;
-    await expect(pull()).rejects.toMatchObject({ fault: { code: "content_corrupt", message: expect.stringMatching(new RegExp(`${pack.slice(-64)}.*disk.hds`)) } });
+    await expect(pull()).rejects.toMatchObject({
+      fault: { code: "content_corrupt", message: expect.stringMatching(new RegExp(`${pack.slice(-64)}.*disk.hds`)) },
+    });
     expect(existsSync(paths.seal)).toBe(false);
   });
 
@@ -98,7 +108,16 @@ describe("a damaged store", () => {
 
 describe("an evil tree", () => {
   const folderEntry = (path: string): TreeEntry => ({ kind: "folder", path, mode: 0o755, mtimeMs: 0, finderInfo: null });
-  const file = (path: string, change: object = {}): TreeEntry => ({ kind: "file", path, mode: 0o644, mtimeMs: 0, finderInfo: null, bytes: 0, rows: Buffer.alloc(0), ...change });
+  const file = (path: string, change: object = {}): TreeEntry => ({
+    kind: "file",
+    path,
+    mode: 0o644,
+    mtimeMs: 0,
+    finderInfo: null,
+    bytes: 0,
+    rows: Buffer.alloc(0),
+    ...change,
+  });
   const link = (path: string, target: string): TreeEntry => ({ kind: "link", path, target, mode: 0o777, mtimeMs: 0, finderInfo: null });
   const row = (index: number) => Buffer.concat([Buffer.from([index, 0, 0, 0]), fromSeed(index, 32)]);
 
@@ -124,13 +143,16 @@ describe("an evil tree", () => {
     ["more chunks than it has", [file("a", { bytes: 10, rows: Buffer.concat([row(0), row(0)]) })]],
   ])("with %s is corrupt, though its digest is right", (_name, entries) => {
     const { bytes, digest } = encodeTree({ entries: [folderEntry(""), ...entries] });
-    expect(() => parseTree(bytes, digest)).toThrow(expect.objectContaining({ fault: expect.objectContaining({ code: "content_corrupt" }) }));
+    expect(() => parseTree(bytes, digest)).toThrow(
+      expect.objectContaining({ fault: expect.objectContaining({ code: "content_corrupt" }) }),
+    );
   });
 
   it("that is cut anywhere, or counts what it does not have, is corrupt", () => {
     const { bytes } = encodeTree({ entries: [folderEntry(""), file("a", { bytes: 10, rows: row(0) }), link("b", "a")] });
     expect(parseTree(bytes, sha256Hex(bytes)).entries).toHaveLength(3);
-    for (let length = 0; length < bytes.byteLength; length++) expect(() => parseTree(bytes.subarray(0, length), sha256Hex(bytes.subarray(0, length))), `${length}`).toThrow(/corrupt/);
+    for (let length = 0; length < bytes.byteLength; length++)
+      expect(() => parseTree(bytes.subarray(0, length), sha256Hex(bytes.subarray(0, length))), `${length}`).toThrow(/corrupt/);
     const counting = Buffer.from(bytes);
     counting.writeUInt32LE(0xffffffff, 48);
     expect(() => parseTree(counting, sha256Hex(counting))).toThrow(/corrupt/);
@@ -156,11 +178,23 @@ describe("a bundle that cannot be kept", () => {
     };
     await refused("link out", (bundle) => symlinkSync("../../elsewhere", join(bundle, "away")), /"away" is a link .* replace it/);
     await refused("absolute link", (bundle) => symlinkSync("/etc/passwd", join(bundle, "away")), /"away" is a link/);
-    await refused("twins", (bundle) => ["Config", "config"].forEach((name) => writeFileSync(join(bundle, name), "")), /differs from .* only in case/);
-    await refused("compositions", (bundle) => ["e\u0301", "\u00e9"].forEach((name) => writeFileSync(join(bundle, name), "")), /only in case or composition/);
+    await refused(
+      "twins",
+      (bundle) => ["Config", "config"].forEach((name) => writeFileSync(join(bundle, name), "")),
+      /differs from .* only in case/,
+    );
+    await refused(
+      "compositions",
+      (bundle) => ["e\u0301", "\u00e9"].forEach((name) => writeFileSync(join(bundle, name), "")),
+      /only in case or composition/,
+    );
     await refused("pipe", (bundle) => void execFileSync("mkfifo", [join(bundle, "pipe")]), /"pipe" is a device, socket or pipe.*remove it/);
     const server = createServer();
-    await refused("socket", (bundle) => new Promise((resolve) => server.listen(join(bundle, "s"), resolve)), /"s" is a device, socket or pipe/);
+    await refused(
+      "socket",
+      (bundle) => new Promise((resolve) => server.listen(join(bundle, "s"), resolve)),
+      /"s" is a device, socket or pipe/,
+    );
     await new Promise((resolve) => server.close(resolve));
     expect(objects.size).toBe(0);
   });
@@ -195,12 +229,30 @@ describe("cancelling", () => {
     const { image, store, objects, paths, bundle } = await pushed(folder.path);
     const before = objects.size;
     const cancel = new AbortController();
-    const stopping: ObjectStore = { ...store, read: (...given) => (cancel.abort(), store.read(...given)), write: (...given) => (cancel.abort(), store.write(...given)) };
+    const stopping: ObjectStore = {
+      ...store,
+      read: (...given) => (cancel.abort(), store.read(...given)),
+      write: (...given) => (cancel.abort(), store.write(...given)),
+    };
     writeFileSync(join(bundle, "more"), fromSeed("more", 5000));
-    await expect(pushBundle({ bundlePath: bundle, store: stopping, bases: [], journalPath: join(folder.path, "j"), generation: 1, signal: cancel.signal })).rejects.toMatchObject({ name: "AbortError" });
+    await expect(
+      pushBundle({
+        bundlePath: bundle,
+        store: stopping,
+        bases: [],
+        journalPath: join(folder.path, "j"),
+        generation: 1,
+        signal: cancel.signal,
+      }),
+    ).rejects.toMatchObject({ name: "AbortError" });
     const again = new AbortController();
-    const slow: ObjectStore = { ...store, read: async (...given) => (given[0] === packKey(given[0].slice(-64)) && again.abort(), store.read(...given)) };
-    await expect(pullTree({ ...image, store: slow, targetPath: paths.folder, seeds: [], signal: again.signal })).rejects.toMatchObject({ name: "AbortError" });
+    const slow: ObjectStore = {
+      ...store,
+      read: async (...given) => (given[0] === packKey(given[0].slice(-64)) && again.abort(), store.read(...given)),
+    };
+    await expect(pullTree({ ...image, store: slow, targetPath: paths.folder, seeds: [], signal: again.signal })).rejects.toMatchObject({
+      name: "AbortError",
+    });
     expect(objects.size).toBe(before);
     expect(existsSync(paths.seal)).toBe(false);
   });
@@ -218,11 +270,20 @@ describe("a full disk", () => {
       const store = memoryStore();
       const image = await push(folder.path, bundle, store);
       const paths = imagePaths(join(mount, "incoming"));
-      await expect(pullTree({ ...image, store, targetPath: paths.folder, seeds: [], signal: calm() })).rejects.toMatchObject({ fault: { code: "no_space" } });
+      await expect(pullTree({ ...image, store, targetPath: paths.folder, seeds: [], signal: calm() })).rejects.toMatchObject({
+        fault: { code: "no_space" },
+      });
       expect(existsSync(paths.seal)).toBe(false);
       execFileSync("rm", ["-r", paths.folder]);
       const small = folderStore(join(mount, "store"));
-      const full = pushBundle({ bundlePath: bundle, store: small, bases: [], journalPath: join(folder.path, "j2"), generation: 1, signal: calm() });
+      const full = pushBundle({
+        bundlePath: bundle,
+        store: small,
+        bases: [],
+        journalPath: join(folder.path, "j2"),
+        generation: 1,
+        signal: calm(),
+      });
       await expect(full).rejects.toMatchObject({ fault: { code: "no_space" } });
       // A later, smaller pack may have found room: then it is whole.
       for (const { key } of await Array.fromAsync(small.list(""))) {

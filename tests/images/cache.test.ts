@@ -28,7 +28,14 @@ describe("cache", () => {
     const bundle = join(folder.path, "bundle");
     makeDisk(bundle, "cached", 1_000_000);
     const store = memoryStore();
-    const image = await pushBundle({ bundlePath: bundle, store, bases: [], journalPath: join(folder.path, "j"), generation: 1, signal: calm() });
+    const image = await pushBundle({
+      bundlePath: bundle,
+      store,
+      bases: [],
+      journalPath: join(folder.path, "j"),
+      generation: 1,
+      signal: calm(),
+    });
     const cache = openCache(join(folder.path, "cache"));
     expect(await cache.list()).toEqual([]);
     await pullTree({ ...image, store, targetPath: cache.incoming(image.digest).folder, seeds: [], signal: calm() });
@@ -51,7 +58,14 @@ describe("cache", () => {
     const bundle = join(folder.path, "bundle");
     makeDisk(bundle, "scrub", 1_000_000);
     const store = memoryStore();
-    const image = await pushBundle({ bundlePath: bundle, store, bases: [], journalPath: join(folder.path, "j"), generation: 1, signal: calm() });
+    const image = await pushBundle({
+      bundlePath: bundle,
+      store,
+      bases: [],
+      journalPath: join(folder.path, "j"),
+      generation: 1,
+      signal: calm(),
+    });
     const cache = openCache(join(folder.path, "cache"));
     await pullTree({ ...image, store, targetPath: cache.incoming(image.digest).folder, seeds: [], signal: calm() });
     await cache.reveal(image.digest);
@@ -63,11 +77,18 @@ describe("cache", () => {
     writeFileSync(join(cached, "config.pvs"), "<ParallelsVirtualMachinE/>");
     writeFileSync(join(cached, "extra"), "");
     expect(await sealHolds(cached, opened.seal)).toBe(false);
-    const problems = [{ path: "extra", problem: "unexpected" }, { path: "config.pvs", problem: "content" }];
+    const problems = [
+      { path: "extra", problem: "unexpected" },
+      { path: "config.pvs", problem: "content" },
+    ];
     expect(await look(false)).toEqual(problems);
     rmSync(join(cached, "extra"));
     rmSync(join(cached, "disk.hdd"), { recursive: true });
-    expect((await look(true)).map(({ path, problem }) => `${path} ${problem}`).sort()).toEqual(["config.pvs content", "disk.hdd missing", "disk.hdd/disk.hds missing"]);
+    expect((await look(true)).map(({ path, problem }) => `${path} ${problem}`).sort()).toEqual([
+      "config.pvs content",
+      "disk.hdd missing",
+      "disk.hdd/disk.hds missing",
+    ]);
   });
 
   it("leaves foreign and half-removed things out of its list, and sweeps what kills left", async () => {
@@ -97,24 +118,29 @@ describe("cache", () => {
     expect((await cache.list()).map(({ digest }) => digest[0])).toEqual(["a", "b"]);
   });
 
-  it.skipIf(process.getuid?.() !== 0)("evicts the least recently used that is not pinned, no more than needed, and nothing when it would not suffice", async () => {
-    await using folder = await workFolder();
-    const mount = join(folder.path, "small");
-    mkdirSync(mount);
-    execFileSync("mount", ["-t", "tmpfs", "-o", "size=16m", "tmpfs", mount]);
-    try {
-      const cache = openCache(mount);
-      ["a", "b", "c", "d"].forEach((letter, n) => plant(mount, digestOf(letter), 3_000_000, 40 - n));
-      const isPinned = (digest: string) => digest === digestOf("a");
-      const { bavail, bsize } = statfsSync(mount);
-      const free = bavail * bsize;
-      expect(await cache.ensureRoom({ bytes: free - 1_000_000, keepBytes: 0, isPinned })).toEqual([]);
-      await expect(cache.ensureRoom({ bytes: free + 9_900_000, keepBytes: 0, isPinned })).rejects.toMatchObject({ fault: { code: "no_space" } });
-      expect(await cache.list()).toHaveLength(4);
-      expect(await cache.ensureRoom({ bytes: free + 3_500_000, keepBytes: 100_000, isPinned })).toEqual([digestOf("b"), digestOf("c")]);
-      expect((await cache.list()).map(({ digest }) => digest[0])).toEqual(["d", "a"]);
-    } finally {
-      execFileSync("umount", ["-l", mount]);
-    }
-  });
+  it.skipIf(process.getuid?.() !== 0)(
+    "evicts the least recently used that is not pinned, no more than needed, and nothing when it would not suffice",
+    async () => {
+      await using folder = await workFolder();
+      const mount = join(folder.path, "small");
+      mkdirSync(mount);
+      execFileSync("mount", ["-t", "tmpfs", "-o", "size=16m", "tmpfs", mount]);
+      try {
+        const cache = openCache(mount);
+        ["a", "b", "c", "d"].forEach((letter, n) => plant(mount, digestOf(letter), 3_000_000, 40 - n));
+        const isPinned = (digest: string) => digest === digestOf("a");
+        const { bavail, bsize } = statfsSync(mount);
+        const free = bavail * bsize;
+        expect(await cache.ensureRoom({ bytes: free - 1_000_000, keepBytes: 0, isPinned })).toEqual([]);
+        await expect(cache.ensureRoom({ bytes: free + 9_900_000, keepBytes: 0, isPinned })).rejects.toMatchObject({
+          fault: { code: "no_space" },
+        });
+        expect(await cache.list()).toHaveLength(4);
+        expect(await cache.ensureRoom({ bytes: free + 3_500_000, keepBytes: 100_000, isPinned })).toEqual([digestOf("b"), digestOf("c")]);
+        expect((await cache.list()).map(({ digest }) => digest[0])).toEqual(["d", "a"]);
+      } finally {
+        execFileSync("umount", ["-l", mount]);
+      }
+    },
+  );
 });

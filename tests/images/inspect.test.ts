@@ -16,7 +16,10 @@ const config = (change: Record<string, string> = {}) => {
     <Hardware><Cpu><Number>4</Number><Type>1</Type></Cpu><Memory><RAM>8192</RAM></Memory></Hardware></ParallelsVirtualMachine>`;
 };
 const noEngine = "{00000000-0000-0000-0000-000000000000}";
-const descriptor = (files: string[], engine = noEngine) => `<Parallels_disk_image><Disk_Parameters><Disk_size>131072</Disk_size><LogicSectorSize>512</LogicSectorSize>
+const descriptor = (
+  files: string[],
+  engine = noEngine,
+) => `<Parallels_disk_image><Disk_Parameters><Disk_size>131072</Disk_size><LogicSectorSize>512</LogicSectorSize>
     <Encryption><Engine>${engine}</Engine></Encryption></Disk_Parameters>
     <StorageData><Storage>${files.map((file) => `<Image><Type>Compressed</Type><File>${file}</File></Image>`).join("")}</Storage></StorageData></Parallels_disk_image>`;
 
@@ -34,7 +37,8 @@ describe("inspecting a bundle", () => {
   it("tells guest, sizes, disks and snapshots", async () => {
     await using folder = await workFolder();
     const path = makeBundle(join(folder.path, "build.pvm"), { descriptor: descriptor(["disk.hds", "snapshot.hds"]) });
-    const items = '<SavedStateItem guid=""><SavedStateItem guid="{1}"><Name>a</Name><SavedStateItem guid="{2}" current="yes"/></SavedStateItem></SavedStateItem>';
+    const items =
+      '<SavedStateItem guid=""><SavedStateItem guid="{1}"><Name>a</Name><SavedStateItem guid="{2}" current="yes"/></SavedStateItem></SavedStateItem>';
     writeFileSync(join(path, "Snapshots.xml"), `<ParallelsSavedStates>${items}</ParallelsSavedStates>`);
     expect(await inspectBundle(path)).toMatchObject({
       kind: "pvm",
@@ -56,15 +60,27 @@ describe("inspecting a bundle", () => {
     const path = makeBundle(join(folder.path, "mac.macvm"), { config: config({ VmType: "2" }), files: ["aux.bin", "macid.bin"] });
     const found = await inspectBundle(path);
     expect(found).toMatchObject({ kind: "macvm", guestOs: "macos", architecture: "arm64" });
-    expect(found.refusals.map(({ code, message }) => `${code} ${message}`)).toEqual([expect.stringMatching(/^bundle_invalid .*no machw\.bin/)]);
+    expect(found.refusals.map(({ code, message }) => `${code} ${message}`)).toEqual([
+      expect.stringMatching(/^bundle_invalid .*no machw\.bin/),
+    ]);
   });
 
   it.skipIf(!existsSync(realConfig))("reads a real configuration and a real disk descriptor", async () => {
     await using folder = await workFolder();
     const files = ["aux.bin", "macid.bin", "machw.bin"];
-    const path = makeBundle(join(folder.path, "real.macvm"), { config: readFileSync(realConfig, "utf8"), descriptor: readFileSync(realDescriptor, "utf8"), files });
+    const path = makeBundle(join(folder.path, "real.macvm"), {
+      config: readFileSync(realConfig, "utf8"),
+      descriptor: readFileSync(realDescriptor, "utf8"),
+      files,
+    });
     expect(await inspectBundle(path)).toMatchObject({
-      kind: "macvm", name: "macOS 13", uuid: "3f2b6c1e-0a44-4a1b-9d0e-5a6f1d2c7b80", guestOs: "macos", vcpus: 4, memoryBytes: 8 * 1024 ** 3, refusals: [],
+      kind: "macvm",
+      name: "macOS 13",
+      uuid: "3f2b6c1e-0a44-4a1b-9d0e-5a6f1d2c7b80",
+      guestOs: "macos",
+      vcpus: 4,
+      memoryBytes: 8 * 1024 ** 3,
+      refusals: [],
       disks: [{ type: "expanding", logicalBytes: 64 * 1024 ** 3, snapshots: 0 }],
     });
   });
@@ -74,9 +90,24 @@ describe("inspecting a bundle", () => {
     ["packed", "a.pvmp", {}, /bundle_refused .*packed: unpack/],
     ["being packed", "a.pvmi", {}, /bundle_refused .*packed: unpack/],
     ["encrypted", "a.pvm", { config: config({ Enabled: "1" }) }, /bundle_refused .*encrypted: decrypt/],
-    ["on an encrypted disk", "a.pvm", { descriptor: descriptor(["disk.hds"], "{11111111-0000-0000-0000-000000000000}") }, /bundle_refused .*encrypted: decrypt/],
-    ["a linked clone by its configuration", "a.pvm", { config: config({ LinkedVmUuid: "{aa}" }) }, /bundle_refused .*linked clone .*full clone/],
-    ["a linked clone by its disk", "a.pvm", { descriptor: descriptor(["/Users/x/base.pvm/harddisk.hdd/disk.hds"]) }, /bundle_refused .*linked clone.*full clone/],
+    [
+      "on an encrypted disk",
+      "a.pvm",
+      { descriptor: descriptor(["disk.hds"], "{11111111-0000-0000-0000-000000000000}") },
+      /bundle_refused .*encrypted: decrypt/,
+    ],
+    [
+      "a linked clone by its configuration",
+      "a.pvm",
+      { config: config({ LinkedVmUuid: "{aa}" }) },
+      /bundle_refused .*linked clone .*full clone/,
+    ],
+    [
+      "a linked clone by its disk",
+      "a.pvm",
+      { descriptor: descriptor(["/Users/x/base.pvm/harddisk.hdd/disk.hds"]) },
+      /bundle_refused .*linked clone.*full clone/,
+    ],
     ["on a disk beside the bundle", "a.pvm", { descriptor: descriptor(["../../base.hds"]) }, /bundle_refused .*linked clone/],
     ["without a readable configuration", "a.pvm", { config: "<broken" }, /bundle_invalid .*config\.pvs cannot be read/],
     ["without a readable disk", "a.pvm", { descriptor: "" }, /bundle_invalid .*no DiskDescriptor/],

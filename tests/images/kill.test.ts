@@ -31,7 +31,12 @@ describe(`after kill -9 (SEED=${seed})`, () => {
     const next = random(seed);
     makeDisk(join(folder.path, "bundle"), `kill ${seed}`, 72 * 1024 * 1024);
     const order = orders(folder.path);
-    const whole = await runVictim({ ...order, store: join(folder.path, "whole"), journal: join(folder.path, "whole-journal"), log: join(folder.path, "whole-log") });
+    const whole = await runVictim({
+      ...order,
+      store: join(folder.path, "whole"),
+      journal: join(folder.path, "whole-journal"),
+      log: join(folder.path, "whole-log"),
+    });
     for (let kill = 0; kill < 6; kill++) await runVictim(order, 1 + Math.floor(next() * whole.steps * 0.8));
     const { result } = await runVictim(order);
     expect(result).toMatchObject({ digest: whole.result["digest"] });
@@ -78,7 +83,12 @@ describe("memory", () => {
   it("does not grow with the size of the file", { timeout: 60_000 }, async () => {
     await using folder = await workFolder();
     const peak = async (name: string, bytes: number) => {
-      const order = { ...orders(folder.path), bundle: join(folder.path, name), journal: join(folder.path, `${name}-journal`), discard: true };
+      const order = {
+        ...orders(folder.path),
+        bundle: join(folder.path, name),
+        journal: join(folder.path, `${name}-journal`),
+        discard: true,
+      };
       noise(order.bundle, bytes);
       return Number((await runVictim(order)).result["peakBytes"]);
     };

