@@ -1,12 +1,11 @@
 /** The main job through the command line on the whole stack, with each kind of store: what arrives is what was pushed, and nothing is left behind. */
-import { execFile } from "node:child_process";
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
-import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { changeDisk } from "../../parallels/sample/change.ts";
 import { makeSampleBundle, type Sample } from "../../parallels/sample/make.ts";
 import { startS3Server, type S3Server } from "../stores/s3-server.ts";
+import { expectEqualDisks } from "./disks.ts";
 import { openStack, type TestStack } from "./stack.ts";
 
 const mebibyte = 1024 ** 2;
@@ -74,7 +73,7 @@ describe.each([
     const host = await stack.json<{ name: string }>("host", "show", machine.hostId);
     expect(host.name).toBe("mac-2");
     expect(machine).toMatchObject({ observed: "running", addresses: [expect.stringMatching(/^10\./)] });
-    await equalDisks(sample.bundlePath, machine.bundlePath);
+    await expectEqualDisks(sample.bundlePath, machine.bundlePath);
   }, 120_000);
 
   it("runs a command in the guest and ends with its exit code", async () => {
@@ -94,7 +93,7 @@ describe.each([
   it("brings that version to the other host as it is", async () => {
     await stack.json("machine", "create", "ci-2", "--image", "base:1.1", "--host", "mac-1", "--no-start", "--cpus", "1", "--memory", "512M");
     const { bundlePath } = await stack.json<Shown>("machine", "show", "ci-2");
-    await equalDisks(machine.bundlePath, bundlePath);
+    await expectEqualDisks(machine.bundlePath, bundlePath);
   }, 120_000);
 
   it("retires machines so that nothing of them is left", async () => {
@@ -107,17 +106,4 @@ describe.each([
 async function bundlesOf(stack: TestStack, host: string): Promise<string[]> {
   const { facts } = await stack.json<{ facts: { machineFolder: string } }>("host", "show", host);
   return (await readdir(facts.machineFolder)).filter((name) => name.includes(".pvm"));
-}
-
-/** As qemu-img sees both disks: the guest's bytes, whatever the clusters' order. */
-async function equalDisks(one: string, other: string): Promise<void> {
-  const { stdout } = await promisify(execFile)("qemu-img", ["compare", "-f", "parallels", "-F", "parallels", await diskOf(one), await diskOf(other)]);
-  expect(stdout).toContain("Images are identical");
-}
-
-async function diskOf(bundlePath: string): Promise<string> {
-  const names = await readdir(bundlePath, { recursive: true });
-  const disk = names.find((name) => name.endsWith(".hds"));
-  if (disk === undefined) throw new Error(`${bundlePath} has no disk`);
-  return join(bundlePath, disk);
 }
