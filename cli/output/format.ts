@@ -41,9 +41,8 @@ export function time(at: Date | null | undefined): string {
 export function ago(at: Date | null | undefined, now = new Date()): string {
   if (!at) return "";
   const difference = now.getTime() - at.getTime();
-  return difference >= 0 ? `${coarse(difference)} ago` : `in ${coarse(-difference)}`;
+  return difference >= 0 ? `${span(difference)} ago` : `in ${span(-difference)}`;
 }
-const coarse = (milliseconds: number): string => span(milliseconds).split(" ").slice(0, 2).join(" ");
 
 export const percent = (done: number, total: number): string => `${total === 0 ? 100 : Math.min(100, Math.floor((done / total) * 100))} %`;
 

@@ -57,7 +57,8 @@ function log({ json = false, quiet = false } = {}) {
     parts: {} as Parts,
     onSignal: () => () => undefined,
   };
-  return { lines, view: watched(withOptions(openContext(world), { json, quiet })) };
+  const clock = { now: 0 };
+  return { lines, clock, view: watched(withOptions(openContext(world), { json, quiet }), () => clock.now) };
 }
 
 const uploading = (doneBytes: number) =>
@@ -81,9 +82,20 @@ describe("progress", () => {
   });
 
   it("writes at most one line per second, and none without news", () => {
-    const { lines, view } = log();
-    for (let done = 0; done < 100; done++) view.show(uploading(done * 1024 ** 2));
-    expect(lines).toEqual(["upload: 0 % of 1 GiB, 1 MiB new, 50 MiB/s, 12 s left"]);
+    const { lines, view, clock } = log();
+    const look = () => view.show(uploading(Math.min(clock.now, 2_500) * 100 * 1024));
+    for (; clock.now <= 3_500; clock.now += 10) look();
+    expect(lines.map((line) => line.split(" of")[0])).toEqual(["upload: 9 %", "upload: 19 %", "upload: 23 %"]);
+    for (; clock.now <= 10_000; clock.now += 10) look();
+    expect(lines).toHaveLength(3);
+  });
+
+  it("tells a short step by its end alone", () => {
+    const { lines, view, clock } = log();
+    view.show(detail([step("make room", {})]));
+    clock.now += 300;
+    view.show(detail([step("make room", { state: "done", endedAt: at(1) }), step("fetch", {})]));
+    expect(lines).toEqual(["make room: done, 1 s"]);
   });
 
   it("tells the end of each step once", () => {

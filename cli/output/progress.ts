@@ -19,10 +19,10 @@ export interface Watched {
 const lineEveryMs = 1_000;
 const barWidth = 24;
 
-export function watched(context: Context): Watched {
+export function watched(context: Context, clock: () => number = () => performance.now()): Watched {
   const { err } = context.streams;
   if (context.quiet) return { show: () => undefined, say: () => undefined, end: () => undefined };
-  const view = err.isTTY === true ? bar(context) : lines(context);
+  const view = err.isTTY === true ? bar(context) : lines(context, clock);
   // Under --json standard error is for a problem alone, unless a person looks at it.
   return context.json && err.isTTY !== true ? { ...view, show: () => undefined, say: () => undefined } : view;
 }
@@ -43,13 +43,16 @@ function endings() {
   };
 }
 
+const currentOf = ({ steps }: OperationDetail): Step | undefined => steps.find(({ state }) => state === "running" || state === "parked");
+
 /** What goes on now, in one line. */
-export function headline({ steps, state, progress, verb }: OperationDetail): string {
-  const current = steps.find((step) => step.state === "running" || step.state === "parked");
+export function headline(detail: OperationDetail): string {
+  const { state, progress, verb } = detail;
+  const current = currentOf(detail);
   const name = current?.name ?? (state === "pending" ? "waiting for a worker" : verb);
   if (state === "cancelling") return "cancelling";
   if (current?.state === "parked") return `${name}: parked, ${current.fault?.message ?? "waits for an operator"}`;
-  const facts = factsOf(current?.progress ?? progress);
+  const facts = factsOf(current ? current.progress : progress);
   return facts === "" ? name : `${name}: ${facts}`;
 }
 
@@ -67,21 +70,20 @@ function factsOf(progress: OperationDetail["progress"]): string {
     .join(", ");
 }
 
-function lines({ streams: { err } }: Context): Watched {
+/** A step gets a line of its own once it lasts; a short one is told by its end alone. */
+function lines({ streams: { err } }: Context, clock: () => number): Watched {
   const ended = endings();
+  let step = "";
   let last = "";
-  let lastAt = Number.NEGATIVE_INFINITY;
+  let lastAt = 0;
   return {
     show: (detail) => {
       for (const line of ended(detail)) err.write(`${line}\n`);
+      const current = currentOf(detail)?.name ?? "";
+      if (current !== step) [step, last, lastAt] = [current, "", clock()];
       const line = headline(detail);
-      if (
-        line === last ||
-        performance.now() - lastAt < lineEveryMs ||
-        !detail.steps.some((step) => step.state === "running" || step.state === "parked")
-      )
-        return;
-      [last, lastAt] = [line, performance.now()];
+      if (current === "" || line === last || clock() - lastAt < lineEveryMs) return;
+      [last, lastAt] = [line, clock()];
       err.write(`${line}\n`);
     },
     say: (text) => void err.write(`${text}\n`),
@@ -102,7 +104,8 @@ function bar({ streams: { err } }: Context): Watched {
     err.write(`${text}\n`);
   };
   const draw = (detail: OperationDetail) => {
-    const progress = detail.steps.find((step) => step.state === "running")?.progress ?? detail.progress;
+    const current = currentOf(detail);
+    const progress = current ? current.progress : detail.progress;
     const [total, done] = [progress?.totalBytes ?? 0, progress?.doneBytes ?? 0];
     shown ??= started(err);
     shown.setTotal(Math.max(1, total));
