@@ -3,7 +3,7 @@ import { execFileSync } from "node:child_process";
 import { chmodSync, existsSync, mkdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { join } from "node:path";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { chunkBytes, locationsKey, packKey, sha256Hex, treeKey } from "../../images/format.ts";
 import { imagePaths } from "../../images/layout.ts";
 import { pullTree } from "../../images/pull.ts";
@@ -14,6 +14,9 @@ import { folderStore } from "../../stores/folder.ts";
 import { memoryStore } from "../../stores/memory.ts";
 import type { ObjectStore } from "../../stores/object-store.ts";
 import { fromSeed, listTree, makeDisk, workFolder } from "./samples.ts";
+
+// These move megabytes through threads and disks: a second when quiet, many on a computer that runs three suites at once.
+vi.setConfig({ testTimeout: 40_000 });
 
 const calm = () => new AbortController().signal;
 const isRoot = process.getuid?.() === 0;

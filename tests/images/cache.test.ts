@@ -2,7 +2,7 @@
 import { execFileSync } from "node:child_process";
 import { existsSync, mkdirSync, readdirSync, rmSync, statfsSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { openCache } from "../../images/cache.ts";
 import { pullTree } from "../../images/pull.ts";
 import { pushBundle } from "../../images/push.ts";
@@ -10,6 +10,9 @@ import { sealHolds } from "../../images/seal.ts";
 import { verifyFolder } from "../../images/verify.ts";
 import { memoryStore } from "../../stores/memory.ts";
 import { listTree, makeDisk, workFolder } from "./samples.ts";
+
+// These move megabytes through threads and disks: a second when quiet, many on a computer that runs three suites at once.
+vi.setConfig({ testTimeout: 40_000 });
 
 const calm = () => new AbortController().signal;
 const digestOf = (letter: string) => letter.repeat(64);

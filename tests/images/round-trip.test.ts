@@ -2,7 +2,7 @@
 import { closeSync, openSync, readFileSync, readSync, statSync, truncateSync, writeFileSync, writeSync } from "node:fs";
 import { mkdir, rm } from "node:fs/promises";
 import { join } from "node:path";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { cloneFolder } from "../../images/clone-file.ts";
 import { chunkBytes } from "../../images/format.ts";
 import { imagePaths } from "../../images/layout.ts";
@@ -13,6 +13,9 @@ import { checkPacks, readImage } from "../../images/stored.ts";
 import { verifyFolder } from "../../images/verify.ts";
 import { memoryStore } from "../../stores/memory.ts";
 import { fromSeed, listTree, makeDisk, makeTree, workFolder } from "./samples.ts";
+
+// These move megabytes through threads and disks: a second when quiet, many on a computer that runs three suites at once.
+vi.setConfig({ testTimeout: 40_000 });
 
 const calm = () => new AbortController().signal;
 

@@ -85,13 +85,13 @@ async function freePorts(count: number): Promise<number[]> {
 
 /** Up once it makes a bucket and keeps an object in it: the port answers seconds before the parts behind it do. */
 async function ready(server: S3Server, child: ChildProcess): Promise<void> {
-  // 60 s: it takes 4 s on a quiet computer, and tests share theirs.
-  const deadline = Date.now() + 60_000;
+  // 120 s: it takes 4 s on a quiet computer, and tests share theirs.
+  const deadline = Date.now() + 120_000;
   for (;;) {
     if (child.exitCode !== null) throw new Error(`The S3 server ended with code ${child.exitCode} at its start.`);
     const outcome = await server.makeBucket().catch((error: unknown) => error);
     if (typeof outcome === "string") return;
-    if (Date.now() > deadline) throw new Error("The S3 server did not come up within 60 s.", { cause: outcome });
+    if (Date.now() > deadline) throw new Error("The S3 server did not come up within 120 s.", { cause: outcome });
     await new Promise((resolve) => setTimeout(resolve, 100));
   }
 }

@@ -3,13 +3,16 @@ import { createHash, randomUUID } from "node:crypto";
 import { mkdtemp, readdir, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { describeObjectStore } from "../../stores/contract.ts";
 import { folderStore } from "../../stores/folder.ts";
 import { readIdentity } from "../../stores/identity.ts";
 import { memoryStore } from "../../stores/memory.ts";
 import { s3Store } from "../../stores/s3.ts";
 import { startS3Server, type S3Server } from "./s3-server.ts";
+
+// These move megabytes through threads and disks: a second when quiet, many on a computer that runs three suites at once.
+vi.setConfig({ testTimeout: 40_000 });
 
 const calm = () => new AbortController().signal;
 const sha256 = (body: Uint8Array) => createHash("sha256").update(body).digest("hex");
