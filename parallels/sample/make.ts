@@ -69,7 +69,7 @@ export async function makeSampleBundle(options: SampleOptions): Promise<Sample> 
     fill: async (image) => {
       filled =
         tool === null
-          ? await fillWithPattern(image, { seed: "sample", diskBytes, bytes: wantedBytes })
+          ? await fillWithPattern(image, { seed: name, diskBytes, bytes: wantedBytes })
           : await fillWithExt4(image, { tool, folder, sources, diskBytes, bytes: wantedBytes });
     },
   });
