@@ -3,7 +3,7 @@ import { compare } from "./compare.ts";
 import type { Loop } from "./leader.ts";
 import { relay } from "./relay.ts";
 import type { Control } from "./start.ts";
-import { endedSettler, forgetOldKeys, retireDue, startIntended } from "./sweep.ts";
+import { endedSettler, dropOld, retireDue, startIntended } from "./sweep.ts";
 
 export function hubLoops(control: Control): Loop[] {
   return [
@@ -14,6 +14,6 @@ export function hubLoops(control: Control): Loop[] {
     { name: "retire", everyMs: 2_000, pass: () => retireDue(control) },
     // Hosts report every 5 s and are late after 10: a second tells soon enough.
     { name: "compare", everyMs: 1_000, pass: () => compare(control) },
-    { name: "keys", everyMs: 3_600_000, pass: () => forgetOldKeys(control) },
+    { name: "drop old", everyMs: 3_600_000, pass: () => dropOld(control) },
   ];
 }

@@ -8,6 +8,7 @@ import { dropOldKeys } from "../db/idempotency.ts";
 import { countAttempt, dueIntents } from "../db/intents.ts";
 import { machinesToRetire } from "../db/machines.ts";
 import { findOperation, startedOperations } from "../db/operations.ts";
+import { dropOldEvents, dropOldOperations } from "../db/retention.ts";
 import { settleOperation } from "../db/settlement.ts";
 import { unwrap } from "../domain/errors.ts";
 import { faultRecord } from "../domain/operations/rules.ts";
@@ -80,8 +81,11 @@ export async function retireDue(control: Control): Promise<void> {
   }
 }
 
-export async function forgetOldKeys({ db }: Control): Promise<void> {
+/** Drops what is too old to be asked for. */
+export async function dropOld({ db }: Control): Promise<void> {
   await dropOldKeys(db);
+  while (await dropOldEvents(db));
+  while (await dropOldOperations(db));
 }
 
 /** One that fails is told and does not keep the others waiting. */

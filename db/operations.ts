@@ -3,7 +3,7 @@
  *
  * The one idea: states only move forward, and every move names the states that it may start from and answers whether it won.
  */
-import { and, eq, gt, inArray, notInArray, sql } from "drizzle-orm";
+import { and, count, eq, gt, inArray, notInArray, sql } from "drizzle-orm";
 import { refuse, ok, type Result } from "../domain/errors.ts";
 import { Uuid } from "../domain/ids.ts";
 import { settledStates, type OnFault, type OperationState, type Outcome, type Verb } from "../domain/operations/rules.ts";
@@ -96,6 +96,13 @@ export async function unsettledOperations(
   );
   const rows = await db.select().from(operations).where(wanted).orderBy(operations.createdAt).limit(limit);
   return rows.map((row) => Operation.parse(row));
+}
+
+/** How many have not ended, by state. */
+export async function countUnsettled(db: Database): Promise<Array<[OperationState, number]>> {
+  const open = notInArray(operations.state, [...settledStates]);
+  const rows = await db.select({ state: operations.state, count: count() }).from(operations).where(open).groupBy(operations.state);
+  return rows.map((row) => [row.state, row.count]);
 }
 
 /** Operations whose workflow is known to have started and that have not ended, after `afterId`: a page of all of them, so that a loop can go round. */

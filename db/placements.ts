@@ -57,7 +57,7 @@ interface Usage {
 export async function lockSupplies(tx: Database, reserve: SystemReserve, hostIds?: readonly string[]): Promise<Supply[]> {
   const wanted = hostIds === undefined ? undefined : inArray(hosts.id, [...hostIds]);
   const silentMs = sql<string | null>`extract(epoch from clock_timestamp() - ${hosts.lastReportAt}) * 1000`;
-  const locked = await tx.select({ host: hosts, silentMs }).from(hosts).where(wanted).orderBy(asc(hosts.id)).for("update");
+  const locked = await tx.select({ host: hosts, silentMs }).from(hosts).where(wanted).orderBy(asc(hosts.id)).for("no key update");
   const ids = locked.map(({ host }) => host.id);
   const used = ids.length === 0 ? [] : [...(await placed(tx, ids)), ...(await foreign(tx, ids))];
   return locked.flatMap(({ host, silentMs }) => {

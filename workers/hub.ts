@@ -5,7 +5,7 @@
  */
 import "../deploy/lifeline.ts";
 import type { PayloadCodec } from "@temporalio/common";
-import { DefaultLogger, Runtime, Worker, type LogMetadata, type NativeConnection } from "@temporalio/worker";
+import { Worker, type NativeConnection } from "@temporalio/worker";
 import type { Logger } from "pino";
 import { Gauge, Registry } from "prom-client";
 import { pullActivities, pushActivities } from "../activities/hub/catalog.ts";
@@ -17,24 +17,25 @@ import type { Control } from "../control/start.ts";
 import { openDatabase, type OpenDatabase } from "../db/connect.ts";
 import { keyRows } from "../db/keys.ts";
 import { migrate } from "../db/migrate.ts";
+import { countUnsettled } from "../db/operations.ts";
 import type { Config } from "../domain/config/schema.ts";
 import { FaultError } from "../domain/errors.ts";
 import { hubQueue } from "../domain/operations/rules.ts";
 import { openStores } from "../gateway/stores.ts";
-import { freePort } from "../deploy/ports.ts";
 import { masterKeySource } from "../security/master-key.ts";
 import { openSecurity, type Security } from "../security/open.ts";
 import { workflowBundle } from "./bundle.ts";
 import { faultInterceptor } from "./faults.ts";
 import { serveHealth } from "./health.ts";
 import { runProcess, type Running } from "./process.ts";
+import { installRuntime, temporalLogger } from "./runtime.ts";
 import { keepDefaultStore, storePorts } from "./stores.ts";
 import { connectTemporal, connectWorker, hubConverter, type TemporalClient } from "./temporal.ts";
 
 export async function runHub({ config, log, signal }: Running): Promise<void> {
   const url = databaseUrl(config);
   await migrate(url);
-  const metricsPort = await installRuntime(config, log);
+  const metricsPort = await installRuntime(config.health.hubPort, log);
   const open = openDatabase(url);
   const security = await openSecurity({
     masterKey: masterKeySource({ given: config.security.masterKey, home: config.home }),
@@ -114,34 +115,6 @@ export async function hubWorker({ control, codec, connection }: HubWorkerParts):
   });
 }
 
-/** Once per process, before any worker: logs as ours, metrics of Temporal's core on a port that only `/metrics` reads. */
-async function installRuntime(config: Config, log: Logger): Promise<number | null> {
-  if (config.health.hubPort === 0) {
-    Runtime.install({ logger: temporalLogger(log), shutdownSignals: [] });
-    return null;
-  }
-  const port = await freePort();
-  Runtime.install({
-    logger: temporalLogger(log),
-    shutdownSignals: [],
-    telemetryOptions: { metrics: { prometheus: { bindAddress: `127.0.0.1:${port}` } } },
-  });
-  return port;
-}
-
-function temporalLogger(log: Logger): DefaultLogger {
-  const levels = { TRACE: "trace", DEBUG: "debug", INFO: "info", WARN: "warn", ERROR: "error" } as const;
-  return new DefaultLogger("INFO", ({ level, message, meta }) => {
-    log[levels[level]]({ event: "temporal", ...told(meta) }, message);
-  });
-}
-
-/** A worker's own facts without its long list of options. */
-function told(meta: LogMetadata | undefined): Record<string, unknown> {
-  const { options: _options, ...rest } = meta ?? {};
-  return rest;
-}
-
 interface HealthParts {
   readonly config: Config;
   readonly open: OpenDatabase;
@@ -161,6 +134,16 @@ async function serveHubHealth({ config, open, temporal, worker, leader, metricsP
     registers: [registry],
     collect() {
       this.set(leader.leading() ? 1 : 0);
+    },
+  });
+  new Gauge({
+    name: "drover_operations",
+    help: "Operations that have not ended, by state.",
+    labelNames: ["state"],
+    registers: [registry],
+    async collect() {
+      this.reset();
+      for (const [state, count] of await countUnsettled(open.db)) this.set({ state }, count);
     },
   });
   return serveHealth({
