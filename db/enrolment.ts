@@ -69,7 +69,11 @@ export async function enrolHost(db: Database, { hash, publicKey, facts, replace 
 
 async function useToken(tx: Database, hash: string): Promise<{ hostName: string; labels: readonly string[] }> {
   const usable = and(eq(enrolmentTokens.hash, hash), isNull(enrolmentTokens.usedAt), gt(enrolmentTokens.expiresAt, sql`now()`));
-  const [used] = await tx.update(enrolmentTokens).set({ usedAt: sql`now()` }).where(usable).returning();
+  const [used] = await tx
+    .update(enrolmentTokens)
+    .set({ usedAt: sql`now()` })
+    .where(usable)
+    .returning();
   if (used) return used;
   const found = await findEnrolmentToken(tx, hash);
   const why = found === null ? "is not one of this hub" : found.state === "used" ? "was used already" : "has expired";

@@ -23,10 +23,14 @@ export interface GrantSubject {
 }
 
 /** The operation, if it has not ended and is this holder's; draws a new fence when an attempt begins, else compares the one that is told. */
-export async function grantSubject(db: Database, ask: { operationId: string; holder: Holder; begin: boolean; fence?: number | undefined }): Promise<GrantSubject> {
+export async function grantSubject(
+  db: Database,
+  ask: { operationId: string; holder: Holder; begin: boolean; fence?: number | undefined },
+): Promise<GrantSubject> {
   return db.transaction(async (tx) => {
     const { operation, actorId, input, fence } = unwrap(await readOperation(tx, ask.operationId, { lock: ask.begin }));
-    const theirs = "hostId" in ask.holder ? operation.hostId === ask.holder.hostId : operation.hostId === null && actorId === ask.holder.userId;
+    const theirs =
+      "hostId" in ask.holder ? operation.hostId === ask.holder.hostId : operation.hostId === null && actorId === ask.holder.userId;
     if (!theirs) throw refused(operation.id, "does not run here");
     if (isSettled(operation.state)) throw refused(operation.id, "has ended");
     if (ask.begin) return { operation, input, fence: await drawFence(tx, operation.id) };
@@ -62,7 +66,10 @@ export async function grantScope(db: Database, { operation, input }: GrantSubjec
 
 /** A push may compare itself with the versions of its catalog id, and with what the machines of its host were made from. */
 async function pushScope(db: Database, operation: Operation, { storeId, catalogId }: z.infer<typeof PushInput>): Promise<GrantScope> {
-  const made = operation.hostId === null ? sql`false` : sql`${imageVersions.digest} in (select digest from machines where host_id = ${operation.hostId})`;
+  const made =
+    operation.hostId === null
+      ? sql`false`
+      : sql`${imageVersions.digest} in (select digest from machines where host_id = ${operation.hostId})`;
   const kin = sql`(${imageVersions.project} = ${operation.project} and ${imageVersions.catalogId} = ${catalogId}) or ${made}`;
   const trees = await db
     .select({ digest: imageVersions.digest, generation: imageVersions.generation })

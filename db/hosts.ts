@@ -16,7 +16,8 @@ const silentMs = sql<string | null>`extract(epoch from clock_timestamp() - ${hos
 const selected = { row: hosts, silentMs };
 
 type Selected = { row: typeof hosts.$inferSelect; silentMs: string | null };
-const parsed = ({ row, silentMs }: Selected): Host => Host.parse({ ...row, state: hostStateAt(silentMs === null ? null : Number(silentMs)) });
+const parsed = ({ row, silentMs }: Selected): Host =>
+  Host.parse({ ...row, state: hostStateAt(silentMs === null ? null : Number(silentMs)) });
 
 export async function listHosts(db: Database): Promise<Host[]> {
   return (await db.select(selected).from(hosts).orderBy(asc(hosts.name))).map(parsed);
@@ -81,5 +82,8 @@ export async function findHostIdentity(db: Database, id: string): Promise<HostId
 
 /** The host process says goodbye: the next one need not wait until this one counts as silent. */
 export async function endSession(db: Database, id: string, session: string): Promise<void> {
-  await db.update(hosts).set({ session: null }).where(sql`${hosts.id} = ${id} and ${hosts.session} = ${session}`);
+  await db
+    .update(hosts)
+    .set({ session: null })
+    .where(sql`${hosts.id} = ${id} and ${hosts.session} = ${session}`);
 }

@@ -53,16 +53,27 @@ function mayReport(host: HostRow, silentMs: number | null, sessionSilentMs: numb
 }
 
 const duplicate = (host: HostRow) =>
-  new FaultError({ code: "host_duplicate_session", message: `Another process reports as host ${host.name}; this one is refused.`, subject: host.id });
+  new FaultError({
+    code: "host_duplicate_session",
+    message: `Another process reports as host ${host.name}; this one is refused.`,
+    subject: host.id,
+  });
 
 async function writeHost(tx: Database, host: HostRow, silentMs: number | null, inventory: Inventory): Promise<void> {
   const { session, bootId, sequence, facts, cached } = inventory;
   const cachedSorted = cached.toSorted((a, b) => a.digest.localeCompare(b.digest));
-  await tx.update(hosts).set({ session, bootId, sequence, facts, cached: cachedSorted, lastReportAt: sql`clock_timestamp()` }).where(eq(hosts.id, host.id));
+  await tx
+    .update(hosts)
+    .set({ session, bootId, sequence, facts, cached: cachedSorted, lastReportAt: sql`clock_timestamp()` })
+    .where(eq(hosts.id, host.id));
   const before = hostStateAt(silentMs);
   if (before !== "online") await tell(tx, host, "host.online", { before });
   if (host.session !== null && host.session !== session) await tell(tx, host, "host.restarted", {});
-  const digests = (list: readonly { digest: string }[]) => list.map(({ digest }) => digest).toSorted().join();
+  const digests = (list: readonly { digest: string }[]) =>
+    list
+      .map(({ digest }) => digest)
+      .toSorted()
+      .join();
   if (digests(host.cached) !== digests(cached)) await tell(tx, host, "host.cache", { digests: cachedSorted.map(({ digest }) => digest) });
 }
 
@@ -71,17 +82,26 @@ const tell = (tx: Database, host: HostRow, name: string, body: Record<string, un
 
 async function writeObservations(tx: Database, hostId: string, seen: readonly ObservedMachine[]): Promise<void> {
   const ids = seen.map(({ id }) => id);
-  await tx.delete(observations).where(and(eq(observations.hostId, hostId), ids.length === 0 ? undefined : notInArray(observations.machineId, ids)));
+  await tx
+    .delete(observations)
+    .where(and(eq(observations.hostId, hostId), ids.length === 0 ? undefined : notInArray(observations.machineId, ids)));
   if (seen.length === 0) return;
   await tx
     .insert(observations)
     .values(seen.map((facts) => ({ hostId, machineId: facts.id, facts })))
-    .onConflictDoUpdate({ target: [observations.hostId, observations.machineId], set: { facts: sql`excluded.facts`, seenAt: sql`clock_timestamp()` } });
+    .onConflictDoUpdate({
+      target: [observations.hostId, observations.machineId],
+      set: { facts: sql`excluded.facts`, seenAt: sql`clock_timestamp()` },
+    });
 }
 
 /** Our machines that are placed here, against what the host sees. */
 async function compareMachines(tx: Database, hostId: string, seen: readonly ObservedMachine[]): Promise<void> {
-  const rows = await tx.select().from(machines).where(and(eq(machines.hostId, hostId), isNull(machines.retiredAt))).orderBy(machines.id);
+  const rows = await tx
+    .select()
+    .from(machines)
+    .where(and(eq(machines.hostId, hostId), isNull(machines.retiredAt)))
+    .orderBy(machines.id);
   const byId = new Map(seen.map((machine) => [machine.id, machine]));
   const same: string[] = [];
   for (const row of rows) {
@@ -91,7 +111,11 @@ async function compareMachines(tx: Database, hostId: string, seen: readonly Obse
     else if (present) await observeMachine(tx, row.id, present.state, changesOf(present));
     else await observeMachine(tx, row.id, "absent", { addresses: [] });
   }
-  if (same.length > 0) await tx.update(machines).set({ observedAt: sql`clock_timestamp()` }).where(inArray(machines.id, same));
+  if (same.length > 0)
+    await tx
+      .update(machines)
+      .set({ observedAt: sql`clock_timestamp()` })
+      .where(inArray(machines.id, same));
 }
 
 /** A machine that is being made need not be there yet. */
@@ -117,11 +141,21 @@ async function removals(tx: Database, { hostId, hubId }: InventoryAsk, seen: rea
   const marked = seen.flatMap(({ id, mark }) => (mark?.hubId === hubId ? [{ machineId: id, epoch: mark.epoch }] : []));
   if (marked.length === 0) return [];
   const { id, epoch, retiredAt } = machines;
-  const rows = await tx.select({ id, epoch, retiredAt, hostId: machines.hostId }).from(machines).where(inArray(machines.id, marked.map(({ machineId }) => machineId)));
+  const rows = await tx
+    .select({ id, epoch, retiredAt, hostId: machines.hostId })
+    .from(machines)
+    .where(
+      inArray(
+        machines.id,
+        marked.map(({ machineId }) => machineId),
+      ),
+    );
   const known = new Map(rows.map((row) => [row.id, row]));
   return marked.filter((machine) => {
     const row = known.get(machine.machineId);
     if (!row) return false;
-    return row.retiredAt !== null || machine.epoch < row.epoch || (row.hostId !== null && row.hostId !== hostId && machine.epoch <= row.epoch);
+    return (
+      row.retiredAt !== null || machine.epoch < row.epoch || (row.hostId !== null && row.hostId !== hostId && machine.epoch <= row.epoch)
+    );
   });
 }

@@ -32,7 +32,10 @@ function keyTable(tx: Database) {
     },
     list: (): Promise<KeyRow[]> => tx.select().from(keys),
     add: async ({ id, purpose, wrapped, public: shown }: NewKey): Promise<void> => {
-      await tx.update(keys).set({ current: false }).where(and(eq(keys.purpose, purpose), eq(keys.current, true)));
+      await tx
+        .update(keys)
+        .set({ current: false })
+        .where(and(eq(keys.purpose, purpose), eq(keys.current, true)));
       await tx.insert(keys).values({ id, purpose, wrapped, public: shown === null ? null : { ...shown } });
     },
   };

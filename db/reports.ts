@@ -33,9 +33,15 @@ export async function takeLines(db: Database, holder: Holder, lines: readonly At
 }
 
 async function reportedOperations(tx: Database, holder: Holder, ids: string[]): Promise<Map<string, Reported>> {
-  const theirs = "hostId" in holder ? eq(operations.hostId, holder.hostId) : and(eq(operations.actorId, holder.userId), sql`${operations.hostId} is null`);
+  const theirs =
+    "hostId" in holder
+      ? eq(operations.hostId, holder.hostId)
+      : and(eq(operations.actorId, holder.userId), sql`${operations.hostId} is null`);
   const { id, project, state, fence } = operations;
-  const rows = await tx.select({ id, project, state, fence }).from(operations).where(and(inArray(operations.id, ids), theirs));
+  const rows = await tx
+    .select({ id, project, state, fence })
+    .from(operations)
+    .where(and(inArray(operations.id, ids), theirs));
   return new Map(rows.map((row) => [row.id, row]));
 }
 
@@ -58,14 +64,23 @@ async function takeLine(tx: Database, operation: Reported, line: Attempted): Pro
   const at = and(eq(steps.operationId, line.operationId), eq(steps.name, line.step), later);
   const place = { fence: line.fence, line: line.line };
   if (line.kind === "progress") {
-    await tx.update(steps).set({ ...place, progress: line.progress }).where(at);
+    await tx
+      .update(steps)
+      .set({ ...place, progress: line.progress })
+      .where(at);
     return;
   }
   await takeState(tx, operation, line, place, at);
 }
 
 /** A step that ended stays ended, save for a newer attempt after a fault: as in `steps.ts`. */
-async function takeState(tx: Database, operation: Reported, line: Extract<Attempted, { kind: "step" }>, place: { fence: number; line: number }, at: ReturnType<typeof and>): Promise<void> {
+async function takeState(
+  tx: Database,
+  operation: Reported,
+  line: Extract<Attempted, { kind: "step" }>,
+  place: { fence: number; line: number },
+  at: ReturnType<typeof and>,
+): Promise<void> {
   const ended = ["done", "skipped", "failed", "cancelled"].includes(line.state);
   const [before] = await tx.select({ state: steps.state }).from(steps).where(at).for("update");
   if (!before) return;
@@ -83,5 +98,12 @@ async function takeState(tx: Database, operation: Reported, line: Extract<Attemp
     .where(at);
   if (before.state === line.state) return;
   const body = { step: line.step, state: line.state };
-  await recordEvent(tx, { type: "step", name: `step.${line.state}`, subjectId: operation.id, operationId: operation.id, project: operation.project, body });
+  await recordEvent(tx, {
+    type: "step",
+    name: `step.${line.state}`,
+    subjectId: operation.id,
+    operationId: operation.id,
+    project: operation.project,
+    body,
+  });
 }

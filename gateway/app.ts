@@ -53,7 +53,9 @@ export function gatewayApp(options: GatewayOptions) {
   app.notFound((c) => refusal(c, new FaultError({ code: "route_not_found", message: `The gateway has no route ${c.req.path}.` }), log));
   app.post("/host/v1/enrol", bounded, async (c) => c.json({ ...(await enrol(db, c)), ...reach }, 201));
   app.post("/host/v1/report", bounded, async (c) => c.json(await report(await callerOf(c), await bodyOf(c, Report))));
-  app.post("/host/v1/grants", bounded, async (c) => c.json(await grants(await callerOf(c), await bodyOf(c, GrantRequest), c.req.raw.signal)));
+  app.post("/host/v1/grants", bounded, async (c) =>
+    c.json(await grants(await callerOf(c), await bodyOf(c, GrantRequest), c.req.raw.signal)),
+  );
   app.delete("/host/v1/session", async (c) => {
     await goodbye(db, await callerOf(c));
     return c.body(null, 204);

@@ -5,16 +5,24 @@ import { randomUUID } from "node:crypto";
 import type { Context } from "hono";
 import type { ContentfulStatusCode } from "hono/utils/http-status";
 import type { Logger } from "pino";
-import { z } from "zod";
+import type { z } from "zod";
 import { factsOf, FaultError, type Fault, kindOf } from "../domain/errors.ts";
 
 export function refusal(c: Context, error: unknown, log: Logger): Response {
   const requestId = randomUUID();
   const known = error instanceof FaultError ? error.fault : null;
-  if (!known || known.code === "internal") log.error({ event: "gateway.request_failed", requestId, path: c.req.path, err: error }, "A host's request failed unexpectedly.");
+  if (!known || known.code === "internal")
+    log.error({ event: "gateway.request_failed", requestId, path: c.req.path, err: error }, "A host's request failed unexpectedly.");
   const fault: Fault = known ?? { code: "internal", message: "The gateway failed on this request." };
   const { code, message, subject, details } = fault;
-  const body = { code, message, remedy: factsOf(code).remedy, requestId, ...(subject === undefined ? {} : { subject }), ...(details === undefined ? {} : { details }) };
+  const body = {
+    code,
+    message,
+    remedy: factsOf(code).remedy,
+    requestId,
+    ...(subject === undefined ? {} : { subject }),
+    ...(details === undefined ? {} : { details }),
+  };
   return c.body(JSON.stringify(body), kindOf(code).status as ContentfulStatusCode, { "Content-Type": "application/problem+json" });
 }
 

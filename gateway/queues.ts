@@ -49,4 +49,5 @@ function operationOf(queue: string): string | null {
   return /^[0-9a-f-]{36}$/.test(id) && callerQueue(id) === queue ? id : null;
 }
 
-const refused = (queue: string) => new FaultError({ code: "forbidden", message: `This caller may not poll the queue ${queue}.`, subject: queue });
+const refused = (queue: string) =>
+  new FaultError({ code: "forbidden", message: `This caller may not poll the queue ${queue}.`, subject: queue });

@@ -51,8 +51,16 @@ export async function startGateway(setup: GatewaySetup): Promise<Gateway> {
   const identify = callers({ db, hubId, signer });
   const certificate = await authority.issue(publicHosts);
   const front = await startTemporalFront({
-    ...{ connection, namespace, identify, log, host: listen.host, port: listen.grpcPort, tls: certificate },
-    ...{ border: payloadBorder(codec), tokens: taskTokens(ring), rules: queueRules(db) },
+    connection,
+    namespace,
+    identify,
+    log,
+    host: listen.host,
+    port: listen.grpcPort,
+    tls: certificate,
+    border: payloadBorder(codec),
+    tokens: taskTokens(ring),
+    rules: queueRules(db),
   });
   const [name = "localhost"] = publicHosts;
   const grpcAddress = `${name}:${front.port}`;
@@ -102,7 +110,13 @@ function keepCertificate({ security, publicHosts, log }: GatewaySetup, firstEnd:
     expiresAt = fresh.expiresAt;
     log.info({ event: "gateway.certificate", expiresAt }, "The gateway's certificate was renewed.");
   };
-  const timer = setInterval(() => void look().catch((err: unknown) => log.error({ event: "gateway.certificate_failed", err }, "The certificate was not renewed; tomorrow again.")), lookEveryMs);
+  const timer = setInterval(
+    () =>
+      void look().catch((err: unknown) =>
+        log.error({ event: "gateway.certificate_failed", err }, "The certificate was not renewed; tomorrow again."),
+      ),
+    lookEveryMs,
+  );
   return timer.unref();
 }
 

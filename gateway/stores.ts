@@ -49,7 +49,11 @@ export function openStores({ db, sealer, ports }: { db: Database; sealer: Sealer
   const open = async (storeId: string) => {
     const { location } = unwrap(await findStore(db, storeId));
     const sealed = await sealedCredentials(db, storeId);
-    const mark = createHash("sha256").update(location).update("\0").update(sealed ?? "").digest("hex");
+    const mark = createHash("sha256")
+      .update(location)
+      .update("\0")
+      .update(sealed ?? "")
+      .digest("hex");
     const known = stores.get(storeId);
     if (known?.mark === mark) return known.store;
     const store = ports.open(location, sealed && (await sealer.open(sealed, credentialsContext(storeId))));

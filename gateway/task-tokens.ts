@@ -20,7 +20,8 @@ export function taskTokens(ring: KeyRing): TaskTokens {
     bind: async (holder, token) => Buffer.concat([macOf((await ring.current("grant")).secret, holder, token), token]),
     release: async (holder, bound) => {
       const [mac, token] = [bound.subarray(0, macBytes), bound.subarray(macBytes)];
-      const proves = ({ secret }: { secret: Uint8Array }) => mac.byteLength === macBytes && timingSafeEqual(mac, macOf(secret, holder, token));
+      const proves = ({ secret }: { secret: Uint8Array }) =>
+        mac.byteLength === macBytes && timingSafeEqual(mac, macOf(secret, holder, token));
       // Older keys too: a task may have been polled before the key was rotated.
       if ((await ring.all("grant")).some(proves)) return token;
       throw new FaultError({ code: "forbidden", message: "This task was given to somebody else." });

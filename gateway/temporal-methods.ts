@@ -103,7 +103,11 @@ function pollMethod({ connection, namespace, border, tokens, rules }: FrontOptio
       const name = request.taskQueue?.name ?? "";
       await rules.check(caller, name);
       await turnOf(rules, caller, signal);
-      const own = { namespace, identity: nameOf(caller), taskQueue: { name, kind: proto.temporal.api.enums.v1.TaskQueueKind.TASK_QUEUE_KIND_NORMAL } };
+      const own = {
+        namespace,
+        identity: nameOf(caller),
+        taskQueue: { name, kind: proto.temporal.api.enums.v1.TaskQueueKind.TASK_QUEUE_KIND_NORMAL },
+      };
       // The client below listens for an abort from now on, and would not notice an earlier one.
       signal.throwIfAborted();
       const task = await connection.workflowService.pollActivityTaskQueue({ ...request, ...own, workerControlTaskQueue: "" });

@@ -68,7 +68,10 @@ export async function openAuthority(ring: KeyRing): Promise<Authority> {
 }
 
 /** How tokens and hosts name an authority: SHA-256 of its certificate in DER. */
-export const sha256Of = (pem: string): string => createHash("sha256").update(new Uint8Array(new x509.X509Certificate(pem).rawData)).digest("hex");
+export const sha256Of = (pem: string): string =>
+  createHash("sha256")
+    .update(new Uint8Array(new x509.X509Certificate(pem).rawData))
+    .digest("hex");
 
 async function issue(issuer: x509.X509Certificate, issuerKey: CryptoKey, names: readonly string[]): Promise<ServerCertificate> {
   const keys = await newPair();
@@ -86,10 +89,14 @@ async function issue(issuer: x509.X509Certificate, issuerKey: CryptoKey, names: 
       new x509.BasicConstraintsExtension(false, undefined, true),
       new x509.KeyUsagesExtension(x509.KeyUsageFlags.digitalSignature, true),
       new x509.ExtendedKeyUsageExtension([x509.ExtendedKeyUsage.serverAuth]),
-      new x509.SubjectAlternativeNameExtension(names.map((value) => ({ type: isIP(value) === 0 ? ("dns" as const) : ("ip" as const), value }))),
+      new x509.SubjectAlternativeNameExtension(
+        names.map((value) => ({ type: isIP(value) === 0 ? ("dns" as const) : ("ip" as const), value })),
+      ),
     ],
   });
-  const privateKey = createPrivateKey({ key: await exported(keys.privateKey), format: "der", type: "pkcs8" }).export({ type: "pkcs8", format: "pem" }).toString();
+  const privateKey = createPrivateKey({ key: await exported(keys.privateKey), format: "der", type: "pkcs8" })
+    .export({ type: "pkcs8", format: "pem" })
+    .toString();
   return { certificate: `${certificate.toString("pem")}\n${issuer.toString("pem")}\n`, privateKey, expiresAt };
 }
 

@@ -73,4 +73,5 @@ function same(a: string, b: string): boolean {
   return left.byteLength === right.byteLength && timingSafeEqual(left, right);
 }
 
-const refused = (key: string, why: string) => new FaultError({ code: "grant_refused", message: `The grant for ${key} ${why}.`, subject: key });
+const refused = (key: string, why: string) =>
+  new FaultError({ code: "grant_refused", message: `The grant for ${key} ${why}.`, subject: key });

@@ -21,7 +21,8 @@ export interface HostKey {
 
 export function newHostKey(): HostKey {
   const { x, d } = generateKeyPairSync("ed25519").privateKey.export({ format: "jwk" });
-  if (x === undefined || d === undefined) throw new FaultError({ code: "internal", message: "Node made an Ed25519 key without its parts." });
+  if (x === undefined || d === undefined)
+    throw new FaultError({ code: "internal", message: "Node made an Ed25519 key without its parts." });
   return { kty: "OKP", crv: "Ed25519", x, d };
 }
 
@@ -37,7 +38,12 @@ export async function signHostToken({ key, hostId, hubId, session }: HostClaim):
   const privateKey = createPrivateKey({ key: { ...key }, format: "jwk" });
   const now = Math.floor(Date.now() / 1000);
   const token = new SignJWT({ sid: session, jti: randomUUID() }).setProtectedHeader({ alg: "EdDSA", typ: "JWT" });
-  return token.setIssuer(hostId).setAudience(hubId).setIssuedAt(now).setExpirationTime(now + hostTokenMs / 1000).sign(privateKey);
+  return token
+    .setIssuer(hostId)
+    .setAudience(hubId)
+    .setIssuedAt(now)
+    .setExpirationTime(now + hostTokenMs / 1000)
+    .sign(privateKey);
 }
 
 /** Which host a token claims to be from, or `null` when it is none of a host: not yet proof of anything. */

@@ -51,7 +51,10 @@ export function keyRing(masterKey: Uint8Array, rows: KeyRows): KeyRing {
   const current = async (purpose: KeyPurpose) => {
     const [key] = await all(purpose);
     if (key) return key;
-    throw new FaultError({ code: "configuration_invalid", message: `The database has no ${purpose} key: it was emptied while this process ran.` });
+    throw new FaultError({
+      code: "configuration_invalid",
+      message: `The database has no ${purpose} key: it was emptied while this process ran.`,
+    });
   };
   let lastLookAt = 0;
   let looking: Promise<Snapshot> | null = null;
@@ -87,7 +90,10 @@ function openRows(masterKey: Uint8Array, rows: readonly KeyRow[]): Snapshot {
 function openRow(masterKey: Uint8Array, row: KeyRow): RingKey {
   const secret = decrypt(masterKey, row.wrapped, contextOf(row));
   if (secret) return { id: row.id, secret, public: row.public, createdAt: row.createdAt };
-  throw new FaultError({ code: "configuration_invalid", message: `The master key does not open the ${row.purpose} key ${row.id}: it is not the one that wrapped it.` });
+  throw new FaultError({
+    code: "configuration_invalid",
+    message: `The master key does not open the ${row.purpose} key ${row.id}: it is not the one that wrapped it.`,
+  });
 }
 
 export function wrapKey(masterKey: Uint8Array, key: Omit<NewKeyRow, "wrapped"> & { secret: Uint8Array }): NewKeyRow {
@@ -100,5 +106,10 @@ export function newKey(masterKey: Uint8Array, purpose: "payload" | "signing" | "
   if (purpose !== "signing") return wrapKey(masterKey, { id, purpose, public: null, secret: randomBytes(keyBytes) });
   const { privateKey, publicKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
   const jwk = publicKey.export({ format: "jwk" });
-  return wrapKey(masterKey, { id, purpose, public: { ...jwk, kid: id, alg: "ES256", use: "sig" }, secret: privateKey.export({ type: "pkcs8", format: "der" }) });
+  return wrapKey(masterKey, {
+    id,
+    purpose,
+    public: { ...jwk, kid: id, alg: "ES256", use: "sig" },
+    secret: privateKey.export({ type: "pkcs8", format: "der" }),
+  });
 }

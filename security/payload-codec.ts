@@ -37,7 +37,8 @@ async function decodeOne(ring: KeyRing, payload: Payload): Promise<Payload> {
   const id = Buffer.from(payload.metadata?.["encryption-key-id"] ?? []).toString();
   const key = await ring.find("payload", id);
   const plain = key && decrypt(key.secret, payload.data ?? new Uint8Array(), context);
-  if (!plain) throw new FaultError({ code: "internal", message: `A payload was encrypted with the key ${id}, which this hub does not have.` });
+  if (!plain)
+    throw new FaultError({ code: "internal", message: `A payload was encrypted with the key ${id}, which this hub does not have.` });
   return Payload.decode(plain);
 }
 

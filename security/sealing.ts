@@ -26,7 +26,8 @@ export function sealer(ring: KeyRing): Sealer {
       const id = Buffer.from(sealed.subarray(0, idBytes)).toString();
       const key = await ring.find("payload", id);
       const plain = key && decrypt(key.secret, sealed.subarray(idBytes), sealContext(context));
-      if (!plain) throw new FaultError({ code: "internal", message: `The sealed value of ${context} does not open with any key of this hub.` });
+      if (!plain)
+        throw new FaultError({ code: "internal", message: `The sealed value of ${context} does not open with any key of this hub.` });
       return JSON.parse(Buffer.from(plain).toString()) as T;
     },
   };

@@ -44,7 +44,9 @@ export function userTokens(ring: KeyRing, secret?: string): Signer {
   };
   const verify: Signer["verify"] = async (token) => {
     try {
-      const { payload } = shared ? await jwtVerify(token, shared, { algorithms: ["HS256"] }) : await jwtVerify(token, await publicKeyOf(ring, token), { algorithms: ["ES256"] });
+      const { payload } = shared
+        ? await jwtVerify(token, shared, { algorithms: ["HS256"] })
+        : await jwtVerify(token, await publicKeyOf(ring, token), { algorithms: ["ES256"] });
       return { ...UserClaims.parse(payload), expiresAt: new Date((payload.exp ?? 0) * 1000) };
     } catch (cause) {
       throw refused(cause);
@@ -64,7 +66,8 @@ async function publicKeyOf(ring: KeyRing, token: string) {
 function refused(cause: unknown): unknown {
   if (cause instanceof FaultError) return cause;
   if (cause instanceof errors.JWTExpired) return unauthenticated("The token has expired.", cause);
-  if (cause instanceof errors.JOSEError || cause instanceof z.ZodError || cause instanceof TypeError) return unauthenticated("The token is not one of this hub.", cause);
+  if (cause instanceof errors.JOSEError || cause instanceof z.ZodError || cause instanceof TypeError)
+    return unauthenticated("The token is not one of this hub.", cause);
   return cause;
 }
 

@@ -32,7 +32,11 @@ export async function runGateway({ config, log, signal }: Running): Promise<void
   const security = await openSecurity({ masterKey, keys: keyRows(open.db), tokenSecret: secrets.tokenSecret });
   const { connection } = await connectTemporal(security.codec);
   const gateway = await startGateway({
-    ...{ db: open.db, security, connection, ports: storePorts, log },
+    db: open.db,
+    security,
+    connection,
+    ports: storePorts,
+    log,
     namespace: temporalTarget(process.env).namespace,
     listen: { host: place.host, port: place.port, grpcPort: place.grpcPort },
     publicHosts: place.publicHosts,

@@ -46,7 +46,8 @@ export function grantBatches(ask: (question: GrantQuestion) => Promise<GrantAnsw
       if (!open || open.asks.size >= most) open = begin();
       open.asks.set(name, wanted);
       const object = (await open.answer).get(name);
-      if (!object) throw new FaultError({ code: "grant_refused", message: `The hub did not answer for ${wanted.key}.`, subject: wanted.key });
+      if (!object)
+        throw new FaultError({ code: "grant_refused", message: `The hub did not answer for ${wanted.key}.`, subject: wanted.key });
       // A write happens once: keeping its grant would only fill the memory.
       if (object.method === "GET") held.set(name, object);
       return object;

@@ -25,7 +25,8 @@ const attempts = 6;
 export function grantedStore(link: Pick<HubLink, "grants" | "send">, operationId: string, signal: AbortSignal): GrantedStore {
   let fence: number | undefined;
   const batches = grantBatches((asked) => link.grants({ operationId, ...asked, ...(fence === undefined ? {} : { fence }) }, signal));
-  const act = <T>(ask: GrantAsk, within: AbortSignal, use: (object: GrantedObject) => Promise<T>) => withGrant(batches, ask, AbortSignal.any([signal, within]), use);
+  const act = <T>(ask: GrantAsk, within: AbortSignal, use: (object: GrantedObject) => Promise<T>) =>
+    withGrant(batches, ask, AbortSignal.any([signal, within]), use);
   return {
     begin: async () => {
       const answer = await link.grants({ operationId, begin: true }, signal);
@@ -33,13 +34,19 @@ export function grantedStore(link: Pick<HubLink, "grants" | "send">, operationId
       return answer.fence;
     },
     read: (key, range, within) => act({ key }, within, (object) => read(link, object, range, within)),
-    write: (key, body, sha256, within) => act({ key, sha256, bytes: body.byteLength }, within, (object) => write(link, object, body, within)),
+    write: (key, body, sha256, within) =>
+      act({ key, sha256, bytes: body.byteLength }, within, (object) => write(link, object, body, within)),
     size: (key) => sizeOf(link, operationId, key, signal),
   };
 }
 
 /** Runs one request on its grant; tries on where the far end is away, and renews a refused grant once. */
-async function withGrant<T>(batches: ReturnType<typeof grantBatches>, ask: GrantAsk, signal: AbortSignal, use: (object: GrantedObject) => Promise<T>): Promise<T> {
+async function withGrant<T>(
+  batches: ReturnType<typeof grantBatches>,
+  ask: GrantAsk,
+  signal: AbortSignal,
+  use: (object: GrantedObject) => Promise<T>,
+): Promise<T> {
   let renewed = false;
   for (let attempt = 1; ; attempt++) {
     const object = await batches.grant(ask);
@@ -60,7 +67,12 @@ async function withGrant<T>(batches: ReturnType<typeof grantBatches>, ask: Grant
   }
 }
 
-async function read(link: Pick<HubLink, "send">, object: GrantedObject, range: ByteRange | null, signal: AbortSignal): Promise<ReadableStream<Uint8Array>> {
+async function read(
+  link: Pick<HubLink, "send">,
+  object: GrantedObject,
+  range: ByteRange | null,
+  signal: AbortSignal,
+): Promise<ReadableStream<Uint8Array>> {
   const ranged: Record<string, string> = range ? { range: `bytes=${range.offsetBytes}-${range.offsetBytes + range.lengthBytes - 1}` } : {};
   const answer = await sent(link, object, ranged, undefined, signal);
   if (answer.ok) return answer.body();
@@ -93,7 +105,13 @@ interface Answer {
 }
 
 /** Our own objects go through the pinned link; a store's own address is public and needs nothing but its signature. */
-async function sent(link: Pick<HubLink, "send">, object: GrantedObject, extra: Record<string, string>, body: Uint8Array | undefined, signal: AbortSignal): Promise<Answer> {
+async function sent(
+  link: Pick<HubLink, "send">,
+  object: GrantedObject,
+  extra: Record<string, string>,
+  body: Uint8Array | undefined,
+  signal: AbortSignal,
+): Promise<Answer> {
   const headers = { ...object.headers, ...extra };
   const { key, method, url } = object;
   if (url.startsWith("/")) return fromGateway(key, await link.send({ method, path: url, headers, signal, ...(body ? { body } : {}) }));
@@ -138,7 +156,8 @@ function faultOf(key: string, status: number, text: string): FaultError {
   return storeUnavailable(key, `it answered ${status}`);
 }
 
-const refusedGrant = (key: string) => new FaultError({ code: "grant_refused", message: `The right to ${key} ended or was never given.`, subject: key });
+const refusedGrant = (key: string) =>
+  new FaultError({ code: "grant_refused", message: `The right to ${key} ended or was never given.`, subject: key });
 
 /** A refusal is short; more than this is no refusal of ours. */
 const refusalBytes = 64 * 1024;

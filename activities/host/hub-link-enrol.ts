@@ -25,7 +25,8 @@ const connectMs = 15_000;
 
 export async function enrol({ url, token, facts, replace }: EnrolAsk): Promise<HostIdentity> {
   const read = readEnrolmentToken(token);
-  if (!read) throw new FaultError({ code: "enrolment_refused", message: "This is not an enrolment token; it was perhaps not copied whole." });
+  if (!read)
+    throw new FaultError({ code: "enrolment_refused", message: "This is not an enrolment token; it was perhaps not copied whole." });
   const authority = await pinnedAuthority(url, read.authoritySha256);
   const privateKey = newHostKey();
   const http = hubHttp(url, authority);
@@ -44,7 +45,9 @@ function pinnedAuthority(url: string, sha256: string): Promise<string> {
   const { hostname, port } = new URL(url);
   return new Promise((resolve, reject) => {
     const socket = connect({ host: hostname, port: Number(port || 443), rejectUnauthorized: false, timeout: connectMs }, () => {
-      const found = chainOf(socket.getPeerCertificate(true)).find(({ fingerprint256 }) => fingerprint256.replaceAll(":", "").toLowerCase() === sha256);
+      const found = chainOf(socket.getPeerCertificate(true)).find(
+        ({ fingerprint256 }) => fingerprint256.replaceAll(":", "").toLowerCase() === sha256,
+      );
       socket.destroy();
       if (found) return resolve(found.toString());
       const message = `The server at ${url} is not the hub that made this token.`;
@@ -57,7 +60,11 @@ function pinnedAuthority(url: string, sha256: string): Promise<string> {
 
 function chainOf(leaf: DetailedPeerCertificate): X509Certificate[] {
   const chain: X509Certificate[] = [];
-  for (let one: DetailedPeerCertificate | undefined = leaf; one?.raw; one = one.issuerCertificate === one ? undefined : one.issuerCertificate) {
+  for (
+    let one: DetailedPeerCertificate | undefined = leaf;
+    one?.raw;
+    one = one.issuerCertificate === one ? undefined : one.issuerCertificate
+  ) {
     chain.push(new X509Certificate(one.raw));
     // A chain of ours has two; a longer one is none.
     if (chain.length > 4) break;

@@ -33,7 +33,8 @@ export function hubHttp(hubUrl: string, authority: string): HubHttp {
     new Promise<IncomingMessage>((resolve, reject) => {
       const sized = body === undefined ? {} : { "content-length": String(body.byteLength) };
       const url = new URL(path, base);
-      if (url.origin !== base.origin) return reject(new FaultError({ code: "grant_refused", message: "The hub granted an address that is not its own." }));
+      if (url.origin !== base.origin)
+        return reject(new FaultError({ code: "grant_refused", message: "The hub granted an address that is not its own." }));
       const sent = httpsRequest(url, { agent, method, headers: { ...sized, ...headers }, ...(signal ? { signal } : {}) }, resolve);
       sent.on("timeout", () => sent.destroy(new Error("The hub has been silent for too long.")));
       sent.on("error", (cause) => reject(signal?.aborted === true ? cause : unreachable(hubUrl, cause)));

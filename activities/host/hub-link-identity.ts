@@ -46,4 +46,5 @@ export async function writeIdentity(path: string, identity: HostIdentity): Promi
   await rename(aside, path);
 }
 
-const unusable = (message: string, cause: unknown) => new FaultError({ code: "configuration_invalid", message: `The identity file ${message}.` }, { cause });
+const unusable = (message: string, cause: unknown) =>
+  new FaultError({ code: "configuration_invalid", message: `The identity file ${message}.` }, { cause });

@@ -33,82 +33,85 @@ const longestPauseMs = 5_000;
 const nothing: ReportAnswer = { accepted: 0, removeMachines: [] };
 
 export function reportQueue(post: (lines: ReportLine[], signal: AbortSignal) => Promise<ReportAnswer>, log: Logger): ReportQueue {
-  const waiting: Waiting[] = [];
+  const lines = openBuffer();
   const closing = new AbortController();
-  let bytes = 0;
   let sending: Promise<void> | null = null;
 
-  const drop = (one: Waiting) => {
-    const index = waiting.indexOf(one);
-    if (index < 0) return;
-    waiting.splice(index, 1);
-    bytes -= one.bytes;
-    one.settle(nothing);
+  const sendOne = async (batch: readonly Waiting[]): Promise<boolean> => {
+    try {
+      const said = batch.map(({ line }) => line);
+      lines.end(batch, await post(said, closing.signal));
+      return true;
+    } catch (error) {
+      if (!isFinal(error)) return false;
+      log.error({ event: "report.refused", lines: batch.length, err: error }, "The hub refused a report; its lines are given up.");
+      lines.end(batch, nothing);
+      return true;
+    }
   };
-  const add = (line: ReportLine) =>
-    new Promise<ReportAnswer>((settle) => {
-      // Only the newest inventory says what is.
-      if (line.kind === "inventory") waiting.filter((one) => one.line.kind === "inventory").forEach(drop);
-      const size = JSON.stringify(line).length;
-      waiting.push({ line, bytes: size, settle });
-      bytes += size;
-      while (bytes > keptBytes && waiting.length > 1) drop(waiting.find((one) => one.line.kind !== "step") ?? waiting[0] ?? raise());
-      sending ??= send().finally(() => (sending = null));
-    });
-
   const send = async () => {
     let pauseMs = firstPauseMs;
-    while (waiting.length > 0 && !closing.signal.aborted) {
-      const batch = nextBatch(waiting);
-      try {
-        const answer = await post(batch.map(({ line }) => line), closing.signal);
+    for (let batch = lines.next(); batch.length > 0 && !closing.signal.aborted; batch = lines.next()) {
+      if (await sendOne(batch)) {
         pauseMs = firstPauseMs;
-        settle(batch, answer);
-      } catch (error) {
-        if (isFinal(error)) {
-          log.error({ event: "report.refused", lines: batch.length, err: error }, "The hub refused a report; its lines are given up.");
-          settle(batch, nothing);
-        } else await after(pauseMs, undefined, { signal: closing.signal }).catch(() => {});
-        pauseMs = Math.min(pauseMs * 2, longestPauseMs);
+        continue;
       }
+      await after(pauseMs, undefined, { signal: closing.signal }).catch(() => {});
+      pauseMs = Math.min(pauseMs * 2, longestPauseMs);
     }
   };
-  const settle = (batch: readonly Waiting[], answer: ReportAnswer) => {
-    for (const one of batch) {
-      const index = waiting.indexOf(one);
-      if (index >= 0) {
-        waiting.splice(index, 1);
-        bytes -= one.bytes;
-      }
-      one.settle(answer);
-    }
-  };
-
   return {
-    report: async (lines) => {
+    report: async (said) => {
       if (closing.signal.aborted) return nothing;
-      const answers = await Promise.all(lines.map(add));
-      return answers.at(-1) ?? nothing;
+      const answers = said.map(lines.add);
+      sending ??= send().finally(() => (sending = null));
+      return (await Promise.all(answers)).at(-1) ?? nothing;
     },
     close: async (withinMs) => {
       const timer = setTimeout(() => closing.abort(), withinMs);
       await sending;
       clearTimeout(timer);
       closing.abort();
-      for (const one of [...waiting]) drop(one);
+      lines.end(lines.all(), nothing);
     },
   };
 }
 
-function nextBatch(waiting: readonly Waiting[]): Waiting[] {
+/** The lines that wait, in order, within a bound. */
+function openBuffer() {
+  const waiting: Waiting[] = [];
   let bytes = 0;
-  const full = waiting.findIndex((one, index) => index >= batchLines || (index > 0 && (bytes += one.bytes) > batchBytes));
-  return waiting.slice(0, full < 0 ? waiting.length : full);
+  const end = (ended: readonly Waiting[], answer: ReportAnswer) => {
+    for (const one of ended) {
+      const index = waiting.indexOf(one);
+      if (index < 0) continue;
+      waiting.splice(index, 1);
+      bytes -= one.bytes;
+      one.settle(answer);
+    }
+  };
+  const add = (line: ReportLine) =>
+    new Promise<ReportAnswer>((settle) => {
+      // Only the newest inventory says what is.
+      const outdated = line.kind === "inventory" ? waiting.filter((one) => one.line.kind === "inventory") : [];
+      end(outdated, nothing);
+      const size = JSON.stringify(line).length;
+      waiting.push({ line, bytes: size, settle });
+      bytes += size;
+      while (bytes > keptBytes && waiting.length > 1)
+        end(
+          [waiting.find((one) => one.line.kind !== "step") ?? waiting[0]].filter((one) => one !== undefined),
+          nothing,
+        );
+    });
+  const next = () => {
+    let sum = 0;
+    const full = waiting.findIndex((one, index) => index >= batchLines || (index > 0 && (sum += one.bytes) > batchBytes));
+    return waiting.slice(0, full < 0 ? waiting.length : full);
+  };
+  return { add, end, next, all: () => waiting.slice() };
 }
 
 /** A token that is refused may be a clock that is off or a hub that restarts: worth trying on. */
-const isFinal = (error: unknown): boolean => error instanceof FaultError && error.fault.code !== "unauthenticated" && !isRetryable(error.fault.code);
-
-function raise(): never {
-  throw new FaultError({ code: "internal", message: "The queue of reports lost count." });
-}
+const isFinal = (error: unknown): boolean =>
+  error instanceof FaultError && error.fault.code !== "unauthenticated" && !isRetryable(error.fault.code);

@@ -74,11 +74,19 @@ export async function openHubLink(identity: HostIdentity | CallerIdentity, { log
   };
 }
 
-async function closeLink(queue: ReturnType<typeof reportQueue>, temporal: { close(): Promise<void> }, http: HubHttp, send: HubLink["send"]): Promise<void> {
+async function closeLink(
+  queue: ReturnType<typeof reportQueue>,
+  temporal: { close(): Promise<void> },
+  http: HubHttp,
+  send: HubLink["send"],
+): Promise<void> {
   await queue.close(goodbyeMs);
   // The next process need not wait until this one counts as silent. A hub that is away learns it by our silence.
   const signal = AbortSignal.timeout(goodbyeMs);
-  await send({ method: "DELETE", path: "/host/v1/session", authorised: true, signal }).then((answer) => answer.resume(), () => undefined);
+  await send({ method: "DELETE", path: "/host/v1/session", authorised: true, signal }).then(
+    (answer) => answer.resume(),
+    () => undefined,
+  );
   await temporal.close();
   http.close();
 }
@@ -106,18 +114,31 @@ function ownTokens({ privateKey, hostId, hubId }: HostIdentity, session: string)
   };
 }
 
-function temporalConnection({ grpcAddress, authority }: Pick<HostIdentity, "grpcAddress" | "authority">, token: () => Promise<string>, log: Logger) {
+function temporalConnection(
+  { grpcAddress, authority }: Pick<HostIdentity, "grpcAddress" | "authority">,
+  token: () => Promise<string>,
+  log: Logger,
+) {
   let opened: Promise<NativeConnection> | null = null;
   let timer: NodeJS.Timeout | undefined;
   const connect = async () => {
     const tls = { serverRootCACertificate: Buffer.from(authority) };
     const connection = await NativeConnection.connect({ address: grpcAddress, tls, apiKey: await token() }).catch((cause: unknown) => {
       opened = null;
-      throw new FaultError({ code: "hub_unavailable", message: `The gateway's Temporal front at ${grpcAddress} cannot be reached.` }, { cause });
+      throw new FaultError(
+        { code: "hub_unavailable", message: `The gateway's Temporal front at ${grpcAddress} cannot be reached.` },
+        { cause },
+      );
     });
     const renew = async () => connection.setApiKey(await token());
     // Half of what a fresh token is sure to have left.
-    timer = setInterval(() => void renew().catch((err: unknown) => log.warn({ event: "hub.token_failed", err }, "The token for Temporal was not renewed; it is tried again.")), 60_000);
+    timer = setInterval(
+      () =>
+        void renew().catch((err: unknown) =>
+          log.warn({ event: "hub.token_failed", err }, "The token for Temporal was not renewed; it is tried again."),
+        ),
+      60_000,
+    );
     timer.unref();
     return connection;
   };
@@ -126,7 +147,11 @@ function temporalConnection({ grpcAddress, authority }: Pick<HostIdentity, "grpc
     close: async () => {
       clearInterval(timer);
       const connection = await opened?.catch(() => undefined);
-      await connection?.close().catch((err: unknown) => log.warn({ event: "hub.close_failed", err }, "The connection to Temporal is still in use; it ends with the process."));
+      await connection
+        ?.close()
+        .catch((err: unknown) =>
+          log.warn({ event: "hub.close_failed", err }, "The connection to Temporal is still in use; it ends with the process."),
+        );
     },
   };
 }

@@ -36,19 +36,33 @@ export function grantHandler(options: GrantOptions) {
       throw new FaultError({ code: "invalid_request", message: "Whoever writes tells the fence of the attempt." });
     }
     const subject = await grantSubject(db, { operationId, holder: holderOf(caller), begin, fence });
-    const objects = asked.read.length + asked.write.length === 0 ? [] : await grantObjects(options, await scopeOf(db, subject), asked, signal);
+    const objects =
+      asked.read.length + asked.write.length === 0 ? [] : await grantObjects(options, await scopeOf(db, subject), asked, signal);
     const sealed = asked.sealed ? await sealedInput(db, operationId) : null;
-    return { fence: subject.fence, objects, sealed: sealed && (await sealer.open<Record<string, unknown>>(sealed, `operation:${operationId}`)) };
+    return {
+      fence: subject.fence,
+      objects,
+      sealed: sealed && (await sealer.open<Record<string, unknown>>(sealed, `operation:${operationId}`)),
+    };
   };
 }
 
 async function scopeOf(db: Database, subject: Parameters<typeof grantScope>[1]): Promise<GrantScope> {
   const scope = await grantScope(db, subject);
   if (scope) return scope;
-  throw new FaultError({ code: "grant_refused", message: `The operation ${subject.operation.id} moves no image.`, subject: subject.operation.id });
+  throw new FaultError({
+    code: "grant_refused",
+    message: `The operation ${subject.operation.id} moves no image.`,
+    subject: subject.operation.id,
+  });
 }
 
-async function grantObjects({ stores, signatures }: GrantOptions, scope: GrantScope, { read, write }: Asked, signal: AbortSignal): Promise<GrantedObject[]> {
+async function grantObjects(
+  { stores, signatures }: GrantOptions,
+  scope: GrantScope,
+  { read, write }: Asked,
+  signal: AbortSignal,
+): Promise<GrantedObject[]> {
   const store = await stores.open(scope.storeId);
   const expiresAt = new Date(Date.now() + ttlSeconds * 1000);
   const packs = await packsIn(stores, scope, read, signal);
@@ -65,14 +79,20 @@ async function grantObjects({ stores, signatures }: GrantOptions, scope: GrantSc
   return Promise.all([...reads, ...writes]);
 }
 
-async function presigned(presign: NonNullable<GatewayStore["presign"]>, ask: Parameters<typeof presign>[0], key: string): Promise<GrantedObject> {
+async function presigned(
+  presign: NonNullable<GatewayStore["presign"]>,
+  ask: Parameters<typeof presign>[0],
+  key: string,
+): Promise<GrantedObject> {
   const { method, url, headers, expiresAt } = await presign(ask);
   return { key, method, url, headers: { ...headers }, expiresAt: expiresAt.toISOString() };
 }
 
 /** Relative: the host knows best by which name it reaches the gateway. */
 const ours = (key: string, method: "GET" | "PUT", expiresAt: Date, query: string): GrantedObject => ({
-  ...{ key, method, headers: {} },
+  key,
+  method,
+  headers: {},
   url: `/host/v1/objects/${key}?${query}`,
   expiresAt: expiresAt.toISOString(),
 });
@@ -100,5 +120,8 @@ function mayWrite(scope: GrantScope, key: string, sha256: string, bytes: number)
 }
 
 const refused = (key: string, verb: string) =>
-  new FaultError({ code: "grant_refused", message: `This operation has no right to ${verb} ${key.slice(0, 200)}.`, subject: key.slice(0, 200) });
-
+  new FaultError({
+    code: "grant_refused",
+    message: `This operation has no right to ${verb} ${key.slice(0, 200)}.`,
+    subject: key.slice(0, 200),
+  });

@@ -48,7 +48,10 @@ async function read(options: GrantOptions, c: Context): Promise<Response> {
   const headers = { "Content-Type": "application/octet-stream", "Accept-Ranges": "bytes", "Content-Length": String(length) };
   const body = length === 0 ? null : ((await store.read(key, range, c.req.raw.signal)) as ReadableStream<Uint8Array<ArrayBuffer>>);
   if (!range) return new Response(body, { status: 200, headers });
-  return new Response(body, { status: 206, headers: { ...headers, "Content-Range": `bytes ${range.offsetBytes}-${range.offsetBytes + length - 1}/${bytes}` } });
+  return new Response(body, {
+    status: 206,
+    headers: { ...headers, "Content-Range": `bytes ${range.offsetBytes}-${range.offsetBytes + length - 1}/${bytes}` },
+  });
 }
 
 type Range = { offsetBytes: number; lengthBytes: number };
@@ -83,7 +86,8 @@ async function collect(body: ReadableStream<Uint8Array> | null, bytes: number, k
       at += part.byteLength;
     }
   }
-  if (at !== bytes) throw new FaultError({ code: "invalid_request", message: `The request ended after ${at} of ${bytes} bytes.`, subject: key });
+  if (at !== bytes)
+    throw new FaultError({ code: "invalid_request", message: `The request ended after ${at} of ${bytes} bytes.`, subject: key });
   return whole;
 }
 
@@ -97,4 +101,5 @@ async function size({ db, stores }: GrantOptions, c: Context, caller: Caller): P
   return bytes === null ? c.body(null, 404) : c.body(null, 200, { "X-Object-Bytes": String(bytes) });
 }
 
-const refused = (key: string, why: string) => new FaultError({ code: "grant_refused", message: `The grant for ${key.slice(0, 200)} ${why}.`, subject: key.slice(0, 200) });
+const refused = (key: string, why: string) =>
+  new FaultError({ code: "grant_refused", message: `The grant for ${key.slice(0, 200)} ${why}.`, subject: key.slice(0, 200) });

@@ -34,7 +34,8 @@ export function reportHandler({ db, hubId, log }: ReportOptions) {
     await recordEvent(db, { type: "host", name: "host.duplicate_session", subjectId: caller.hostId, body: { session: caller.session } });
   };
   const inventory = async (caller: HostCaller, line: Inventory) => {
-    if (line.session !== caller.session) throw new FaultError({ code: "invalid_request", message: "The inventory's session is not the one of the token." });
+    if (line.session !== caller.session)
+      throw new FaultError({ code: "invalid_request", message: "The inventory's session is not the one of the token." });
     try {
       return await takeInventory(db, { hostId: caller.hostId, hubId, sessionSilentMs }, line);
     } catch (error) {
@@ -48,7 +49,8 @@ export function reportHandler({ db, hubId, log }: ReportOptions) {
     const others = lines.filter((line) => line.kind !== "inventory");
     let accepted = await takeLines(db, holderOf(caller), others);
     let removeMachines: ReportAnswer["removeMachines"] = [];
-    if (inventories.length > 0 && caller.kind !== "host") throw new FaultError({ code: "forbidden", message: "Only hosts have an inventory." });
+    if (inventories.length > 0 && caller.kind !== "host")
+      throw new FaultError({ code: "forbidden", message: "Only hosts have an inventory." });
     for (const line of inventories) {
       if (caller.kind !== "host") break;
       removeMachines = await inventory(caller, line);

@@ -44,7 +44,15 @@ describe("a transfer by grants", () => {
     const pull = await operation(b, "pull", { imageVersionId: await version("image", pushed) });
     const target = join(folder, "pulled");
     const { digest, generation } = pushed;
-    await pullTree({ digest, generation, store: grantedStore(linkB, pull, signal), targetPath: target, seeds: [], signal, onProgress: () => {} });
+    await pullTree({
+      digest,
+      generation,
+      store: grantedStore(linkB, pull, signal),
+      targetPath: target,
+      seeds: [],
+      signal,
+      onProgress: () => {},
+    });
     expect(sha256(await readFile(join(target, "bundle", "disk.bin")))).toBe(sha256(content));
   });
 
@@ -70,11 +78,23 @@ describe("a transfer by grants", () => {
     const part = await readAll(await store.read(treeKey(pushed.digest), { offsetBytes: 5, lengthBytes: 7 }, signal), "tree", 100);
     expect(part).toEqual(whole.subarray(5, 12));
     const [pack] = await packsOf(other);
-    for (const key of [treeKey(other.digest), locationsKey(other.digest, 1), pack ?? "", "store.json", ".drover/v1/store.json", "../secret", ".drover/v1/trees/../../x", "/etc/passwd", ""]) {
+    for (const key of [
+      treeKey(other.digest),
+      locationsKey(other.digest, 1),
+      pack ?? "",
+      "store.json",
+      ".drover/v1/store.json",
+      "../secret",
+      ".drover/v1/trees/../../x",
+      "/etc/passwd",
+      "",
+    ]) {
       await expect(store.read(key, null, signal), key).rejects.toMatchObject({ fault: { code: "grant_refused" } });
     }
     const body = randomBytes(10);
-    await expect(linkB.grants({ operationId: pull, begin: true, write: [{ key: packKey(sha256(body)), sha256: sha256(body), bytes: 10 }] })).rejects.toMatchObject({ fault: { code: "grant_refused" } });
+    await expect(
+      linkB.grants({ operationId: pull, begin: true, write: [{ key: packKey(sha256(body)), sha256: sha256(body), bytes: 10 }] }),
+    ).rejects.toMatchObject({ fault: { code: "grant_refused" } });
   });
 
   it("is refused to another host, to an operation that ended, and to an attempt that a newer one replaced", async () => {
@@ -95,8 +115,15 @@ describe("a transfer by grants", () => {
     const id = await operation(a, "push", { storeId, catalogId: "bytes" });
     const { fence } = await linkA.grants({ operationId: id, begin: true });
     const body = randomBytes(100);
-    const ask = (key: string, hash: string, bytes: number) => linkA.grants({ operationId: id, fence, write: [{ key, sha256: hash, bytes }] });
-    const misnamed = [packKey("0".repeat(64)), treeKey("0".repeat(64)), `.drover/v1/packs/00/${sha256(body)}x`, ".drover/v1/packs/../../x", ".drover/v1/store.json"];
+    const ask = (key: string, hash: string, bytes: number) =>
+      linkA.grants({ operationId: id, fence, write: [{ key, sha256: hash, bytes }] });
+    const misnamed = [
+      packKey("0".repeat(64)),
+      treeKey("0".repeat(64)),
+      `.drover/v1/packs/00/${sha256(body)}x`,
+      ".drover/v1/packs/../../x",
+      ".drover/v1/store.json",
+    ];
     for (const key of misnamed) await expect(ask(key, sha256(body), 100), key).rejects.toMatchObject({ fault: { code: "grant_refused" } });
     await expect(ask(packKey(sha256(body)), sha256(body), 65 * 1024 ** 2)).rejects.toMatchObject({ fault: { code: "grant_refused" } });
 
@@ -136,7 +163,12 @@ describe("a transfer by grants", () => {
   });
 });
 
-async function operation(host: HostIdentity | null, verb: "push" | "pull" | "execute", input: Record<string, unknown>, actorId = "root"): Promise<string> {
+async function operation(
+  host: HostIdentity | null,
+  verb: "push" | "pull" | "execute",
+  input: Record<string, unknown>,
+  actorId = "root",
+): Promise<string> {
   const id = randomUUID();
   const said = { verb, state: "running", subject: "x", actor: actorId, actorId, onFault: "fail", input } as const;
   await hub.db.insert(operations).values({ id, hostId: host?.hostId ?? null, workflowId: `${verb}/${id}`, ...said });
@@ -150,14 +182,34 @@ async function pushOne(name: string) {
   await writeFile(join(bundlePath, "disk.bin"), content);
   const store = grantedStore(linkA, await operation(a, "push", { storeId, catalogId: name }), signal);
   await store.begin();
-  const pushed = await pushBundle({ bundlePath, store, bases: [], journalPath: join(folder, `journal-${name}`), generation: 1, signal, onProgress: () => {} });
+  const pushed = await pushBundle({
+    bundlePath,
+    store,
+    bases: [],
+    journalPath: join(folder, `journal-${name}`),
+    generation: 1,
+    signal,
+    onProgress: () => {},
+  });
   return { pushed, content };
 }
 
 async function version(catalogId: string, { digest, generation }: { digest: string; generation: number }): Promise<string> {
   const id = randomUUID();
   const sizes = { logicalBytes: 0, allocatedBytes: 0, storedBytes: 0, newBytes: 0 };
-  const row = { id, catalogId, version: "v1", architecture: "arm64", kind: "pvm", digest, generation, storeId, probe: { kind: "none" }, createdBy: "root", ...sizes } as const;
+  const row = {
+    id,
+    catalogId,
+    version: "v1",
+    architecture: "arm64",
+    kind: "pvm",
+    digest,
+    generation,
+    storeId,
+    probe: { kind: "none" },
+    createdBy: "root",
+    ...sizes,
+  } as const;
   await hub.db.insert(imageVersions).values(row);
   return id;
 }
@@ -172,7 +224,8 @@ async function packsOf({ digest }: { digest: string }): Promise<string[]> {
 
 async function caller(name: string): Promise<HubLink> {
   await hub.db.insert(users).values({ id: name, username: name, name, email: `${name}@example.com` });
-  const token = async () => (await hub.security.signer.issue({ email: `${name}@example.com`, username: name, uid: name, roles: [], claims: [] }, 60_000)).token;
+  const token = async () =>
+    (await hub.security.signer.issue({ email: `${name}@example.com`, username: name, uid: name, roles: [], claims: [] }, 60_000)).token;
   const { url, grpcAddress } = hub.gateway();
   return openHubLink({ hubUrl: url, grpcAddress, namespace, authority: hub.security.authority.certificate, token }, { log });
 }

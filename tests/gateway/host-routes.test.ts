@@ -15,7 +15,8 @@ let hub: Hub;
 beforeAll(async () => void (hub = await startHub()), 60_000);
 afterAll(() => hub.stop());
 
-const enrolWith = (token: string, { facts = hostFacts(), replace = false, url = hub.gateway().url } = {}) => enrol({ url, token, facts, replace });
+const enrolWith = (token: string, { facts = hostFacts(), replace = false, url = hub.gateway().url } = {}) =>
+  enrol({ url, token, facts, replace });
 
 describe("enrolment", () => {
   it("takes a token once", async () => {
@@ -70,12 +71,21 @@ describe("reports", () => {
     expect(seen.step).toMatchObject({ state: "done", fence: 7, line: 3 });
     await post(identity, "/host/v1/report", { lines });
     expect(await told(operationId)).toEqual(seen);
-    expect((await listOutput(hub.db, { operationId, after: 0, limit: 10 })).items).toEqual([{ line: 2, stream: "stdout", text: "hello\n" }]);
+    expect((await listOutput(hub.db, { operationId, after: 0, limit: 10 })).items).toEqual([
+      { line: 2, stream: "stdout", text: "hello\n" },
+    ]);
   });
 
   it("let a late line of an older attempt change nothing", async () => {
     const { operationId, link } = await hostAtWork("late");
-    const progress = (fence: number, line: number, doneBytes: number) => ({ kind: "progress" as const, operationId, step: "upload", fence, line, progress: { doneBytes, totalBytes: 100 } });
+    const progress = (fence: number, line: number, doneBytes: number) => ({
+      kind: "progress" as const,
+      operationId,
+      step: "upload",
+      fence,
+      line,
+      progress: { doneBytes, totalBytes: 100 },
+    });
     await link.report([progress(9, 1, 50)]);
     await link.report([progress(8, 99, 90)]);
     expect((await told(operationId)).step?.progress).toEqual({ doneBytes: 50, totalBytes: 100 });
@@ -133,15 +143,24 @@ describe("reports", () => {
   it("of a new process on the same boot take over at once, and the older one cannot take the place back", async () => {
     const facts = hostFacts();
     const identity = await hub.enrol("restarted", facts);
-    const [older, newer] = [await hub.link(identity), await hub.link(identity)];
+    const older = await hub.link(identity);
     await older.report([inventoryOf(facts, 50)]);
+    const newer = await hub.link(identity);
     expect(await newer.report([inventoryOf(facts, 1)])).toMatchObject({ accepted: 1 });
     expect(await older.report([inventoryOf(facts, 51)])).toMatchObject({ accepted: 0 });
   });
 
   it("wait while the gateway is away and arrive in order when it is back", async () => {
     const { operationId, link } = await hostAtWork("patient");
-    const attempted = (line: number) => ({ kind: "output" as const, operationId, step: "upload", fence: 7, line, stream: "stdout" as const, text: `${line}` });
+    const attempted = (line: number) => ({
+      kind: "output" as const,
+      operationId,
+      step: "upload",
+      fence: 7,
+      line,
+      stream: "stdout" as const,
+      text: `${line}`,
+    });
     const restarted = hub.restartGateway();
     const answers = Promise.all([1, 2, 3].map((line) => link.report([attempted(line)])));
     await Promise.all([restarted, answers]);
@@ -167,7 +186,17 @@ async function told(operationId: string) {
 async function machineOn({ hostId }: HostIdentity, kind: string): Promise<{ id: string }> {
   const id = randomUUID();
   const size = { vcpus: 2, memoryBytes: 1024, diskBytes: 2048 };
-  const row = { id, name: `${kind}-${id}`, owner: "root", origin: "image", kind: "pvm", desired: "running", observed: "stopped", hostId, ...size } as const;
+  const row = {
+    id,
+    name: `${kind}-${id}`,
+    owner: "root",
+    origin: "image",
+    kind: "pvm",
+    desired: "running",
+    observed: "stopped",
+    hostId,
+    ...size,
+  } as const;
   await hub.db.insert(machines).values({ ...row, epoch: kind === "moved" ? 2 : 1, retiredAt: kind === "retired" ? new Date() : null });
   return { id };
 }
@@ -175,8 +204,20 @@ async function machineOn({ hostId }: HostIdentity, kind: string): Promise<{ id: 
 const machine = async (id: string) => (await hub.db.select().from(machines).where(eq(machines.id, id)))[0];
 
 const observed = (id: string, facts: Partial<ObservedMachine>): ObservedMachine => ({
-  ...{ id, name: "m", state: "stopped", kind: "pvm", guestOs: null, vcpus: 2, memoryBytes: 1024, diskBytes: 2048 },
-  ...{ macAddress: null, addresses: [], bundlePath: null, tools: null, mark: null, raw: {} },
+  id,
+  name: "m",
+  state: "stopped",
+  kind: "pvm",
+  guestOs: null,
+  vcpus: 2,
+  memoryBytes: 1024,
+  diskBytes: 2048,
+  macAddress: null,
+  addresses: [],
+  bundlePath: null,
+  tools: null,
+  mark: null,
+  raw: {},
   ...facts,
 });
 

@@ -37,14 +37,24 @@ export async function startHub() {
   const connection = await Connection.connect({ address: inject("temporalAddress") });
   const start = (ports = { port: 0, grpcPort: 0 }): Promise<Gateway> =>
     startGateway({
-      ...{ db: open.db, security, connection, namespace, ports: storePorts, log },
+      db: open.db,
+      security,
+      connection,
+      namespace,
+      ports: storePorts,
+      log,
       listen: { host: "127.0.0.1", ...ports },
       publicHosts: ["localhost", "127.0.0.1"],
     });
   let gateway = await start();
   const links: HubLink[] = [];
   const hub = {
-    ...{ db: open.db, sql: open.sql, url, home, security, connection },
+    db: open.db,
+    sql: open.sql,
+    url,
+    home,
+    security,
+    connection,
     client: new Client({ connection, namespace, dataConverter: hubConverter(security.codec) }),
     /** What the server stores, as whoever reads its database sees it. */
     plain: new Client({ connection, namespace }),
@@ -79,13 +89,34 @@ export async function startHub() {
 export type Hub = Awaited<ReturnType<typeof startHub>>;
 
 export const hostFacts = (hardwareId: string = randomUUID()): HostFacts => ({
-  ...{ hardwareId, architecture: "arm64", cpuModel: "Apple M4", osName: "macOS", osVersion: "26.1", cpus: 10 },
-  ...{ memoryBytes: 32 * 1024 ** 3, diskBytes: 1024 ** 4, freeBytes: 512 * 1024 ** 3, machineFolder: "/vms", roots: ["/vms"] },
+  hardwareId,
+  architecture: "arm64",
+  cpuModel: "Apple M4",
+  osName: "macOS",
+  osVersion: "26.1",
+  cpus: 10,
+  memoryBytes: 32 * 1024 ** 3,
+  diskBytes: 1024 ** 4,
+  freeBytes: 512 * 1024 ** 3,
+  machineFolder: "/vms",
+  roots: ["/vms"],
   hypervisor: { name: "Parallels Desktop", version: "26.1", licence: "valid", simulated: true },
-  ...{ workerVersion: "0.1.0", interfaceVersion: 1 },
+  workerVersion: "0.1.0",
+  interfaceVersion: 1,
 });
 
 /** An inventory as a host sends it; the link fills its session in. */
-export const inventoryOf = (facts: HostFacts, sequence: number, { machines = [] as ObservedMachine[], bootId = "boot-1", session = randomUUID() } = {}) => ({
-  ...{ kind: "inventory" as const, sequence, session, bootId, at: new Date().toISOString(), facts, machines, cached: [] },
+export const inventoryOf = (
+  facts: HostFacts,
+  sequence: number,
+  { machines = [] as ObservedMachine[], bootId = "boot-1", session = randomUUID() } = {},
+) => ({
+  kind: "inventory" as const,
+  sequence,
+  session,
+  bootId,
+  at: new Date().toISOString(),
+  facts,
+  machines,
+  cached: [],
 });

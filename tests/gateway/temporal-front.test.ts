@@ -22,7 +22,13 @@ beforeAll(async () => {
   [a, b] = await Promise.all([hub.enrol("mac-a"), hub.enrol("mac-b")]);
   const workflowBundle = await bundleWorkflowCode({ workflowsPath: new URL("./workflows.ts", import.meta.url).pathname });
   const connection = await NativeConnection.connect({ address: hub.connection.options.address });
-  hubWorker = await Worker.create({ connection, namespace, taskQueue: hubQueue, workflowBundle, dataConverter: hubConverter(hub.security.codec) });
+  hubWorker = await Worker.create({
+    connection,
+    namespace,
+    taskQueue: hubQueue,
+    workflowBundle,
+    dataConverter: hubConverter(hub.security.codec),
+  });
   running = hubWorker.run();
 }, 60_000);
 
@@ -123,7 +129,9 @@ describe("the front for Temporal", () => {
     const services = connectionB.workflowService;
     await expect(services.recordActivityTaskHeartbeat({ namespace, taskToken })).rejects.toMatchObject({ code: 7 });
     await expect(services.respondActivityTaskCompleted({ namespace, taskToken })).rejects.toMatchObject({ code: 7 });
-    await expect(services.respondActivityTaskFailed({ namespace, taskToken, failure: { message: "b" } })).rejects.toMatchObject({ code: 7 });
+    await expect(services.respondActivityTaskFailed({ namespace, taskToken, failure: { message: "b" } })).rejects.toMatchObject({
+      code: 7,
+    });
     await expect(services.respondActivityTaskCanceled({ namespace, taskToken })).rejects.toMatchObject({ code: 7 });
 
     await hub.restartGateway();
@@ -148,7 +156,9 @@ describe("the front for Temporal", () => {
     const c = await hub.enrol("mac-c");
     const connection = await intruder(c);
     const gone = new AbortController();
-    const poll = connection.withAbortSignal(gone.signal, () => connection.workflowService.pollActivityTaskQueue({ namespace, taskQueue: { name: hostQueue(c.hostId) } }));
+    const poll = connection.withAbortSignal(gone.signal, () =>
+      connection.workflowService.pollActivityTaskQueue({ namespace, taskQueue: { name: hostQueue(c.hostId) } }),
+    );
     // The server lists a poller once its poll has arrived there.
     await vi.waitFor(async () => expect(await pollers(c)).toBeGreaterThan(0), { timeout: 5_000 });
     gone.abort();
@@ -163,6 +173,10 @@ describe("the front for Temporal", () => {
 });
 
 async function pollers(c: HostIdentity): Promise<number> {
-  const told = await hub.connection.workflowService.describeTaskQueue({ namespace, taskQueue: { name: hostQueue(c.hostId) }, taskQueueType: 2 });
+  const told = await hub.connection.workflowService.describeTaskQueue({
+    namespace,
+    taskQueue: { name: hostQueue(c.hostId) },
+    taskQueueType: 2,
+  });
   return told.pollers?.length ?? 0;
 }

@@ -20,7 +20,8 @@ import { userTokens } from "../../security/user-tokens.ts";
 let open: OpenDatabase;
 let home: string;
 const claims = { email: "ann@example.com", username: "Ann", uid: "1", roles: ["USER"], claims: ["READ_ONLY"] };
-const start = (given?: string, folder = home) => openSecurity({ masterKey: masterKeySource({ given, home: folder }), keys: keyRows(open.db) });
+const start = (given?: string, folder = home) =>
+  openSecurity({ masterKey: masterKeySource({ given, home: folder }), keys: keyRows(open.db) });
 
 beforeAll(async () => {
   home = await mkdtemp(join(tmpdir(), "drover-security-"));
@@ -46,7 +47,9 @@ describe("the first start", () => {
   it("stores no key in clear", async () => {
     const { ring } = await start();
     const rows = await open.sql`select wrapped, public from keys`;
-    const stored = Buffer.concat(rows.map(({ wrapped, public: shown }) => Buffer.concat([wrapped as Buffer, Buffer.from(JSON.stringify(shown))])));
+    const stored = Buffer.concat(
+      rows.map(({ wrapped, public: shown }) => Buffer.concat([wrapped as Buffer, Buffer.from(JSON.stringify(shown))])),
+    );
     for (const purpose of ["payload", "signing", "authority", "grant"] as const) {
       for (const { secret } of await ring.all(purpose)) expect(stored.includes(secret)).toBe(false);
     }
@@ -57,20 +60,25 @@ describe("the master key", () => {
   it("is told to be lost when the file is missing, and no other is made in its place", async () => {
     await start();
     const empty = await mkdtemp(join(home, "empty-"));
-    await expect(start(undefined, empty)).rejects.toMatchObject({ fault: { code: "configuration_invalid", message: expect.stringContaining("missing") as string } });
+    await expect(start(undefined, empty)).rejects.toMatchObject({
+      fault: { code: "configuration_invalid", message: expect.stringContaining("missing") as string },
+    });
     await expect(readFile(join(empty, "master.key"))).rejects.toMatchObject({ code: "ENOENT" });
   });
 
   it("is told to be the wrong one", async () => {
     await start();
-    await expect(start(randomBytes(32).toString("base64"))).rejects.toMatchObject({ fault: { code: "configuration_invalid", message: expect.stringContaining("not the one") as string } });
+    await expect(start(randomBytes(32).toString("base64"))).rejects.toMatchObject({
+      fault: { code: "configuration_invalid", message: expect.stringContaining("not the one") as string },
+    });
   });
 
   it("may be given as base64 or hexadecimal instead of the file", async () => {
     const { hubId } = await start();
     const key = Buffer.from((await readFile(join(home, "master.key"), "utf8")).trim(), "base64");
     const empty = await mkdtemp(join(home, "empty-"));
-    for (const given of [key.toString("base64"), key.toString("hex"), key.toString("base64url")]) expect((await start(given, empty)).hubId).toBe(hubId);
+    for (const given of [key.toString("base64"), key.toString("hex"), key.toString("base64url")])
+      expect((await start(given, empty)).hubId).toBe(hubId);
   });
 
   it("is refused when others may read its file", async () => {
@@ -90,7 +98,9 @@ describe("the payload codec", () => {
     await elsewhere.codec.encode([payload("warm")]);
     await here.ring.rotate("payload");
     const [after] = await here.codec.encode([payload("after")]);
-    expect(Buffer.from(after?.metadata?.["encryption-key-id"] ?? []).toString()).not.toBe(Buffer.from(before?.metadata?.["encryption-key-id"] ?? []).toString());
+    expect(Buffer.from(after?.metadata?.["encryption-key-id"] ?? []).toString()).not.toBe(
+      Buffer.from(before?.metadata?.["encryption-key-id"] ?? []).toString(),
+    );
     const decoded = await elsewhere.codec.decode([before ?? {}, after ?? {}]);
     expect(decoded.map(({ data }) => Buffer.from(data ?? []).toString())).toEqual(['"before"', '"after"']);
   });
@@ -136,7 +146,8 @@ describe("user tokens", () => {
   it("are refused when their header chose another algorithm than ours", async () => {
     const { signer, ring } = await start();
     const { id, public: shown } = await ring.current("signing");
-    const withSecret = (secret: Uint8Array) => new SignJWT({ ...claims }).setProtectedHeader({ alg: "HS256", kid: id }).setExpirationTime("1h").sign(secret);
+    const withSecret = (secret: Uint8Array) =>
+      new SignJWT({ ...claims }).setProtectedHeader({ alg: "HS256", kid: id }).setExpirationTime("1h").sign(secret);
     const unsigned = `${Buffer.from('{"alg":"none"}').toString("base64url")}.${Buffer.from(JSON.stringify({ ...claims, exp: 9e9 })).toString("base64url")}.`;
     const shared = await userTokens(ring, "a-shared-secret").issue(claims, 60_000);
     for (const token of [await withSecret(Buffer.from(JSON.stringify(shown))), unsigned, shared.token, "", "a.b.c"]) {
@@ -154,7 +165,11 @@ describe("host tokens", () => {
     const [hostId, hubId, session] = [randomUUID(), randomUUID(), randomUUID()];
     const token = await signHostToken({ key, hostId, hubId, session });
     expect(await verifyHostToken(token, { publicKey: key.x, hostId, hubId })).toMatchObject({ session });
-    for (const wrong of [{ publicKey: other.x, hostId, hubId }, { publicKey: key.x, hostId: randomUUID(), hubId }, { publicKey: key.x, hostId, hubId: randomUUID() }]) {
+    for (const wrong of [
+      { publicKey: other.x, hostId, hubId },
+      { publicKey: key.x, hostId: randomUUID(), hubId },
+      { publicKey: key.x, hostId, hubId: randomUUID() },
+    ]) {
       await expect(verifyHostToken(token, wrong)).rejects.toMatchObject({ fault: { code: "unauthenticated" } });
     }
   });
@@ -165,8 +180,17 @@ describe("passwords and secrets", () => {
     const passwords = passwordHasher();
     const stored = await passwords.hash("correct horse");
     expect(stored).toContain("$argon2id$v=19$m=19456,t=2,p=1$");
-    expect(await Promise.all([passwords.matches("correct horse", stored), passwords.matches("wrong", stored), passwords.matches("correct horse", null)])).toEqual([true, false, false]);
-    const [again, changed] = [passwords.matches("correct horse", stored), passwords.matches("correct horse", await passwords.hash("changed"))];
+    expect(
+      await Promise.all([
+        passwords.matches("correct horse", stored),
+        passwords.matches("wrong", stored),
+        passwords.matches("correct horse", null),
+      ]),
+    ).toEqual([true, false, false]);
+    const [again, changed] = [
+      passwords.matches("correct horse", stored),
+      passwords.matches("correct horse", await passwords.hash("changed")),
+    ];
     expect(await Promise.all([again, changed, passwords.matches("wrong", stored)])).toEqual([true, false, false]);
     const { secret, hash } = newSecret();
     expect(await secretMatches(secret, hash, passwords)).toBe(true);
