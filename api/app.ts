@@ -41,7 +41,8 @@ export function createApp(hub: Hub): OpenAPIHono<ApiEnv> {
   machineWireRoutes(hub, mounting(app, hub, "host"), mounting(app, hub, "orchestrator"));
   hostWireRoutes(hub, mounting(app, hub), mounting(app, hub, "orchestrator"));
 
-  for (const routes of [accessRoutes(hub), operationRoutes(hub), catalogRoutes(hub), machineRoutes(hub), hostRoutes(hub)]) app.route("/api/v2", routes);
+  for (const routes of [accessRoutes(hub), operationRoutes(hub), catalogRoutes(hub), machineRoutes(hub), hostRoutes(hub)])
+    app.route("/api/v2", routes);
   app.route("/", healthRoutes(hub));
   app.route("/", codecRoutes(hub));
   app.route("/", documentation(app, settings.version));
@@ -60,7 +61,24 @@ export function createApp(hub: Hub): OpenAPIHono<ApiEnv> {
 function crossOrigin({ settings }: Hub) {
   const { origins, methods, headers } = settings.cors;
   const origin = origins.includes("*") ? "*" : [...origins];
-  const always = ["X-Requested-With", "Accept", "Content-Type", "Authorization", "X-Api-Key", "X-Filter", "X-No-Cache", "X-Logging", "X-Source", "X-Source-Id"];
+  const always = [
+    "X-Requested-With",
+    "Accept",
+    "Content-Type",
+    "Authorization",
+    "X-Api-Key",
+    "X-Filter",
+    "X-No-Cache",
+    "X-Logging",
+    "X-Source",
+    "X-Source-Id",
+  ];
   const allowHeaders = [...new Set([...always, ...headers.filter((header) => header !== "*")])];
-  return cors({ origin, allowMethods: [...methods], allowHeaders, exposeHeaders: ["X-Request-Id", "Retry-After", "Location"], maxAge: 600 });
+  return cors({
+    origin,
+    allowMethods: [...methods],
+    allowHeaders,
+    exposeHeaders: ["X-Request-Id", "Retry-After", "Location"],
+    maxAge: 600,
+  });
 }

@@ -18,12 +18,15 @@ const Payloads = z.object({ payloads: z.array(z.object({ metadata: z.record(z.st
 export function codecRoutes(hub: Hub): OpenAPIHono<ApiEnv> {
   const { path, origin } = hub.settings.codec;
   const routes = new OpenAPIHono<ApiEnv>();
-  if (origin !== null) routes.use("/codec/*", cors({ origin, allowHeaders: ["Authorization", "Content-Type", "X-Namespace"], allowMethods: ["POST"] }));
+  if (origin !== null)
+    routes.use("/codec/*", cors({ origin, allowHeaders: ["Authorization", "Content-Type", "X-Namespace"], allowMethods: ["POST"] }));
   for (const act of ["encode", "decode"] as const) {
     routes.post(`/codec/:secret/${act}`, async (c) => {
       if (path === null || c.req.param("secret") !== path) await mustBeSuperUser(hub, c);
       const body = parsed(Payloads, await c.req.json().catch(() => null));
-      const payloads = await hub.codec[act](body.payloads.map(({ metadata, data }) => ({ ...(metadata ? { metadata } : {}), ...(data ? { data } : {}) })));
+      const payloads = await hub.codec[act](
+        body.payloads.map(({ metadata, data }) => ({ ...(metadata ? { metadata } : {}), ...(data ? { data } : {}) })),
+      );
       return c.json({ payloads: payloads.map(asText) });
     });
   }

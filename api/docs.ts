@@ -31,11 +31,20 @@ export function openApiDocument(described: OpenAPIHono<ApiEnv>, version: string)
   const registry = described.openAPIRegistry;
   if (!registry.definitions.some((definition) => definition.type === "component")) {
     registry.registerComponent("securitySchemes", "bearer", { type: "http", scheme: "bearer", bearerFormat: "JWT" });
-    registry.registerComponent("securitySchemes", "apiKey", { type: "apiKey", in: "header", name: "X-Api-Key", description: "base64(key:secret)" });
+    registry.registerComponent("securitySchemes", "apiKey", {
+      type: "apiKey",
+      in: "header",
+      name: "X-Api-Key",
+      description: "base64(key:secret)",
+    });
   }
   return described.getOpenAPI31Document({
     openapi: "3.1.0",
-    info: { title: "Drover", version, description: "`/api/v2` is Drover's own API. `/api/v1` (also reached as `/api`) is the contract of the Parallels DevOps service." },
+    info: {
+      title: "Drover",
+      version,
+      description: "`/api/v2` is Drover's own API. `/api/v1` (also reached as `/api`) is the contract of the Parallels DevOps service.",
+    },
     security: [{ bearer: [] }, { apiKey: [] }],
   });
 }

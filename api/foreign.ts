@@ -7,8 +7,22 @@ import type { Fault } from "../domain/errors.ts";
 
 /** Refused, reset or ended connections, a server that starts or stops, and gRPC's `UNAVAILABLE` and `DEADLINE_EXCEEDED`. */
 const away = new Set<unknown>([
-  "ECONNREFUSED", "ECONNRESET", "EPIPE", "ENOTFOUND", "CONNECTION_CLOSED", "CONNECTION_ENDED", "CONNECTION_DESTROYED", "CONNECT_TIMEOUT",
-  "57P01", "57P02", "57P03", "53300", "08006", "08001", 14, 4,
+  "ECONNREFUSED",
+  "ECONNRESET",
+  "EPIPE",
+  "ENOTFOUND",
+  "CONNECTION_CLOSED",
+  "CONNECTION_ENDED",
+  "CONNECTION_DESTROYED",
+  "CONNECT_TIMEOUT",
+  "57P01",
+  "57P02",
+  "57P03",
+  "53300",
+  "08006",
+  "08001",
+  14,
+  4,
 ]);
 /** Values that no column takes: text with a zero byte or bad encoding, numbers out of range, malformed uuids. */
 const unstorable = new Set<unknown>(["22021", "22P05", "22003", "22P02"]);

@@ -39,22 +39,44 @@ export async function missingParts({ checks, closing }: Hub): Promise<{ part: st
 
 const ServiceHealth = z.object({ name: z.string(), healthy: z.boolean(), error_message: z.string().optional() });
 const ApiHealthCheck = z
-  .object({ healthy: z.boolean(), message: z.string().optional(), error_message: z.string().optional(), services: z.array(ServiceHealth).optional() })
+  .object({
+    healthy: z.boolean(),
+    message: z.string().optional(),
+    error_message: z.string().optional(),
+    services: z.array(ServiceHealth).optional(),
+  })
   .meta({ id: "ApiHealthCheck" });
 
 export function healthWireRoutes(hub: Hub, mount: Mount): void {
   const tag = "health";
   const probe = z.object({ status: z.string() }).meta({ id: "HealthProbeResponse" });
-  mount({ method: "get", path: "/health/probe", summary: "Tell that the service answers", tag, needs: "public", status: 200, reply: probe }, async () => ({ status: "OK" }));
-  mount({ method: "get", path: "/health/system", summary: "Tell which services work", tag, needs: "public", status: 200, reply: ApiHealthCheck }, async ({ query }) => {
-    const missing = await missingParts(hub);
-    const parts = Object.keys(hub.checks).map((name) => {
-      const lack = missing.find(({ part }) => part === name);
-      return { name, healthy: lack === undefined, ...(lack === undefined ? {} : { error_message: lack.reason }) };
-    });
-    const services = [{ name: "Parallels Desktop Service", healthy: missing.length === 0 }, ...(query("full") === "true" ? parts : [])];
-    if (missing.length === 0) return { healthy: true, message: "All Services Running", services };
-    return { healthy: false, error_message: missing.length < parts.length ? "Service Degraded" : "Service Unhealthy", services };
-  });
-  mount({ method: "get", path: "/version", summary: "Tell the version", tag, needs: {}, status: 200, reply: z.object({ version: z.string() }) }, async () => ({ version: hub.settings.version }));
+  mount(
+    { method: "get", path: "/health/probe", summary: "Tell that the service answers", tag, needs: "public", status: 200, reply: probe },
+    async () => ({ status: "OK" }),
+  );
+  mount(
+    {
+      method: "get",
+      path: "/health/system",
+      summary: "Tell which services work",
+      tag,
+      needs: "public",
+      status: 200,
+      reply: ApiHealthCheck,
+    },
+    async ({ query }) => {
+      const missing = await missingParts(hub);
+      const parts = Object.keys(hub.checks).map((name) => {
+        const lack = missing.find(({ part }) => part === name);
+        return { name, healthy: lack === undefined, ...(lack === undefined ? {} : { error_message: lack.reason }) };
+      });
+      const services = [{ name: "Parallels Desktop Service", healthy: missing.length === 0 }, ...(query("full") === "true" ? parts : [])];
+      if (missing.length === 0) return { healthy: true, message: "All Services Running", services };
+      return { healthy: false, error_message: missing.length < parts.length ? "Service Degraded" : "Service Unhealthy", services };
+    },
+  );
+  mount(
+    { method: "get", path: "/version", summary: "Tell the version", tag, needs: {}, status: 200, reply: z.object({ version: z.string() }) },
+    async () => ({ version: hub.settings.version }),
+  );
 }

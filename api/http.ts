@@ -39,13 +39,22 @@ const problemJson = (description: string) => ({ description, content: { "applica
 /** The refusals of a route, one per status; codes of one status share its description. */
 export function faults(...listed: Code[]) {
   const byStatus = Map.groupBy(["invalid_request", "unauthenticated", "forbidden", ...listed] as Code[], (code) => kindOf(code).status);
-  return Object.fromEntries([...byStatus].map(([status, codes]) => [status, problemJson([...new Set(codes)].map((code) => `\`${code}\`: ${factsOf(code).remedy}`).join(" "))]));
+  return Object.fromEntries(
+    [...byStatus].map(([status, codes]) => [
+      status,
+      problemJson([...new Set(codes)].map((code) => `\`${code}\`: ${factsOf(code).remedy}`).join(" ")),
+    ]),
+  );
 }
 
 /** A request that does not fit its schema: every mistake at once, each with the place where it is. */
 export const rejectInvalid: Hook<unknown, ApiEnv, string, unknown> = (result) => {
   if (result.success) return;
-  throw new FaultError({ code: "invalid_request", message: describeIssues(result.error), details: { issues: result.error.issues.map(({ path, message }) => ({ path: path.join("."), message })) } });
+  throw new FaultError({
+    code: "invalid_request",
+    message: describeIssues(result.error),
+    details: { issues: result.error.issues.map(({ path, message }) => ({ path: path.join("."), message })) },
+  });
 };
 
 export const describeIssues = (error: z.core.$ZodError): string =>

@@ -37,7 +37,8 @@ const graceMs = 5_000;
 
 export async function runApi({ config, log, signal }: Running): Promise<void> {
   const { url } = config.database;
-  if (url === undefined) throw new FaultError({ code: "configuration_invalid", message: "DATABASE_URL is not set. The embedded stack sets it by itself." });
+  if (url === undefined)
+    throw new FaultError({ code: "configuration_invalid", message: "DATABASE_URL is not set. The embedded stack sets it by itself." });
   await migrate(url);
   const open = openDatabase(url);
   const masterKey = masterKeySource({ given: config.security.masterKey, home: config.home });
@@ -48,10 +49,23 @@ export async function runApi({ config, log, signal }: Running): Promise<void> {
   const temporal = await connectTemporal(security.codec);
   const notifications = await listenForEvents(open.sql);
   const { hubId, sealer } = security;
-  const control: Control = { db: open.db, temporal: temporal.client, sealer, hubId, parkLimitMs: config.parkLimitMs, reserve: config.hosts.reserved, log };
+  const control: Control = {
+    db: open.db,
+    temporal: temporal.client,
+    sealer,
+    hubId,
+    parkLimitMs: config.parkLimitMs,
+    reserve: config.hosts.reserved,
+    log,
+  };
   const hub: Hub = {
-    ...{ db: open.db, log, passwords, notifications, closing: signal },
-    ...{ signer: security.signer, codec: security.codec },
+    db: open.db,
+    log,
+    passwords,
+    notifications,
+    closing: signal,
+    signer: security.signer,
+    codec: security.codec,
     operations: operationsOf(control),
     enrolments: enrolmentsOf(open, config, security),
     stores: storesOf(control),
@@ -116,7 +130,8 @@ function storesOf(control: Control): Stores {
       const known = await findStoreAt(control.db, normal);
       if (known && !actor.isSuperUser) return ok(known);
       if (!actor.isSuperUser) return refuse({ code: "forbidden", message: `Only a super user adds the store ${normal}.`, subject: normal });
-      const credentials = accessKey !== undefined && secretKey !== undefined ? { accessKeyId: accessKey, secretAccessKey: secretKey } : null;
+      const credentials =
+        accessKey !== undefined && secretKey !== undefined ? { accessKeyId: accessKey, secretAccessKey: secretKey } : null;
       const wanted = { name: name ?? known?.name ?? `store-${crypto.randomUUID().slice(0, 8)}`, location: normal, credentials };
       return ok(await addStore(control, wanted, AbortSignal.timeout(reachMs)));
     },
@@ -134,11 +149,23 @@ const checksOf = ({ sql }: OpenDatabase, { connection }: TemporalClient): Hub["c
 function settingsOf(config: Config, { hubId, authority }: Security): Settings {
   const { api, security, hosts, temporal, gateway } = config;
   return {
-    ...{ prefix: api.prefix, modules: api.modules, cors: api.cors, version },
-    ...{ passwords: security.passwords, guard: security.bruteForce, tokenLifetimeMs: security.tokenLifetimeMs },
-    ...{ defaultHost: hosts.defaultHost, reserved: hosts.reserved },
+    prefix: api.prefix,
+    modules: api.modules,
+    cors: api.cors,
+    version,
+    passwords: security.passwords,
+    guard: security.bruteForce,
+    tokenLifetimeMs: security.tokenLifetimeMs,
+    defaultHost: hosts.defaultHost,
+    reserved: hosts.reserved,
     temporalUi: { url: temporal.uiUrl, namespace: temporal.namespace },
-    gateway: { url: gatewayUrl(config), grpcAddress: `${gateway.publicHosts[0] ?? "localhost"}:${gateway.grpcPort}`, namespace: temporal.namespace, hubId, authority: authority.certificate },
+    gateway: {
+      url: gatewayUrl(config),
+      grpcAddress: `${gateway.publicHosts[0] ?? "localhost"}:${gateway.grpcPort}`,
+      namespace: temporal.namespace,
+      hubId,
+      authority: authority.certificate,
+    },
     codec: { path: security.codecPath ?? null, origin: temporal.uiUrl === undefined ? null : new URL(temporal.uiUrl).origin },
   };
 }

@@ -18,4 +18,10 @@ export function methodsAt(app: OpenAPIHono<ApiEnv>): (path: string) => string[] 
   };
 }
 
-const patternOf = (path: string): RegExp => new RegExp(`^${path.split(/\{\w+\}/).map(RegExp.escape).join("[^/]+")}$`);
+const patternOf = (path: string): RegExp =>
+  new RegExp(
+    `^${path
+      .split(/\{\w+\}/)
+      .map(RegExp.escape)
+      .join("[^/]+")}$`,
+  );

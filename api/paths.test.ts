@@ -14,5 +14,11 @@ it.each([
 ])("routes %s under prefix %s as %s", (path, prefix, routed) => expect(routedPath(path, prefix)).toBe(routed));
 
 it("tells the wire's paths from ours", () => {
-  expect(["/api/v1/machines", "/nope", "/api/v2", "/api/v2/hosts", "/codec/x/decode"].map(isWire)).toEqual([true, true, false, false, false]);
+  expect(["/api/v1/machines", "/nope", "/api/v2", "/api/v2/hosts", "/codec/x/decode"].map(isWire)).toEqual([
+    true,
+    true,
+    false,
+    false,
+    false,
+  ]);
 });

@@ -36,7 +36,10 @@ export interface Enrolments {
 
 export interface Stores {
   /** Registers a store after it was reached; its secret is sealed. */
-  add(wanted: { name?: string | undefined; location: string; accessKey?: string; secretKey?: string }, actor: Actor): Promise<Result<Store>>;
+  add(
+    wanted: { name?: string | undefined; location: string; accessKey?: string; secretKey?: string },
+    actor: Actor,
+  ): Promise<Result<Store>>;
 }
 
 /** One part that the API depends on: null when it works, else what is wrong. */
@@ -52,7 +55,13 @@ export interface Settings {
   readonly defaultHost: string | undefined;
   readonly reserved: { readonly cpus: number; readonly memoryBytes: number; readonly diskBytes: number };
   readonly temporalUi: { readonly url: string | undefined; readonly namespace: string };
-  readonly gateway: { readonly url: string; readonly grpcAddress: string; readonly namespace: string; readonly hubId: string; readonly authority: string };
+  readonly gateway: {
+    readonly url: string;
+    readonly grpcAddress: string;
+    readonly namespace: string;
+    readonly hubId: string;
+    readonly authority: string;
+  };
   /** `path`: a secret part of the address, where no token can be sent; `origin`: the web UI's. */
   readonly codec: { readonly path: string | null; readonly origin: string | null };
   readonly version: string;

@@ -26,9 +26,17 @@ export interface Served {
 export async function serveApi(answer: Answer, { host, port, tls }: Listening): Promise<Served> {
   const listener = getRequestListener(answer);
   const options = { shouldUpgradeCallback: () => false };
-  const server: Server = tls ? createHttpsServer({ ...options, cert: tls.certificate, key: tls.privateKey, minVersion: "TLSv1.2" }, listener) : createHttpServer(options, listener);
+  const server: Server = tls
+    ? createHttpsServer({ ...options, cert: tls.certificate, key: tls.privateKey, minVersion: "TLSv1.2" }, listener)
+    : createHttpServer(options, listener);
   await new Promise<void>((resolve, reject) => {
-    const refused = (cause: NodeJS.ErrnoException) => reject(new FaultError({ code: "port_in_use", message: `The API cannot listen on ${host}:${port}: ${cause.code ?? "unknown"}.` }, { cause }));
+    const refused = (cause: NodeJS.ErrnoException) =>
+      reject(
+        new FaultError(
+          { code: "port_in_use", message: `The API cannot listen on ${host}:${port}: ${cause.code ?? "unknown"}.` },
+          { cause },
+        ),
+      );
     server.once("error", refused).listen(port, host, resolve);
   });
   return {

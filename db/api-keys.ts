@@ -13,12 +13,21 @@ export type NewApiKey = Pick<ApiKey, "id" | "name" | "key" | "secretHash" | "use
 const selected = { ...getTableColumns(apiKeys), expired: sql<boolean>`coalesce(${apiKeys.expiresAt} <= now(), false)` };
 
 export async function findApiKey(db: Database, word: string): Promise<ApiKey | null> {
-  const same = [sql`${apiKeys.id}::text = lower(${word})`, sql`lower(${apiKeys.key}) = lower(${word})`, sql`lower(${apiKeys.name}) = lower(${word})`];
-  const [row] = await db.select(selected).from(apiKeys).where(or(...same)).limit(1);
+  const same = [
+    sql`${apiKeys.id}::text = lower(${word})`,
+    sql`lower(${apiKeys.key}) = lower(${word})`,
+    sql`lower(${apiKeys.name}) = lower(${word})`,
+  ];
+  const [row] = await db
+    .select(selected)
+    .from(apiKeys)
+    .where(or(...same))
+    .limit(1);
   return row ?? null;
 }
 
-export const listApiKeys = (db: Database): Promise<ApiKey[]> => db.select(selected).from(apiKeys).orderBy(asc(apiKeys.createdAt), asc(apiKeys.id));
+export const listApiKeys = (db: Database): Promise<ApiKey[]> =>
+  db.select(selected).from(apiKeys).orderBy(asc(apiKeys.createdAt), asc(apiKeys.id));
 
 /** `null`: the name is taken. */
 export async function createApiKey(db: Database, key: NewApiKey): Promise<ApiKey | null> {
@@ -27,7 +36,10 @@ export async function createApiKey(db: Database, key: NewApiKey): Promise<ApiKey
 }
 
 export async function revokeApiKey(db: Database, id: string): Promise<void> {
-  await db.update(apiKeys).set({ revokedAt: sql`coalesce(${apiKeys.revokedAt}, now())` }).where(eq(apiKeys.id, id));
+  await db
+    .update(apiKeys)
+    .set({ revokedAt: sql`coalesce(${apiKeys.revokedAt}, now())` })
+    .where(eq(apiKeys.id, id));
 }
 export async function removeApiKey(db: Database, id: string): Promise<void> {
   await db.delete(apiKeys).where(eq(apiKeys.id, id));

@@ -51,6 +51,8 @@ function whole({ machine, seen, ownerName, host, silentMs }: Row): SeenMachine {
     machine: machine ? Machine.parse(machine) : null,
     seen: seen ? ObservedMachine.parse(seen) : null,
     ownerName,
-    host: host ? { id: host.id, name: host.name, enabled: host.enabled, state: hostStateAt(silentMs === null ? null : Number(silentMs)) } : null,
+    host: host
+      ? { id: host.id, name: host.name, enabled: host.enabled, state: hostStateAt(silentMs === null ? null : Number(silentMs)) }
+      : null,
   };
 }

@@ -12,11 +12,17 @@ export type Role = typeof roles.$inferSelect;
 export type Claim = typeof claims.$inferSelect;
 
 export async function seedRoles(db: Database): Promise<void> {
-  await db.insert(claims).values(seededClaims.map((claim) => ({ ...claim, internal: true }))).onConflictDoNothing();
+  await db
+    .insert(claims)
+    .values(seededClaims.map((claim) => ({ ...claim, internal: true })))
+    .onConflictDoNothing();
   for (const role of seededRoles) {
     const values = { ...role, claims: [...role.claims] };
     const adding = sql`(select coalesce(array_agg(distinct claim), '{}') from unnest(${roles.claims} || excluded.claims) as claim)`;
-    await db.insert(roles).values(values).onConflictDoUpdate({ target: roles.id, set: { claims: adding } });
+    await db
+      .insert(roles)
+      .values(values)
+      .onConflictDoUpdate({ target: roles.id, set: { claims: adding } });
   }
 }
 
@@ -30,10 +36,22 @@ export async function findRole(db: Database, id: string): Promise<Role | null> {
 
 /** The ids of the list that no row has. */
 export async function unknownRoles(db: Database, ids: readonly string[]): Promise<string[]> {
-  const found = ids.length === 0 ? [] : await db.select({ id: roles.id }).from(roles).where(inArray(roles.id, [...ids]));
+  const found =
+    ids.length === 0
+      ? []
+      : await db
+          .select({ id: roles.id })
+          .from(roles)
+          .where(inArray(roles.id, [...ids]));
   return ids.filter((id) => !found.some((row) => row.id === id));
 }
 export async function unknownClaims(db: Database, ids: readonly string[]): Promise<string[]> {
-  const found = ids.length === 0 ? [] : await db.select({ id: claims.id }).from(claims).where(inArray(claims.id, [...ids]));
+  const found =
+    ids.length === 0
+      ? []
+      : await db
+          .select({ id: claims.id })
+          .from(claims)
+          .where(inArray(claims.id, [...ids]));
   return ids.filter((id) => !found.some((row) => row.id === id));
 }

@@ -34,13 +34,20 @@ export interface NewUser {
 const selected = {
   user: users,
   sinceFailureMs: sql<number | null>`(extract(epoch from now() - ${users.lastFailedAt}) * 1000)::float8`,
-  inherited: sql<Record<string, string[]> | null>`(select jsonb_object_agg(${roles.id}, to_jsonb(${roles.claims})) from ${roles} where ${roles.id} = any(${users.roles}))`,
+  inherited: sql<Record<
+    string,
+    string[]
+  > | null>`(select jsonb_object_agg(${roles.id}, to_jsonb(${roles.claims})) from ${roles} where ${roles.id} = any(${users.roles}))`,
 };
 
 /** By id, user name or e-mail address, in any case. */
 export async function findUser(db: Database, word: string): Promise<UserRow | null> {
   const same = (column: typeof users.id | typeof users.username | typeof users.email) => sql`lower(${column}) = lower(${word})`;
-  const [row] = await db.select(selected).from(users).where(or(same(users.id), same(users.username), same(users.email))).limit(1);
+  const [row] = await db
+    .select(selected)
+    .from(users)
+    .where(or(same(users.id), same(users.username), same(users.email)))
+    .limit(1);
   return row ? whole(row) : null;
 }
 
@@ -63,7 +70,10 @@ export async function removeUser(db: Database, id: string): Promise<boolean> {
 }
 
 export async function noteFailedLogin(db: Database, id: string): Promise<void> {
-  await db.update(users).set({ failedLogins: sql`${users.failedLogins} + 1`, lastFailedAt: sql`now()` }).where(eq(users.id, id));
+  await db
+    .update(users)
+    .set({ failedLogins: sql`${users.failedLogins} + 1`, lastFailedAt: sql`now()` })
+    .where(eq(users.id, id));
 }
 export async function noteGoodLogin(db: Database, id: string): Promise<void> {
   await db.update(users).set({ failedLogins: 0, lastFailedAt: null }).where(eq(users.id, id));
@@ -74,13 +84,28 @@ export const rootName = "root";
 /** Makes root where there is none; a hash replaces its password and lets it log in at once. */
 export async function ensureRoot(db: Database, { id, passwordHash }: { id: string; passwordHash: string | null }): Promise<void> {
   await db.insert(projects).values({ id: defaultProject }).onConflictDoNothing();
-  const root = { id, username: rootName, name: "Root", email: "root@localhost", passwordHash, roles: [superUserRole], claims: [...seededClaimIds] };
+  const root = {
+    id,
+    username: rootName,
+    name: "Root",
+    email: "root@localhost",
+    passwordHash,
+    roles: [superUserRole],
+    claims: [...seededClaimIds],
+  };
   await db.insert(users).values(root).onConflictDoNothing();
   const renewed = passwordHash === null ? {} : { passwordHash, failedLogins: 0, lastFailedAt: null };
-  await db.update(users).set({ ...renewed, claims: [...seededClaimIds], roles: [superUserRole] }).where(eq(sql`lower(${users.username})`, rootName));
+  await db
+    .update(users)
+    .set({ ...renewed, claims: [...seededClaimIds], roles: [superUserRole] })
+    .where(eq(sql`lower(${users.username})`, rootName));
 }
 
-function whole(row: { user: typeof users.$inferSelect; sinceFailureMs: number | null; inherited: Record<string, string[]> | null }): UserRow {
+function whole(row: {
+  user: typeof users.$inferSelect;
+  sinceFailureMs: number | null;
+  inherited: Record<string, string[]> | null;
+}): UserRow {
   const { user, sinceFailureMs } = row;
   const inherited = row.inherited ?? {};
   const effectiveClaims = [...new Set([...user.claims, ...Object.values(inherited).flat()])];
@@ -96,7 +121,10 @@ function whole(row: { user: typeof users.$inferSelect; sinceFailureMs: number | 
 }
 
 /** Who asked for these operations: users that are gone are left out. */
-export async function askersOf(db: Database, operationIds: readonly string[]): Promise<Map<string, { id: string; name: string; email: string }>> {
+export async function askersOf(
+  db: Database,
+  operationIds: readonly string[],
+): Promise<Map<string, { id: string; name: string; email: string }>> {
   if (operationIds.length === 0) return new Map();
   const rows = await db
     .select({ operationId: operations.id, id: users.id, name: users.name, email: users.email })

@@ -27,7 +27,10 @@ export function logins(hub: Pick<Hub, "db" | "signer" | "passwords" | "settings"
   async function byPassword(word: string, password: string): Promise<Result<IssuedToken>> {
     const user = await findUser(db, word);
     if (user && !lastRight.is(user, password)) {
-      const left = Math.min(longestWaitMs, waitMs(settings.guard, { count: user.failedLogins, sinceLastMs: user.sinceFailureMs ?? Infinity }));
+      const left = Math.min(
+        longestWaitMs,
+        waitMs(settings.guard, { count: user.failedLogins, sinceLastMs: user.sinceFailureMs ?? Infinity }),
+      );
       if (left > 0) return tooMany(left);
     }
     if (!(await passwords.matches(password, user?.passwordHash ?? null)) || !user) {
@@ -50,7 +53,11 @@ export type Logins = ReturnType<typeof logins>;
 
 function tooMany(leftMs: number): Result<never> {
   const retryAfterSeconds = Math.ceil(leftMs / 1000);
-  return refuse({ code: "too_many_attempts", message: `Too many failed logins: try again in ${retryAfterSeconds} s.`, details: { retryAfterSeconds } });
+  return refuse({
+    code: "too_many_attempts",
+    message: `Too many failed logins: try again in ${retryAfterSeconds} s.`,
+    details: { retryAfterSeconds },
+  });
 }
 
 /** More users than log in at one hub; bounds the memory. */
@@ -60,7 +67,12 @@ const rememberedUsers = 10_000;
 function rightOnes() {
   const key = randomBytes(32);
   const marks = new Map<string, Buffer>();
-  const markOf = (user: UserRow, password: string) => createHmac("sha256", key).update(user.passwordHash ?? "").update("\0").update(password).digest();
+  const markOf = (user: UserRow, password: string) =>
+    createHmac("sha256", key)
+      .update(user.passwordHash ?? "")
+      .update("\0")
+      .update(password)
+      .digest();
   return {
     is: (user: UserRow, password: string): boolean => {
       const mark = marks.get(user.id);

@@ -14,16 +14,31 @@ const tags = ["access"];
 export function accessRoutes(hub: Hub) {
   const login = logins(hub);
   const logIn = createRoute({
-    method: "post", path: "/login", operationId: "login", summary: "Log in with a user name or e-mail address", tags, security: [],
+    method: "post",
+    path: "/login",
+    operationId: "login",
+    summary: "Log in with a user name or e-mail address",
+    tags,
+    security: [],
     request: { body: { required: true, ...json(Login, "Who and with which password.") } },
     responses: { 200: json(Token, "A token for the header `Authorization: Bearer`."), ...faults("too_many_attempts") },
   });
   const whoAmI = createRoute({
-    method: "get", path: "/whoami", operationId: "whoami", summary: "Tell who the caller is and what they may do", tags, middleware: authorised(hub, {}),
+    method: "get",
+    path: "/whoami",
+    operationId: "whoami",
+    summary: "Tell who the caller is and what they may do",
+    tags,
+    middleware: authorised(hub, {}),
     responses: { 200: json(Actor.meta({ id: "Actor" }), "The caller."), ...faults() },
   });
   const keySet = createRoute({
-    method: "get", path: "/keys", operationId: "tokenKeys", summary: "The public keys that verify our tokens (JWKS)", tags, security: [],
+    method: "get",
+    path: "/keys",
+    operationId: "tokenKeys",
+    summary: "The public keys that verify our tokens (JWKS)",
+    tags,
+    security: [],
     responses: { 200: json(z.object({ keys: z.array(z.record(z.string(), z.unknown())) }), "The key set.") },
   });
   return routesOf()

@@ -15,7 +15,9 @@ const text = z.string().default("");
 export const longestSecret = 40;
 
 export const LoginRequest = z.object({ email: text, username: text, password: text, api_key: text }).meta({ id: "LoginRequest" });
-export const LoginResponse = z.object({ email: z.string(), token: z.string(), expires_at: z.int().meta({ description: "Unix seconds." }) }).meta({ id: "LoginResponse" });
+export const LoginResponse = z
+  .object({ email: z.string(), token: z.string(), expires_at: z.int().meta({ description: "Unix seconds." }) })
+  .meta({ id: "LoginResponse" });
 export const ValidateTokenRequest = z.object({ token: text }).meta({ id: "ValidateTokenRequest" });
 export const ValidateTokenResponse = z.object({ valid: z.boolean() }).meta({ id: "ValidateTokenResponse" });
 
@@ -46,10 +48,25 @@ export const ApiUser = z
   .meta({ id: "ApiUser" });
 
 export const ClaimResponse = z
-  .object({ id: z.string(), name: z.string(), description: z.string().optional(), internal: z.boolean(), group: z.string().optional(), resource: z.string().optional(), action: z.string().optional() })
+  .object({
+    id: z.string(),
+    name: z.string(),
+    description: z.string().optional(),
+    internal: z.boolean(),
+    group: z.string().optional(),
+    resource: z.string().optional(),
+    action: z.string().optional(),
+  })
   .meta({ id: "ClaimResponse" });
 export const RoleResponse = z
-  .object({ id: z.string(), name: z.string(), description: z.string().optional(), internal: z.boolean(), claims: z.array(ClaimResponse), users: z.array(z.record(z.string(), z.unknown())) })
+  .object({
+    id: z.string(),
+    name: z.string(),
+    description: z.string().optional(),
+    internal: z.boolean(),
+    claims: z.array(ClaimResponse),
+    users: z.array(z.record(z.string(), z.unknown())),
+  })
   .meta({ id: "RoleResponse" });
 
 export const ApiKeyRequest = z
@@ -73,7 +90,9 @@ export const ApiKeyResponse = z
 
 export function wireUser(user: UserRow): z.input<typeof ApiUser> {
   const direct = user.claims.map((id) => ({ id, name: id, is_inherited: false }));
-  const inherited = Object.entries(user.inherited).flatMap(([role, claims]) => claims.map((id) => ({ id, name: id, is_inherited: true, source_role: role })));
+  const inherited = Object.entries(user.inherited).flatMap(([role, claims]) =>
+    claims.map((id) => ({ id, name: id, is_inherited: true, source_role: role })),
+  );
   const seen = new Set(user.claims);
   const new_ = inherited.filter(({ id }) => !seen.has(id) && seen.add(id));
   return {
@@ -94,8 +113,17 @@ export function wireClaim(claim: Claim): z.input<typeof ClaimResponse> {
 
 export function wireRole(role: Role, claims: readonly Claim[], users: readonly UserRow[]): z.input<typeof RoleResponse> {
   const own = role.claims.flatMap((id) => claims.filter((claim) => claim.id === id));
-  const holders = users.filter((user) => user.roles.includes(role.id)).map(({ id, username, name, email, isSuperUser }) => ({ id, username, name, email, effective_claims: null, isSuperUser }));
-  return { id: role.id, name: role.id, ...present({ description: role.description }), internal: role.internal, claims: own.map(wireClaim), users: holders };
+  const holders = users
+    .filter((user) => user.roles.includes(role.id))
+    .map(({ id, username, name, email, isSuperUser }) => ({ id, username, name, email, effective_claims: null, isSuperUser }));
+  return {
+    id: role.id,
+    name: role.id,
+    ...present({ description: role.description }),
+    internal: role.internal,
+    claims: own.map(wireClaim),
+    users: holders,
+  };
 }
 
 export function wireApiKey(key: ApiKey, user: UserRow | null, encoded?: string): z.input<typeof ApiKeyResponse> {

@@ -13,7 +13,15 @@ export interface NamedStore {
 
 /** Null: the default store. */
 export function storeIn(connection: string): NamedStore | null {
-  const parts = new Map(connection.split(";").flatMap((part) => (part.includes("=") ? [[part.slice(0, part.indexOf("=")).trim().toLowerCase(), part.slice(part.indexOf("=") + 1).trim()] as const] : [])));
+  const parts = new Map(
+    connection
+      .split(";")
+      .flatMap((part) =>
+        part.includes("=")
+          ? [[part.slice(0, part.indexOf("=")).trim().toLowerCase(), part.slice(part.indexOf("=") + 1).trim()] as const]
+          : [],
+      ),
+  );
   const provider = parts.get("provider");
   if (provider === undefined) return null;
   const must = (key: string): string => {
@@ -24,7 +32,11 @@ export function storeIn(connection: string): NamedStore | null {
   const keys = () => ({ accessKey: must("access_key"), secretKey: must("secret_key") });
   if (provider === "local-storage") return parts.get("catalog_path") ? { location: `folder:${must("catalog_path")}` } : null;
   if (provider === "aws-s3") return { location: `s3://${must("bucket")}?region=${encodeURIComponent(must("region"))}`, ...keys() };
-  if (provider === "minio") return { location: `s3://${must("bucket")}?endpoint=${encodeURIComponent(endpointOf(must("endpoint"), parts.get("use_ssl") === "true"))}`, ...keys() };
+  if (provider === "minio")
+    return {
+      location: `s3://${must("bucket")}?endpoint=${encodeURIComponent(endpointOf(must("endpoint"), parts.get("use_ssl") === "true"))}`,
+      ...keys(),
+    };
   throw refusal(400, `Error pushing manifest: no remote service found for the provider ${provider.slice(0, 40)}`);
 }
 

@@ -17,59 +17,64 @@ import { askedBy, idempotent, pageOf, pageQuery, routesOf } from "../route.ts";
 const tags = ["images"];
 const key = z.object({ catalogId: CatalogId, version: Version, architecture: Architecture });
 const NewStore = z
-  .object({ name: z.string().min(1).max(128), location: z.string().min(1).max(1024), accessKey: z.string().min(1).optional(), secretKey: z.string().min(1).optional() })
+  .object({
+    name: z.string().min(1).max(128),
+    location: z.string().min(1).max(1024),
+    accessKey: z.string().min(1).optional(),
+    secretKey: z.string().min(1).optional(),
+  })
   .meta({ id: "NewStore", description: "The secret is sealed and never told again." });
 const HostPull = ImageReference.extend({ onFault: OnFault.default("park") }).meta({ id: "HostPull" });
 
-export function catalogRoutes(hub: Hub) {
+export const catalogRoutes = (hub: Hub) =>
+  routesOf().route("/", imageRoutes(hub)).route("/", transferRoutes(hub)).route("/", storeRoutes(hub));
+
+async function found(hub: Hub, wanted: z.output<typeof key>, actor: Actor): Promise<ImageVersion> {
+  const image = unwrap(await findImage(hub.db, actor.project, wanted));
+  if (maySee(image, { ...actor, everything: actor.isSuperUser })) return image;
+  const name = `${wanted.catalogId}/${wanted.version}/${wanted.architecture}`;
+  throw new FaultError({ code: "image_not_found", message: `There is no image ${name}.`, subject: name });
+}
+
+function imageRoutes(hub: Hub) {
   const mayRead = authorised(hub, { claims: ["LIST_CATALOG_MANIFEST"] });
-
-  async function found(wanted: z.output<typeof key>, actor: Actor): Promise<ImageVersion> {
-    const image = unwrap(await findImage(hub.db, actor.project, wanted));
-    if (maySee(image, { ...actor, everything: actor.isSuperUser })) return image;
-    const name = `${wanted.catalogId}/${wanted.version}/${wanted.architecture}`;
-    throw new FaultError({ code: "image_not_found", message: `There is no image ${name}.`, subject: name });
-  }
-
   const list = createRoute({
-    method: "get", path: "/images", operationId: "listImages", summary: "List image versions, newest first", tags, middleware: mayRead,
-    request: { query: z.object({ catalogId: CatalogId.optional(), version: Version.optional(), architecture: Architecture.optional(), tag: z.string().max(128).optional(), ...pageQuery }) },
+    method: "get",
+    path: "/images",
+    operationId: "listImages",
+    summary: "List image versions, newest first",
+    tags,
+    middleware: mayRead,
+    request: {
+      query: z.object({
+        catalogId: CatalogId.optional(),
+        version: Version.optional(),
+        architecture: Architecture.optional(),
+        tag: z.string().max(128).optional(),
+        ...pageQuery,
+      }),
+    },
     responses: { 200: json(pageOf(ImageVersion), "One page."), ...faults() },
   });
   const get = createRoute({
-    method: "get", path: "/images/{catalogId}/{version}/{architecture}", operationId: "getImage", summary: "Get an image version", tags, middleware: mayRead,
+    method: "get",
+    path: "/images/{catalogId}/{version}/{architecture}",
+    operationId: "getImage",
+    summary: "Get an image version",
+    tags,
+    middleware: mayRead,
     request: { params: key },
     responses: { 200: json(ImageVersion, "The version."), ...faults("image_not_found") },
   });
   const remove = createRoute({
-    method: "delete", path: "/images/{catalogId}/{version}/{architecture}", operationId: "deleteImage", summary: "Remove an image version; its bytes are swept later", tags,
+    method: "delete",
+    path: "/images/{catalogId}/{version}/{architecture}",
+    operationId: "deleteImage",
+    summary: "Remove an image version; its bytes are swept later",
+    tags,
     middleware: authorised(hub, { claims: ["DELETE_CATALOG_MANIFEST"] }),
     request: { params: key },
     responses: { 204: { description: "Gone." }, ...faults("image_not_found") },
-  });
-  const push = createRoute({
-    method: "post", path: "/images", operationId: "pushImage", summary: "Publish a bundle as an image version", tags, middleware: authorised(hub, { claims: ["PUSH_CATALOG_MANIFEST"] }),
-    request: { headers: idempotent, body: { required: true, ...json(NewImageVersion, "What to publish.") } },
-    responses: { 202: json(Operation, "Accepted."), ...faults("image_exists", "host_not_found", "store_not_found", "host_disabled", "idempotency_conflict") },
-  });
-  const pull = createRoute({
-    method: "post", path: "/hosts/{id}/images", operationId: "pullImage", summary: "Bring an image into a host's cache", tags, middleware: authorised(hub, { claims: ["PULL_CATALOG_MANIFEST"] }),
-    request: { params: z.object({ id: z.string().min(1).max(128) }), headers: idempotent, body: { required: true, ...json(HostPull, "Which image.") } },
-    responses: { 202: json(Operation, "Accepted."), ...faults("image_not_found", "host_not_found", "image_tainted", "host_disabled", "idempotency_conflict") },
-  });
-  const stores = createRoute({
-    method: "get", path: "/stores", operationId: "listStores", summary: "List stores", tags: ["stores"], middleware: mayRead,
-    responses: { 200: json(z.object({ items: z.array(Store) }), "All of them, without credentials."), ...faults() },
-  });
-  const store = createRoute({
-    method: "get", path: "/stores/{id}", operationId: "getStore", summary: "Get a store by id or name", tags: ["stores"], middleware: mayRead,
-    request: { params: z.object({ id: z.string().min(1).max(128) }) },
-    responses: { 200: json(Store, "The store."), ...faults("store_not_found") },
-  });
-  const addStore = createRoute({
-    method: "post", path: "/stores", operationId: "addStore", summary: "Add a store", tags: ["stores"], middleware: authorised(hub, { superUser: true }),
-    request: { body: { required: true, ...json(NewStore, "Where it is, and its credentials.") } },
-    responses: { 201: json(Store, "The store."), ...faults("store_invalid", "store_foreign", "store_unavailable") },
   });
 
   return routesOf()
@@ -79,11 +84,46 @@ export function catalogRoutes(hub: Hub) {
       const visibleTo = actor.isSuperUser ? undefined : actor;
       return c.json(await listImages(hub.db, { ...given(filter), project: actor.project, visibleTo }, { cursor, limit }), 200);
     })
-    .openapi(get, async (c) => c.json(await found(c.req.valid("param"), actorOf(c)), 200))
+    .openapi(get, async (c) => c.json(await found(hub, c.req.valid("param"), actorOf(c)), 200))
     .openapi(remove, async (c) => {
-      await deleteVersion(hub.db, (await found(c.req.valid("param"), actorOf(c))).id);
+      await deleteVersion(hub.db, (await found(hub, c.req.valid("param"), actorOf(c))).id);
       return c.body(null, 204);
-    })
+    });
+}
+
+function transferRoutes(hub: Hub) {
+  const push = createRoute({
+    method: "post",
+    path: "/images",
+    operationId: "pushImage",
+    summary: "Publish a bundle as an image version",
+    tags,
+    middleware: authorised(hub, { claims: ["PUSH_CATALOG_MANIFEST"] }),
+    request: { headers: idempotent, body: { required: true, ...json(NewImageVersion, "What to publish.") } },
+    responses: {
+      202: json(Operation, "Accepted."),
+      ...faults("image_exists", "host_not_found", "store_not_found", "host_disabled", "idempotency_conflict"),
+    },
+  });
+  const pull = createRoute({
+    method: "post",
+    path: "/hosts/{id}/images",
+    operationId: "pullImage",
+    summary: "Bring an image into a host's cache",
+    tags,
+    middleware: authorised(hub, { claims: ["PULL_CATALOG_MANIFEST"] }),
+    request: {
+      params: z.object({ id: z.string().min(1).max(128) }),
+      headers: idempotent,
+      body: { required: true, ...json(HostPull, "Which image.") },
+    },
+    responses: {
+      202: json(Operation, "Accepted."),
+      ...faults("image_not_found", "host_not_found", "image_tainted", "host_disabled", "idempotency_conflict"),
+    },
+  });
+
+  return routesOf()
     .openapi(push, async (c) => {
       const wanted = c.req.valid("json");
       return c.json(unwrap(await hub.operations.push(wanted, askedBy(c, wanted))), 202);
@@ -92,7 +132,42 @@ export function catalogRoutes(hub: Hub) {
       const { onFault, ...image } = c.req.valid("json");
       const host = unwrap(await findHost(hub.db, c.req.valid("param").id));
       return c.json(unwrap(await hub.operations.pull({ image, hostId: host.id, onFault }, askedBy(c, { image, onFault }))), 202);
-    })
+    });
+}
+
+function storeRoutes(hub: Hub) {
+  const mayRead = authorised(hub, { claims: ["LIST_CATALOG_MANIFEST"] });
+  const stores = createRoute({
+    method: "get",
+    path: "/stores",
+    operationId: "listStores",
+    summary: "List stores",
+    tags: ["stores"],
+    middleware: mayRead,
+    responses: { 200: json(z.object({ items: z.array(Store) }), "All of them, without credentials."), ...faults() },
+  });
+  const store = createRoute({
+    method: "get",
+    path: "/stores/{id}",
+    operationId: "getStore",
+    summary: "Get a store by id or name",
+    tags: ["stores"],
+    middleware: mayRead,
+    request: { params: z.object({ id: z.string().min(1).max(128) }) },
+    responses: { 200: json(Store, "The store."), ...faults("store_not_found") },
+  });
+  const addStore = createRoute({
+    method: "post",
+    path: "/stores",
+    operationId: "addStore",
+    summary: "Add a store",
+    tags: ["stores"],
+    middleware: authorised(hub, { superUser: true }),
+    request: { body: { required: true, ...json(NewStore, "Where it is, and its credentials.") } },
+    responses: { 201: json(Store, "The store."), ...faults("store_invalid", "store_foreign", "store_unavailable") },
+  });
+
+  return routesOf()
     .openapi(stores, async (c) => c.json({ items: await listStores(hub.db) }, 200))
     .openapi(store, async (c) => c.json(unwrap(await findStore(hub.db, c.req.valid("param").id)), 200))
     .openapi(addStore, async (c) => {
@@ -103,4 +178,5 @@ export function catalogRoutes(hub: Hub) {
 }
 
 type Given<T> = { [K in keyof T]?: Exclude<T[K], undefined> };
-const given = <T extends object>(fields: T): Given<T> => Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as Given<T>;
+const given = <T extends object>(fields: T): Given<T> =>
+  Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as Given<T>;

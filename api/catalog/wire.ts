@@ -50,7 +50,9 @@ export const CatalogManifest = z
     minimum_requirements: MinimumSpecRequirement.optional(),
   })
   .meta({ id: "CatalogManifest" });
-export const CatalogManifestRecord = z.looseObject({ id: z.string(), catalog_id: z.string(), version: z.string(), architecture: z.string() }).meta({ id: "CatalogManifestRecord" });
+export const CatalogManifestRecord = z
+  .looseObject({ id: z.string(), catalog_id: z.string(), version: z.string(), architecture: z.string() })
+  .meta({ id: "CatalogManifestRecord" });
 export const GroupedCatalog = z.array(z.record(z.string(), z.array(CatalogManifest))).meta({ id: "GroupedCatalog" });
 
 export const PushCatalogManifestRequest = z
@@ -70,21 +72,47 @@ export const PushCatalogManifestRequest = z
   .meta({ id: "PushCatalogManifestRequest" });
 export type PushCatalogManifestRequest = z.output<typeof PushCatalogManifestRequest>;
 export const PullCatalogManifestRequest = z
-  .object({ catalog_id: text, version: text, architecture: text, owner: text, machine_name: text, path: text, connection: text, start_after_pull: z.boolean().default(false), client: text })
+  .object({
+    catalog_id: text,
+    version: text,
+    architecture: text,
+    owner: text,
+    machine_name: text,
+    path: text,
+    connection: text,
+    start_after_pull: z.boolean().default(false),
+    client: text,
+  })
   .meta({ id: "PullCatalogManifestRequest" });
 export type PullCatalogManifestRequest = z.output<typeof PullCatalogManifestRequest>;
 export const PullCatalogManifestResponse = z
-  .object({ id: z.string().optional(), machine_id: z.string().optional(), local_path: z.string().optional(), machine_name: z.string().optional(), manifest: CatalogManifest.optional() })
+  .object({
+    id: z.string().optional(),
+    machine_id: z.string().optional(),
+    local_path: z.string().optional(),
+    machine_name: z.string().optional(),
+    manifest: CatalogManifest.optional(),
+  })
   .meta({ id: "PullCatalogManifestResponse" });
-export const CatalogManifestPatch = z.object({ required_roles: listOfWords, required_claims: listOfWords, tags: listOfWords }).meta({ id: "VirtualMachineCatalogManifestPatch" });
+export const CatalogManifestPatch = z
+  .object({ required_roles: listOfWords, required_claims: listOfWords, tags: listOfWords })
+  .meta({ id: "VirtualMachineCatalogManifestPatch" });
 export const UpdateCatalogManifestMetadataRequest = z
-  .object({ description: z.string().optional(), required_roles: z.array(z.string()).optional(), required_claims: z.array(z.string()).optional(), tags: z.array(z.string()).optional() })
+  .object({
+    description: z.string().optional(),
+    required_roles: z.array(z.string()).optional(),
+    required_claims: z.array(z.string()).optional(),
+    tags: z.array(z.string()).optional(),
+  })
   .meta({ id: "UpdateCatalogManifestMetadataRequest" });
 
 const nameOf = ({ catalogId, architecture, version }: ImageVersion): string => `${catalogId}-${architecture}-${version}`;
 const time = (at: Date | null): string => at?.toISOString() ?? "";
 const provider = { type: "drover" };
-const minimumOf = ({ minimum }: ImageVersion) => (minimum ? { cpu: minimum.vcpus, memory: Math.floor(minimum.memoryBytes / mebibyte), disk: Math.floor(minimum.diskBytes / mebibyte) } : null);
+const minimumOf = ({ minimum }: ImageVersion) =>
+  minimum
+    ? { cpu: minimum.vcpus, memory: Math.floor(minimum.memoryBytes / mebibyte), disk: Math.floor(minimum.diskBytes / mebibyte) }
+    : null;
 
 export function wireManifest(image: ImageVersion): z.input<typeof CatalogManifest> {
   const name = nameOf(image);
@@ -181,8 +209,11 @@ export function checkPush(body: PushCatalogManifestRequest): void {
   if (body.catalog_id === "") throw lacking("missing catalog id");
   if (body.version !== "" && !isNormal(body.version)) throw lacking("version contains invalid characters");
   if (body.architecture !== "" && architectureOf(body.architecture) === null) throw lacking("invalid architecture");
-  if (!levels.has(body.compress_level)) throw lacking("compress_level is one of best_speed, balanced, best_compression, no_compression, default");
+  if (!levels.has(body.compress_level))
+    throw lacking("compress_level is one of best_speed, balanced, best_compression, no_compression, default");
 }
 
 export const minimumFrom = (minimum: PushCatalogManifestRequest["minimum_requirements"]) =>
-  minimum && minimum.cpu > 0 ? { vcpus: minimum.cpu, memoryBytes: Math.max(1, minimum.memory * mebibyte), diskBytes: minimum.disk * mebibyte } : null;
+  minimum && minimum.cpu > 0
+    ? { vcpus: minimum.cpu, memoryBytes: Math.max(1, minimum.memory * mebibyte), diskBytes: minimum.disk * mebibyte }
+    : null;

@@ -21,46 +21,78 @@ const HostChanges = z
   })
   .meta({ id: "HostChanges" });
 const Gateway = z
-  .object({ url: z.string(), grpcAddress: z.string(), namespace: z.string(), hubId: z.string(), authority: z.string().meta({ description: "PEM of the hub's authority." }) })
+  .object({
+    url: z.string(),
+    grpcAddress: z.string(),
+    namespace: z.string(),
+    hubId: z.string(),
+    authority: z.string().meta({ description: "PEM of the hub's authority." }),
+  })
   .meta({ id: "Gateway" });
 const System = z
-  .object({ version: z.string(), hubId: z.string(), modules: z.array(z.string()), ready: z.boolean(), missing: z.array(z.object({ part: z.string(), reason: z.string() })), temporalUi: z.string().nullable() })
+  .object({
+    version: z.string(),
+    hubId: z.string(),
+    modules: z.array(z.string()),
+    ready: z.boolean(),
+    missing: z.array(z.object({ part: z.string(), reason: z.string() })),
+    temporalUi: z.string().nullable(),
+  })
   .meta({ id: "System" });
 
-export function hostRoutes(hub: Hub) {
+export const hostRoutes = (hub: Hub) => routesOf().route("/", fleetRoutes(hub)).route("/", systemRoutes(hub));
+
+function fleetRoutes(hub: Hub) {
   const mayRead = authorised(hub, { claims: ["LIST"] });
   const mayChange = authorised(hub, { claims: ["UPDATE"] });
   const list = createRoute({
-    method: "get", path: "/hosts", operationId: "listHosts", summary: "List hosts", tags, middleware: mayRead,
+    method: "get",
+    path: "/hosts",
+    operationId: "listHosts",
+    summary: "List hosts",
+    tags,
+    middleware: mayRead,
     responses: { 200: json(z.object({ items: z.array(Host), nextCursor: z.null() }), "All of them."), ...faults() },
   });
+  const token = createRoute({
+    method: "post",
+    path: "/hosts/tokens",
+    operationId: "makeHostToken",
+    summary: "Make a token with which one host enrols",
+    tags,
+    middleware: authorised(hub, { claims: ["CREATE"] }),
+    request: { body: { required: true, ...json(NewEnrolmentToken, "For which host.") } },
+    responses: { 201: json(EnrolmentToken, "The token, told once."), ...faults() },
+  });
   const get = createRoute({
-    method: "get", path: "/hosts/{idOrName}", operationId: "getHost", summary: "Get a host by id or name", tags, middleware: mayRead,
+    method: "get",
+    path: "/hosts/{idOrName}",
+    operationId: "getHost",
+    summary: "Get a host by id or name",
+    tags,
+    middleware: mayRead,
     request: { params },
     responses: { 200: json(Host, "The host."), ...faults("host_not_found") },
   });
   const change = createRoute({
-    method: "patch", path: "/hosts/{idOrName}", operationId: "changeHost", summary: "Enable, disable, label or overcommit a host", tags, middleware: mayChange,
+    method: "patch",
+    path: "/hosts/{idOrName}",
+    operationId: "changeHost",
+    summary: "Enable, disable, label or overcommit a host",
+    tags,
+    middleware: mayChange,
     request: { params, body: { required: true, ...json(HostChanges, "What changes.") } },
     responses: { 200: json(Host, "The host."), ...faults("host_not_found") },
   });
   const remove = createRoute({
-    method: "delete", path: "/hosts/{idOrName}", operationId: "removeHost", summary: "Take a host out of the fleet", tags, middleware: authorised(hub, { claims: ["DELETE"] }),
+    method: "delete",
+    path: "/hosts/{idOrName}",
+    operationId: "removeHost",
+    summary: "Take a host out of the fleet",
+    tags,
+    middleware: authorised(hub, { claims: ["DELETE"] }),
     request: { params },
     responses: { 204: { description: "Gone." }, ...faults("host_not_found", "host_in_use") },
-  });
-  const token = createRoute({
-    method: "post", path: "/hosts/tokens", operationId: "makeHostToken", summary: "Make a token with which one host enrols", tags, middleware: authorised(hub, { claims: ["CREATE"] }),
-    request: { body: { required: true, ...json(NewEnrolmentToken, "For which host.") } },
-    responses: { 201: json(EnrolmentToken, "The token, told once."), ...faults() },
-  });
-  const gateway = createRoute({
-    method: "get", path: "/gateway", operationId: "getGateway", summary: "Tell where the host gateway is and how to trust it", tags: ["system"], middleware: authorised(hub, {}),
-    responses: { 200: json(Gateway, "The gateway."), ...faults() },
-  });
-  const system = createRoute({
-    method: "get", path: "/system", operationId: "getSystem", summary: "Tell what runs here and what is missing", tags: ["system"], middleware: authorised(hub, {}),
-    responses: { 200: json(System, "The hub."), ...faults() },
   });
 
   return routesOf()
@@ -74,11 +106,37 @@ export function hostRoutes(hub: Hub) {
     .openapi(remove, async (c) => {
       await removeHost(hub.db, unwrap(await findHost(hub.db, c.req.valid("param").idOrName)).id);
       return c.body(null, 204);
-    })
+    });
+}
+
+function systemRoutes(hub: Hub) {
+  const gateway = createRoute({
+    method: "get",
+    path: "/gateway",
+    operationId: "getGateway",
+    summary: "Tell where the host gateway is and how to trust it",
+    tags: ["system"],
+    middleware: authorised(hub, {}),
+    responses: { 200: json(Gateway, "The gateway."), ...faults() },
+  });
+  const system = createRoute({
+    method: "get",
+    path: "/system",
+    operationId: "getSystem",
+    summary: "Tell what runs here and what is missing",
+    tags: ["system"],
+    middleware: authorised(hub, {}),
+    responses: { 200: json(System, "The hub."), ...faults() },
+  });
+
+  return routesOf()
     .openapi(gateway, (c) => c.json(hub.settings.gateway, 200))
     .openapi(system, async (c) => {
       const missing = await missingParts(hub);
       const { version, modules, gateway: own, temporalUi } = hub.settings;
-      return c.json({ version, hubId: own.hubId, modules: [...modules], ready: missing.length === 0, missing, temporalUi: temporalUi.url ?? null }, 200);
+      return c.json(
+        { version, hubId: own.hubId, modules: [...modules], ready: missing.length === 0, missing, temporalUi: temporalUi.url ?? null },
+        200,
+      );
     });
 }

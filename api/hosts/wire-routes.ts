@@ -15,8 +15,20 @@ import type { Call, Mount } from "../wire/mount.ts";
 import { present } from "../wire/present.ts";
 import { mustNameHost, namedHost } from "./scope.ts";
 import {
-  addUsage, CreateEnrollmentTokenRequest, CreateEnrollmentTokenResponse, HostResourceOverviewResponse, OrchestratorHostResponse, OrchestratorHostUpdateRequest, ParallelsDesktopLicense,
-  SystemUsageResponse, usageOf, ValidateEnrollmentTokenResponse, wireHardware, wireHost, wireLicence, wireOverview,
+  addUsage,
+  CreateEnrollmentTokenRequest,
+  CreateEnrollmentTokenResponse,
+  HostResourceOverviewResponse,
+  OrchestratorHostResponse,
+  OrchestratorHostUpdateRequest,
+  ParallelsDesktopLicense,
+  SystemUsageResponse,
+  usageOf,
+  ValidateEnrollmentTokenResponse,
+  wireHardware,
+  wireHost,
+  wireLicence,
+  wireOverview,
 } from "./wire.ts";
 
 export function hostWireRoutes(hub: Hub, always: Mount, orchestrator: Mount): void {
@@ -29,14 +41,42 @@ const onHost = (host: Host, machines: readonly SeenMachine[]) => machines.filter
 
 function configRoutes(hub: Hub, mount: Mount): void {
   const { reserved, modules } = hub.settings;
-  mount({ method: "get", path: "/config/hardware", summary: "Get a host's hardware and use", tag: "config", needs: { claims: ["LIST"] }, status: 200, reply: SystemUsageResponse }, async (call) => {
-    const host = await namedHost(hub, call);
-    // A hub without hosts, or with several of which none is named, tells of itself, as a pure orchestrator does.
-    if (!host) return { devops_version: hub.settings.version, is_reverse_proxy_enabled: false, is_log_streaming_enabled: false, enabled_modules: [...modules] };
-    return wireHardware(host, usageOf(host, await seenMachines(hub.db, host.id), reserved), modules);
-  });
+  mount(
+    {
+      method: "get",
+      path: "/config/hardware",
+      summary: "Get a host's hardware and use",
+      tag: "config",
+      needs: { claims: ["LIST"] },
+      status: 200,
+      reply: SystemUsageResponse,
+    },
+    async (call) => {
+      const host = await namedHost(hub, call);
+      // A hub without hosts, or with several of which none is named, tells of itself, as a pure orchestrator does.
+      if (!host)
+        return {
+          devops_version: hub.settings.version,
+          is_reverse_proxy_enabled: false,
+          is_log_streaming_enabled: false,
+          enabled_modules: [...modules],
+        };
+      return wireHardware(host, usageOf(host, await seenMachines(hub.db, host.id), reserved), modules);
+    },
+  );
   for (const path of ["/config/parallels-desktop/license", "/parallels_desktop/key"]) {
-    mount({ method: "get", path, summary: "Get a host's licence of Parallels Desktop", tag: "config", needs: {}, status: 200, reply: ParallelsDesktopLicense }, async (call) => wireLicence(await mustNameHost(hub, call)));
+    mount(
+      {
+        method: "get",
+        path,
+        summary: "Get a host's licence of Parallels Desktop",
+        tag: "config",
+        needs: {},
+        status: 200,
+        reply: ParallelsDesktopLicense,
+      },
+      async (call) => wireLicence(await mustNameHost(hub, call)),
+    );
   }
 }
 
@@ -48,48 +88,150 @@ function fleetRoutes(hub: Hub, mount: Mount): void {
   const list = { claims: ["LIST"] } as const;
   const update = { claims: ["UPDATE"] } as const;
 
-  mount({ method: "get", path: "/orchestrator/hosts", summary: "List hosts", tag, needs: list, status: 200, reply: z.array(OrchestratorHostResponse) }, async ({ c }) => {
-    const machines = await seenMachines(hub.db);
-    const hosts = (await listHosts(hub.db)).map((host) => wireHost(host, usageOf(host, onHost(host, machines), reserved), modules));
-    return filtered(hosts, c.req.header("X-Filter"));
-  });
-  mount({ method: "get", path: "/orchestrator/hosts/{id}", summary: "Get a host by id or name", tag, needs: list, status: 200, reply: OrchestratorHostResponse }, async (call) => shown(await named(call)));
-  mount({ method: "get", path: "/orchestrator/hosts/{id}/hardware", summary: "Get a host's hardware and use", tag, needs: list, status: 200, reply: SystemUsageResponse }, async (call) => {
-    const host = await named(call);
-    return wireHardware(host, usageOf(host, await seenMachines(hub.db, host.id), reserved), modules);
-  });
-  mount({ method: "put", path: "/orchestrator/hosts/{id}", summary: "Change a host's tags", tag, needs: update, status: 201, body: OrchestratorHostUpdateRequest, reply: OrchestratorHostResponse }, async (call) => {
-    const host = await named(call);
-    return shown(unwrap(await updateHost(hub.db, host.id, { labels: call.body.tags })));
-  });
-  for (const [verb, enabled] of [["enable", true], ["disable", false]] as const) {
-    mount({ method: "put", path: `/orchestrator/hosts/{id}/${verb}`, summary: `${enabled ? "Let a host take" : "Keep a host from"} new work`, tag, needs: update, status: 200, reply: OrchestratorHostResponse }, async (call) =>
-      shown(unwrap(await updateHost(hub.db, (await named(call)).id, { enabled }))),
+  mount(
+    {
+      method: "get",
+      path: "/orchestrator/hosts",
+      summary: "List hosts",
+      tag,
+      needs: list,
+      status: 200,
+      reply: z.array(OrchestratorHostResponse),
+    },
+    async ({ c }) => {
+      const machines = await seenMachines(hub.db);
+      const hosts = (await listHosts(hub.db)).map((host) => wireHost(host, usageOf(host, onHost(host, machines), reserved), modules));
+      return filtered(hosts, c.req.header("X-Filter"));
+    },
+  );
+  mount(
+    {
+      method: "get",
+      path: "/orchestrator/hosts/{id}",
+      summary: "Get a host by id or name",
+      tag,
+      needs: list,
+      status: 200,
+      reply: OrchestratorHostResponse,
+    },
+    async (call) => shown(await named(call)),
+  );
+  mount(
+    {
+      method: "get",
+      path: "/orchestrator/hosts/{id}/hardware",
+      summary: "Get a host's hardware and use",
+      tag,
+      needs: list,
+      status: 200,
+      reply: SystemUsageResponse,
+    },
+    async (call) => {
+      const host = await named(call);
+      return wireHardware(host, usageOf(host, await seenMachines(hub.db, host.id), reserved), modules);
+    },
+  );
+  mount(
+    {
+      method: "put",
+      path: "/orchestrator/hosts/{id}",
+      summary: "Change a host's tags",
+      tag,
+      needs: update,
+      status: 201,
+      body: OrchestratorHostUpdateRequest,
+      reply: OrchestratorHostResponse,
+    },
+    async (call) => {
+      const host = await named(call);
+      return shown(unwrap(await updateHost(hub.db, host.id, { labels: call.body.tags })));
+    },
+  );
+  for (const [verb, enabled] of [
+    ["enable", true],
+    ["disable", false],
+  ] as const) {
+    mount(
+      {
+        method: "put",
+        path: `/orchestrator/hosts/{id}/${verb}`,
+        summary: `${enabled ? "Let a host take" : "Keep a host from"} new work`,
+        tag,
+        needs: update,
+        status: 200,
+        reply: OrchestratorHostResponse,
+      },
+      async (call) => shown(unwrap(await updateHost(hub.db, (await named(call)).id, { enabled }))),
     );
   }
-  mount({ method: "delete", path: "/orchestrator/hosts/{id}", summary: "Remove a host; one that is unknown is gone already", tag, needs: { claims: ["DELETE"] }, status: 202 }, async ({ param }) => {
-    const host = await findHost(hub.db, param("id"));
-    if (host.ok) await removeHost(hub.db, host.value.id);
-  });
-  mount({ method: "post", path: "/orchestrator/hosts", summary: "Refused: hosts enrol themselves", tag, needs: { claims: ["CREATE"] }, status: 201 }, async () => {
-    throw refusal(400, "Hosts enrol themselves: make a token with POST /orchestrator/enrollment-token and run `drover enrol <url> <token>` on the Mac");
-  });
+  mount(
+    {
+      method: "delete",
+      path: "/orchestrator/hosts/{id}",
+      summary: "Remove a host; one that is unknown is gone already",
+      tag,
+      needs: { claims: ["DELETE"] },
+      status: 202,
+    },
+    async ({ param }) => {
+      const host = await findHost(hub.db, param("id"));
+      if (host.ok) await removeHost(hub.db, host.value.id);
+    },
+  );
+  mount(
+    {
+      method: "post",
+      path: "/orchestrator/hosts",
+      summary: "Refused: hosts enrol themselves",
+      tag,
+      needs: { claims: ["CREATE"] },
+      status: 201,
+    },
+    async () => {
+      throw refusal(
+        400,
+        "Hosts enrol themselves: make a token with POST /orchestrator/enrollment-token and run `drover enrol <url> <token>` on the Mac",
+      );
+    },
+  );
   overviewRoutes(hub, mount);
 }
 
 function overviewRoutes(hub: Hub, mount: Mount): void {
   const { reserved } = hub.settings;
   const common = { method: "get", tag: "orchestrator hosts", needs: { claims: ["LIST"] }, status: 202 } as const;
-  mount({ ...common, path: "/orchestrator/overview/resources", summary: "Sum the resources of all hosts by architecture", reply: z.array(HostResourceOverviewResponse) }, async () => {
-    const machines = await seenMachines(hub.db);
-    const hosts = (await listHosts(hub.db)).filter(({ enabled, facts }) => enabled && facts !== null);
-    const byArchitecture = Map.groupBy(hosts, ({ facts }) => facts?.architecture ?? "");
-    return [...byArchitecture].map(([architecture, some]) => wireOverview(architecture, some.map((host) => usageOf(host, onHost(host, machines), reserved)).reduce(addUsage)));
-  });
-  mount({ ...common, path: "/orchestrator/overview/{id}/resources", summary: "Get the resources of one host", reply: HostResourceOverviewResponse }, async ({ param }) => {
-    const host = unwrap(await findHost(hub.db, param("id")));
-    return wireOverview(host.facts?.architecture ?? "", usageOf(host, await seenMachines(hub.db, host.id), reserved), host.facts?.cpuModel);
-  });
+  mount(
+    {
+      ...common,
+      path: "/orchestrator/overview/resources",
+      summary: "Sum the resources of all hosts by architecture",
+      reply: z.array(HostResourceOverviewResponse),
+    },
+    async () => {
+      const machines = await seenMachines(hub.db);
+      const hosts = (await listHosts(hub.db)).filter(({ enabled, facts }) => enabled && facts !== null);
+      const byArchitecture = Map.groupBy(hosts, ({ facts }) => facts?.architecture ?? "");
+      return [...byArchitecture].map(([architecture, some]) =>
+        wireOverview(architecture, some.map((host) => usageOf(host, onHost(host, machines), reserved)).reduce(addUsage)),
+      );
+    },
+  );
+  mount(
+    {
+      ...common,
+      path: "/orchestrator/overview/{id}/resources",
+      summary: "Get the resources of one host",
+      reply: HostResourceOverviewResponse,
+    },
+    async ({ param }) => {
+      const host = unwrap(await findHost(hub.db, param("id")));
+      return wireOverview(
+        host.facts?.architecture ?? "",
+        usageOf(host, await seenMachines(hub.db, host.id), reserved),
+        host.facts?.cpuModel,
+      );
+    },
+  );
 }
 
 /** The contract's own lifetime of a token. */
@@ -98,17 +240,37 @@ const defaultMinutes = 15;
 function enrolmentRoutes(hub: Hub, mount: Mount): void {
   const tag = "enrolment";
   mount(
-    { method: "post", path: "/orchestrator/enrollment-token", summary: "Make a token with which a host enrols", tag, needs: { claims: ["CREATE"] }, status: 201, body: CreateEnrollmentTokenRequest, reply: CreateEnrollmentTokenResponse },
+    {
+      method: "post",
+      path: "/orchestrator/enrollment-token",
+      summary: "Make a token with which a host enrols",
+      tag,
+      needs: { claims: ["CREATE"] },
+      status: 201,
+      body: CreateEnrollmentTokenRequest,
+      reply: CreateEnrollmentTokenResponse,
+    },
     async ({ body, actor }) => {
       if (body.host_name === "") throw refusal(400, "error 400: host_name is required");
-      const wanted = NewEnrolmentToken.safeParse({ hostName: body.host_name, ttlSeconds: Math.min(3600, (body.ttl_minutes > 0 ? body.ttl_minutes : defaultMinutes) * 60) });
+      const wanted = NewEnrolmentToken.safeParse({
+        hostName: body.host_name,
+        ttlSeconds: Math.min(3600, (body.ttl_minutes > 0 ? body.ttl_minutes : defaultMinutes) * 60),
+      });
       if (!wanted.success) throw refusal(400, `error 400: ${wanted.error.issues.map(({ message }) => message).join("; ")}`);
       const { token, hostName, expiresAt } = await hub.enrolments.newToken(wanted.data, actor);
       return { token, host_name: hostName, expires_at: expiresAt.toISOString() };
     },
   );
   mount(
-    { method: "get", path: "/orchestrator/enrollment-token/{token}/validate", summary: "Tell whether a token may still be used", tag, needs: "public", status: 200, reply: ValidateEnrollmentTokenResponse },
+    {
+      method: "get",
+      path: "/orchestrator/enrollment-token/{token}/validate",
+      summary: "Tell whether a token may still be used",
+      tag,
+      needs: "public",
+      status: 200,
+      reply: ValidateEnrollmentTokenResponse,
+    },
     async ({ param }) => {
       const { valid, hostName, expiresAt, reason } = await hub.enrolments.check(param("token"));
       return { valid, ...present({ host_name: hostName, expires_at: expiresAt?.toISOString(), reason }) };

@@ -13,10 +13,23 @@ import { present } from "../wire/present.ts";
 
 const text = z.string().default("");
 const HostResourceItem = z
-  .object({ total_apple_vms: z.int().optional(), logical_cpu_count: z.int(), memory_size: z.number(), disk_size: z.number().optional(), free_disk_size: z.number().optional() })
+  .object({
+    total_apple_vms: z.int().optional(),
+    logical_cpu_count: z.int(),
+    memory_size: z.number(),
+    disk_size: z.number().optional(),
+    free_disk_size: z.number().optional(),
+  })
   .meta({ id: "HostResourceItem" });
 const HostResources = z
-  .object({ total_apple_vms: z.int().optional(), system_reserved: HostResourceItem, total: HostResourceItem, total_available: HostResourceItem, total_in_use: HostResourceItem, total_reserved: HostResourceItem })
+  .object({
+    total_apple_vms: z.int().optional(),
+    system_reserved: HostResourceItem,
+    total: HostResourceItem,
+    total_available: HostResourceItem,
+    total_in_use: HostResourceItem,
+    total_reserved: HostResourceItem,
+  })
   .meta({ id: "HostResources" });
 export const OrchestratorHostResponse = z
   .object({
@@ -44,7 +57,9 @@ export const OrchestratorHostResponse = z
 export const HostResourceOverviewResponse = HostResources.omit({ total_apple_vms: true })
   .extend({ cpu_type: z.string().optional(), cpu_brand: z.string().optional() })
   .meta({ id: "HostResourceOverviewResponse" });
-const SystemUsageItem = z.object({ logical_cpu_count: z.int(), memory_size: z.number(), disk_count: z.number() }).meta({ id: "SystemUsageItem" });
+const SystemUsageItem = z
+  .object({ logical_cpu_count: z.int(), memory_size: z.number(), disk_count: z.number() })
+  .meta({ id: "SystemUsageItem" });
 export const SystemUsageResponse = z
   .object({
     cpu_type: z.string().optional(),
@@ -66,13 +81,29 @@ export const SystemUsageResponse = z
   .meta({ id: "SystemUsageResponse" });
 export const ParallelsDesktopLicense = z
   .object({
-    status: z.string(), serial: z.string(), expiration: z.string(), main_period_ends_at: z.string(), grace_period_ends_at: z.string(), cpu_total: z.int(), max_memory: z.int(),
-    edition: z.string(), is_trial: z.string(), is_volume: z.string(), deferred_activation: z.string(), uuid: z.string(),
+    status: z.string(),
+    serial: z.string(),
+    expiration: z.string(),
+    main_period_ends_at: z.string(),
+    grace_period_ends_at: z.string(),
+    cpu_total: z.int(),
+    max_memory: z.int(),
+    edition: z.string(),
+    is_trial: z.string(),
+    is_volume: z.string(),
+    deferred_activation: z.string(),
+    uuid: z.string(),
   })
   .meta({ id: "ParallelsDesktopLicense" });
-export const OrchestratorHostUpdateRequest = z.object({ description: text, tags: z.array(z.string()).optional() }).meta({ id: "OrchestratorHostUpdateRequest" });
-export const CreateEnrollmentTokenRequest = z.object({ host_name: text, ttl_minutes: z.int().default(0) }).meta({ id: "CreateEnrollmentTokenRequest" });
-export const CreateEnrollmentTokenResponse = z.object({ token: z.string(), host_name: z.string(), expires_at: z.string() }).meta({ id: "CreateEnrollmentTokenResponse" });
+export const OrchestratorHostUpdateRequest = z
+  .object({ description: text, tags: z.array(z.string()).optional() })
+  .meta({ id: "OrchestratorHostUpdateRequest" });
+export const CreateEnrollmentTokenRequest = z
+  .object({ host_name: text, ttl_minutes: z.int().default(0) })
+  .meta({ id: "CreateEnrollmentTokenRequest" });
+export const CreateEnrollmentTokenResponse = z
+  .object({ token: z.string(), host_name: z.string(), expires_at: z.string() })
+  .meta({ id: "CreateEnrollmentTokenResponse" });
 export const ValidateEnrollmentTokenResponse = z
   .object({ valid: z.boolean(), host_name: z.string().optional(), expires_at: z.string().optional(), reason: z.string().optional() })
   .meta({ id: "ValidateEnrollmentTokenResponse" });
@@ -92,7 +123,11 @@ export interface Usage {
 }
 
 const none: Amount = { cpus: 0, memoryBytes: 0, diskBytes: 0 };
-const plus = (a: Amount, b: Amount): Amount => ({ cpus: a.cpus + b.cpus, memoryBytes: a.memoryBytes + b.memoryBytes, diskBytes: a.diskBytes + b.diskBytes });
+const plus = (a: Amount, b: Amount): Amount => ({
+  cpus: a.cpus + b.cpus,
+  memoryBytes: a.memoryBytes + b.memoryBytes,
+  diskBytes: a.diskBytes + b.diskBytes,
+});
 const above = (value: number): number => Math.max(0, value);
 
 export function usageOf({ facts }: Host, machines: readonly SeenMachine[], reserve: Settings["reserved"]): Usage {
@@ -100,7 +135,13 @@ export function usageOf({ facts }: Host, machines: readonly SeenMachine[], reser
     const one = machine ?? seen;
     if (!one) return [];
     const state = machine?.observed ?? seen?.state ?? "unknown";
-    return [{ size: { cpus: one.vcpus, memoryBytes: one.memoryBytes, diskBytes: one.diskBytes }, runs: holdsProcessor(state), macos: one.kind === "macvm" }];
+    return [
+      {
+        size: { cpus: one.vcpus, memoryBytes: one.memoryBytes, diskBytes: one.diskBytes },
+        runs: holdsProcessor(state),
+        macos: one.kind === "macvm",
+      },
+    ];
   });
   const sum = (of: typeof sizes) => of.map(({ size }) => size).reduce(plus, none);
   const running = sizes.filter(({ runs }) => runs);
@@ -123,7 +164,11 @@ export const addUsage = (a: Usage, b: Usage): Usage => ({
   macosRunning: a.macosRunning + b.macosRunning,
 });
 
-const item = ({ cpus, memoryBytes, diskBytes }: Amount) => ({ logical_cpu_count: cpus, memory_size: memoryBytes / mebibyte, disk_size: Math.floor(diskBytes / mebibyte) });
+const item = ({ cpus, memoryBytes, diskBytes }: Amount) => ({
+  logical_cpu_count: cpus,
+  memory_size: memoryBytes / mebibyte,
+  disk_size: Math.floor(diskBytes / mebibyte),
+});
 const counted = (amount: Amount) => {
   const { disk_size, ...rest } = item(amount);
   return { ...rest, disk_count: disk_size };
@@ -137,7 +182,11 @@ const resources = (usage: Usage) => ({
 });
 
 const noFeatures = { is_reverse_proxy_enabled: false, is_log_streaming_enabled: false };
-const hypervisorOf = ({ facts }: Host) => present({ parallels_desktop_version: facts?.hypervisor.version, parallels_desktop_licensed: facts ? isLicensed(facts.hypervisor.licence) : false });
+const hypervisorOf = ({ facts }: Host) =>
+  present({
+    parallels_desktop_version: facts?.hypervisor.version,
+    parallels_desktop_licensed: facts ? isLicensed(facts.hypervisor.licence) : false,
+  });
 export const isLicensed = (licence: string): boolean => /^(valid|active)$/i.test(licence);
 
 export function wireHost(host: Host, usage: Usage, modules: readonly string[]): z.input<typeof OrchestratorHostResponse> {
@@ -148,7 +197,13 @@ export function wireHost(host: Host, usage: Usage, modules: readonly string[]): 
     host: host.name,
     architecture: facts?.architecture ?? "",
     cpu_model: facts?.cpuModel ?? "",
-    ...present({ os_version: facts?.osVersion, os_name: facts?.osName, devops_version: facts?.workerVersion, description: host.name, tags: host.labels }),
+    ...present({
+      os_version: facts?.osVersion,
+      os_name: facts?.osName,
+      devops_version: facts?.workerVersion,
+      description: host.name,
+      tags: host.labels,
+    }),
     state: wireHostState(host),
     ...hypervisorOf(host),
     has_websocket_events: false,
@@ -166,7 +221,13 @@ export function wireOverview(architecture: string, usage: Usage, brand = ""): z.
 export function wireHardware(host: Host, usage: Usage, modules: readonly string[]): z.input<typeof SystemUsageResponse> {
   const { facts } = host;
   return {
-    ...present({ cpu_type: facts?.architecture, cpu_brand: facts?.cpuModel, devops_version: facts?.workerVersion, os_name: facts?.osName, os_version: facts?.osVersion }),
+    ...present({
+      cpu_type: facts?.architecture,
+      cpu_brand: facts?.cpuModel,
+      devops_version: facts?.workerVersion,
+      os_name: facts?.osName,
+      os_version: facts?.osVersion,
+    }),
     ...hypervisorOf(host),
     ...noFeatures,
     system_reserved: counted(usage.reserved),

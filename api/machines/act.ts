@@ -19,6 +19,11 @@ export async function finished(hub: Hub, { c }: Pick<Call<unknown>, "c">, begun:
   throw refusal(503, `The operation ${operation.id} is still ${operation.state}; its job tells more.`);
 }
 
-export async function actAndWait(hub: Hub, call: Pick<Call<unknown>, "c" | "asked">, machineId: string, action: MachineAction): Promise<Operation> {
+export async function actAndWait(
+  hub: Hub,
+  call: Pick<Call<unknown>, "c" | "asked">,
+  machineId: string,
+  action: MachineAction,
+): Promise<Operation> {
   return finished(hub, call, await hub.operations.act(machineId, action, call.asked));
 }

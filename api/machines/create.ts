@@ -26,21 +26,27 @@ export function createRoutes(hub: Hub, mount: Mount, family: Family): void {
   const common = { tag, needs, body: CreateVirtualMachineRequest };
   const kind = { type: fleet ? "orchestrator" : "machines", operation: "create" };
 
-  mount({ ...common, method: "post", path: base, summary: "Make a machine and wait for it", status: 200, reply: CreateVirtualMachineResponse }, async (call) => {
-    const { operation, machine } = await begin(call);
-    await finished(hub, call, { ok: true, value: operation });
-    const made = unwrap(await findMachine(hub.db, machine.id));
-    const owner = await findUser(hub.db, made.owner);
-    const host = fleet && made.hostId !== null ? { host: made.hostId } : {};
-    return { id: made.id, ...host, name: made.name, owner: owner?.username ?? made.owner, current_state: wireState(made.observed) };
-  });
-  mount({ ...common, method: "post", path: `${base}/async`, summary: "Make a machine; answers with a job", status: 202, reply: JobResponse }, async (call) => {
-    if (!call.body.catalog_manifest && !call.body.vagrant_box && !call.body.packer_template) {
-      throw refusal(400, "Invalid request body: async machine creation currently supports only catalog_manifest");
-    }
-    const { operation } = await begin(call);
-    return jobOf(hub, operation, kind);
-  });
+  mount(
+    { ...common, method: "post", path: base, summary: "Make a machine and wait for it", status: 200, reply: CreateVirtualMachineResponse },
+    async (call) => {
+      const { operation, machine } = await begin(call);
+      await finished(hub, call, { ok: true, value: operation });
+      const made = unwrap(await findMachine(hub.db, machine.id));
+      const owner = await findUser(hub.db, made.owner);
+      const host = fleet && made.hostId !== null ? { host: made.hostId } : {};
+      return { id: made.id, ...host, name: made.name, owner: owner?.username ?? made.owner, current_state: wireState(made.observed) };
+    },
+  );
+  mount(
+    { ...common, method: "post", path: `${base}/async`, summary: "Make a machine; answers with a job", status: 202, reply: JobResponse },
+    async (call) => {
+      if (!call.body.catalog_manifest && !call.body.vagrant_box && !call.body.packer_template) {
+        throw refusal(400, "Invalid request body: async machine creation currently supports only catalog_manifest");
+      }
+      const { operation } = await begin(call);
+      return jobOf(hub, operation, kind);
+    },
+  );
 
   async function begin(call: Creating) {
     const wanted = wantedMachine(call.body, { fleet, hostId: await family.hostId(hub, call) });
@@ -53,10 +59,18 @@ export function wantedMachine(body: CreateVirtualMachineRequest, { fleet, hostId
   if (body.name === "") throw refusal(400, "Invalid request body: error: Name cannot be empty");
   if (fleet && body.architecture === "") throw refusal(400, "Invalid request body: error: Architecture cannot be empty");
   const sources = [body.packer_template, body.vagrant_box, body.catalog_manifest].filter((source) => source !== undefined);
-  if (sources.length > 1) throw refusal(400, "Invalid request body: error: Only one of packer_template, vagrant_box or catalog_manifest can be specified");
+  if (sources.length > 1)
+    throw refusal(400, "Invalid request body: error: Only one of packer_template, vagrant_box or catalog_manifest can be specified");
   const manifest = body.catalog_manifest;
-  if (!manifest) throw refusal(400, sources.length === 0 ? "Invalid request body: no template was specified" : "error 400: machines are made from catalog images only: send a catalog_manifest");
-  if (manifest.connection !== "" && manifest.catalog_manager_id !== "") throw refusal(400, "Invalid request body: error 400: connection and catalog_manager_id cannot both be provided");
+  if (!manifest)
+    throw refusal(
+      400,
+      sources.length === 0
+        ? "Invalid request body: no template was specified"
+        : "error 400: machines are made from catalog images only: send a catalog_manifest",
+    );
+  if (manifest.connection !== "" && manifest.catalog_manager_id !== "")
+    throw refusal(400, "Invalid request body: error 400: connection and catalog_manager_id cannot both be provided");
   const { cpu = "", memory = "" } = manifest.specs ?? {};
   const wanted = NewMachine.safeParse({
     name: body.name,

@@ -17,7 +17,13 @@ const tags = ["machines"];
 const params = z.object({ idOrName: z.string().min(1).max(200) });
 const Amendment = z
   .object({
-    ttlSeconds: z.int().positive().max(365 * 86_400).nullable().optional().meta({ description: "From now; null lets the machine live." }),
+    ttlSeconds: z
+      .int()
+      .positive()
+      .max(365 * 86_400)
+      .nullable()
+      .optional()
+      .meta({ description: "From now; null lets the machine live." }),
     expiresAt: z.iso.datetime({ offset: true }).nullable().optional(),
     labels: z.record(z.string().min(1).max(128), z.string().max(256)).optional(),
     description: z.string().max(4096).optional(),
@@ -29,7 +35,13 @@ const Amendment = z
 const changes: Needs = { claims: ["UPDATE_VM"] };
 const states: Needs = { claims: ["UPDATE_VM_STATES"] };
 const needs: Partial<Record<Verb, Needs>> = {
-  start: states, stop: states, restart: states, suspend: states, resume: states, pause: states, reset: states,
+  start: states,
+  stop: states,
+  restart: states,
+  suspend: states,
+  resume: states,
+  pause: states,
+  reset: states,
   clone: { claims: ["CREATE_VM"] },
   execute: { claims: ["EXECUTE_COMMAND_VM"] },
   "snapshot-create": { claims: ["CREATE_SNAPSHOT_VM", "CREATE_OWN_VM_SNAPSHOT"], any: true },
@@ -38,37 +50,47 @@ const needs: Partial<Record<Verb, Needs>> = {
   "snapshot-delete": { claims: ["DELETE_SNAPSHOT_VM", "DELETE_OWN_VM_SNAPSHOT"], any: true },
 };
 
-export function machineRoutes(hub: Hub) {
+export const machineRoutes = (hub: Hub) => routesOf().route("/", readRoutes(hub)).route("/", changeRoutes(hub));
+
+function readRoutes(hub: Hub) {
   const mayRead = authorised(hub, { claims: ["LIST_VM"] });
   const list = createRoute({
-    method: "get", path: "/machines", operationId: "listMachines", summary: "List machines, newest first", tags, middleware: mayRead,
-    request: { query: z.object({ name: z.string().max(200).optional(), hostId: HostId.optional(), state: MachineState.optional(), image: z.string().max(512).optional(), ...pageQuery }) },
+    method: "get",
+    path: "/machines",
+    operationId: "listMachines",
+    summary: "List machines, newest first",
+    tags,
+    middleware: mayRead,
+    request: {
+      query: z.object({
+        name: z.string().max(200).optional(),
+        hostId: HostId.optional(),
+        state: MachineState.optional(),
+        image: z.string().max(512).optional(),
+        ...pageQuery,
+      }),
+    },
     responses: { 200: json(pageOf(Machine), "One page."), ...faults() },
   });
   const get = createRoute({
-    method: "get", path: "/machines/{idOrName}", operationId: "getMachine", summary: "Get a machine by id or name", tags, middleware: mayRead,
+    method: "get",
+    path: "/machines/{idOrName}",
+    operationId: "getMachine",
+    summary: "Get a machine by id or name",
+    tags,
+    middleware: mayRead,
     request: { params },
     responses: { 200: json(Machine, "The machine."), ...faults("machine_not_found") },
   });
-  const create = createRoute({
-    method: "post", path: "/machines", operationId: "createMachine", summary: "Make a machine from an image", tags, middleware: authorised(hub, { claims: ["CREATE_VM"] }),
-    request: { headers: idempotent, body: { required: true, ...json(NewMachine, "What to make.") } },
-    responses: { 202: json(z.object({ operation: Operation, machine: Machine }), "Accepted."), ...faults("image_not_found", "machine_exists", "no_capacity", "image_tainted", "idempotency_conflict") },
-  });
-  const act = createRoute({
-    method: "post", path: "/machines/{idOrName}/actions", operationId: "actOnMachine", summary: "Do something to a machine", tags, middleware: authorised(hub, {}),
-    request: { params, headers: idempotent, body: { required: true, ...json(MachineAction, "What to do.") } },
-    responses: { 202: json(Operation, "Accepted."), ...faults("machine_not_found", "machine_busy", "machine_state", "no_capacity", "idempotency_conflict") },
-  });
   const amend = createRoute({
-    method: "patch", path: "/machines/{idOrName}", operationId: "amendMachine", summary: "Change lifetime, labels or description", tags, middleware: authorised(hub, changes),
+    method: "patch",
+    path: "/machines/{idOrName}",
+    operationId: "amendMachine",
+    summary: "Change lifetime, labels or description",
+    tags,
+    middleware: authorised(hub, changes),
     request: { params, body: { required: true, ...json(Amendment, "What changes.") } },
     responses: { 200: json(Machine, "The machine."), ...faults("machine_not_found") },
-  });
-  const retire = createRoute({
-    method: "delete", path: "/machines/{idOrName}", operationId: "retireMachine", summary: "Retire a machine", tags, middleware: authorised(hub, { claims: ["DELETE_VM"] }),
-    request: { params, query: z.object({ force: z.enum(["true", "false"]).default("false") }), headers: idempotent },
-    responses: { 202: json(Operation, "Accepted; a second request answers with the first one's operation."), ...faults("machine_not_found", "machine_busy") },
   });
 
   return routesOf()
@@ -76,7 +98,63 @@ export function machineRoutes(hub: Hub) {
       const { cursor, limit, ...filter } = c.req.valid("query");
       return c.json(await listMachines(hub.db, { ...filter, project: actorOf(c).project }, { cursor, limit }), 200);
     })
-    .openapi(get, async (c) => c.json(unwrap(await findMachine(hub.db, c.req.valid("param").idOrName, { project: actorOf(c).project })), 200))
+    .openapi(get, async (c) =>
+      c.json(unwrap(await findMachine(hub.db, c.req.valid("param").idOrName, { project: actorOf(c).project })), 200),
+    )
+    .openapi(amend, async (c) => {
+      const { expiresAt, ttlSeconds, labels, description } = c.req.valid("json");
+      const machine = unwrap(await findMachine(hub.db, c.req.valid("param").idOrName, { project: actorOf(c).project }));
+      const given = { ...(labels === undefined ? {} : { labels }), ...(description === undefined ? {} : { description }) };
+      const until = expiresAt === undefined ? {} : { expiresAt: expiresAt === null ? null : new Date(expiresAt) };
+      const amended = await amendMachine(hub.db, machine.id, { ...given, ...until, ttlSeconds });
+      if (!amended)
+        throw new FaultError({ code: "machine_not_found", message: `There is no machine ${machine.name}.`, subject: machine.name });
+      return c.json(amended, 200);
+    });
+}
+
+function changeRoutes(hub: Hub) {
+  const create = createRoute({
+    method: "post",
+    path: "/machines",
+    operationId: "createMachine",
+    summary: "Make a machine from an image",
+    tags,
+    middleware: authorised(hub, { claims: ["CREATE_VM"] }),
+    request: { headers: idempotent, body: { required: true, ...json(NewMachine, "What to make.") } },
+    responses: {
+      202: json(z.object({ operation: Operation, machine: Machine }), "Accepted."),
+      ...faults("image_not_found", "machine_exists", "no_capacity", "image_tainted", "idempotency_conflict"),
+    },
+  });
+  const act = createRoute({
+    method: "post",
+    path: "/machines/{idOrName}/actions",
+    operationId: "actOnMachine",
+    summary: "Do something to a machine",
+    tags,
+    middleware: authorised(hub, {}),
+    request: { params, headers: idempotent, body: { required: true, ...json(MachineAction, "What to do.") } },
+    responses: {
+      202: json(Operation, "Accepted."),
+      ...faults("machine_not_found", "machine_busy", "machine_state", "no_capacity", "idempotency_conflict"),
+    },
+  });
+  const retire = createRoute({
+    method: "delete",
+    path: "/machines/{idOrName}",
+    operationId: "retireMachine",
+    summary: "Retire a machine",
+    tags,
+    middleware: authorised(hub, { claims: ["DELETE_VM"] }),
+    request: { params, query: z.object({ force: z.enum(["true", "false"]).default("false") }), headers: idempotent },
+    responses: {
+      202: json(Operation, "Accepted; a second request answers with the first one's operation."),
+      ...faults("machine_not_found", "machine_busy"),
+    },
+  });
+
+  return routesOf()
     .openapi(create, async (c) => {
       const wanted = c.req.valid("json");
       return c.json(unwrap(await hub.operations.provision(wanted, askedBy(c, wanted))), 202);
@@ -86,15 +164,6 @@ export function machineRoutes(hub: Hub) {
       const verdict = mayUse(actorOf(c), needs[action.verb] ?? changes);
       if (!verdict.ok) throw new FaultError(verdict.fault);
       return c.json(unwrap(await hub.operations.act(c.req.valid("param").idOrName, action, askedBy(c, action))), 202);
-    })
-    .openapi(amend, async (c) => {
-      const { expiresAt, ttlSeconds, labels, description } = c.req.valid("json");
-      const machine = unwrap(await findMachine(hub.db, c.req.valid("param").idOrName, { project: actorOf(c).project }));
-      const given = { ...(labels === undefined ? {} : { labels }), ...(description === undefined ? {} : { description }) };
-      const until = expiresAt === undefined ? {} : { expiresAt: expiresAt === null ? null : new Date(expiresAt) };
-      const amended = await amendMachine(hub.db, machine.id, { ...given, ...until, ttlSeconds });
-      if (!amended) throw new FaultError({ code: "machine_not_found", message: `There is no machine ${machine.name}.`, subject: machine.name });
-      return c.json(amended, 200);
     })
     .openapi(retire, async (c) => {
       const force = c.req.valid("query").force === "true";

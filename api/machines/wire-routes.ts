@@ -23,9 +23,23 @@ import { actAndWait, finished } from "./act.ts";
 import { createRoutes } from "./create.ts";
 import { changesOf, type Change } from "./set.ts";
 import {
-  CreateVMSnapshotRequest, CreateVMSnapshotResponse, DeleteVMSnapshotRequest, ListVMSnapshotResponse, ParallelsVM, RenameVirtualMachineRequest, RevertVMSnapshotRequest,
-  VirtualMachineCloneCommandRequest, VirtualMachineCloneCommandResponse, VirtualMachineConfigRequest, VirtualMachineConfigResponse, VirtualMachineExecuteCommandRequest,
-  VirtualMachineExecuteCommandResponse, VirtualMachineOperationResponse, VirtualMachineStatusResponse, wireMachine, wireSnapshots,
+  CreateVMSnapshotRequest,
+  CreateVMSnapshotResponse,
+  DeleteVMSnapshotRequest,
+  ListVMSnapshotResponse,
+  ParallelsVM,
+  RenameVirtualMachineRequest,
+  RevertVMSnapshotRequest,
+  VirtualMachineCloneCommandRequest,
+  VirtualMachineCloneCommandResponse,
+  VirtualMachineConfigRequest,
+  VirtualMachineConfigResponse,
+  VirtualMachineExecuteCommandRequest,
+  VirtualMachineExecuteCommandResponse,
+  VirtualMachineOperationResponse,
+  VirtualMachineStatusResponse,
+  wireMachine,
+  wireSnapshots,
 } from "./wire.ts";
 
 export interface Family {
@@ -67,7 +81,11 @@ const ofFleetHost: Family = {
 };
 
 export function machineWireRoutes(hub: Hub, ofHost: Mount, orchestrator: Mount): void {
-  for (const [family, mount] of [[onHost, ofHost], [ofFleet, orchestrator], [ofFleetHost, orchestrator]] as const) {
+  for (const [family, mount] of [
+    [onHost, ofHost],
+    [ofFleet, orchestrator],
+    [ofFleetHost, orchestrator],
+  ] as const) {
     createRoutes(hub, mount, family);
     readRoutes(hub, mount, family);
     stateRoutes(hub, mount, family);
@@ -103,13 +121,27 @@ function readRoutes(hub: Hub, mount: Mount, family: Family): void {
     const rows = (await seenMachines(hub.db, (await family.hostId(hub, call)) ?? undefined)).map((one) => wireMachine(one, { fleet }));
     return filtered(rows, call.c.req.header("X-Filter"));
   });
-  mount({ method: "get", path: `${base}/{${param}}`, summary: "Get a machine by id or name", tag, needs, status, reply: ParallelsVM }, async (call) => wireMachine(await found(hub, call, family), { fleet }));
-  mount({ method: "get", path: `${base}/{${param}}/status`, summary: "Get a machine's state and address", tag, needs, status, reply: VirtualMachineStatusResponse }, async (call) => {
-    const one = await found(hub, call, family);
-    const { ID, State } = wireMachine(one, { fleet });
-    const address = State === "running" ? (one.machine?.addresses[0] ?? one.seen?.addresses[0]) : undefined;
-    return { id: ID, status: State, ip_configured: address || "-" };
-  });
+  mount(
+    { method: "get", path: `${base}/{${param}}`, summary: "Get a machine by id or name", tag, needs, status, reply: ParallelsVM },
+    async (call) => wireMachine(await found(hub, call, family), { fleet }),
+  );
+  mount(
+    {
+      method: "get",
+      path: `${base}/{${param}}/status`,
+      summary: "Get a machine's state and address",
+      tag,
+      needs,
+      status,
+      reply: VirtualMachineStatusResponse,
+    },
+    async (call) => {
+      const one = await found(hub, call, family);
+      const { ID, State } = wireMachine(one, { fleet });
+      const address = State === "running" ? (one.machine?.addresses[0] ?? one.seen?.addresses[0]) : undefined;
+      return { id: ID, status: State, ip_configured: address || "-" };
+    },
+  );
 }
 
 const stateVerbs = ["start", "stop", "restart", "pause", "resume", "reset", "suspend"] as const;
@@ -120,7 +152,16 @@ function stateRoutes(hub: Hub, mount: Mount, family: Family): void {
   for (const verb of stateVerbs) {
     const operation = `${verb[0]?.toUpperCase()}${verb.slice(1)}`;
     mount(
-      { method: "put", also: "get", path: `${base}/{${param}}/${verb}`, summary: `${operation} a machine`, tag, needs: { claims: [claims.states] }, status: 200, reply: VirtualMachineOperationResponse },
+      {
+        method: "put",
+        also: "get",
+        path: `${base}/{${param}}/${verb}`,
+        summary: `${operation} a machine`,
+        tag,
+        needs: { claims: [claims.states] },
+        status: 200,
+        reply: VirtualMachineOperationResponse,
+      },
       async (call) => {
         const { id } = await own(hub, call, family);
         const forced = verb === "stop" && call.query("force") === "true";
@@ -129,18 +170,31 @@ function stateRoutes(hub: Hub, mount: Mount, family: Family): void {
       },
     );
   }
-  mount({ method: "delete", path: `${base}/{${param}}`, summary: "Remove a machine", tag, needs: { claims: [claims.remove] }, status: 202 }, async (call) => {
-    const { id, machine } = await own(hub, call, family);
-    const force = call.query("force") === "true";
-    if (!force && holdsProcessor(machine.observed) && machine.observed !== "making" && machine.observed !== "unknown") throw refusal(400, "error: VM is not stopped");
-    await finished(hub, call, await hub.operations.retire(id, { force }, call.asked));
-  });
+  mount(
+    { method: "delete", path: `${base}/{${param}}`, summary: "Remove a machine", tag, needs: { claims: [claims.remove] }, status: 202 },
+    async (call) => {
+      const { id, machine } = await own(hub, call, family);
+      const force = call.query("force") === "true";
+      if (!force && holdsProcessor(machine.observed) && machine.observed !== "making" && machine.observed !== "unknown")
+        throw refusal(400, "error: VM is not stopped");
+      await finished(hub, call, await hub.operations.retire(id, { force }, call.asked));
+    },
+  );
 }
 
 function changeRoutes(hub: Hub, mount: Mount, family: Family): void {
   const { base, param, tag, claims, fleet } = family;
   mount(
-    { method: "put", path: `${base}/{${param}}/set`, summary: "Change a machine by a list of operations", tag, needs: { claims: [claims.update] }, status: 200, body: VirtualMachineConfigRequest, reply: VirtualMachineConfigResponse },
+    {
+      method: "put",
+      path: `${base}/{${param}}/set`,
+      summary: "Change a machine by a list of operations",
+      tag,
+      needs: { claims: [claims.update] },
+      status: 200,
+      body: VirtualMachineConfigRequest,
+      reply: VirtualMachineConfigResponse,
+    },
     async (call) => {
       const changes = changesOf(call.body.operations);
       const { id } = await own(hub, call, family);
@@ -150,7 +204,16 @@ function changeRoutes(hub: Hub, mount: Mount, family: Family): void {
     },
   );
   mount(
-    { method: "put", path: `${base}/{${param}}/rename`, summary: "Rename a machine", tag, needs: { claims: [claims.update] }, status: 200, body: RenameVirtualMachineRequest, reply: ParallelsVM },
+    {
+      method: "put",
+      path: `${base}/{${param}}/rename`,
+      summary: "Rename a machine",
+      tag,
+      needs: { claims: [claims.update] },
+      status: 200,
+      body: RenameVirtualMachineRequest,
+      reply: ParallelsVM,
+    },
     async (call) => {
       const { new_name: name, description } = call.body;
       if (name === "") throw refusal(400, "Invalid request body: missing new_name");
@@ -161,7 +224,16 @@ function changeRoutes(hub: Hub, mount: Mount, family: Family): void {
     },
   );
   mount(
-    { method: "put", path: `${base}/{${param}}/clone`, summary: "Clone a machine", tag, needs: { claims: [claims.clone] }, status: 200, body: VirtualMachineCloneCommandRequest, reply: VirtualMachineCloneCommandResponse },
+    {
+      method: "put",
+      path: `${base}/{${param}}/clone`,
+      summary: "Clone a machine",
+      tag,
+      needs: { claims: [claims.clone] },
+      status: 200,
+      body: VirtualMachineCloneCommandRequest,
+      reply: VirtualMachineCloneCommandResponse,
+    },
     async (call) => {
       if (call.body.clone_name === "") throw refusal(400, "Invalid request body: error 400: missing clone name");
       const { id } = await own(hub, call, family);
@@ -191,20 +263,42 @@ function guestRoutes(hub: Hub, mount: Mount, family: Family): void {
   const { base, param, tag } = family;
   mount(
     {
-      method: "put", path: `${base}/{${param}}/execute`, summary: "Run a command in the guest", tag, needs: { claims: ["EXECUTE_COMMAND_VM"] }, status: 200,
-      body: VirtualMachineExecuteCommandRequest, reply: VirtualMachineExecuteCommandResponse,
+      method: "put",
+      path: `${base}/{${param}}/execute`,
+      summary: "Run a command in the guest",
+      tag,
+      needs: { claims: ["EXECUTE_COMMAND_VM"] },
+      status: 200,
+      body: VirtualMachineExecuteCommandRequest,
+      reply: VirtualMachineExecuteCommandResponse,
     },
     async (call) => {
       const { command, environment_variables: environment, script } = call.body;
-      if (command === "") throw refusal(400, script === undefined ? "Invalid request body: error 400: missing script" : "Invalid request body: error 400: scripts on the host are not run; send the command");
+      if (command === "")
+        throw refusal(
+          400,
+          script === undefined
+            ? "Invalid request body: error 400: missing script"
+            : "Invalid request body: error 400: scripts on the host are not run; send the command",
+        );
       const { id, machine } = await own(hub, call, family);
-      if (machine.observed === "stopped" || machine.observed === "suspended" || machine.observed === "paused") throw refusal(400, "error: VM is not running");
+      if (machine.observed === "stopped" || machine.observed === "suspended" || machine.observed === "paused")
+        throw refusal(400, "error: VM is not running");
       const done = await actAndWait(hub, call, id, parsed(MachineAction, { verb: "execute", script: command, environment }));
       const { items } = await listOutput(hub.db, { operationId: done.id, after: 0, limit: allLines });
-      const written = (stream: "stdout" | "stderr") => items.filter((line) => line.stream === stream).map(({ text }) => text).join("").replace(/\n$/, "");
+      const written = (stream: "stdout" | "stderr") =>
+        items
+          .filter((line) => line.stream === stream)
+          .map(({ text }) => text)
+          .join("")
+          .replace(/\n$/, "");
       const exitCode = Number(done.result?.["exitCode"] ?? 0);
       const [stdout, stderr] = [written("stdout"), written("stderr")];
-      return { ...present({ stdout, stderr }), exit_code: exitCode, ...present({ error: exitCode === 0 ? "" : `${stderr}\n, err: exit status ${exitCode}` }) };
+      return {
+        ...present({ stdout, stderr }),
+        exit_code: exitCode,
+        ...present({ error: exitCode === 0 ? "" : `${stderr}\n, err: exit status ${exitCode}` }),
+      };
     },
   );
 }
@@ -221,37 +315,98 @@ function snapshotRoutes(hub: Hub, mount: Mount, family: Family): void {
   };
 
   mount(
-    { method: "get", path, summary: "List snapshots", tag, needs: either("LIST_SNAPSHOT_VM", "LIST_OWN_VM_SNAPSHOT"), status: family.fleet ? 200 : 202, reply: ListVMSnapshotResponse },
+    {
+      method: "get",
+      path,
+      summary: "List snapshots",
+      tag,
+      needs: either("LIST_SNAPSHOT_VM", "LIST_OWN_VM_SNAPSHOT"),
+      status: family.fleet ? 200 : 202,
+      reply: ListVMSnapshotResponse,
+    },
     async (call) => {
-      const { machine } = await found(hub, call, family).catch((error: unknown) => (isAbsent(error) ? { machine: null } : Promise.reject(error)));
+      const { machine } = await found(hub, call, family).catch((error: unknown) =>
+        isAbsent(error) ? { machine: null } : Promise.reject(error),
+      );
       return machine ? wireSnapshots(await listed(call, machine.id), call.query("group") === "true") : {};
     },
   );
   mount(
-    { method: "post", path, summary: "Take a snapshot", tag, needs: either("CREATE_SNAPSHOT_VM", "CREATE_OWN_VM_SNAPSHOT"), status: 202, body: CreateVMSnapshotRequest, reply: CreateVMSnapshotResponse },
+    {
+      method: "post",
+      path,
+      summary: "Take a snapshot",
+      tag,
+      needs: either("CREATE_SNAPSHOT_VM", "CREATE_OWN_VM_SNAPSHOT"),
+      status: 202,
+      body: CreateVMSnapshotRequest,
+      reply: CreateVMSnapshotResponse,
+    },
     async (call) => {
       const { id } = await own(hub, call, family);
       const name = call.body.snapshot_name === "" ? "Snapshot" : call.body.snapshot_name;
-      const done = await actAndWait(hub, call, id, parsed(MachineAction, { verb: "snapshot-create", name, description: call.body.snapshot_description }));
+      const done = await actAndWait(
+        hub,
+        call,
+        id,
+        parsed(MachineAction, { verb: "snapshot-create", name, description: call.body.snapshot_description }),
+      );
       return { snapshot_name: name, ...present({ snapshot_id: wordIn(done.result, "snapshotId") }) };
     },
   );
-  mount({ method: "delete", path, summary: "Remove all snapshots", tag, needs: either("DELETE_ALL_SNAPSHOTS_VM", "DELETE_ALL_OWN_VM_SNAPSHOTS"), status: 202 }, async (call) => {
-    const { id } = await own(hub, call, family);
-    for (const { id: snapshotId } of (await listed(call, id)).filter(({ parentId }) => parentId === null)) await actAndWait(hub, call, id, { verb: "snapshot-delete", snapshotId, children: true });
-  });
   mount(
-    { method: "delete", path: `${path}/{snapshot_id}`, summary: "Remove a snapshot", tag, needs: either("DELETE_SNAPSHOT_VM", "DELETE_OWN_VM_SNAPSHOT"), status: 202, body: DeleteVMSnapshotRequest },
+    {
+      method: "delete",
+      path,
+      summary: "Remove all snapshots",
+      tag,
+      needs: either("DELETE_ALL_SNAPSHOTS_VM", "DELETE_ALL_OWN_VM_SNAPSHOTS"),
+      status: 202,
+    },
     async (call) => {
       const { id } = await own(hub, call, family);
-      await actAndWait(hub, call, id, snapshotAction({ verb: "snapshot-delete", snapshotId: call.param("snapshot_id"), children: call.body.delete_children }));
+      for (const { id: snapshotId } of (await listed(call, id)).filter(({ parentId }) => parentId === null))
+        await actAndWait(hub, call, id, { verb: "snapshot-delete", snapshotId, children: true });
     },
   );
   mount(
-    { method: "post", path: `${path}/{snapshot_id}/revert`, summary: "Go back to a snapshot", tag, needs: either("REVERT_SNAPSHOT_VM", "REVERT_OWN_VM_SNAPSHOT"), status: 202, body: RevertVMSnapshotRequest },
+    {
+      method: "delete",
+      path: `${path}/{snapshot_id}`,
+      summary: "Remove a snapshot",
+      tag,
+      needs: either("DELETE_SNAPSHOT_VM", "DELETE_OWN_VM_SNAPSHOT"),
+      status: 202,
+      body: DeleteVMSnapshotRequest,
+    },
     async (call) => {
       const { id } = await own(hub, call, family);
-      await actAndWait(hub, call, id, snapshotAction({ verb: "snapshot-revert", snapshotId: call.param("snapshot_id"), resume: !call.body.skip_resume }));
+      await actAndWait(
+        hub,
+        call,
+        id,
+        snapshotAction({ verb: "snapshot-delete", snapshotId: call.param("snapshot_id"), children: call.body.delete_children }),
+      );
+    },
+  );
+  mount(
+    {
+      method: "post",
+      path: `${path}/{snapshot_id}/revert`,
+      summary: "Go back to a snapshot",
+      tag,
+      needs: either("REVERT_SNAPSHOT_VM", "REVERT_OWN_VM_SNAPSHOT"),
+      status: 202,
+      body: RevertVMSnapshotRequest,
+    },
+    async (call) => {
+      const { id } = await own(hub, call, family);
+      await actAndWait(
+        hub,
+        call,
+        id,
+        snapshotAction({ verb: "snapshot-revert", snapshotId: call.param("snapshot_id"), resume: !call.body.skip_resume }),
+      );
     },
   );
 }

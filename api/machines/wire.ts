@@ -55,15 +55,27 @@ export const CreateVirtualMachineResponse = z
   .object({ id: z.string(), host: z.string().optional(), name: z.string(), owner: z.string(), current_state: z.string() })
   .meta({ id: "CreateVirtualMachineResponse" });
 
-export const VirtualMachineOperationResponse = z.object({ id: z.string(), operation: z.string(), status: z.string() }).meta({ id: "VirtualMachineOperationResponse" });
-export const VirtualMachineStatusResponse = z.object({ id: z.string(), status: z.string(), ip_configured: z.string() }).meta({ id: "VirtualMachineStatusResponse" });
+export const VirtualMachineOperationResponse = z
+  .object({ id: z.string(), operation: z.string(), status: z.string() })
+  .meta({ id: "VirtualMachineOperationResponse" });
+export const VirtualMachineStatusResponse = z
+  .object({ id: z.string(), status: z.string(), ip_configured: z.string() })
+  .meta({ id: "VirtualMachineStatusResponse" });
 export const RenameVirtualMachineRequest = z.object({ new_name: text, description: text }).meta({ id: "RenameVirtualMachineRequest" });
-export const VirtualMachineCloneCommandRequest = z.object({ clone_name: text, destination_path: text }).meta({ id: "VirtualMachineCloneCommandRequest" });
+export const VirtualMachineCloneCommandRequest = z
+  .object({ clone_name: text, destination_path: text })
+  .meta({ id: "VirtualMachineCloneCommandRequest" });
 export const VirtualMachineCloneCommandResponse = z
   .object({ id: z.string().optional(), status: z.string().optional(), error: z.string().optional() })
   .meta({ id: "VirtualMachineCloneCommandResponse" });
 export const VirtualMachineExecuteCommandRequest = z
-  .object({ command: text, environment_variables: z.record(z.string(), z.string()).default({}), script: z.object({ path: text }).optional(), use_sudo: z.boolean().default(false), user: text })
+  .object({
+    command: text,
+    environment_variables: z.record(z.string(), z.string()).default({}),
+    script: z.object({ path: text }).optional(),
+    use_sudo: z.boolean().default(false),
+    user: text,
+  })
   .meta({ id: "VirtualMachineExecuteCommandRequest" });
 export const VirtualMachineExecuteCommandResponse = z
   .object({ stdout: z.string().optional(), stderr: z.string().optional(), exit_code: z.int(), error: z.string().optional() })
@@ -76,28 +88,40 @@ const ConfigOperation = z.object({
   flags: z.array(z.string()).default([]),
 });
 export type ConfigOperation = z.output<typeof ConfigOperation>;
-export const VirtualMachineConfigRequest = z.object({ owner: text, operations: z.array(ConfigOperation).default([]) }).meta({ id: "VirtualMachineConfigRequest" });
+export const VirtualMachineConfigRequest = z
+  .object({ owner: text, operations: z.array(ConfigOperation).default([]) })
+  .meta({ id: "VirtualMachineConfigRequest" });
 export const VirtualMachineConfigResponse = z
   .object({ operations: z.array(z.object({ group: z.string(), operation: z.string(), status: z.string(), error: z.string().optional() })) })
   .meta({ id: "VirtualMachineConfigResponse" });
-export const CreateVMSnapshotRequest = z.object({ snapshot_name: text, snapshot_description: text }).meta({ id: "CreateVMSnapshotRequest" });
-export const CreateVMSnapshotResponse = z.object({ snapshot_name: z.string().optional(), snapshot_id: z.string().optional() }).meta({ id: "CreateVMSnapshotResponse" });
+export const CreateVMSnapshotRequest = z
+  .object({ snapshot_name: text, snapshot_description: text })
+  .meta({ id: "CreateVMSnapshotRequest" });
+export const CreateVMSnapshotResponse = z
+  .object({ snapshot_name: z.string().optional(), snapshot_id: z.string().optional() })
+  .meta({ id: "CreateVMSnapshotResponse" });
 export const DeleteVMSnapshotRequest = z.object({ delete_children: z.boolean().default(false) }).meta({ id: "DeleteVMSnapshotRequest" });
 export const RevertVMSnapshotRequest = z.object({ skip_resume: z.boolean().default(false) }).meta({ id: "RevertVMSnapshotRequest" });
-export const ListVMSnapshotResponse = z.object({ snapshots: z.array(z.record(z.string(), z.unknown())).optional() }).meta({ id: "ListVMSnapshotResponse" });
+export const ListVMSnapshotResponse = z
+  .object({ snapshots: z.array(z.record(z.string(), z.unknown())).optional() })
+  .meta({ id: "ListVMSnapshotResponse" });
 
 /** States that are ours alone, in words that the wire's clients know. */
 const ownStates: Partial<Record<MachineState, string>> = { making: "pending", absent: "error", unknown: "pending" };
 export const wireState = (state: MachineState): string => ownStates[state] ?? state;
 
 /** `fleet`: as an orchestrator shows it, with its host. */
-export function wireMachine({ machine, seen, ownerName, host }: SeenMachine, { fleet }: { fleet: boolean }): Record<string, unknown> & { ID: string; Name: string; State: string } {
+export function wireMachine(
+  { machine, seen, ownerName, host }: SeenMachine,
+  { fleet }: { fleet: boolean },
+): Record<string, unknown> & { ID: string; Name: string; State: string } {
   const id = machine?.id ?? seen?.id ?? "";
   const name = machine?.name ?? seen?.name ?? "";
   const state = machine?.observed ?? seen?.state ?? "unknown";
   const address = (machine?.addresses[0] ?? seen?.addresses[0]) || "-";
   const own = { ID: id, Name: name, Description: machine?.description ?? "", State: wireState(state), user: ownerName ?? "root" };
-  const placed = fleet && host ? { host: host.name, host_url: host.name, host_id: host.id, host_name: host.name, host_state: wireHostState(host) } : {};
+  const placed =
+    fleet && host ? { host: host.name, host_url: host.name, host_id: host.id, host_name: host.name, host_state: wireHostState(host) } : {};
   return { ...unseen(machine), ...seen?.raw, ...own, ...placed, internal_ip_address: address };
 }
 
@@ -130,8 +154,19 @@ interface WireSnapshot {
   readonly parent: string;
   readonly [key: string]: unknown;
 }
-export function wireSnapshots(snapshots: readonly { id: string; name: string; date: string; state: string; current: boolean; parentId: string | null }[], grouped: boolean) {
-  const flat = snapshots.map(({ parentId, id, name, date, state, current }) => ({ id, name, date, state, current, parent: parentId ?? "" }));
-  const below = (parent: string): WireSnapshot[] => flat.filter((one) => one.parent === parent).map((one) => ({ ...one, ...present({ children: below(one.id) }) }));
+export function wireSnapshots(
+  snapshots: readonly { id: string; name: string; date: string; state: string; current: boolean; parentId: string | null }[],
+  grouped: boolean,
+) {
+  const flat = snapshots.map(({ parentId, id, name, date, state, current }) => ({
+    id,
+    name,
+    date,
+    state,
+    current,
+    parent: parentId ?? "",
+  }));
+  const below = (parent: string): WireSnapshot[] =>
+    flat.filter((one) => one.parent === parent).map((one) => ({ ...one, ...present({ children: below(one.id) }) }));
   return present({ snapshots: grouped ? below("") : flat });
 }

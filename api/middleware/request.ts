@@ -11,6 +11,8 @@ import type { ApiEnv } from "../http.ts";
 
 /** A client's own id is taken where it is harmless in a log. */
 const harmless = /^[\w.:-]{1,128}$/;
+/** Parts of paths that are secrets themselves. */
+const withoutSecrets = (path: string): string => path.replace(/(\/codec\/|\/enrollment-token\/)[^/]+/, "$1***");
 /** Asked for every few seconds by balancers and supervisors. */
 const quiet = /health|readyz|metrics/;
 
@@ -26,7 +28,18 @@ export const requestLog =
     c.res.headers.set("X-Request-Id", requestId);
     if (quiet.test(c.req.path)) return;
     const actor = c.var.actor?.username;
-    log.info({ event: "request", requestId, method: c.req.method, path: c.req.path, status: c.res.status, ms: Math.round(performance.now() - began), actor }, "request");
+    log.info(
+      {
+        event: "request",
+        requestId,
+        method: c.req.method,
+        path: withoutSecrets(c.req.path),
+        status: c.res.status,
+        ms: Math.round(performance.now() - began),
+        actor,
+      },
+      "request",
+    );
   };
 
 /** A script of 1 MiB grows to 6 MiB when each of its characters is escaped in JSON; nothing else is near that. */
@@ -42,7 +55,8 @@ export const boundedBody: MiddlewareHandler<ApiEnv> = bodyLimit({
 /** PostgreSQL stores no zero character, so a request that holds one is refused before it reaches a table. */
 export const withoutZeros: MiddlewareHandler<ApiEnv> = async (c, next) => {
   const inAddress = /%00/.test(c.req.url);
-  const inBody = c.req.header("Content-Length") !== "0" && c.req.method !== "GET" && c.req.method !== "HEAD" && /\\u0000|\0/.test(await c.req.text());
+  const inBody =
+    c.req.header("Content-Length") !== "0" && c.req.method !== "GET" && c.req.method !== "HEAD" && /\\u0000|\0/.test(await c.req.text());
   if (inAddress || inBody) throw new HTTPException(400, { message: "The request holds a zero character." });
   return next();
 };

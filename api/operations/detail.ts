@@ -13,11 +13,14 @@ export type OperationDetail = z.infer<typeof OperationDetail>;
 
 export async function detailOf(hub: Pick<Hub, "db" | "settings">, operation: Operation): Promise<OperationDetail> {
   const steps = await listSteps(hub.db, operation.id);
-  const moving = steps.findLast((step) => step.progress !== null && step.state === "running") ?? steps.findLast((step) => step.progress !== null);
+  const moving =
+    steps.findLast((step) => step.progress !== null && step.state === "running") ?? steps.findLast((step) => step.progress !== null);
   return { ...operation, steps, progress: moving?.progress ?? null, temporalUrl: temporalUrl(hub, operation) };
 }
 
 function temporalUrl({ settings }: Pick<Hub, "settings">, { workflowId }: Operation): string | null {
   const { url, namespace } = settings.temporalUi;
-  return url === undefined ? null : `${url.replace(/\/$/, "")}/namespaces/${encodeURIComponent(namespace)}/workflows/${encodeURIComponent(workflowId)}`;
+  return url === undefined
+    ? null
+    : `${url.replace(/\/$/, "")}/namespaces/${encodeURIComponent(namespace)}/workflows/${encodeURIComponent(workflowId)}`;
 }

@@ -26,55 +26,57 @@ const params = z.object({ id: OperationId });
 /** Below the idle limit of common proxies. */
 const longestWaitSeconds = 60;
 
-export function operationRoutes(hub: Hub) {
-  const mayRead = authorised(hub, { claims: ["JOB_MANAGER_LIST", "JOB_MANAGER_LIST_OWN"], any: true });
-  const mayCancel = authorised(hub, { claims: ["JOB_MANAGER_DELETE", "JOB_MANAGER_LIST_OWN"], any: true });
+const seeing = { claims: ["JOB_MANAGER_LIST", "JOB_MANAGER_LIST_OWN"], any: true } as const;
 
-  async function found(id: string, actor: Actor): Promise<Operation> {
-    const { operation, actorId } = unwrap(await readOperation(hub.db, id));
-    if (operation.project === actor.project && (actorId === actor.userId || holds(actor, "JOB_MANAGER_LIST"))) return operation;
-    throw new FaultError({ code: "operation_not_found", message: `There is no operation ${id}.`, subject: id });
-  }
+export const operationRoutes = (hub: Hub) =>
+  routesOf().route("/", readRoutes(hub)).route("/", followRoutes(hub)).route("/", outputRoutes(hub));
 
+async function found(hub: Hub, id: string, actor: Actor): Promise<Operation> {
+  const { operation, actorId } = unwrap(await readOperation(hub.db, id));
+  if (operation.project === actor.project && (actorId === actor.userId || holds(actor, "JOB_MANAGER_LIST"))) return operation;
+  throw new FaultError({ code: "operation_not_found", message: `There is no operation ${id}.`, subject: id });
+}
+
+function readRoutes(hub: Hub) {
+  const mayRead = authorised(hub, seeing);
   const list = createRoute({
-    method: "get", path: "/operations", operationId: "listOperations", summary: "List operations, newest first", tags, middleware: mayRead,
+    method: "get",
+    path: "/operations",
+    operationId: "listOperations",
+    summary: "List operations, newest first",
+    tags,
+    middleware: mayRead,
     request: {
-      query: z.object({ state: OperationState.optional(), verb: Verb.optional(), machineId: MachineId.optional(), hostId: HostId.optional(), image: z.string().max(512).optional(), ...pageQuery }),
+      query: z.object({
+        state: OperationState.optional(),
+        verb: Verb.optional(),
+        machineId: MachineId.optional(),
+        hostId: HostId.optional(),
+        image: z.string().max(512).optional(),
+        ...pageQuery,
+      }),
     },
     responses: { 200: json(pageOf(Operation), "One page."), ...faults() },
   });
   const get = createRoute({
-    method: "get", path: "/operations/{id}", operationId: "getOperation", summary: "Get an operation with its steps and progress", tags, middleware: mayRead,
+    method: "get",
+    path: "/operations/{id}",
+    operationId: "getOperation",
+    summary: "Get an operation with its steps and progress",
+    tags,
+    middleware: mayRead,
     request: { params },
     responses: { 200: json(OperationDetail, "The operation."), ...faults("operation_not_found") },
-  });
-  const wait = createRoute({
-    method: "get", path: "/operations/{id}/wait", operationId: "waitForOperation", summary: "Get an operation once it has ended, or as it is when the time is over", tags, middleware: mayRead,
-    request: { params, query: z.object({ timeout: z.coerce.number().min(0).max(longestWaitSeconds).default(longestWaitSeconds).meta({ description: "Seconds." }) }) },
-    responses: { 200: json(OperationDetail, "The operation."), ...faults("operation_not_found") },
-  });
-  const events = createRoute({
-    method: "get", path: "/operations/{id}/events", operationId: "followOperation", summary: "Follow an operation's events (server-sent events)", tags, middleware: mayRead,
-    request: { params, headers: z.object({ "last-event-id": z.string().max(20).optional() }) },
-    responses: {
-      200: { description: "Events with numbers, and `state` with the whole operation whenever it changed. Ends with the operation.", content: { "text/event-stream": { schema: z.string() } } },
-      ...faults("operation_not_found"),
-    },
   });
   const cancel = createRoute({
-    method: "post", path: "/operations/{id}/cancel", operationId: "cancelOperation", summary: "Cancel an operation: what it did is taken back", tags, middleware: mayCancel,
+    method: "post",
+    path: "/operations/{id}/cancel",
+    operationId: "cancelOperation",
+    summary: "Cancel an operation: what it did is taken back",
+    tags,
+    middleware: authorised(hub, { claims: ["JOB_MANAGER_DELETE", "JOB_MANAGER_LIST_OWN"], any: true }),
     request: { params },
     responses: { 202: json(Operation, "Cancelling."), ...faults("operation_not_found", "operation_settled") },
-  });
-  const output = createRoute({
-    method: "get", path: "/operations/{id}/output", operationId: "getOutput", summary: "Read what a guest command wrote", tags, middleware: mayRead,
-    request: { params, query: z.object({ after: z.coerce.number().int().min(0).default(0), limit: z.coerce.number().int().min(1).max(10_000).default(1000) }) },
-    responses: { 200: json(z.object({ items: z.array(OutputLine), cut: z.boolean() }), "Lines after the given one."), ...faults("operation_not_found") },
-  });
-  const screen = createRoute({
-    method: "get", path: "/operations/{id}/screen", operationId: "getScreen", summary: "Get the picture that a capture took", tags, middleware: mayRead,
-    request: { params },
-    responses: { 200: { description: "The screen.", content: { "image/png": { schema: z.string() } } }, ...faults("operation_not_found") },
   });
 
   return routesOf()
@@ -84,29 +86,106 @@ export function operationRoutes(hub: Hub) {
       const own = holds(actor, "JOB_MANAGER_LIST") ? {} : { actorId: actor.userId };
       return c.json(await listOperations(hub.db, { ...filter, ...own, project: actor.project }, { cursor, limit }), 200);
     })
-    .openapi(get, async (c) => c.json(await detailOf(hub, await found(c.req.valid("param").id, actorOf(c))), 200))
+    .openapi(get, async (c) => c.json(await detailOf(hub, await found(hub, c.req.valid("param").id, actorOf(c))), 200))
+    .openapi(cancel, async (c) => {
+      const { id } = await found(hub, c.req.valid("param").id, actorOf(c));
+      return c.json(unwrap(await hub.operations.cancel(id, askedBy(c))), 202);
+    });
+}
+
+function followRoutes(hub: Hub) {
+  const mayRead = authorised(hub, seeing);
+  const wait = createRoute({
+    method: "get",
+    path: "/operations/{id}/wait",
+    operationId: "waitForOperation",
+    summary: "Get an operation once it has ended, or as it is when the time is over",
+    tags,
+    middleware: mayRead,
+    request: {
+      params,
+      query: z.object({
+        timeout: z.coerce.number().min(0).max(longestWaitSeconds).default(longestWaitSeconds).meta({ description: "Seconds." }),
+      }),
+    },
+    responses: { 200: json(OperationDetail, "The operation."), ...faults("operation_not_found") },
+  });
+  const events = createRoute({
+    method: "get",
+    path: "/operations/{id}/events",
+    operationId: "followOperation",
+    summary: "Follow an operation's events (server-sent events)",
+    tags,
+    middleware: mayRead,
+    request: { params, headers: z.object({ "last-event-id": z.string().max(20).optional() }) },
+    responses: {
+      200: {
+        description: "Events with numbers, and `state` with the whole operation whenever it changed. Ends with the operation.",
+        content: { "text/event-stream": { schema: z.string() } },
+      },
+      ...faults("operation_not_found"),
+    },
+  });
+
+  return routesOf()
     .openapi(wait, async (c) => {
-      const { id } = await found(c.req.valid("param").id, actorOf(c));
+      const { id } = await found(hub, c.req.valid("param").id, actorOf(c));
       const over = AbortSignal.any([c.req.raw.signal, AbortSignal.timeout(c.req.valid("query").timeout * 1000)]);
       return c.json(await detailOf(hub, await settled(hub, id, over)), 200);
     })
     .openapi(events, async (c) => {
-      const { id } = await found(c.req.valid("param").id, actorOf(c));
+      const { id } = await found(hub, c.req.valid("param").id, actorOf(c));
       const after = Number(c.req.valid("header")["last-event-id"] ?? 0);
       return operationEvents(hub, c, id, Number.isSafeInteger(after) && after > 0 ? after : 0);
-    })
-    .openapi(cancel, async (c) => {
-      const { id } = await found(c.req.valid("param").id, actorOf(c));
-      return c.json(unwrap(await hub.operations.cancel(id, askedBy(c))), 202);
-    })
+    });
+}
+
+function outputRoutes(hub: Hub) {
+  const mayRead = authorised(hub, seeing);
+  const output = createRoute({
+    method: "get",
+    path: "/operations/{id}/output",
+    operationId: "getOutput",
+    summary: "Read what a guest command wrote",
+    tags,
+    middleware: mayRead,
+    request: {
+      params,
+      query: z.object({
+        after: z.coerce.number().int().min(0).default(0),
+        limit: z.coerce.number().int().min(1).max(10_000).default(1000),
+      }),
+    },
+    responses: {
+      200: json(z.object({ items: z.array(OutputLine), cut: z.boolean() }), "Lines after the given one."),
+      ...faults("operation_not_found"),
+    },
+  });
+  const screen = createRoute({
+    method: "get",
+    path: "/operations/{id}/screen",
+    operationId: "getScreen",
+    summary: "Get the picture that a capture took",
+    tags,
+    middleware: mayRead,
+    request: { params },
+    responses: { 200: { description: "The screen.", content: { "image/png": { schema: z.string() } } }, ...faults("operation_not_found") },
+  });
+
+  return routesOf()
     .openapi(output, async (c) => {
-      const { id } = await found(c.req.valid("param").id, actorOf(c));
+      const { id } = await found(hub, c.req.valid("param").id, actorOf(c));
       return c.json(await listOutput(hub.db, { operationId: id, ...c.req.valid("query") }), 200);
     })
     .openapi(screen, async (c) => {
-      const { id, verb, state } = await found(c.req.valid("param").id, actorOf(c));
-      const { items } = verb === "capture" && state === "done" ? await listOutput(hub.db, { operationId: id, after: 0, limit: 100_000 }) : { items: [] };
-      if (items.length === 0) throw new FaultError({ code: "operation_not_found", message: `The operation ${id} has taken no picture.`, subject: id });
-      return c.body(Buffer.from(items.map(({ text }) => text).join(""), "base64"), 200, { "Content-Type": "image/png", "Cache-Control": "no-store" });
+      const { id, verb, state } = await found(hub, c.req.valid("param").id, actorOf(c));
+      const { items } =
+        verb === "capture" && state === "done" ? await listOutput(hub.db, { operationId: id, after: 0, limit: 100_000 }) : { items: [] };
+      if (items.length === 0)
+        throw new FaultError({ code: "operation_not_found", message: `The operation ${id} has taken no picture.`, subject: id });
+      return c.body(Buffer.from(items.map(({ text }) => text).join(""), "base64"), 200, {
+        "Content-Type": "image/png",
+        "Cache-Control": "no-store",
+      });
     });
 }

@@ -67,19 +67,41 @@ export function operationIdOf(job: string): string | null {
 
 type WireState = z.infer<typeof JobState>;
 const states: Record<OperationState, WireState> = {
-  pending: "pending", running: "running", parked: "running", cancelling: "running", done: "completed", failed: "failed", cancelled: "failed",
+  pending: "pending",
+  running: "running",
+  parked: "running",
+  cancelling: "running",
+  done: "completed",
+  failed: "failed",
+  cancelled: "failed",
 };
 const stepStates: Record<StepState, WireState> = {
-  pending: "pending", running: "running", parked: "running", done: "completed", skipped: "skipped", failed: "failed", cancelled: "failed",
+  pending: "pending",
+  running: "running",
+  parked: "running",
+  done: "completed",
+  skipped: "skipped",
+  failed: "failed",
+  cancelled: "failed",
 };
 
 /** How many steps an operation has when nothing is left out: steps are announced on the way, and progress must not fall. */
 const expectedSteps: Partial<Record<Verb, number>> = { push: 6, pull: 4, provision: 10, retire: 4 };
 
-export function wireJob(operation: Operation, steps: readonly Step[], owner: { id: string; name: string; email: string } | undefined, kind = kindOf(operation.verb)): z.input<typeof JobResponse> {
+export function wireJob(
+  operation: Operation,
+  steps: readonly Step[],
+  owner: { id: string; name: string; email: string } | undefined,
+  kind = kindOf(operation.verb),
+): z.input<typeof JobResponse> {
   const { id, state, fault, createdAt } = operation;
   const parked = steps.find((step) => step.state === "parked");
-  const updatedAt = [operation.endedAt, ...steps.flatMap((step) => [step.endedAt, step.startedAt]), operation.startedAt, createdAt].reduce<Date>((latest, time) => (time && time > latest ? time : latest), createdAt);
+  const updatedAt = [
+    operation.endedAt,
+    ...steps.flatMap((step) => [step.endedAt, step.startedAt]),
+    operation.startedAt,
+    createdAt,
+  ].reduce<Date>((latest, time) => (time && time > latest ? time : latest), createdAt);
   return {
     id: jobId(id),
     owner: owner?.id ?? "",
@@ -112,7 +134,8 @@ function progressOf({ verb }: Operation, steps: readonly Step[]): number {
   return Math.min(99, Math.floor((steps.reduce((sum, step) => sum + part(step), 0) / whole) * 100));
 }
 
-const fractionOf = ({ progress }: Step): number => (progress && progress.totalBytes > 0 ? Math.min(1, progress.doneBytes / progress.totalBytes) : 0);
+const fractionOf = ({ progress }: Step): number =>
+  progress && progress.totalBytes > 0 ? Math.min(1, progress.doneBytes / progress.totalBytes) : 0;
 
 function wireStep(step: Step, count: number): z.input<typeof JobStepResponse> {
   const { name, state, progress, fault } = step;
@@ -136,9 +159,20 @@ function wireStep(step: Step, count: number): z.input<typeof JobStepResponse> {
 }
 
 function resultOf({ verb, machineId, subject, result }: Operation) {
-  if (verb === "push") return present({ result: "completed", result_record_id: wordIn(result, "imageVersionId"), result_record_name: subject, result_record_type: "catalog_manifest" });
+  if (verb === "push")
+    return present({
+      result: "completed",
+      result_record_id: wordIn(result, "imageVersionId"),
+      result_record_name: subject,
+      result_record_type: "catalog_manifest",
+    });
   const id = wordIn(result, "machineId") ?? machineId ?? undefined;
-  return present({ result: "completed", result_record_id: id, result_record_name: subject, result_record_type: id === undefined ? "" : "virtual_machine" });
+  return present({
+    result: "completed",
+    result_record_id: id,
+    result_record_name: subject,
+    result_record_type: id === undefined ? "" : "virtual_machine",
+  });
 }
 
 export function wordIn(result: Readonly<Record<string, unknown>> | null, key: string): string | undefined {

@@ -14,7 +14,9 @@ export const ApiErrorResponse = z.object({ message: z.string(), code: z.int() })
 export const ApiErrorDiagnosticsResponse = z
   .object({ message: z.string(), diagnostics: z.record(z.string(), z.unknown()), code: z.int() })
   .meta({ id: "ApiErrorDiagnosticsResponse" });
-export const OAuthErrorResponse = z.object({ error: z.string(), error_description: z.string().optional() }).meta({ id: "OAuthErrorResponse" });
+export const OAuthErrorResponse = z
+  .object({ error: z.string(), error_description: z.string().optional() })
+  .meta({ id: "OAuthErrorResponse" });
 
 /** A refusal in the wire's own words, where clients may compare them. */
 export const refusal = (status: ContentfulStatusCode, message: string): HTTPException => new HTTPException(status, { message });
@@ -48,5 +50,12 @@ export function wireError(c: Context<ApiEnv>, status: ContentfulStatusCode, mess
   if (!withDiagnostics.test(c.req.path)) return c.json({ message, code: status }, status);
   const at = new Date().toISOString();
   const errors = [{ code: String(status), message, timestamp: at, component: "api" }];
-  return c.json({ message, diagnostics: { operation: "api error response", start_time: at, end_time: at, path: [], errors, warnings: [] }, code: status }, status);
+  return c.json(
+    {
+      message,
+      diagnostics: { operation: "api error response", start_time: at, end_time: at, path: [], errors, warnings: [] },
+      code: status,
+    },
+    status,
+  );
 }

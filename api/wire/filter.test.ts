@@ -16,4 +16,6 @@ it.each([
   ["nothing=x", []],
 ])("%s leaves %j", (header, left) => expect(names(header)).toEqual(left));
 
-it.each(["base-ubuntu", "=x", "a=b=c", "name=([", "name=(a+)+b"])("refuses %s", (header) => expect(() => names(header)).toThrow(/invalid filter/));
+it.each(["base-ubuntu", "=x", "a=b=c", "name=([", "name=(a+)+b"])("refuses %s", (header) =>
+  expect(() => names(header)).toThrow(/invalid filter/),
+);

@@ -24,7 +24,8 @@ export function filtered<Row extends object>(rows: readonly Row[], header: strin
 function patternOf(written: string): RegExp {
   const insensitive = /,\s*i$/.test(written);
   const source = insensitive ? written.replace(/,\s*i$/, "") : written;
-  if (source.length > longestPattern || /([+*}])\s*\)\s*[+*{]/.test(source)) throw refusal(404, "invalid filter: the pattern is too long or repeats a repetition");
+  if (source.length > longestPattern || /([+*}])\s*\)\s*[+*{]/.test(source))
+    throw refusal(404, "invalid filter: the pattern is too long or repeats a repetition");
   try {
     return new RegExp(source, insensitive ? "i" : "");
   } catch {

@@ -11,7 +11,13 @@ const Body = z.object({
 
 it("finds fields in any case, in nested objects and lists, and leaves free keys alone", () => {
   const sent = { Local_Path: "/x", SPECS: { CPU: "2" }, Operations: [{ GROUP: "state" }], metadata: { Key: "v" }, other: 1 };
-  expect(respell(Body, sent)).toEqual({ local_path: "/x", specs: { cpu: "2" }, operations: [{ group: "state" }], metadata: { Key: "v" }, other: 1 });
+  expect(respell(Body, sent)).toEqual({
+    local_path: "/x",
+    specs: { cpu: "2" },
+    operations: [{ group: "state" }],
+    metadata: { Key: "v" },
+    other: 1,
+  });
 });
 
 it("takes null for a field that was not sent", () => {

@@ -24,7 +24,12 @@ export function respell(schema: z.ZodType, value: unknown): unknown {
 }
 
 function unwrapped(schema: z.ZodType): z.ZodType {
-  if (schema instanceof z.ZodOptional || schema instanceof z.ZodNullable || schema instanceof z.ZodDefault || schema instanceof z.ZodPrefault) {
+  if (
+    schema instanceof z.ZodOptional ||
+    schema instanceof z.ZodNullable ||
+    schema instanceof z.ZodDefault ||
+    schema instanceof z.ZodPrefault
+  ) {
     const inner: unknown = schema.unwrap();
     return inner instanceof z.ZodType ? unwrapped(inner) : schema;
   }

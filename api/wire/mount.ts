@@ -62,7 +62,11 @@ export function mounting(app: OpenAPIHono<ApiEnv>, hub: Hub, module?: Module): M
   };
 }
 
-async function served<Body extends z.ZodType>(c: Context<ApiEnv>, route: WireRoute<Body>, handler: Handler<z.output<Body>>): Promise<Response> {
+async function served<Body extends z.ZodType>(
+  c: Context<ApiEnv>,
+  route: WireRoute<Body>,
+  handler: Handler<z.output<Body>>,
+): Promise<Response> {
   const body = await readBody(c, route.body);
   const call: Call<z.output<Body>> = {
     c,

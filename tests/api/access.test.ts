@@ -8,27 +8,28 @@ let jane: string;
 beforeAll(async () => {
   world = await openWorld();
   root = await world.login("root", rootPassword);
-  const made = await world.call("POST", "/api/v1/auth/users", { token: root, body: { username: "jdoe", name: "Jane Doe", email: "jane.doe@example.com", password: "Correct-horse-8!" } });
+  const made = await world.call("POST", "/api/v1/auth/users", {
+    token: root,
+    body: { username: "jdoe", name: "Jane Doe", email: "jane.doe@example.com", password: "Correct-horse-8!" },
+  });
   expect(made.status).toBe(201);
   jane = await world.login("jdoe", "Correct-horse-8!");
 });
 afterAll(() => world.close());
 
 describe("logging in", () => {
-  it.each([
-    [{ email: "root@localhost" }],
-    [{ email: "root", api_key: "" }],
-    [{ username: "ROOT" }],
-    [{ Email: "Root@LocalHost" }],
-  ])("takes %j and answers address, token and unix seconds", async (who) => {
-    const { status, body } = await world.call("POST", "/api/auth/token", { body: { ...who, password: rootPassword } });
-    expect(status).toBe(200);
-    expect(Object.keys(body)).toEqual(["email", "token", "expires_at"]);
-    expect(body.email).toBe("root@localhost");
-    expect(body.expires_at).toBeGreaterThan(Date.now() / 1000);
-    const payload = JSON.parse(Buffer.from(body.token.split(".")[1], "base64url").toString());
-    expect(payload).toMatchObject({ email: "root@localhost", roles: ["SUPER_USER"], exp: body.expires_at });
-  });
+  it.each([[{ email: "root@localhost" }], [{ email: "root", api_key: "" }], [{ username: "ROOT" }], [{ Email: "Root@LocalHost" }]])(
+    "takes %j and answers address, token and unix seconds",
+    async (who) => {
+      const { status, body } = await world.call("POST", "/api/auth/token", { body: { ...who, password: rootPassword } });
+      expect(status).toBe(200);
+      expect(Object.keys(body)).toEqual(["email", "token", "expires_at"]);
+      expect(body.email).toBe("root@localhost");
+      expect(body.expires_at).toBeGreaterThan(Date.now() / 1000);
+      const payload = JSON.parse(Buffer.from(body.token.split(".")[1], "base64url").toString());
+      expect(payload).toMatchObject({ email: "root@localhost", roles: ["SUPER_USER"], exp: body.expires_at });
+    },
+  );
 
   it.each([
     [401, { email: "root@localhost", password: "not-the-Passw0rd!" }, "Invalid user or Password"],
@@ -41,14 +42,23 @@ describe("logging in", () => {
   ])("answers %i to %j", async (status, body, message) => {
     const answer = await world.call("POST", "/api/v1/auth/token", { body });
     expect(answer.status).toBe(status);
-    expect(answer.body).toMatchObject({ message, code: status, diagnostics: { operation: "api error response", errors: [{ code: String(status) }] } });
+    expect(answer.body).toMatchObject({
+      message,
+      code: status,
+      diagnostics: { operation: "api error response", errors: [{ code: String(status) }] },
+    });
   });
 
   it("keeps a guesser waiting at once, and lets whoever was right a moment ago in all the same", async () => {
     const { token } = { token: root };
-    await world.call("POST", "/api/v1/auth/users", { token, body: { username: "guessed", name: "G", email: "g@example.com", password: "Correct-horse-7!" } });
+    await world.call("POST", "/api/v1/auth/users", {
+      token,
+      body: { username: "guessed", name: "G", email: "g@example.com", password: "Correct-horse-7!" },
+    });
     await world.login("guessed", "Correct-horse-7!");
-    const tries = await Promise.all(Array.from({ length: 5 }, () => world.call("POST", "/api/v1/auth/token", { body: { email: "guessed", password: "wrong" } })));
+    const tries = await Promise.all(
+      Array.from({ length: 5 }, () => world.call("POST", "/api/v1/auth/token", { body: { email: "guessed", password: "wrong" } })),
+    );
     expect(tries.map(({ status }) => status)).toEqual([401, 401, 401, 401, 401]);
     const next = await world.call("POST", "/api/v1/auth/token", { body: { email: "guessed", password: "wrong" } });
     expect(next.status).toBe(429);
@@ -89,8 +99,13 @@ describe("credentials", () => {
       status: 401,
       body: oauth("User does not contain enough permissions for claims (AND), missing [CREATE_VM]"),
     });
-    expect((await world.call("PATCH", "/api/v1/catalog/a/1/arm64/taint", { token: jane })).body.error_description).toContain("roles (AND), missing [SUPER_USER]");
-    expect(await world.call("POST", "/api/v2/machines", { token: jane, body: {} })).toMatchObject({ status: 403, body: { code: "forbidden" } });
+    expect((await world.call("PATCH", "/api/v1/catalog/a/1/arm64/taint", { token: jane })).body.error_description).toContain(
+      "roles (AND), missing [SUPER_USER]",
+    );
+    expect(await world.call("POST", "/api/v2/machines", { token: jane, body: {} })).toMatchObject({
+      status: 403,
+      body: { code: "forbidden" },
+    });
     expect(await world.call("GET", "/api/v2/whoami")).toMatchObject({ status: 401, body: { code: "unauthenticated" } });
   });
 
@@ -103,7 +118,9 @@ describe("credentials", () => {
     const shown = await world.call("GET", "/api/v1/auth/api_keys", { token: jane });
     expect(shown.text).not.toContain("s3cret");
     expect(shown.body[0].encoded).toBeUndefined();
-    expect((await world.call("POST", "/api/v1/auth/api_keys", { token: jane, body: { name: "ci", key: "other", secret: "s" } })).status).toBe(400);
+    expect(
+      (await world.call("POST", "/api/v1/auth/api_keys", { token: jane, body: { name: "ci", key: "other", secret: "s" } })).status,
+    ).toBe(400);
     expect((await world.call("PUT", "/api/v1/auth/api_keys/ci/revoke", { token: root })).status).toBe(202);
     expect((await machines(headers)).body).toEqual(oauth("Api Key has been revoked"));
   });
@@ -114,11 +131,16 @@ describe("credentials", () => {
     expect((await world.call("POST", "/api/v1/auth/users", { token: jane, body: { ...body, is_super_user: true } })).status).toBe(403);
     expect((await world.call("POST", "/api/v1/auth/users", { token: jane, body: { ...body, claims: ["DELETE_VM"] } })).status).toBe(403);
     expect((await world.call("POST", "/api/v1/auth/users", { token: jane, body: { ...body, password: "short" } })).status).toBe(400);
-    expect((await world.call("POST", "/api/v1/auth/users", { token: jane, body: { ...body, roles: ["NOPE"] } })).body.message).toBe("error 400: role NOPE does not exist");
+    expect((await world.call("POST", "/api/v1/auth/users", { token: jane, body: { ...body, roles: ["NOPE"] } })).body.message).toBe(
+      "error 400: role NOPE does not exist",
+    );
   });
 
   it("takes rights away at the very next request", async () => {
-    await world.call("POST", "/api/v1/auth/users", { token: root, body: { username: "gone", name: "G", email: "gone@example.com", password: "Correct-horse-5!" } });
+    await world.call("POST", "/api/v1/auth/users", {
+      token: root,
+      body: { username: "gone", name: "G", email: "gone@example.com", password: "Correct-horse-5!" },
+    });
     const token = await world.login("gone", "Correct-horse-5!");
     expect((await world.call("GET", "/api/v1/machines", { token })).status).toBe(200);
     expect((await world.call("DELETE", "/api/v1/auth/users/gone@example.com", { token: root })).status).toBe(202);

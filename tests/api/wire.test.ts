@@ -1,8 +1,9 @@
 /** The wire: statuses, keys and quirks that its existing clients rely on. */
+import { eq } from "drizzle-orm";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { appendOutput } from "../../db/outputs.ts";
 import { machines, observations } from "../../db/schema.ts";
-import { eq } from "drizzle-orm";
+import type { ObservedMachine } from "../../domain/machines/schema.ts";
 import { addHost, addImage, addStore, gibibyte } from "../control/hub.ts";
 import { openWorld, rootPassword, type World } from "./world.ts";
 
@@ -19,24 +20,45 @@ beforeAll(async () => {
 });
 afterAll(() => world.close());
 
-const as = (method: string, path: string, body?: unknown, headers: Record<string, string> = {}) => world.call(method, path, { token: root, body, headers });
-const update = (id: string, changes: Partial<typeof machines.$inferInsert>) => world.hub.db.update(machines).set(changes).where(eq(machines.id, id));
+const as = (method: string, path: string, body?: unknown, headers: Record<string, string> = {}) =>
+  world.call(method, path, { token: root, body, headers });
+const update = (id: string, changes: Partial<typeof machines.$inferInsert>) =>
+  world.hub.db.update(machines).set(changes).where(eq(machines.id, id));
 
 /** A machine of ours on the host, as its provisioning would have left it. */
 async function addMachine(name: string, changes: Partial<typeof machines.$inferInsert> = {}): Promise<string> {
   const id = crypto.randomUUID();
   const size = { vcpus: 2, memoryBytes: gibibyte, diskBytes: gibibyte };
   const [user] = await world.sql`select id from users where username = 'root'`;
-  await world.hub.db.insert(machines).values({ id, name, owner: user?.["id"], hostId, origin: "image", kind: "pvm", desired: "stopped", observed: "stopped", ...size, ...changes });
+  await world.hub.db
+    .insert(machines)
+    .values({
+      id,
+      name,
+      owner: user?.["id"],
+      hostId,
+      origin: "image",
+      kind: "pvm",
+      desired: "stopped",
+      observed: "stopped",
+      ...size,
+      ...changes,
+    });
   return id;
 }
 
 describe("paths", () => {
-  it.each(["/api/v1/machines", "/api/machines", "/api/v1/machines/", "/api/v1//machines", "//api///v1/machines//"])("serves %s without a redirect", async (path) => {
-    expect((await as("GET", path)).status).toBe(200);
-  });
+  it.each(["/api/v1/machines", "/api/machines", "/api/v1/machines/", "/api/v1//machines", "//api///v1/machines//"])(
+    "serves %s without a redirect",
+    async (path) => {
+      expect((await as("GET", path)).status).toBe(200);
+    },
+  );
   it("answers the unknown with a number in the body", async () => {
-    expect(await world.call("GET", "/api/v1/no/such/path")).toMatchObject({ status: 404, body: { message: "resource /api/v1/no/such/path not found", code: 404 } });
+    expect(await world.call("GET", "/api/v1/no/such/path")).toMatchObject({
+      status: 404,
+      body: { message: "resource /api/v1/no/such/path not found", code: 404 },
+    });
     expect(await world.call("GET", "/nope")).toMatchObject({ status: 404, body: { message: "resource /nope not found", code: 404 } });
     expect(await world.call("GET", "/api/v2/nope")).toMatchObject({ status: 404, body: { code: "route_not_found" } });
   });
@@ -51,7 +73,11 @@ describe("paths", () => {
   it("lets browsers of any origin in", async () => {
     const answer = await world.call("GET", "/api/health/probe", { headers: { Origin: "https://ui.example.com" } });
     expect(answer.headers.get("Access-Control-Allow-Origin")).toBe("*");
-    const headers = { Origin: "https://ui.example.com", "Access-Control-Request-Method": "PUT", "Access-Control-Request-Headers": "X-Api-Key" };
+    const headers = {
+      Origin: "https://ui.example.com",
+      "Access-Control-Request-Method": "PUT",
+      "Access-Control-Request-Headers": "X-Api-Key",
+    };
     const preflight = await world.call("OPTIONS", "/api/v1/machines/x/start", { headers });
     expect([200, 204]).toContain(preflight.status);
     expect(preflight.headers.get("Access-Control-Allow-Headers")).toMatch(/X-Api-Key/i);
@@ -59,43 +85,101 @@ describe("paths", () => {
 });
 
 describe("bodies", () => {
-  it.each(["{", "[]", '"x"', "null", "{\"operations\":5}", '{"operations":[{"group":5}]}', "\u0000", '{"name":"\\u0000"}', ""])("never fails on %j", async (body) => {
-    for (const [method, path] of [["PUT", "/api/v1/machines/x/set"], ["POST", "/api/v1/machines"], ["PUT", "/api/v1/catalog/pull"], ["POST", "/api/v1/auth/token"], ["POST", "/api/v2/machines"]] as const) {
-      const answer = await as(method, path, body);
-      expect(answer.status, `${method} ${path}: ${answer.text}`).toBeGreaterThanOrEqual(400);
-      expect(answer.status).toBeLessThan(500);
-      expect(answer.text).not.toMatch(/\bat .*\.ts:\d/);
-    }
-  });
+  it.each(["{", "[]", '"x"', "null", '{"operations":5}', '{"operations":[{"group":5}]}', "\u0000", '{"name":"\\u0000"}', ""])(
+    "never fails on %j",
+    async (body) => {
+      for (const [method, path] of [
+        ["PUT", "/api/v1/machines/x/set"],
+        ["POST", "/api/v1/machines"],
+        ["PUT", "/api/v1/catalog/pull"],
+        ["POST", "/api/v1/auth/token"],
+        ["POST", "/api/v2/machines"],
+      ] as const) {
+        const answer = await as(method, path, body);
+        expect(answer.status, `${method} ${path}: ${answer.text}`).toBeGreaterThanOrEqual(400);
+        expect(answer.status).toBeLessThan(500);
+        expect(answer.text).not.toMatch(/\bat .*\.ts:\d/);
+      }
+    },
+  );
   it("refuses addresses that no table can hold", async () => {
-    for (const path of ["/api/v1/machines/%00", "/api/v1/catalog/%00/1", "/api/v2/machines/a%00b", "/api/v1/machines/%E0%A4%A"]) expect((await as("GET", path)).status).toBeLessThan(500);
+    for (const path of ["/api/v1/machines/%00", "/api/v1/catalog/%00/1", "/api/v2/machines/a%00b", "/api/v1/machines/%E0%A4%A"])
+      expect((await as("GET", path)).status).toBeLessThan(500);
   });
 });
 
 describe("machines", () => {
   it("shows what the host reported, with what the hub knows better", async () => {
     const id = await addMachine("seen", { observed: "running", addresses: ["10.211.55.44"] });
-    const raw = { ID: id, Name: "old name", State: "stopped", OS: "ubuntu", "Home path": "/x/seen.pvm/config.pvs", Hardware: { cpu: { cpus: 2 } } };
-    const facts = { id, name: "seen", state: "running", kind: "pvm", guestOs: null, vcpus: 2, memoryBytes: gibibyte, diskBytes: 0, macAddress: null, addresses: [], bundlePath: null, tools: null, mark: null, raw } as const;
+    const raw = {
+      ID: id,
+      Name: "old name",
+      State: "stopped",
+      OS: "ubuntu",
+      "Home path": "/x/seen.pvm/config.pvs",
+      Hardware: { cpu: { cpus: 2 } },
+    };
+    const facts = {
+      id,
+      name: "seen",
+      state: "running",
+      kind: "pvm",
+      guestOs: null,
+      vcpus: 2,
+      memoryBytes: gibibyte,
+      diskBytes: 0,
+      macAddress: null,
+      addresses: [],
+      bundlePath: null,
+      tools: null,
+      mark: null,
+      raw,
+    } satisfies ObservedMachine;
     await world.hub.db.insert(observations).values({ hostId, machineId: id, facts });
     const foreign = crypto.randomUUID();
     await world.hub.db.insert(observations).values({ hostId, machineId: foreign, facts: { ...facts, id: foreign, name: "foreign" } });
 
-    const own = { ID: id, Name: "seen", State: "running", user: "root", OS: "ubuntu", "Home path": "/x/seen.pvm/config.pvs", internal_ip_address: "10.211.55.44" };
+    const own = {
+      ID: id,
+      Name: "seen",
+      State: "running",
+      user: "root",
+      OS: "ubuntu",
+      "Home path": "/x/seen.pvm/config.pvs",
+      internal_ip_address: "10.211.55.44",
+    };
     expect(await as("GET", `/api/v1/machines/${id.toUpperCase()}`)).toMatchObject({ status: 200, body: own });
     expect((await as("GET", "/api/v1/machines/SEEN")).body.ID).toBe(id);
-    expect((await as("GET", "/api/v1/machines", undefined, { "X-Filter": "Hardware.cpu.cpus=2" })).body.map(({ Name }: { Name: string }) => Name)).toEqual(["seen", "foreign"]);
+    expect(
+      (await as("GET", "/api/v1/machines", undefined, { "X-Filter": "Hardware.cpu.cpus=2" })).body.map(
+        ({ Name }: { Name: string }) => Name,
+      ),
+    ).toEqual(["seen", "foreign"]);
     expect((await as("GET", "/api/v1/machines", undefined, { "X-Filter": "name=none-such" })).body).toEqual([]);
     expect(await as("GET", "/api/v1/machines", undefined, { "X-Filter": "seen" })).toMatchObject({ status: 404, body: { code: 404 } });
-    expect(await as("GET", "/api/v1/machines/seen/status")).toMatchObject({ status: 200, body: { id, status: "running", ip_configured: "10.211.55.44" } });
-    expect(await as("GET", "/api/v1/orchestrator/machines/seen")).toMatchObject({ status: 202, body: { ...own, host_id: hostId, host_state: "healthy" } });
+    expect(await as("GET", "/api/v1/machines/seen/status")).toMatchObject({
+      status: 200,
+      body: { id, status: "running", ip_configured: "10.211.55.44" },
+    });
+    expect(await as("GET", "/api/v1/orchestrator/machines/seen")).toMatchObject({
+      status: 202,
+      body: { ...own, host_id: hostId, host_state: "healthy" },
+    });
     expect((await as("GET", `/api/v1/orchestrator/hosts/${hostId}/machines`)).status).toBe(202);
     expect((await as("PUT", "/api/v1/machines/foreign/start")).status).toBe(400);
   });
 
   it("says 404 with the number that terraform reads", async () => {
-    for (const [method, path] of [["GET", ""], ["GET", "/status"], ["PUT", "/start"], ["DELETE", ""]] as const) {
-      expect(await as(method, `/api/v1/machines/no-such-vm${path}`)).toMatchObject({ status: 404, body: { message: "error 404: Virtual machine not found", code: 404 } });
+    for (const [method, path] of [
+      ["GET", ""],
+      ["GET", "/status"],
+      ["PUT", "/start"],
+      ["DELETE", ""],
+    ] as const) {
+      expect(await as(method, `/api/v1/machines/no-such-vm${path}`)).toMatchObject({
+        status: 404,
+        body: { message: "error 404: Virtual machine not found", code: 404 },
+      });
     }
     expect(await as("GET", "/api/v1/machines/no-such-vm/snapshots")).toMatchObject({ status: 202, body: {} });
   });
@@ -103,7 +187,10 @@ describe("machines", () => {
   it("starts by PUT and by GET, and answers when it is done", async () => {
     const id = await addMachine("power");
     for (const method of ["PUT", "GET"]) {
-      const [answer] = await Promise.all([as(method, "/api/v1/machines/power/start", method === "PUT" ? "{junk" : undefined), world.settle("start")]);
+      const [answer] = await Promise.all([
+        as(method, "/api/v1/machines/power/start", method === "PUT" ? "{junk" : undefined),
+        world.settle("start"),
+      ]);
       expect(answer).toMatchObject({ status: 200, body: { id: "power", operation: "Start", status: "Success" } });
     }
     const [stopped] = await Promise.all([as("PUT", `/api/v1/orchestrator/machines/${id}/stop?force=true`), world.settle("stop")]);
@@ -121,7 +208,11 @@ describe("machines", () => {
 
   it("answers each change of a list by itself", async () => {
     await addMachine("set");
-    const operations = [{ group: "cpu", operation: "set", value: "4" }, { group: "machine", operation: "pack" }, { GROUP: "state", Operation: "start" }];
+    const operations = [
+      { group: "cpu", operation: "set", value: "4" },
+      { group: "machine", operation: "pack" },
+      { GROUP: "state", Operation: "start" },
+    ];
     const settled = world.settle("configure").then(() => world.settle("start"));
     const [answer] = await Promise.all([as("PUT", "/api/v1/machines/set/set", { operations }), settled]);
     expect(answer.status).toBe(200);
@@ -133,7 +224,9 @@ describe("machines", () => {
     const running = as("PUT", `/api/v1/machines/${id}/execute`, { command: "echo hello", environment_variables: { A: "secret-value" } });
     const [operationId] = await Promise.all([
       (async () => {
-        const found = await until(async () => (await world.sql`select id from operations where machine_id = ${id}`)[0]?.["id"] as string | undefined);
+        const found = await until(
+          async () => (await world.sql`select id from operations where machine_id = ${id}`)[0]?.["id"] as string | undefined,
+        );
         await appendOutput(world.hub.db, { operationId: found, fence: 1, line: 1, stream: "stdout", text: "hello\n" });
         await appendOutput(world.hub.db, { operationId: found, fence: 1, line: 2, stream: "stderr", text: "oops\n" });
         return world.settle("execute", { result: { exitCode: 3 } });
@@ -143,13 +236,19 @@ describe("machines", () => {
     const [row] = await world.sql`select input::text as input from operations where id = ${operationId}`;
     expect(row?.["input"]).not.toContain("secret-value");
     await update(id, { observed: "stopped" });
-    expect(await as("PUT", `/api/v1/machines/${id}/execute`, { command: "true" })).toMatchObject({ status: 400, body: { message: "error: VM is not running" } });
+    expect(await as("PUT", `/api/v1/machines/${id}/execute`, { command: "true" })).toMatchObject({
+      status: 400,
+      body: { message: "error: VM is not running" },
+    });
     expect((await as("PUT", `/api/v1/machines/${id}/execute`, {})).body.message).toBe("Invalid request body: error 400: missing script");
   });
 
   it("removes a stopped machine, and a running one only by force", async () => {
     const id = await addMachine("removed", { observed: "running" });
-    expect(await as("DELETE", `/api/v1/machines/${id}`)).toMatchObject({ status: 400, body: { message: "error: VM is not stopped", code: 400 } });
+    expect(await as("DELETE", `/api/v1/machines/${id}`)).toMatchObject({
+      status: 400,
+      body: { message: "error: VM is not stopped", code: 400 },
+    });
     const [answer] = await Promise.all([as("DELETE", `/api/v1/machines/${id}?force=true`), world.settle("retire")]);
     expect(answer).toMatchObject({ status: 202, text: "" });
   });
@@ -167,10 +266,22 @@ describe("making machines", () => {
   it.each([
     ["/api/v1/machines", { name: "x", architecture: "arm64" }, "Invalid request body: no template was specified"],
     ["/api/v1/machines", { catalog_manifest: { catalog_id: "x" } }, "Invalid request body: error: Name cannot be empty"],
-    ["/api/v1/machines", { name: "x", vagrant_box: { box: "a/b" }, catalog_manifest: { catalog_id: "x" } }, "Invalid request body: error: Only one of packer_template, vagrant_box or catalog_manifest can be specified"],
-    ["/api/v1/machines", { name: "x", catalog_manifest: { catalog_id: "x", connection: "host=h", catalog_manager_id: "y" } }, "Invalid request body: error 400: connection and catalog_manager_id cannot both be provided"],
+    [
+      "/api/v1/machines",
+      { name: "x", vagrant_box: { box: "a/b" }, catalog_manifest: { catalog_id: "x" } },
+      "Invalid request body: error: Only one of packer_template, vagrant_box or catalog_manifest can be specified",
+    ],
+    [
+      "/api/v1/machines",
+      { name: "x", catalog_manifest: { catalog_id: "x", connection: "host=h", catalog_manager_id: "y" } },
+      "Invalid request body: error 400: connection and catalog_manager_id cannot both be provided",
+    ],
     ["/api/v1/machines/async", { name: "x" }, "Invalid request body: async machine creation currently supports only catalog_manifest"],
-    ["/api/v1/orchestrator/machines", { name: "x", catalog_manifest: { catalog_id: "x" } }, "Invalid request body: error: Architecture cannot be empty"],
+    [
+      "/api/v1/orchestrator/machines",
+      { name: "x", catalog_manifest: { catalog_id: "x" } },
+      "Invalid request body: error: Architecture cannot be empty",
+    ],
     ["/api/v1/machines", { name: "../x", catalog_manifest: { catalog_id: "sonoma-mini" } }, /name starts with/],
   ])("refuses at %s: %j", async (path, body, message) => {
     const answer = await as("POST", path, body);
@@ -181,7 +292,17 @@ describe("making machines", () => {
   });
 
   it("waits for the machine and answers 200", async () => {
-    const body = { name: "made-1", architecture: "arm64", start_on_create: true, catalog_manifest: { catalog_id: "SONOMA-mini", version: "latest", connection: "host=root:x@http://127.0.0.1", specs: { cpu: "3", memory: "2048" } } };
+    const body = {
+      name: "made-1",
+      architecture: "arm64",
+      start_on_create: true,
+      catalog_manifest: {
+        catalog_id: "SONOMA-mini",
+        version: "latest",
+        connection: "host=root:x@http://127.0.0.1",
+        specs: { cpu: "3", memory: "2048" },
+      },
+    };
     const making = as("POST", "/api/v1/machines", body);
     const operationId = await world.settle("provision");
     const { body: made, status } = await making;
@@ -199,16 +320,27 @@ describe("making machines", () => {
     expect(job.id).toMatch(/^[0-9a-f]{64}$/);
     expect((await as("GET", `/api/v1/jobs/${job.id}`)).body).toMatchObject({ id: job.id, state: "running" });
     expect(await as("GET", "/api/v1/jobs/nope")).toMatchObject({ status: 404, body: { message: "job not found", code: 404 } });
-    await world.call("POST", "/api/v1/auth/users", { token: root, body: { username: "jdoe", name: "J", email: "j@example.com", password: "Correct-horse-8!" } });
+    await world.call("POST", "/api/v1/auth/users", {
+      token: root,
+      body: { username: "jdoe", name: "J", email: "j@example.com", password: "Correct-horse-8!" },
+    });
     const jane = await world.login("jdoe", "Correct-horse-8!");
-    expect(await world.call("GET", `/api/v1/jobs/${job.id}`, { token: jane })).toMatchObject({ status: 403, body: { message: "Forbidden to view this job", code: 403 } });
+    expect(await world.call("GET", `/api/v1/jobs/${job.id}`, { token: jane })).toMatchObject({
+      status: 403,
+      body: { message: "Forbidden to view this job", code: 403 },
+    });
     expect((await world.call("GET", "/api/v1/jobs", { token: jane })).body).toEqual([]);
     await world.settle("provision", { outcome: "cancelled" });
   });
 
   it("answers what keeps an image from being pulled with 400", async () => {
-    expect(await as("PUT", "/api/v1/catalog/pull", { catalog_id: "nope", machine_name: "x1" })).toMatchObject({ status: 400, body: { code: 400 } });
-    expect((await as("PUT", "/api/v1/catalog/pull", { machine_name: "x" })).body.message).toBe("Invalid request body: error 400: missing catalog id");
+    expect(await as("PUT", "/api/v1/catalog/pull", { catalog_id: "nope", machine_name: "x1" })).toMatchObject({
+      status: 400,
+      body: { code: 400 },
+    });
+    expect((await as("PUT", "/api/v1/catalog/pull", { machine_name: "x" })).body.message).toBe(
+      "Invalid request body: error 400: missing catalog id",
+    );
     await addMachine("taken");
     expect((await as("PUT", "/api/v1/catalog/pull", { catalog_id: "sonoma-mini", machine_name: "Taken" })).status).toBe(400);
   });
@@ -218,10 +350,20 @@ describe("the catalog", () => {
   it("groups, lists and gets with the shapes that clients parse", async () => {
     const { body } = await as("GET", "/api/v1/catalog");
     expect(body).toHaveLength(1);
-    expect(body[0]["SONOMA-MINI"][0]).toMatchObject({ name: "sonoma-mini-arm64-1", catalog_id: "SONOMA-MINI", version: "1", type: "pvm", size: gibibyte, pack_filename: "sonoma-mini-arm64-1.pdpack" });
+    expect(body[0]["SONOMA-MINI"][0]).toMatchObject({
+      name: "sonoma-mini-arm64-1",
+      catalog_id: "SONOMA-MINI",
+      version: "1",
+      type: "pvm",
+      size: gibibyte,
+      pack_filename: "sonoma-mini-arm64-1.pdpack",
+    });
     expect((await as("GET", "/api/v1/catalog/Sonoma-Mini")).body).toHaveLength(1);
     expect(await as("GET", "/api/v1/catalog/no-such")).toMatchObject({ status: 200, body: [] });
-    expect(await as("GET", "/api/v1/catalog/no-such/v1")).toMatchObject({ status: 404, body: { message: "error 404: catalog manifest not found", code: 404 } });
+    expect(await as("GET", "/api/v1/catalog/no-such/v1")).toMatchObject({
+      status: 404,
+      body: { message: "error 404: catalog manifest not found", code: 404 },
+    });
     expect((await as("GET", "/api/v1/catalog/SONOMA-MINI/1/aarch64")).body.architecture).toBe("arm64");
   });
 
@@ -232,7 +374,10 @@ describe("the catalog", () => {
     expect(await as("GET", `${path}/download`)).toMatchObject({ status: 400, body: { message: "Manifest is tainted", code: 400 } });
     expect((await as("PATCH", `${path}/untaint`)).body).toMatchObject({ untainted_by: "root" });
     expect((await as("GET", `${path}/download`)).body).toMatchObject({ download_count: 1, last_downloaded_user: "root" });
-    expect((await as("PATCH", `${path}/roles`, { required_roles: ["ADMIN"] })).body).toMatchObject({ required_roles: ["ADMIN"], pack_path: "marked-arm64-1.pdpack" });
+    expect((await as("PATCH", `${path}/roles`, { required_roles: ["ADMIN"] })).body).toMatchObject({
+      required_roles: ["ADMIN"],
+      pack_path: "marked-arm64-1.pdpack",
+    });
     expect(await as("PATCH", `${path}/tags`, { tags: [] })).toMatchObject({ status: 400, body: { message: "No tags provided" } });
     const jane = await world.login("jdoe", "Correct-horse-8!");
     expect((await world.call("GET", path, { token: jane })).status).toBe(404);
@@ -245,7 +390,9 @@ describe("the catalog", () => {
   });
 
   it("refuses pushes that lack something, and never tells a connection back", async () => {
-    expect((await as("POST", "/api/v1/catalog/push", { catalog_id: "x" })).body.message).toBe("Invalid request body: error 400: missing local path");
+    expect((await as("POST", "/api/v1/catalog/push", { catalog_id: "x" })).body.message).toBe(
+      "Invalid request body: error 400: missing local path",
+    );
     const body = { local_path: "/x.pvm", catalog_id: "x", version: "1", connection: "provider=floppy;secret_key=top-secret" };
     const refused = await as("POST", "/api/v1/catalog/push", body);
     expect(refused.status).toBe(400);
@@ -254,31 +401,59 @@ describe("the catalog", () => {
   });
 
   it("pushes from the only host, replacing what was there", async () => {
-    const { status, body } = await as("POST", "/api/v1/catalog/push/async", { local_path: "/machines/x.pvm", catalog_id: "Pushed Image", version: "2", architecture: "aarch64" });
+    const { status, body } = await as("POST", "/api/v1/catalog/push/async", {
+      local_path: "/machines/x.pvm",
+      catalog_id: "Pushed Image",
+      version: "2",
+      architecture: "aarch64",
+    });
     expect(status).toBe(202);
     expect(body).toMatchObject({ job_type: "catalog", job_operation: "push" });
     const [row] = await world.sql`select input, host_id from operations where verb = 'push'`;
-    expect(row).toMatchObject({ host_id: hostId, input: { catalogId: "pushed_image", architecture: "arm64", replace: true, onFault: "fail" } });
+    expect(row).toMatchObject({
+      host_id: hostId,
+      input: { catalogId: "pushed_image", architecture: "arm64", replace: true, onFault: "fail" },
+    });
   });
 });
 
 describe("hosts", () => {
   it("lists, sums and switches them", async () => {
     const { body } = await as("GET", "/api/v1/orchestrator/hosts");
-    expect(body[0]).toMatchObject({ id: hostId, enabled: true, state: "healthy", architecture: "arm64", resources: { logical_cpu_count: 9, memory_size: 33 * 1024 } });
-    expect(await as("GET", "/api/v1/orchestrator/overview/resources")).toMatchObject({ status: 202, body: [{ cpu_type: "arm64", total: { logical_cpu_count: 9 } }] });
+    expect(body[0]).toMatchObject({
+      id: hostId,
+      enabled: true,
+      state: "healthy",
+      architecture: "arm64",
+      resources: { logical_cpu_count: 9, memory_size: 33 * 1024 },
+    });
+    expect(await as("GET", "/api/v1/orchestrator/overview/resources")).toMatchObject({
+      status: 202,
+      body: [{ cpu_type: "arm64", total: { logical_cpu_count: 9 } }],
+    });
     expect((await as("PUT", `/api/v1/orchestrator/hosts/${hostId}/disable`)).body.enabled).toBe(false);
     expect((await as("PUT", `/api/v1/orchestrator/hosts/${hostId}/enable`)).body.enabled).toBe(true);
-    expect((await as("PUT", `/api/v1/orchestrator/hosts/${hostId}`, { tags: ["ci"] }))).toMatchObject({ status: 201, body: { tags: ["ci"] } });
-    expect(await as("GET", "/api/v1/orchestrator/hosts/nope")).toMatchObject({ status: 404, body: { message: "error 404: host not found", code: 404 } });
+    expect(await as("PUT", `/api/v1/orchestrator/hosts/${hostId}`, { tags: ["ci"] })).toMatchObject({
+      status: 201,
+      body: { tags: ["ci"] },
+    });
+    expect(await as("GET", "/api/v1/orchestrator/hosts/nope")).toMatchObject({
+      status: 404,
+      body: { message: "error 404: host not found", code: 404 },
+    });
     expect((await as("DELETE", "/api/v1/orchestrator/hosts/nope")).status).toBe(202);
-    expect((await as("GET", "/api/v1/config/hardware")).body).toMatchObject({ cpu_type: "arm64", total: { logical_cpu_count: 9, disk_count: 500 * 1024 } });
+    expect((await as("GET", "/api/v1/config/hardware")).body).toMatchObject({
+      cpu_type: "arm64",
+      total: { logical_cpu_count: 9, disk_count: 500 * 1024 },
+    });
     expect((await as("GET", "/api/v1/config/parallels-desktop/license")).body.cpu_total).toBe(9);
   });
 
   it("asks for the header where several hosts leave open which is meant", async () => {
     const other = await addHost(world);
-    expect((await as("POST", "/api/v1/catalog/push", { local_path: "/x.pvm", catalog_id: "x", version: "1" })).body.message).toContain("X-Drover-Host");
+    expect((await as("POST", "/api/v1/catalog/push", { local_path: "/x.pvm", catalog_id: "x", version: "1" })).body.message).toContain(
+      "X-Drover-Host",
+    );
     expect((await as("GET", "/api/v1/config/parallels-desktop/license")).status).toBe(400);
     expect((await as("GET", "/api/v1/config/parallels-desktop/license", undefined, { "X-Drover-Host": other })).status).toBe(200);
     expect((await as("GET", "/api/v1/machines", undefined, { "X-Drover-Host": other })).body).toEqual([]);
@@ -289,7 +464,10 @@ describe("hosts", () => {
 
 it("tells its health as probes expect", async () => {
   expect(await world.call("GET", "/api/health/probe")).toMatchObject({ status: 200, body: { status: "OK" } });
-  expect(await world.call("GET", "/api/v1/health/system?full=true")).toMatchObject({ status: 200, body: { healthy: true, message: "All Services Running" } });
+  expect(await world.call("GET", "/api/v1/health/system?full=true")).toMatchObject({
+    status: 200,
+    body: { healthy: true, message: "All Services Running" },
+  });
   expect(await world.call("GET", "/readyz")).toMatchObject({ status: 200, body: { ready: true, missing: [] } });
   expect((await world.call("GET", "/metrics")).text).toContain("process_cpu");
 });

@@ -41,7 +41,13 @@ export async function openWorld(more: Partial<Settings> = {}) {
     codec: base.codec,
     operations: operationsOf(base.control),
     enrolments: {
-      newToken: async ({ hostName }) => ({ token: "t", hostName, expiresAt: new Date(), url: "https://localhost:1", authoritySha256: "0".repeat(64) }),
+      newToken: async ({ hostName }) => ({
+        token: "t",
+        hostName,
+        expiresAt: new Date(),
+        url: "https://localhost:1",
+        authoritySha256: "0".repeat(64),
+      }),
       check: async () => ({ valid: false, reason: "error 404: enrollment token not found" }),
     },
     stores: { add: async () => refuse({ code: "store_invalid", message: "No store is added here." }) },
@@ -56,7 +62,13 @@ export async function openWorld(more: Partial<Settings> = {}) {
       defaultHost: undefined,
       reserved: base.control.reserve,
       temporalUi: { url: "http://127.0.0.1:8233", namespace: base.namespace },
-      gateway: { url: "https://localhost:3443", grpcAddress: "localhost:3444", namespace: base.namespace, hubId: base.control.hubId, authority: "PEM" },
+      gateway: {
+        url: "https://localhost:3443",
+        grpcAddress: "localhost:3444",
+        namespace: base.namespace,
+        hubId: base.control.hubId,
+        authority: "PEM",
+      },
       codec: { path: "an-unguessable-path", origin: "http://127.0.0.1:8233" },
       version: "0.0.0",
       ...more,
@@ -65,10 +77,19 @@ export async function openWorld(more: Partial<Settings> = {}) {
   const app = createApp(hub);
   const call = async (method: string, path: string, { token, body, headers = {} }: Sent = {}): Promise<Answer> => {
     const sent = typeof body === "string" ? body : body === undefined ? undefined : JSON.stringify(body);
-    const all = { ...(token === undefined ? {} : { Authorization: `Bearer ${token}` }), ...(sent === undefined ? {} : { "Content-Type": "application/json" }), ...headers };
+    const all = {
+      ...(token === undefined ? {} : { Authorization: `Bearer ${token}` }),
+      ...(sent === undefined ? {} : { "Content-Type": "application/json" }),
+      ...headers,
+    };
     const response = await app.request(path, { method, headers: all, ...(sent === undefined ? {} : { body: sent }) });
     const text = await response.text();
-    return { status: response.status, headers: response.headers, text, body: text === "" || !/json/.test(response.headers.get("Content-Type") ?? "") ? text : JSON.parse(text) };
+    return {
+      status: response.status,
+      headers: response.headers,
+      text,
+      body: text === "" || !/json/.test(response.headers.get("Content-Type") ?? "") ? text : JSON.parse(text),
+    };
   };
   const login = async (email: string, password: string): Promise<string> => {
     const { body } = await call("POST", "/api/v1/auth/token", { body: { email, password } });

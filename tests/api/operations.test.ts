@@ -1,0 +1,221 @@
+/** Our own API: operations that are read, waited for, followed and cancelled; lists in pages; creates that may be repeated. */
+import { readFile } from "node:fs/promises";
+import { connect } from "node:net";
+import { EventSourceParserStream } from "eventsource-parser/stream";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { documentText, openApiFile } from "../../api/openapi.ts";
+import { serveApi } from "../../api/serve.ts";
+import { addHost, addImage, addStore } from "../control/hub.ts";
+import { openWorld, rootPassword, type World } from "./world.ts";
+
+let world: World;
+let root: string;
+beforeAll(async () => {
+  world = await openWorld();
+  root = await world.login("root", rootPassword);
+  await addHost(world);
+  await addImage(world, await addStore(world), "golden");
+});
+afterAll(() => world.close());
+
+const as = (method: string, path: string, body?: unknown, headers: Record<string, string> = {}) =>
+  world.call(method, `/api/v2${path}`, { token: root, body, headers });
+const make = async (name: string) => {
+  const { status, body } = await as("POST", "/machines", { name, image: { catalogId: "golden" } });
+  expect(status).toBe(202);
+  return { id: String(body.operation.id), machineId: String(body.machine.id) };
+};
+
+describe("operations", () => {
+  it("are accepted at once and shown with steps, progress and a link to their workflow", async () => {
+    const { id, machineId } = await make("shown");
+    const { body } = await as("GET", `/operations/${id}`);
+    expect(body).toMatchObject({ id, machineId, verb: "provision", state: "running", onFault: "park", steps: [], progress: null });
+    expect(body.temporalUrl).toBe(`http://127.0.0.1:8233/namespaces/${world.namespace}/workflows/${encodeURIComponent(body.workflowId)}`);
+  });
+
+  it("are waited for: at their end, or when the time is over, with 200", async () => {
+    const { id } = await make("waited");
+    expect((await as("GET", `/operations/${id}/wait?timeout=0`)).body.state).toBe("running");
+    const [ended] = await Promise.all([as("GET", `/operations/${id}/wait?timeout=60`), world.settle("provision")]);
+    expect(ended).toMatchObject({ status: 200, body: { state: "done" } });
+    expect((await as("GET", `/operations/${id}/wait?timeout=61`)).status).toBe(400);
+  });
+
+  it("are followed by events that go on after the last one seen", async () => {
+    const { id } = await make("followed");
+    const following = read(await world.app.request(`/api/v2/operations/${id}/events`, { headers: { Authorization: `Bearer ${root}` } }));
+    await world.relay();
+    await world.settle("provision");
+    await world.relay();
+    const seen = await following;
+    const numbered = seen.filter(({ id: number }) => number !== undefined);
+    expect(numbered.map(({ event }) => event)).toEqual(["operation.pending", "operation.running", "operation.done"]);
+    expect(
+      seen
+        .filter(({ event }) => event === "state")
+        .map(({ data }) => JSON.parse(data).state)
+        .at(-1),
+    ).toBe("done");
+
+    const headers = { Authorization: `Bearer ${root}`, "Last-Event-ID": numbered[0]?.id ?? "" };
+    const rest = await read(await world.app.request(`/api/v2/operations/${id}/events`, { headers }));
+    expect(rest.filter(({ id: number }) => number !== undefined).map(({ event }) => event)).toEqual([
+      "operation.running",
+      "operation.done",
+    ]);
+  });
+
+  it("are cancelled once, and refuse when they have ended", async () => {
+    const { id } = await make("cancelled");
+    expect(await as("POST", `/operations/${id}/cancel`)).toMatchObject({ status: 202, body: { state: "cancelling" } });
+    await world.sql`update operations set state = 'cancelled' where id = ${id}`;
+    expect(await as("POST", `/operations/${id}/cancel`)).toMatchObject({ status: 409, body: { code: "operation_settled" } });
+  });
+
+  it("are nobody else's business", async () => {
+    const { id } = await make("private");
+    await world.call("POST", "/api/v1/auth/users", {
+      token: root,
+      body: { username: "jdoe", name: "J", email: "j@example.com", password: "Correct-horse-8!" },
+    });
+    const jane = await world.login("jdoe", "Correct-horse-8!");
+    for (const path of ["", "/wait?timeout=0", "/events", "/output", "/screen"]) {
+      expect(await world.call("GET", `/api/v2/operations/${id}${path}`, { token: jane })).toMatchObject({
+        status: 404,
+        body: { code: "operation_not_found" },
+      });
+    }
+    expect((await world.call("GET", "/api/v2/operations", { token: jane })).body.items).toEqual([]);
+  });
+});
+
+describe("creates", () => {
+  const wanted = { name: "once", image: { catalogId: "golden" } };
+  it("may be repeated with a key, and refuse another body under it", async () => {
+    const [first, again] = await Promise.all([1, 2].map(() => as("POST", "/machines", wanted, { "Idempotency-Key": "k-1" })));
+    expect(again?.body.operation.id).toBe(first?.body.operation.id);
+    expect(again?.body.machine.id).toBe(first?.body.machine.id);
+    expect(await as("POST", "/machines", { ...wanted, name: "other" }, { "Idempotency-Key": "k-1" })).toMatchObject({
+      status: 409,
+      body: { code: "idempotency_conflict" },
+    });
+    expect(await as("POST", "/machines", wanted)).toMatchObject({ status: 409, body: { code: "machine_exists" } });
+  });
+  it("name every field that is wrong, with the request's id", async () => {
+    const answer = await as("POST", "/machines", { name: "", image: { catalogId: "a/b" }, vcpus: -1 }, { "X-Request-Id": "trace-1" });
+    expect(answer.status).toBe(400);
+    expect(answer.headers.get("Content-Type")).toContain("application/problem+json");
+    expect(answer.body).toMatchObject({ code: "invalid_request", requestId: "trace-1" });
+    expect(answer.body.details.issues.map(({ path }: { path: string }) => path)).toEqual(
+      expect.arrayContaining(["name", "image.catalogId", "vcpus"]),
+    );
+    expect(answer.body.remedy).not.toBe("");
+  });
+});
+
+describe("lists", () => {
+  it("come in pages that neither repeat nor lose a row", async () => {
+    const names: string[] = [];
+    let cursor: string | null = null;
+    do {
+      const { body } = await as("GET", `/machines?limit=2${cursor === null ? "" : `&cursor=${encodeURIComponent(cursor)}`}`);
+      names.push(...body.items.map(({ name }: { name: string }) => name));
+      cursor = body.nextCursor;
+    } while (cursor !== null);
+    expect(new Set(names).size).toBe(names.length);
+    expect(names.toSorted()).toEqual((await as("GET", "/machines")).body.items.map(({ name }: { name: string }) => name).toSorted());
+    expect((await as("GET", "/machines?cursor=nonsense")).status).toBe(400);
+    expect((await as("GET", "/machines?limit=0")).status).toBe(400);
+  });
+  it("are filtered", async () => {
+    expect((await as("GET", "/machines?name=SHOWN")).body.items).toHaveLength(1);
+    expect((await as("GET", "/operations?verb=provision&state=done")).body.items.length).toBeGreaterThan(0);
+    expect((await as("GET", "/operations?verb=dance")).status).toBe(400);
+    expect((await as("GET", "/images?catalogId=golden&architecture=x86_64")).body.items).toEqual([]);
+  });
+});
+
+it("acts on machines by the claims of each verb", async () => {
+  const { machineId } = await make("acting");
+  await world.settle("provision");
+  await world.sql`update machines set observed = 'stopped', host_id = (select id from hosts limit 1) where id = ${machineId}`;
+  expect(await as("POST", `/machines/acting/actions`, { verb: "start" })).toMatchObject({
+    status: 202,
+    body: { verb: "start", machineId },
+  });
+  expect(await as("POST", `/machines/acting/actions`, { verb: "rename", name: "x" })).toMatchObject({
+    status: 409,
+    body: { code: "machine_busy" },
+  });
+  expect((await as("PATCH", "/machines/acting", { ttlSeconds: 60, labels: { team: "a" } })).body).toMatchObject({ labels: { team: "a" } });
+  const [retired, again] = [await as("DELETE", "/machines/acting"), await as("DELETE", "/machines/acting")];
+  expect(retired.status).toBe(202);
+  expect(again.body.id).toBe(retired.body.id);
+});
+
+it("decodes payloads for whoever knows the address, and for nobody else", async () => {
+  const plain = { metadata: { encoding: Buffer.from("json/plain").toString("base64") }, data: Buffer.from('"x"').toString("base64") };
+  const post = (path: string, body: unknown, headers: Record<string, string> = {}) => world.call("POST", path, { body, headers });
+  const encoded = await post("/codec/an-unguessable-path/encode", { payloads: [plain] }, { Origin: "http://127.0.0.1:8233" });
+  expect(encoded.headers.get("Access-Control-Allow-Origin")).toBe("http://127.0.0.1:8233");
+  expect(encoded.text).not.toContain(plain.data);
+  expect((await post("/codec/an-unguessable-path/decode", encoded.body)).body.payloads[0].data).toBe(plain.data);
+  expect((await post("/codec/another-path/decode", encoded.body)).status).toBe(401);
+  expect((await world.call("POST", "/codec/another-path/decode", { body: encoded.body, token: root })).status).toBe(200);
+  expect((await post("/codec/an-unguessable-path/decode", "garbage")).status).toBe(400);
+});
+
+describe("documentation", () => {
+  it("is committed as the routes tell it: run `npm run openapi` when this fails", async () => {
+    expect(JSON.parse(await readFile(openApiFile, "utf8"))).toEqual(JSON.parse(documentText()));
+  });
+  it("is a page whose parts all come from here", async () => {
+    const page = (await world.call("GET", "/docs")).text;
+    const parts = [...page.matchAll(/(?:src|href)="([^"]+)"/g)].map(([, part]) => part ?? "");
+    expect(parts).toHaveLength(3);
+    for (const part of parts) expect((await world.call("GET", part)).status, part).toBe(200);
+    expect((await world.call("GET", "/openapi.json")).body.openapi).toBe("3.1.0");
+  });
+});
+
+it("answers a request that asks for HTTP/2 as the plain request that it is", async () => {
+  const served = await serveApi((request) => world.app.fetch(request), { host: "127.0.0.1", port: 0 });
+  try {
+    const body = JSON.stringify({ email: "root", password: rootPassword });
+    const head = [
+      "POST /api/v1/auth/token HTTP/1.1",
+      "Host: localhost",
+      "Connection: Upgrade, HTTP2-Settings",
+      "Upgrade: h2c",
+      "HTTP2-Settings: AAEAAEAAAAIAAAABAAMAAABkAAQBAAAAAAUAAEAA",
+      `Content-Length: ${body.length}`,
+    ];
+    const text = await new Promise<string>((resolve, reject) => {
+      const socket = connect(served.port, "127.0.0.1", () => socket.write(`${head.join("\r\n")}\r\n\r\n${body}`));
+      let all = "";
+      socket.on("error", reject).on("data", (data) => {
+        all += String(data);
+        if (all.includes('"expires_at"')) resolve(all);
+      });
+      socket.on("close", () => resolve(all));
+    });
+    expect(text).toMatch(/^HTTP\/1\.1 200 OK/);
+  } finally {
+    await served.close(0);
+  }
+});
+
+it("writes no secret and no token to its log", () => {
+  const log = world.lines.join("");
+  expect(log).toContain("/api/v1/auth/token");
+  for (const secret of [rootPassword, root, "an-unguessable-path/"]) expect(log).not.toContain(secret);
+});
+
+async function read(response: Response): Promise<{ id: string | undefined; event: string | undefined; data: string }[]> {
+  expect(response.headers.get("Content-Type")).toContain("text/event-stream");
+  const events: { id: string | undefined; event: string | undefined; data: string }[] = [];
+  const stream = response.body?.pipeThrough(new TextDecoderStream()).pipeThrough(new EventSourceParserStream());
+  if (stream) for await (const { id, event, data } of stream) events.push({ id, event, data });
+  return events;
+}
