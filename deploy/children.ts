@@ -6,8 +6,8 @@
 import { access } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import type { Config } from "../domain/config/schema.ts";
-import { aboutVariable, variableNames } from "../domain/config/variables.ts";
+import type { Config, Environment } from "../domain/config/schema.ts";
+import type { VariableName } from "../domain/config/variables.ts";
 import type { Child } from "./supervisor.ts";
 
 const program = (path: string) => fileURLToPath(new URL(`../${path}`, import.meta.url));
@@ -46,13 +46,23 @@ export const isEnrolled = ({ home }: EmbeddedHost): Promise<boolean> =>
     () => false,
   );
 
-/** What a host's process is told: its own folder, and nothing that only the hub may know. An empty variable counts as one that is not set. */
-export function hostVariables({ home, simulated }: EmbeddedHost): Record<string, string> {
-  const secret = variableNames.filter((name) => aboutVariable(name).secret);
-  const hidden = Object.fromEntries([...secret, "TEMPORAL_ADDRESS", "TEMPORAL_CONFIG_FILE"].map((name) => [name, ""]));
-  return { ...hidden, DROVER_HOME: home, DROVER_SIMULATE: String(simulated), CATALOG_CACHE_FOLDER: "", HOST_HEALTH_PORT: "0" };
+/** What a host may take from this computer's configuration: all of it is about itself. */
+const about = [
+  "LOG_LEVEL",
+  "DROVER_PRLCTL",
+  "DROVER_HOST_ROOTS",
+  "DROVER_SIMULATED_CPUS",
+  "DROVER_SIMULATED_MEMORY",
+  "CATALOG_CACHE_KEEP_FREE_DISK_SPACE",
+  "CATALOG_CACHE_MAX_SIZE",
+] as const satisfies readonly VariableName[];
+
+/** Its own folder, and nothing that only the hub may know. */
+export function hostVariables({ home, simulated }: EmbeddedHost, env: Environment): Record<string, string> {
+  const given = Object.fromEntries(about.flatMap((name) => (env[name] === undefined ? [] : [[name, env[name]]])));
+  return { ...given, DROVER_HOME: home, DROVER_SIMULATE: String(simulated) };
 }
 
-export function hostChild(host: EmbeddedHost, isOnline: () => Promise<boolean>): Child {
-  return { name: host.name, ...node("workers/host.ts"), env: hostVariables(host), ready: isOnline };
+export function hostChild(host: EmbeddedHost, env: Environment, isOnline: () => Promise<boolean>): Child {
+  return { name: host.name, ...node("workers/host.ts"), env: hostVariables(host, env), isolated: true, ready: isOnline };
 }

@@ -59,16 +59,17 @@ async function keepPassword({ home, security }: Config): Promise<string> {
 async function startHosts(stack: Stack, client: Client, { config, env, onLine }: DroverOptions): Promise<EmbeddedHost[]> {
   const parallels = await locatePrlctl({ given: config.hosts.prlctl, path: env["PATH"] ?? "" });
   const hosts = embeddedHosts(config, parallels !== null);
-  if (parallels === null && hosts.length > 0) onLine(`Parallels Desktop is not on this computer: ${hosts.map(({ name }) => name).join(" and ")} are simulated.`);
+  if (parallels === null && hosts.length > 0)
+    onLine(`Parallels Desktop is not on this computer: ${hosts.map(({ name }) => name).join(" and ")} are simulated.`);
   for (const host of hosts) if (!(await isEnrolled(host))) await enrol(host, client, env);
-  await stack.start(hosts.map((host) => hostChild(host, () => isOnline(client, host.name))));
+  await stack.start(hosts.map((host) => hostChild(host, env, () => isOnline(client, host.name))));
   return hosts;
 }
 
 /** A folder that was deleted comes back as other hardware; the same hardware takes its old place. */
 async function enrol(host: EmbeddedHost, client: Client, env: Environment): Promise<void> {
   const { token, url } = await client.send("POST", "/hosts/tokens", EnrolmentToken, { body: { hostName: host.name } });
-  const config = unwrap(readConfig({ ...env, ...hostVariables(host) }, host.home));
+  const config = unwrap(readConfig(hostVariables(host, env), host.home));
   await enrolHere({ config, log: pino({ level: "error" }) }, { url, token, replace: true });
 }
 

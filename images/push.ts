@@ -31,6 +31,8 @@ export interface PushProgress {
 
 export interface PushAsk {
   readonly bundlePath: string;
+  /** Names in the bundle's folder that are not part of the image. */
+  readonly leftOut?: readonly string[];
   readonly store: Pick<ObjectStore, "read" | "write" | "size">;
   /** Images that this store holds already: what they have does not travel. */
   readonly bases: readonly ImageRef[];
@@ -81,7 +83,7 @@ interface Push {
 
 export async function pushBundle(ask: PushAsk): Promise<PushResult> {
   ask.signal.throwIfAborted();
-  const scan = await scanFolder(ask.bundlePath);
+  const scan = await scanFolder(ask.bundlePath, ask.leftOut);
   const [refusal] = scan.refusals;
   if (refusal) throw new FaultError(refusal);
   await mkdir(dirname(ask.journalPath), { recursive: true });
@@ -90,7 +92,7 @@ export async function pushBundle(ask: PushAsk): Promise<PushResult> {
     const push = await beginPush(ask, scan, journal);
     report(push, "scanning");
     const rows = await sendChunks(push, scan, journal);
-    checkUnchanged(scan, await scanFolder(ask.bundlePath));
+    checkUnchanged(scan, await scanFolder(ask.bundlePath, ask.leftOut));
     report(push, "publishing");
     return await publish(push, scan, rows);
   } finally {

@@ -37,10 +37,11 @@ export interface Scan {
   readonly refusals: readonly Fault[];
 }
 
-export async function scanFolder(root: string): Promise<Scan> {
+/** `leftOut`: names in the folder itself that are not part of it. */
+export async function scanFolder(root: string, leftOut: readonly string[] = []): Promise<Scan> {
   const entries: ScannedEntry[] = [];
   const refusals: Fault[] = [];
-  await walk(root, "", entries, refusals);
+  await walk(root, "", { entries, refusals, leftOut });
   // The folder itself is an entry too, with the empty path: a Mac marks it as a bundle in its FinderInfo.
   entries.push(describe(root, "", "folder", "", await onDisk(root, () => lstat(root, { bigint: true }))));
   entries.sort((a, b) => comparePaths(a.path, b.path));
@@ -48,9 +49,17 @@ export async function scanFolder(root: string): Promise<Scan> {
   return { entries, refusals };
 }
 
-async function walk(root: string, folder: string, entries: ScannedEntry[], refusals: Fault[]): Promise<void> {
+interface Walk {
+  readonly entries: ScannedEntry[];
+  readonly refusals: Fault[];
+  readonly leftOut: readonly string[];
+}
+
+async function walk(root: string, folder: string, into: Walk): Promise<void> {
+  const { entries, refusals, leftOut } = into;
   for (const name of await listNames(root, folder)) {
     const path = folder === "" ? name : `${folder}/${name}`;
+    if (leftOut.includes(path)) continue;
     const problem = pathProblem(path);
     if (problem) {
       refusals.push(refusal(path, `${problem}: rename it`));
@@ -59,7 +68,7 @@ async function walk(root: string, folder: string, entries: ScannedEntry[], refus
     const entry = await look(root, path, refusals);
     if (!entry) continue;
     entries.push(entry);
-    if (entry.kind === "folder") await walk(root, path, entries, refusals);
+    if (entry.kind === "folder") await walk(root, path, into);
   }
 }
 

@@ -12,6 +12,7 @@ import { pushBundle } from "../../images/push.ts";
 import type { BundleActivities } from "../../workflows/catalog/push.ts";
 import { insideRoots, type TransferContext } from "./context.ts";
 import { grantedStore } from "./granted-store.ts";
+import { markName } from "./mark.ts";
 import { openReporter } from "./reporter.ts";
 
 export function bundleActivities(context: TransferContext): BundleActivities {
@@ -41,7 +42,7 @@ export function bundleActivities(context: TransferContext): BundleActivities {
           const journalPath = join(journalFolder, `push-${operationId}`);
           const onProgress = ({ doneBytes, totalBytes, newBytes }: { doneBytes: number; totalBytes: number; newBytes: number }) =>
             reporter.progress(step, { doneBytes, totalBytes, newBytes });
-          const pushed = await pushBundle({ bundlePath: real, store, bases: plan.bases, journalPath, generation: 1, signal, onProgress });
+          const pushed = await pushBundle({ bundlePath: real, leftOut: [markName], store, bases: plan.bases, journalPath, generation: 1, signal, onProgress });
           await rm(journalPath, { force: true });
           const { digest, generation, files, logicalBytes, allocatedBytes, storedBytes, newBytes, packs } = pushed;
           return { digest, generation, fence, files, logicalBytes, allocatedBytes, storedBytes, newBytes, packs };
