@@ -3,14 +3,15 @@
  *
  * The one idea: who asks may be refused here at once, by the same rules that the workflow's activities apply again when it counts.
  */
-import { findHostPlace, type HostPlace } from "../db/host-places.ts";
 import type { Database } from "../db/connect.ts";
+import { findHost } from "../db/hosts.ts";
 import { findImage, resolveImages, type Reference } from "../db/images.ts";
 import { findDefaultStore, findStore } from "../db/stores.ts";
 import { mayPublish } from "../domain/catalog/publishing.ts";
 import { imageName, mayPull, maySee, type Architecture, type Holder } from "../domain/catalog/rules.ts";
 import type { ImageVersion, NewImageVersion, NewPull } from "../domain/catalog/schema.ts";
 import { FaultError, unwrap, type Result } from "../domain/errors.ts";
+import type { Host } from "../domain/hosts/schema.ts";
 import { callerQueue, hostQueue } from "../domain/operations/rules.ts";
 import type { Operation } from "../domain/operations/schema.ts";
 import type { PullInput } from "../workflows/catalog/pull.ts";
@@ -56,7 +57,12 @@ export async function requestPull(control: Control, { image, hostId, onFault }: 
   return startOperation(control, asked, async (tx): Promise<Draft> => {
     const host = await workingHost(tx, hostId);
     const holder = holderOf(asked.actor);
-    const version = await chooseImage(tx, { project: asked.actor.project, reference: image, preferred: host.architecture, holder });
+    const version = await chooseImage(tx, {
+      project: asked.actor.project,
+      reference: image,
+      preferred: host.facts?.architecture ?? null,
+      holder,
+    });
     const subject = imageName(version);
     const workflowInput: Own<PullInput> = { hostId };
     return {
@@ -98,8 +104,8 @@ export async function chooseImage(tx: Database, { project, reference, preferred,
 }
 
 /** A host that exists and takes work. One that is late or lost is waited for. */
-export async function workingHost(tx: Database, hostId: string): Promise<HostPlace> {
-  const host = unwrap(await findHostPlace(tx, hostId));
+export async function workingHost(tx: Database, hostId: string): Promise<Host> {
+  const host = unwrap(await findHost(tx, hostId));
   if (!host.enabled) throw new FaultError({ code: "host_disabled", message: `The host ${host.name} is disabled.`, subject: host.name });
   return host;
 }

@@ -38,7 +38,7 @@ export async function requestMachine(
     const image = await chooseImage(tx, {
       project: asked.actor.project,
       reference: wanted.image,
-      preferred: host?.architecture ?? null,
+      preferred: host?.facts?.architecture ?? null,
       holder,
     });
     const machine = await addMachine(tx, wanted, image, asked);

@@ -7,7 +7,7 @@ import type { z } from "zod";
 import { recordAudit } from "../../db/audit.ts";
 import type { Database } from "../../db/connect.ts";
 import { hasTold, recordEvent } from "../../db/events.ts";
-import { noteCached } from "../../db/host-places.ts";
+import { noteCached } from "../../db/host-cache.ts";
 import { mustHold } from "../../db/holds.ts";
 import {
   changeVersion,

@@ -8,8 +8,8 @@ import { setTimeout as delay } from "node:timers/promises";
 import { Context } from "@temporalio/activity";
 import { WorkflowNotFoundError, type Client } from "@temporalio/client";
 import type { Database } from "../../db/connect.ts";
-import { findHostPlace } from "../../db/host-places.ts";
 import { busy, holdersOf, takeHold, type Holder } from "../../db/holds.ts";
+import { findHost } from "../../db/hosts.ts";
 import { moveOperation } from "../../db/operations.ts";
 import { settleOperation } from "../../db/settlement.ts";
 import { faultRecord } from "../../domain/operations/rules.ts";
@@ -63,7 +63,7 @@ async function tellToCancel({ db, temporal }: Preempting, { operationId, workflo
 
 async function isLost(db: Database, { hostId }: Holder): Promise<boolean> {
   if (hostId === null) return false;
-  const host = await findHostPlace(db, hostId);
+  const host = await findHost(db, hostId);
   return !host.ok || host.value.state === "lost";
 }
 

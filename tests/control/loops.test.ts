@@ -72,6 +72,12 @@ describe("an intent that a crash left", () => {
       .from(events)
       .where(and(eq(events.operationId, operation.id), eq(events.name, "operation.running")));
     expect(told).toHaveLength(1);
+    // As if the process had died after the start and before it knew.
+    await hub.control.db
+      .insert(intents)
+      .values({ operationId: operation.id, workflowType: "provision", workflowInput: {}, createdAt: new Date(0) });
+    await startIntended(hub.control);
+    expect((await hub.control.temporal.workflow.getHandle(operation.workflowId).describe()).runId).toBe(description.runId);
   });
 
   it("is cancelled as soon as it is started when it was cancelled before", async () => {
