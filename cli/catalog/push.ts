@@ -34,8 +34,10 @@ const Options = z.object({
 export async function push(context: Context, [bundle = "", catalogId = ""]: readonly string[], raw: unknown): Promise<number> {
   const options = given(Options, raw);
   const waiting = waitingOf(raw);
-  if (waiting.detach && options.host === undefined)
-    throw usageFault("A bundle on this computer is sent from here, so --detach needs --host.", "drover push");
+  const leaves = waiting.detach ? "--detach" : waiting.timeout === undefined ? null : "--timeout";
+  if (leaves !== null && options.host === undefined) {
+    throw usageFault(`A bundle on this computer is sent from here until it is there, so ${leaves} needs --host.`, "drover push");
+  }
   const path = options.host === undefined ? await ownBundle(context, bundle) : bundle;
   const checked = given(NewImageVersion, { path, catalogId, ...wanted(options), onFault: waiting.onFault });
 

@@ -26,10 +26,11 @@ export interface Awaiting {
 export interface Awaited {
   readonly ending: "settled" | "timeout" | "left";
   readonly detail: OperationDetail | null;
+  readonly own: boolean;
 }
 
 export async function awaitOperation(context: Context, client: Client, awaiting: Awaiting): Promise<Awaited> {
-  const { operationId, timeoutMs, onState } = awaiting;
+  const { operationId, timeoutMs, onState, own = false } = awaiting;
   const view = watched(context);
   const leave = new AbortController();
   const limit = timeoutMs === undefined ? null : AbortSignal.timeout(timeoutMs);
@@ -48,8 +49,8 @@ export async function awaitOperation(context: Context, client: Client, awaiting:
     view.end();
     stopListening();
   }
-  if (detail && isSettled(detail.state)) return { ending: "settled", detail };
-  return { ending: leave.signal.aborted ? "left" : "timeout", detail };
+  if (detail && isSettled(detail.state)) return { ending: "settled", detail, own };
+  return { ending: leave.signal.aborted ? "left" : "timeout", detail, own };
 }
 
 function onInterrupt(
@@ -99,17 +100,16 @@ export interface Telling {
 export function tellOutcome(
   context: Context,
   operationId: string,
-  { ending, detail }: Awaited,
+  { ending, detail, own }: Awaited,
   { words, value = (same) => same }: Telling,
 ): number {
   if (ending !== "settled" || detail === null) {
     if (detail && context.json) context.show(detail, () => "");
     const message = ending === "timeout" ? "The time to wait is over." : "You left.";
-    tellProblem(context, {
-      code: ending,
-      message,
-      remedy: `The operation goes on: \`drover operation wait ${operationId}\` waits for it.`,
-    });
+    const remedy = own
+      ? `The operation is being cancelled: \`drover operation show ${operationId}\` tells how it ends.`
+      : `The operation goes on: \`drover operation wait ${operationId}\` waits for it.`;
+    tellProblem(context, { code: ending, message, remedy });
     return exitCodes.timeout.code;
   }
   if (detail.state === "done") {

@@ -94,7 +94,7 @@ function lines({ streams: { err } }: Context, clock: () => number): Watched {
 function bar({ streams: { err } }: Context): Watched {
   const ended = endings();
   let shown: cliProgress.SingleBar | null = null;
-  const columns = () => Math.max(20, (err.columns ?? 80) - 1);
+  const columns = () => Math.max(20, (err.columns || 80) - 1);
   const hide = () => {
     shown?.stop();
     shown = null;
@@ -105,7 +105,8 @@ function bar({ streams: { err } }: Context): Watched {
   };
   const draw = (detail: OperationDetail) => {
     const current = currentOf(detail);
-    const progress = current ? current.progress : detail.progress;
+    if (!current && detail.state !== "pending") return hide();
+    const progress = current?.progress;
     const [total, done] = [progress?.totalBytes ?? 0, progress?.doneBytes ?? 0];
     shown ??= started(err);
     shown.setTotal(Math.max(1, total));
