@@ -8,6 +8,7 @@ import { randomUUID } from "node:crypto";
 import { and, eq, gt, isNull, sql } from "drizzle-orm";
 import { FaultError } from "../domain/errors.ts";
 import type { HostFacts } from "../domain/hosts/schema.ts";
+import { recordAudit } from "./audit.ts";
 import type { Database } from "./connect.ts";
 import { recordEvent } from "./events.ts";
 import { enrolmentTokens, hosts } from "./schema.ts";
@@ -52,7 +53,7 @@ export interface Enrolment {
 
 export async function enrolHost(db: Database, { hash, publicKey, facts, replace }: Enrolment): Promise<{ hostId: string; name: string }> {
   return db.transaction(async (tx) => {
-    const { hostName: name, labels } = await useToken(tx, hash);
+    const { hostName: name, labels, createdBy } = await useToken(tx, hash);
     await refuseTakenName(tx, name, facts.hardwareId);
     const [known] = await tx.select({ id: hosts.id }).from(hosts).where(eq(hosts.hardwareId, facts.hardwareId)).for("update");
     if (known && !replace) {
@@ -63,11 +64,13 @@ export async function enrolHost(db: Database, { hash, publicKey, facts, replace 
     if (known) await tx.update(hosts).set(fresh).where(eq(hosts.id, known.id));
     else await tx.insert(hosts).values({ ...fresh, id: hostId, hardwareId: facts.hardwareId });
     await recordEvent(tx, { type: "host", name: known ? "host.replaced" : "host.enrolled", subjectId: hostId, body: { name } });
+    // Whoever made the token let the host in.
+    await recordAudit(tx, { actor: createdBy, action: known ? "host.replace" : "host.enrol", subject: name, outcome: "done" });
     return { hostId, name };
   });
 }
 
-async function useToken(tx: Database, hash: string): Promise<{ hostName: string; labels: readonly string[] }> {
+async function useToken(tx: Database, hash: string): Promise<{ hostName: string; labels: readonly string[]; createdBy: string }> {
   const usable = and(eq(enrolmentTokens.hash, hash), isNull(enrolmentTokens.usedAt), gt(enrolmentTokens.expiresAt, sql`now()`));
   const [used] = await tx
     .update(enrolmentTokens)

@@ -15,6 +15,7 @@ import type { GrantSignatures } from "../security/grant-signatures.ts";
 import type { Sealer } from "../security/sealing.ts";
 import type { Caller } from "./callers.ts";
 import { bodyOf, refusal } from "./http.ts";
+import type { GatewayMetrics } from "./metrics.ts";
 import { grantHandler } from "./routes/grants.ts";
 import { objectHandlers } from "./routes/objects.ts";
 import { goodbye, reportHandler } from "./routes/reports.ts";
@@ -24,6 +25,7 @@ export interface GatewayOptions {
   readonly db: Database;
   readonly hubId: string;
   readonly log: Logger;
+  readonly metrics: GatewayMetrics;
   readonly identify: (authorization: string | undefined) => Promise<Caller>;
   readonly stores: OpenStores;
   readonly signatures: GrantSignatures;
@@ -36,7 +38,7 @@ export interface GatewayOptions {
 const bodyBytes = 16 * 1024 ** 2;
 
 export function gatewayApp(options: GatewayOptions) {
-  const { db, log, reach, identify } = options;
+  const { db, reach, identify } = options;
   const report = reportHandler(options);
   const grants = grantHandler(options);
   const objects = objectHandlers(options);
@@ -49,8 +51,8 @@ export function gatewayApp(options: GatewayOptions) {
   });
 
   const app = new Hono();
-  app.onError((error, c) => refusal(c, error, log));
-  app.notFound((c) => refusal(c, new FaultError({ code: "route_not_found", message: `The gateway has no route ${c.req.path}.` }), log));
+  app.onError((error, c) => refusal(c, error, options));
+  app.notFound((c) => refusal(c, new FaultError({ code: "route_not_found", message: `The gateway has no route ${c.req.path}.` }), options));
   app.post("/host/v1/enrol", bounded, async (c) => c.json({ ...(await enrol(db, c)), ...reach }, 201));
   app.post("/host/v1/report", bounded, async (c) => c.json(await report(await callerOf(c), await bodyOf(c, Report))));
   app.post("/host/v1/grants", bounded, async (c) =>

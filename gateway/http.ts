@@ -6,15 +6,17 @@ import type { Context } from "hono";
 import type { ContentfulStatusCode } from "hono/utils/http-status";
 import type { Logger } from "pino";
 import type { z } from "zod";
+import type { GatewayMetrics } from "./metrics.ts";
 import { factsOf, FaultError, type Fault, kindOf } from "../domain/errors.ts";
 
-export function refusal(c: Context, error: unknown, log: Logger): Response {
+export function refusal(c: Context, error: unknown, { log, metrics }: { log: Logger; metrics: GatewayMetrics }): Response {
   const requestId = randomUUID();
   const known = error instanceof FaultError ? error.fault : null;
   if (!known || known.code === "internal")
     log.error({ event: "gateway.request_failed", requestId, path: c.req.path, err: error }, "A host's request failed unexpectedly.");
   const fault: Fault = known ?? { code: "internal", message: "The gateway failed on this request." };
   const { code, message, subject, details } = fault;
+  metrics.refusals.inc({ code });
   const body = {
     code,
     message,

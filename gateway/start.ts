@@ -17,6 +17,7 @@ import { gatewayApp } from "./app.ts";
 import { callers } from "./callers.ts";
 import { payloadBorder } from "./payloads.ts";
 import { queueRules } from "./queues.ts";
+import type { GatewayMetrics } from "./metrics.ts";
 import type { KeyPair } from "./server-credentials.ts";
 import { openStores, type StorePorts } from "./stores.ts";
 import { taskTokens } from "./task-tokens.ts";
@@ -30,6 +31,7 @@ export interface GatewaySetup {
   readonly namespace: string;
   readonly ports: StorePorts;
   readonly log: Logger;
+  readonly metrics: GatewayMetrics;
   /** Where it listens; port 0 takes a free one. */
   readonly listen: { readonly host: string; readonly port: number; readonly grpcPort: number };
   /** Names and addresses that hosts reach it by; the first is told to them. */
@@ -46,7 +48,7 @@ export interface Gateway {
 const lookEveryMs = 24 * 3_600_000;
 
 export async function startGateway(setup: GatewaySetup): Promise<Gateway> {
-  const { db, security, connection, namespace, log, listen, publicHosts } = setup;
+  const { db, security, connection, namespace, log, metrics, listen, publicHosts } = setup;
   const { hubId, ring, sealer, signer, codec, authority } = security;
   const identify = callers({ db, hubId, signer });
   const certificate = await authority.issue(publicHosts);
@@ -55,6 +57,7 @@ export async function startGateway(setup: GatewaySetup): Promise<Gateway> {
     namespace,
     identify,
     log,
+    metrics,
     host: listen.host,
     port: listen.grpcPort,
     tls: certificate,
@@ -66,7 +69,7 @@ export async function startGateway(setup: GatewaySetup): Promise<Gateway> {
   const grpcAddress = `${name}:${front.port}`;
   const stores = openStores({ db, sealer, ports: setup.ports });
   const reach = { hubId, authority: authority.certificate, grpcAddress, namespace };
-  const app = gatewayApp({ db, hubId, log, identify, stores, signatures: grantSignatures(ring), sealer, reach });
+  const app = gatewayApp({ db, hubId, log, metrics, identify, stores, signatures: grantSignatures(ring), sealer, reach });
   const server = httpsServer(app.fetch, certificate);
   const port = await listening(server, listen.host, listen.port).catch(async (error: unknown) => {
     await front.close(0);

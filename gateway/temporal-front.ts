@@ -8,6 +8,7 @@ import { type handleUnaryCall, Metadata, Server, type ServerUnaryCall, type Serv
 import type { Logger } from "pino";
 import { FaultError, type Kind, factsOf } from "../domain/errors.ts";
 import { type Caller, nameOf } from "./callers.ts";
+import type { GatewayMetrics } from "./metrics.ts";
 import { type KeyPair, RenewableCredentials } from "./server-credentials.ts";
 import { type FrontOptions, type Method, temporalMethods } from "./temporal-methods.ts";
 
@@ -17,6 +18,7 @@ export interface TemporalFrontOptions extends FrontOptions {
   readonly host: string;
   readonly port: number;
   readonly log: Logger;
+  readonly metrics: GatewayMetrics;
 }
 
 export interface TemporalFront {
@@ -72,7 +74,7 @@ interface Handling extends TemporalFrontOptions {
   readonly tell: (caller: string, error: FaultError) => void;
 }
 
-function handler({ connection, identify, name, method, closing, tell, log }: Handling): handleUnaryCall<unknown, unknown> {
+function handler({ connection, identify, name, method, closing, tell, log, metrics }: Handling): handleUnaryCall<unknown, unknown> {
   return (call, respond) => {
     const gone = new AbortController();
     call.on("cancelled", () => gone.abort());
@@ -87,11 +89,14 @@ function handler({ connection, identify, name, method, closing, tell, log }: Han
         throw error;
       }
     };
-    run().then(
+    if (method.isPoll) metrics.polls.inc();
+    const ended = run().finally(() => method.isPoll && metrics.polls.dec());
+    ended.then(
       (answer) => respond(null, answer),
       (error: unknown) => {
         if (gone.signal.aborted) return respond({ code: status.CANCELLED, details: "The caller has gone." });
         if (method.isPoll && closing.aborted) return respond(null, {});
+        if (error instanceof FaultError) metrics.refusals.inc({ code: error.fault.code });
         respond(statusOf(error, name, log));
       },
     );

@@ -10,6 +10,7 @@ import { keyRows } from "../db/keys.ts";
 import { migrate } from "../db/migrate.ts";
 import { temporalTarget } from "../deploy/temporal-connection.ts";
 import { FaultError } from "../domain/errors.ts";
+import { gatewayMetrics } from "../gateway/metrics.ts";
 import { startGateway } from "../gateway/start.ts";
 import { masterKeySource } from "../security/master-key.ts";
 import { openSecurity } from "../security/open.ts";
@@ -31,7 +32,10 @@ export async function runGateway({ config, log, signal }: Running): Promise<void
   const masterKey = masterKeySource({ given: secrets.masterKey, home: config.home });
   const security = await openSecurity({ masterKey, keys: keyRows(open.db), tokenSecret: secrets.tokenSecret });
   const { connection } = await connectTemporal(security.codec);
+  const registry = new Registry();
+  collectDefaultMetrics({ register: registry });
   const gateway = await startGateway({
+    metrics: gatewayMetrics(registry),
     db: open.db,
     security,
     connection,
@@ -41,8 +45,6 @@ export async function runGateway({ config, log, signal }: Running): Promise<void
     listen: { host: place.host, port: place.port, grpcPort: place.grpcPort },
     publicHosts: place.publicHosts,
   });
-  const registry = new Registry();
-  collectDefaultMetrics({ register: registry });
   const checks = {
     database: async () => ((await open.sql`select 1`).length === 1 ? null : "does not answer"),
     temporal: async () => {

@@ -13,6 +13,7 @@ import type { GrantSignatures } from "../../security/grant-signatures.ts";
 import type { Sealer } from "../../security/sealing.ts";
 import type { Caller } from "../callers.ts";
 import { limitOf, readKey } from "../keys.ts";
+import type { GatewayMetrics } from "../metrics.ts";
 import type { GatewayStore, OpenStores } from "../stores.ts";
 import { holderOf } from "./reports.ts";
 
@@ -21,6 +22,7 @@ export interface GrantOptions {
   readonly stores: OpenStores;
   readonly signatures: GrantSignatures;
   readonly sealer: Sealer;
+  readonly metrics: GatewayMetrics;
 }
 
 /** Long enough for a slow line to send 64 MiB, short enough that what leaks is soon worthless. */

@@ -47,6 +47,7 @@ async function read(options: GrantOptions, c: Context): Promise<Response> {
   const length = range ? range.lengthBytes : bytes;
   const headers = { "Content-Type": "application/octet-stream", "Accept-Ranges": "bytes", "Content-Length": String(length) };
   const body = length === 0 ? null : ((await store.read(key, range, c.req.raw.signal)) as ReadableStream<Uint8Array<ArrayBuffer>>);
+  options.metrics.carriedBytes.inc({ direction: "read" }, length);
   if (!range) return new Response(body, { status: 200, headers });
   return new Response(body, {
     status: 206,
@@ -73,6 +74,7 @@ async function write(options: GrantOptions, room: Room, c: Context): Promise<Res
   const signal = c.req.raw.signal;
   // Not a byte is read before there is room for all: the sender waits, and memory stays bounded.
   const outcome = await room.within(bytes, signal, async () => store.write(key, await collect(c.req.raw.body, bytes, key), sha256, signal));
+  options.metrics.carriedBytes.inc({ direction: "write" }, bytes);
   return c.json({ outcome }, outcome === "written" ? 201 : 200);
 }
 

@@ -9,6 +9,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Client, Connection } from "@temporalio/client";
 import { pino } from "pino";
+import { Registry } from "prom-client";
 import { inject } from "vitest";
 import { enrol, openHubLink, type HostIdentity, type HubLink } from "../../activities/host/hub-link.ts";
 import { openDatabase } from "../../db/connect.ts";
@@ -18,6 +19,7 @@ import { migrate } from "../../db/migrate.ts";
 import { createDatabase } from "../../deploy/embedded/postgres.ts";
 import type { HostFacts } from "../../domain/hosts/schema.ts";
 import type { ObservedMachine } from "../../domain/machines/schema.ts";
+import { gatewayMetrics } from "../../gateway/metrics.ts";
 import { startGateway, type Gateway } from "../../gateway/start.ts";
 import { newEnrolmentToken } from "../../security/enrolment-tokens.ts";
 import { masterKeySource } from "../../security/master-key.ts";
@@ -37,6 +39,7 @@ export async function startHub() {
   const connection = await Connection.connect({ address: inject("temporalAddress") });
   const start = (ports = { port: 0, grpcPort: 0 }): Promise<Gateway> =>
     startGateway({
+      metrics: gatewayMetrics(new Registry()),
       db: open.db,
       security,
       connection,

@@ -6,9 +6,11 @@ import proto from "@temporalio/proto";
 import { bundleWorkflowCode, NativeConnection, Worker } from "@temporalio/worker";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import type { HostIdentity } from "../../activities/host/hub-link.ts";
-import { hostQueue } from "../../domain/operations/rules.ts";
+import { callerQueue, hostQueue } from "../../domain/operations/rules.ts";
+import { operations, users } from "../../db/schema.ts";
+import { queueRules } from "../../gateway/queues.ts";
 import { hubConverter } from "../../workers/temporal.ts";
-import { namespace, startHub, type Hub } from "./hub.ts";
+import { hostFacts, inventoryOf, namespace, startHub, type Hub } from "./hub.ts";
 
 let hub: Hub;
 let hubWorker: Worker;
@@ -58,6 +60,13 @@ async function intruder(identity: HostIdentity): Promise<Connection> {
   const link = await hub.link(identity);
   const tls = { serverRootCACertificate: Buffer.from(identity.authority) };
   return Connection.connect({ address: identity.grpcAddress, tls, apiKey: await link.token(), interceptors: [] });
+}
+
+async function push(actorId: string, state: "running" | "done"): Promise<string> {
+  const id = randomUUID();
+  const said = { verb: "push", state, subject: "x", actor: actorId, actorId, onFault: "fail", input: {} } as const;
+  await hub.db.insert(operations).values({ id, workflowId: `push/${id}`, ...said });
+  return id;
 }
 
 const start = (type: "echo" | "refuse", identity: HostIdentity, word: string) =>
@@ -139,6 +148,38 @@ describe("the front for Temporal", () => {
     await vi.waitFor(() => connectionA.workflowService.respondActivityTaskCompleted({ namespace, taskToken, result }), { timeout: 5_000 });
     expect(await handle.result()).toBe("done by a");
     await Promise.all([connectionA.close(), connectionB.close()]);
+  });
+
+  it("lets a caller's own computer poll the queue of an operation that is theirs, until it ended", async () => {
+    await hub.db.insert(users).values({ id: "ann", username: "ann", name: "Ann", email: "ann@example.com" });
+    const claims = { email: "ann@example.com", username: "Ann", uid: "ann", roles: [], claims: [] };
+    const { token } = await hub.security.signer.issue(claims, 60_000);
+    const tls = { serverRootCACertificate: Buffer.from(a.authority) };
+    const connection = await Connection.connect({ address: a.grpcAddress, tls, apiKey: token, interceptors: [] });
+    const poll = (name: string) => connection.workflowService.pollActivityTaskQueue({ namespace, taskQueue: { name } });
+    const [own, foreign, ended] = [await push("ann", "running"), await push("root", "running"), await push("ann", "done")];
+
+    const args = [callerQueue(own), "for ann"];
+    await hub.client.workflow.start("echo", { taskQueue: hubQueue, workflowId: `echo/${randomUUID()}`, args });
+    const task = await poll(callerQueue(own));
+    expect(Buffer.from(task.input?.payloads?.[0]?.data ?? []).toString()).toBe('"for ann"');
+    for (const name of [callerQueue(foreign), callerQueue(ended), callerQueue(randomUUID()), hostQueue(a.hostId), "hub"]) {
+      await expect(poll(name), name).rejects.toMatchObject({ code: 7 });
+    }
+    await connection.close();
+  });
+
+  it("counts a second process of one host as displaced while the first one reports, and the first one never", async () => {
+    const facts = hostFacts();
+    const identity = await hub.enrol("twice", facts);
+    const [first, second] = [await hub.link(identity), await hub.link(identity)];
+    const rules = queueRules(hub.db);
+    const displaced = ({ session }: { session: string }) => rules.isDisplaced({ kind: "host", hostId: identity.hostId, session });
+    expect([await displaced(first), await displaced(second)]).toEqual([false, false]);
+    await first.report([inventoryOf(facts, 1)]);
+    expect([await displaced(first), await displaced(second)]).toEqual([false, true]);
+    await hub.sql`update hosts set last_report_at = now() - interval '8 seconds' where id = ${identity.hostId}`;
+    expect(await displaced(second)).toBe(false);
   });
 
   it("refuses calls without a token, with a forged one, and with one for another hub", async () => {
