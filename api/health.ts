@@ -50,20 +50,14 @@ const ApiHealthCheck = z
 export function healthWireRoutes(hub: Hub, mount: Mount): void {
   const tag = "health";
   const probe = z.object({ status: z.string() }).meta({ id: "HealthProbeResponse" });
+  mount("get", "/health/probe", "Tell that the service answers", { tag, needs: "public", status: 200, reply: probe }, async () => ({
+    status: "OK",
+  }));
   mount(
-    { method: "get", path: "/health/probe", summary: "Tell that the service answers", tag, needs: "public", status: 200, reply: probe },
-    async () => ({ status: "OK" }),
-  );
-  mount(
-    {
-      method: "get",
-      path: "/health/system",
-      summary: "Tell which services work",
-      tag,
-      needs: "public",
-      status: 200,
-      reply: ApiHealthCheck,
-    },
+    "get",
+    "/health/system",
+    "Tell which services work",
+    { tag, needs: "public", status: 200, reply: ApiHealthCheck },
     async ({ query }) => {
       const missing = await missingParts(hub);
       const parts = Object.keys(hub.checks).map((name) => {
@@ -75,8 +69,7 @@ export function healthWireRoutes(hub: Hub, mount: Mount): void {
       return { healthy: false, error_message: missing.length < parts.length ? "Service Degraded" : "Service Unhealthy", services };
     },
   );
-  mount(
-    { method: "get", path: "/version", summary: "Tell the version", tag, needs: {}, status: 200, reply: z.object({ version: z.string() }) },
-    async () => ({ version: hub.settings.version }),
-  );
+  mount("get", "/version", "Tell the version", { tag, needs: {}, status: 200, reply: z.object({ version: z.string() }) }, async () => ({
+    version: hub.settings.version,
+  }));
 }

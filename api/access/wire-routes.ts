@@ -5,10 +5,9 @@
  */
 import { z } from "zod";
 import { superUserRole, newUserClaims } from "../../domain/access/claims.ts";
-import { accessName, holds, passwordFaults } from "../../domain/access/rules.ts";
+import { accessName, passwordFaults } from "../../domain/access/rules.ts";
 import type { Actor } from "../../domain/access/schema.ts";
 import { FaultError, unwrap } from "../../domain/errors.ts";
-import { createApiKey, findApiKey, listApiKeys, removeApiKey, revokeApiKey, type ApiKey } from "../../db/api-keys.ts";
 import { findRole, listClaims, listRoles, unknownClaims, unknownRoles } from "../../db/roles.ts";
 import { createUser, findUser, listUsers, removeUser, rootName, type UserRow } from "../../db/users.ts";
 import { resolveApiKey } from "../middleware/authenticate.ts";
@@ -16,10 +15,9 @@ import type { Hub } from "../ports.ts";
 import { refusal } from "../wire/errors.ts";
 import { filtered } from "../wire/filter.ts";
 import type { Call, Mount } from "../wire/mount.ts";
+import { apiKeyRoutes } from "./wire-keys.ts";
 import { logins, validateToken, type IssuedToken } from "./login.ts";
 import {
-  ApiKeyRequest,
-  ApiKeyResponse,
   ApiUser,
   ClaimResponse,
   LoginRequest,
@@ -30,7 +28,6 @@ import {
   UserCreateRequest,
   ValidateTokenRequest,
   ValidateTokenResponse,
-  wireApiKey,
   wireClaim,
   wireRole,
   wireUser,
@@ -47,7 +44,10 @@ function tokenRoutes(hub: Hub, mount: Mount): void {
   const login = logins(hub);
   const tag = "tokens";
   mount(
-    { method: "post", path: "/auth/token", summary: "Log in", tag, needs: "public", status: 200, body: LoginRequest, reply: LoginResponse },
+    "post",
+    "/auth/token",
+    "Log in",
+    { tag, needs: "public", status: 200, body: LoginRequest, reply: LoginResponse },
     async ({ body }) => {
       const { token, expiresAt, user } = body.api_key === "" ? await byPassword(body) : await byKey(body.api_key);
       return { email: user.email, token, expires_at: Math.floor(expiresAt.getTime() / 1000) };
@@ -70,16 +70,10 @@ function tokenRoutes(hub: Hub, mount: Mount): void {
   }
 
   mount(
-    {
-      method: "post",
-      path: "/auth/token/validate",
-      summary: "Tell whether a token is good",
-      tag,
-      needs: "public",
-      status: 200,
-      body: ValidateTokenRequest,
-      reply: ValidateTokenResponse,
-    },
+    "post",
+    "/auth/token/validate",
+    "Tell whether a token is good",
+    { tag, needs: "public", status: 200, body: ValidateTokenRequest, reply: ValidateTokenResponse },
     async ({ body }) => {
       if (body.token === "") throw refusal(400, "Invalid request body: error 400: Token is required");
       const verdict = await validateToken(hub, body.token);
@@ -98,44 +92,31 @@ function userRoutes(hub: Hub, mount: Mount): void {
     return user;
   };
   mount(
-    {
-      method: "get",
-      path: "/auth/users",
-      summary: "List users",
-      tag,
-      needs: { claims: ["LIST_USER"] },
-      status: 200,
-      reply: z.array(ApiUser),
-    },
+    "get",
+    "/auth/users",
+    "List users",
+    { tag, needs: { claims: ["LIST_USER"] }, status: 200, reply: z.array(ApiUser) },
     async ({ c }) => filtered((await listUsers(hub.db)).map(wireUser), c.req.header("X-Filter")),
   );
   mount(
-    {
-      method: "get",
-      path: "/auth/users/{id}",
-      summary: "Get a user by id, e-mail or name",
-      tag,
-      needs: { claims: ["LIST_USER"] },
-      status: 200,
-      reply: ApiUser,
-    },
+    "get",
+    "/auth/users/{id}",
+    "Get a user by id, e-mail or name",
+    { tag, needs: { claims: ["LIST_USER"] }, status: 200, reply: ApiUser },
     async ({ param }) => wireUser(await found(param("id"))),
   );
   mount(
-    {
-      method: "post",
-      path: "/auth/users",
-      summary: "Make a user",
-      tag,
-      needs: { claims: ["CREATE_USER"] },
-      status: 201,
-      body: UserCreateRequest,
-      reply: ApiUser,
-    },
+    "post",
+    "/auth/users",
+    "Make a user",
+    { tag, needs: { claims: ["CREATE_USER"] }, status: 201, body: UserCreateRequest, reply: ApiUser },
     (call) => makeUser(hub, call),
   );
   mount(
-    { method: "delete", path: "/auth/users/{id}", summary: "Remove a user", tag, needs: { claims: ["DELETE_USER"] }, status: 202 },
+    "delete",
+    "/auth/users/{id}",
+    "Remove a user",
+    { tag, needs: { claims: ["DELETE_USER"] }, status: 202 },
     async ({ param, actor }) => {
       const user = await found(param("id"));
       if (user.username.toLowerCase() === rootName) throw refusal(400, "error 400: cannot remove root user");
@@ -189,27 +170,17 @@ function roleRoutes(hub: Hub, mount: Mount): void {
     return (await listRoles(hub.db)).map((role) => wireRole(role, claims, users));
   };
   mount(
-    {
-      method: "get",
-      path: "/auth/roles",
-      summary: "List roles",
-      tag,
-      needs: { claims: ["LIST_ROLE"] },
-      status: 200,
-      reply: z.array(RoleResponse),
-    },
+    "get",
+    "/auth/roles",
+    "List roles",
+    { tag, needs: { claims: ["LIST_ROLE"] }, status: 200, reply: z.array(RoleResponse) },
     async ({ c }) => filtered(await wireRoles(), c.req.header("X-Filter")),
   );
   mount(
-    {
-      method: "get",
-      path: "/auth/roles/{id}",
-      summary: "Get a role",
-      tag,
-      needs: { claims: ["LIST_ROLE"] },
-      status: 200,
-      reply: RoleResponse,
-    },
+    "get",
+    "/auth/roles/{id}",
+    "Get a role",
+    { tag, needs: { claims: ["LIST_ROLE"] }, status: 200, reply: RoleResponse },
     async ({ param }) => {
       const role = (await wireRoles()).find(({ id }) => id === accessName(param("id")));
       if (!role) throw refusal(404, "error 404: role not found");
@@ -217,107 +188,10 @@ function roleRoutes(hub: Hub, mount: Mount): void {
     },
   );
   mount(
-    {
-      method: "get",
-      path: "/auth/claims",
-      summary: "List claims",
-      tag,
-      needs: { claims: ["LIST_CLAIM"] },
-      status: 200,
-      reply: z.array(ClaimResponse),
-    },
+    "get",
+    "/auth/claims",
+    "List claims",
+    { tag, needs: { claims: ["LIST_CLAIM"] }, status: 200, reply: z.array(ClaimResponse) },
     async ({ c }) => filtered((await listClaims(hub.db)).map(wireClaim), c.req.header("X-Filter")),
   );
-}
-
-/** Any of the two claims opens the route; the one for one's own keys reaches no others. */
-function apiKeyRoutes(hub: Hub, mount: Mount): void {
-  const tag = "API keys";
-  const either = <const A extends "LIST" | "CREATE" | "DELETE">(act: A) => ({
-    claims: [`${act}_API_KEY`, `${act}_OWN_API_KEY`] as const,
-    any: true,
-  });
-  const mayReach = (actor: Actor, key: ApiKey, act: "LIST" | "DELETE") => holds(actor, `${act}_API_KEY`) || key.userId === actor.userId;
-  const found = async (word: string, actor: Actor, act: "LIST" | "DELETE"): Promise<ApiKey> => {
-    const key = await findApiKey(hub.db, word);
-    if (key && mayReach(actor, key, act)) return key;
-    throw new FaultError({ code: "api_key_not_found", message: `There is no API key ${word}.` });
-  };
-  const shown = async (key: ApiKey) => wireApiKey(key, key.userId === null ? null : await findUser(hub.db, key.userId));
-
-  mount(
-    {
-      method: "get",
-      path: "/auth/api_keys",
-      summary: "List API keys",
-      tag,
-      needs: either("LIST"),
-      status: 200,
-      reply: z.array(ApiKeyResponse),
-    },
-    async ({ c, actor }) => {
-      const mine = (await listApiKeys(hub.db)).filter((key) => mayReach(actor, key, "LIST"));
-      return filtered(await Promise.all(mine.map(shown)), c.req.header("X-Filter"));
-    },
-  );
-  mount(
-    {
-      method: "get",
-      path: "/auth/api_keys/{id}",
-      summary: "Get an API key by id, name or key",
-      tag,
-      needs: either("LIST"),
-      status: 200,
-      reply: ApiKeyResponse,
-    },
-    async ({ param, actor }) => shown(await found(param("id"), actor, "LIST")),
-  );
-  mount(
-    {
-      method: "post",
-      path: "/auth/api_keys",
-      summary: "Make an API key",
-      tag,
-      needs: either("CREATE"),
-      status: 201,
-      body: ApiKeyRequest,
-      reply: ApiKeyResponse,
-    },
-    (call) => makeApiKey(hub, call),
-  );
-  mount(
-    { method: "delete", path: "/auth/api_keys/{id}", summary: "Remove an API key", tag, needs: either("DELETE"), status: 202 },
-    async ({ param, actor }) => removeApiKey(hub.db, (await found(param("id"), actor, "DELETE")).id),
-  );
-  mount(
-    { method: "put", path: "/auth/api_keys/{id}/revoke", summary: "Revoke an API key", tag, needs: { superUser: true }, status: 202 },
-    async ({ param, actor }) => revokeApiKey(hub.db, (await found(param("id"), actor, "DELETE")).id),
-  );
-}
-
-async function makeApiKey(hub: Hub, { body, actor }: Call<z.output<typeof ApiKeyRequest>>) {
-  for (const field of ["name", "key", "secret"] as const) {
-    if (body[field] === "") throw refusal(400, `Invalid request body: error 400: ${field[0]?.toUpperCase()}${field.slice(1)} is required`);
-  }
-  if (body.secret.length > longestSecret || body.secret.includes(":"))
-    throw refusal(400, "Invalid request body: error 400: Secret has at most 40 characters and no colon");
-  const expiresAt = body.expires_at === "" ? null : new Date(body.expires_at);
-  if (expiresAt && Number.isNaN(expiresAt.getTime()))
-    throw refusal(400, "Invalid request body: error 400: expires_at is no time in RFC 3339");
-  const userId = body.user_id === "" ? actor.userId : body.user_id;
-  if (userId !== actor.userId && !(actor.isSuperUser && (await findUser(hub.db, userId))))
-    throw refusal(403, "error 403: only a super user makes keys for other users");
-  const key = accessName(body.key);
-  const made = (await findApiKey(hub.db, key))
-    ? null
-    : await createApiKey(hub.db, {
-        id: crypto.randomUUID(),
-        name: body.name,
-        key,
-        secretHash: await hub.passwords.hash(body.secret),
-        userId,
-        expiresAt,
-      });
-  if (!made) throw refusal(400, "error 400: API Key already exists");
-  return wireApiKey(made, null, Buffer.from(`${key}:${body.secret}`).toString("base64"));
 }

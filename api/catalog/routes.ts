@@ -27,7 +27,7 @@ const NewStore = z
 const HostPull = ImageReference.extend({ onFault: OnFault.default("park") }).meta({ id: "HostPull" });
 
 export const catalogRoutes = (hub: Hub) =>
-  routesOf().route("/", imageRoutes(hub)).route("/", transferRoutes(hub)).route("/", storeRoutes(hub));
+  routesOf().route("/", imageRoutes(hub)).route("/", removeRoutes(hub)).route("/", transferRoutes(hub)).route("/", storeRoutes(hub));
 
 async function found(hub: Hub, wanted: z.output<typeof key>, actor: Actor): Promise<ImageVersion> {
   const image = unwrap(await findImage(hub.db, actor.project, wanted));
@@ -66,6 +66,18 @@ function imageRoutes(hub: Hub) {
     request: { params: key },
     responses: { 200: json(ImageVersion, "The version."), ...faults("image_not_found") },
   });
+
+  return routesOf()
+    .openapi(list, async (c) => {
+      const { cursor, limit, ...filter } = c.req.valid("query");
+      const actor = actorOf(c);
+      const visibleTo = actor.isSuperUser ? undefined : actor;
+      return c.json(await listImages(hub.db, { ...given(filter), project: actor.project, visibleTo }, { cursor, limit }), 200);
+    })
+    .openapi(get, async (c) => c.json(await found(hub, c.req.valid("param"), actorOf(c)), 200));
+}
+
+function removeRoutes(hub: Hub) {
   const remove = createRoute({
     method: "delete",
     path: "/images/{catalogId}/{version}/{architecture}",
@@ -77,18 +89,10 @@ function imageRoutes(hub: Hub) {
     responses: { 204: { description: "Gone." }, ...faults("image_not_found") },
   });
 
-  return routesOf()
-    .openapi(list, async (c) => {
-      const { cursor, limit, ...filter } = c.req.valid("query");
-      const actor = actorOf(c);
-      const visibleTo = actor.isSuperUser ? undefined : actor;
-      return c.json(await listImages(hub.db, { ...given(filter), project: actor.project, visibleTo }, { cursor, limit }), 200);
-    })
-    .openapi(get, async (c) => c.json(await found(hub, c.req.valid("param"), actorOf(c)), 200))
-    .openapi(remove, async (c) => {
-      await deleteVersion(hub.db, (await found(hub, c.req.valid("param"), actorOf(c))).id);
-      return c.body(null, 204);
-    });
+  return routesOf().openapi(remove, async (c) => {
+    await deleteVersion(hub.db, (await found(hub, c.req.valid("param"), actorOf(c))).id);
+    return c.body(null, 204);
+  });
 }
 
 function transferRoutes(hub: Hub) {

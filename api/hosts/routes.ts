@@ -40,11 +40,11 @@ const System = z
   })
   .meta({ id: "System" });
 
-export const hostRoutes = (hub: Hub) => routesOf().route("/", fleetRoutes(hub)).route("/", systemRoutes(hub));
+export const hostRoutes = (hub: Hub) =>
+  routesOf().route("/", readRoutes(hub)).route("/", changeRoutes(hub)).route("/", tokenRoutes(hub)).route("/", systemRoutes(hub));
 
-function fleetRoutes(hub: Hub) {
+function readRoutes(hub: Hub) {
   const mayRead = authorised(hub, { claims: ["LIST"] });
-  const mayChange = authorised(hub, { claims: ["UPDATE"] });
   const list = createRoute({
     method: "get",
     path: "/hosts",
@@ -53,16 +53,6 @@ function fleetRoutes(hub: Hub) {
     tags,
     middleware: mayRead,
     responses: { 200: json(z.object({ items: z.array(Host), nextCursor: z.null() }), "All of them."), ...faults() },
-  });
-  const token = createRoute({
-    method: "post",
-    path: "/hosts/tokens",
-    operationId: "makeHostToken",
-    summary: "Make a token with which one host enrols",
-    tags,
-    middleware: authorised(hub, { claims: ["CREATE"] }),
-    request: { body: { required: true, ...json(NewEnrolmentToken, "For which host.") } },
-    responses: { 201: json(EnrolmentToken, "The token, told once."), ...faults() },
   });
   const get = createRoute({
     method: "get",
@@ -74,6 +64,14 @@ function fleetRoutes(hub: Hub) {
     request: { params },
     responses: { 200: json(Host, "The host."), ...faults("host_not_found") },
   });
+
+  return routesOf()
+    .openapi(list, async (c) => c.json({ items: await listHosts(hub.db), nextCursor: null }, 200))
+    .openapi(get, async (c) => c.json(unwrap(await findHost(hub.db, c.req.valid("param").idOrName)), 200));
+}
+
+function changeRoutes(hub: Hub) {
+  const mayChange = authorised(hub, { claims: ["UPDATE"] });
   const change = createRoute({
     method: "patch",
     path: "/hosts/{idOrName}",
@@ -96,9 +94,6 @@ function fleetRoutes(hub: Hub) {
   });
 
   return routesOf()
-    .openapi(list, async (c) => c.json({ items: await listHosts(hub.db), nextCursor: null }, 200))
-    .openapi(token, async (c) => c.json(await hub.enrolments.newToken(c.req.valid("json"), actorOf(c)), 201))
-    .openapi(get, async (c) => c.json(unwrap(await findHost(hub.db, c.req.valid("param").idOrName)), 200))
     .openapi(change, async (c) => {
       const { id } = unwrap(await findHost(hub.db, c.req.valid("param").idOrName));
       return c.json(unwrap(await updateHost(hub.db, id, c.req.valid("json"))), 200);
@@ -107,6 +102,21 @@ function fleetRoutes(hub: Hub) {
       await removeHost(hub.db, unwrap(await findHost(hub.db, c.req.valid("param").idOrName)).id);
       return c.body(null, 204);
     });
+}
+
+function tokenRoutes(hub: Hub) {
+  const token = createRoute({
+    method: "post",
+    path: "/hosts/tokens",
+    operationId: "makeHostToken",
+    summary: "Make a token with which one host enrols",
+    tags,
+    middleware: authorised(hub, { claims: ["CREATE"] }),
+    request: { body: { required: true, ...json(NewEnrolmentToken, "For which host.") } },
+    responses: { 201: json(EnrolmentToken, "The token, told once."), ...faults() },
+  });
+
+  return routesOf().openapi(token, async (c) => c.json(await hub.enrolments.newToken(c.req.valid("json"), actorOf(c)), 201));
 }
 
 function systemRoutes(hub: Hub) {

@@ -34,6 +34,8 @@ import {
 export function hostWireRoutes(hub: Hub, always: Mount, orchestrator: Mount): void {
   configRoutes(hub, always);
   fleetRoutes(hub, orchestrator);
+  fleetChangeRoutes(hub, orchestrator);
+  overviewRoutes(hub, orchestrator);
   enrolmentRoutes(hub, orchestrator);
 }
 
@@ -42,15 +44,10 @@ const onHost = (host: Host, machines: readonly SeenMachine[]) => machines.filter
 function configRoutes(hub: Hub, mount: Mount): void {
   const { reserved, modules } = hub.settings;
   mount(
-    {
-      method: "get",
-      path: "/config/hardware",
-      summary: "Get a host's hardware and use",
-      tag: "config",
-      needs: { claims: ["LIST"] },
-      status: 200,
-      reply: SystemUsageResponse,
-    },
+    "get",
+    "/config/hardware",
+    "Get a host's hardware and use",
+    { tag: "config", needs: { claims: ["LIST"] }, status: 200, reply: SystemUsageResponse },
     async (call) => {
       const host = await namedHost(hub, call);
       // A hub without hosts, or with several of which none is named, tells of itself, as a pure orchestrator does.
@@ -66,38 +63,35 @@ function configRoutes(hub: Hub, mount: Mount): void {
   );
   for (const path of ["/config/parallels-desktop/license", "/parallels_desktop/key"]) {
     mount(
-      {
-        method: "get",
-        path,
-        summary: "Get a host's licence of Parallels Desktop",
-        tag: "config",
-        needs: {},
-        status: 200,
-        reply: ParallelsDesktopLicense,
-      },
+      "get",
+      path,
+      "Get a host's licence of Parallels Desktop",
+      { tag: "config", needs: {}, status: 200, reply: ParallelsDesktopLicense },
       async (call) => wireLicence(await mustNameHost(hub, call)),
     );
   }
 }
 
+const tag = "orchestrator hosts";
+
+async function named(hub: Hub, { param }: Pick<Call<unknown>, "param">): Promise<Host> {
+  return unwrap(await findHost(hub.db, param("id")));
+}
+
+async function shown(hub: Hub, host: Host) {
+  const { reserved, modules } = hub.settings;
+  return wireHost(host, usageOf(host, await seenMachines(hub.db, host.id), reserved), modules);
+}
+
 function fleetRoutes(hub: Hub, mount: Mount): void {
   const { reserved, modules } = hub.settings;
-  const tag = "orchestrator hosts";
-  const shown = async (host: Host) => wireHost(host, usageOf(host, await seenMachines(hub.db, host.id), reserved), modules);
-  const named = async ({ param }: Pick<Call<unknown>, "param">) => unwrap(await findHost(hub.db, param("id")));
   const list = { claims: ["LIST"] } as const;
-  const update = { claims: ["UPDATE"] } as const;
 
   mount(
-    {
-      method: "get",
-      path: "/orchestrator/hosts",
-      summary: "List hosts",
-      tag,
-      needs: list,
-      status: 200,
-      reply: z.array(OrchestratorHostResponse),
-    },
+    "get",
+    "/orchestrator/hosts",
+    "List hosts",
+    { tag, needs: list, status: 200, reply: z.array(OrchestratorHostResponse) },
     async ({ c }) => {
       const machines = await seenMachines(hub.db);
       const hosts = (await listHosts(hub.db)).map((host) => wireHost(host, usageOf(host, onHost(host, machines), reserved), modules));
@@ -105,46 +99,34 @@ function fleetRoutes(hub: Hub, mount: Mount): void {
     },
   );
   mount(
-    {
-      method: "get",
-      path: "/orchestrator/hosts/{id}",
-      summary: "Get a host by id or name",
-      tag,
-      needs: list,
-      status: 200,
-      reply: OrchestratorHostResponse,
-    },
-    async (call) => shown(await named(call)),
+    "get",
+    "/orchestrator/hosts/{id}",
+    "Get a host by id or name",
+    { tag, needs: list, status: 200, reply: OrchestratorHostResponse },
+    async (call) => shown(hub, await named(hub, call)),
   );
   mount(
-    {
-      method: "get",
-      path: "/orchestrator/hosts/{id}/hardware",
-      summary: "Get a host's hardware and use",
-      tag,
-      needs: list,
-      status: 200,
-      reply: SystemUsageResponse,
-    },
+    "get",
+    "/orchestrator/hosts/{id}/hardware",
+    "Get a host's hardware and use",
+    { tag, needs: list, status: 200, reply: SystemUsageResponse },
     async (call) => {
-      const host = await named(call);
+      const host = await named(hub, call);
       return wireHardware(host, usageOf(host, await seenMachines(hub.db, host.id), reserved), modules);
     },
   );
+}
+
+function fleetChangeRoutes(hub: Hub, mount: Mount): void {
+  const update = { claims: ["UPDATE"] } as const;
   mount(
-    {
-      method: "put",
-      path: "/orchestrator/hosts/{id}",
-      summary: "Change a host's tags",
-      tag,
-      needs: update,
-      status: 201,
-      body: OrchestratorHostUpdateRequest,
-      reply: OrchestratorHostResponse,
-    },
+    "put",
+    "/orchestrator/hosts/{id}",
+    "Change a host's tags",
+    { tag, needs: update, status: 201, body: OrchestratorHostUpdateRequest, reply: OrchestratorHostResponse },
     async (call) => {
-      const host = await named(call);
-      return shown(unwrap(await updateHost(hub.db, host.id, { labels: call.body.tags })));
+      const host = await named(hub, call);
+      return shown(hub, unwrap(await updateHost(hub.db, host.id, { labels: call.body.tags })));
     },
   );
   for (const [verb, enabled] of [
@@ -152,61 +134,39 @@ function fleetRoutes(hub: Hub, mount: Mount): void {
     ["disable", false],
   ] as const) {
     mount(
-      {
-        method: "put",
-        path: `/orchestrator/hosts/{id}/${verb}`,
-        summary: `${enabled ? "Let a host take" : "Keep a host from"} new work`,
-        tag,
-        needs: update,
-        status: 200,
-        reply: OrchestratorHostResponse,
-      },
-      async (call) => shown(unwrap(await updateHost(hub.db, (await named(call)).id, { enabled }))),
+      "put",
+      `/orchestrator/hosts/{id}/${verb}`,
+      `${enabled ? "Let a host take" : "Keep a host from"} new work`,
+      { tag, needs: update, status: 200, reply: OrchestratorHostResponse },
+      async (call) => shown(hub, unwrap(await updateHost(hub.db, (await named(hub, call)).id, { enabled }))),
     );
   }
   mount(
-    {
-      method: "delete",
-      path: "/orchestrator/hosts/{id}",
-      summary: "Remove a host; one that is unknown is gone already",
-      tag,
-      needs: { claims: ["DELETE"] },
-      status: 202,
-    },
+    "delete",
+    "/orchestrator/hosts/{id}",
+    "Remove a host; one that is unknown is gone already",
+    { tag, needs: { claims: ["DELETE"] }, status: 202 },
     async ({ param }) => {
       const host = await findHost(hub.db, param("id"));
       if (host.ok) await removeHost(hub.db, host.value.id);
     },
   );
-  mount(
-    {
-      method: "post",
-      path: "/orchestrator/hosts",
-      summary: "Refused: hosts enrol themselves",
-      tag,
-      needs: { claims: ["CREATE"] },
-      status: 201,
-    },
-    async () => {
-      throw refusal(
-        400,
-        "Hosts enrol themselves: make a token with POST /orchestrator/enrollment-token and run `drover enrol <url> <token>` on the Mac",
-      );
-    },
-  );
-  overviewRoutes(hub, mount);
+  mount("post", "/orchestrator/hosts", "Refused: hosts enrol themselves", { tag, needs: { claims: ["CREATE"] }, status: 201 }, async () => {
+    throw refusal(
+      400,
+      "Hosts enrol themselves: make a token with POST /orchestrator/enrollment-token and run `drover enrol <url> <token>` on the Mac",
+    );
+  });
 }
 
 function overviewRoutes(hub: Hub, mount: Mount): void {
   const { reserved } = hub.settings;
-  const common = { method: "get", tag: "orchestrator hosts", needs: { claims: ["LIST"] }, status: 202 } as const;
+  const common = { tag, needs: { claims: ["LIST"] }, status: 202 } as const;
   mount(
-    {
-      ...common,
-      path: "/orchestrator/overview/resources",
-      summary: "Sum the resources of all hosts by architecture",
-      reply: z.array(HostResourceOverviewResponse),
-    },
+    "get",
+    "/orchestrator/overview/resources",
+    "Sum the resources of all hosts by architecture",
+    { ...common, reply: z.array(HostResourceOverviewResponse) },
     async () => {
       const machines = await seenMachines(hub.db);
       const hosts = (await listHosts(hub.db)).filter(({ enabled, facts }) => enabled && facts !== null);
@@ -217,12 +177,10 @@ function overviewRoutes(hub: Hub, mount: Mount): void {
     },
   );
   mount(
-    {
-      ...common,
-      path: "/orchestrator/overview/{id}/resources",
-      summary: "Get the resources of one host",
-      reply: HostResourceOverviewResponse,
-    },
+    "get",
+    "/orchestrator/overview/{id}/resources",
+    "Get the resources of one host",
+    { ...common, reply: HostResourceOverviewResponse },
     async ({ param }) => {
       const host = unwrap(await findHost(hub.db, param("id")));
       return wireOverview(
@@ -240,16 +198,10 @@ const defaultMinutes = 15;
 function enrolmentRoutes(hub: Hub, mount: Mount): void {
   const tag = "enrolment";
   mount(
-    {
-      method: "post",
-      path: "/orchestrator/enrollment-token",
-      summary: "Make a token with which a host enrols",
-      tag,
-      needs: { claims: ["CREATE"] },
-      status: 201,
-      body: CreateEnrollmentTokenRequest,
-      reply: CreateEnrollmentTokenResponse,
-    },
+    "post",
+    "/orchestrator/enrollment-token",
+    "Make a token with which a host enrols",
+    { tag, needs: { claims: ["CREATE"] }, status: 201, body: CreateEnrollmentTokenRequest, reply: CreateEnrollmentTokenResponse },
     async ({ body, actor }) => {
       if (body.host_name === "") throw refusal(400, "error 400: host_name is required");
       const wanted = NewEnrolmentToken.safeParse({
@@ -262,15 +214,10 @@ function enrolmentRoutes(hub: Hub, mount: Mount): void {
     },
   );
   mount(
-    {
-      method: "get",
-      path: "/orchestrator/enrollment-token/{token}/validate",
-      summary: "Tell whether a token may still be used",
-      tag,
-      needs: "public",
-      status: 200,
-      reply: ValidateEnrollmentTokenResponse,
-    },
+    "get",
+    "/orchestrator/enrollment-token/{token}/validate",
+    "Tell whether a token may still be used",
+    { tag, needs: "public", status: 200, reply: ValidateEnrollmentTokenResponse },
     async ({ param }) => {
       const { valid, hostName, expiresAt, reason } = await hub.enrolments.check(param("token"));
       return { valid, ...present({ host_name: hostName, expires_at: expiresAt?.toISOString(), reason }) };

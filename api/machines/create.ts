@@ -15,7 +15,7 @@ import type { Call, Mount } from "../wire/mount.ts";
 import { present } from "../wire/present.ts";
 import { finished } from "./act.ts";
 import { imageOf } from "./image.ts";
-import type { Family } from "./wire-routes.ts";
+import type { Family } from "./family.ts";
 import { CreateVirtualMachineRequest, CreateVirtualMachineResponse, mebibyte, wireState } from "./wire.ts";
 
 type Creating = Call<CreateVirtualMachineRequest>;
@@ -26,27 +26,21 @@ export function createRoutes(hub: Hub, mount: Mount, family: Family): void {
   const common = { tag, needs, body: CreateVirtualMachineRequest };
   const kind = { type: fleet ? "orchestrator" : "machines", operation: "create" };
 
-  mount(
-    { ...common, method: "post", path: base, summary: "Make a machine and wait for it", status: 200, reply: CreateVirtualMachineResponse },
-    async (call) => {
-      const { operation, machine } = await begin(call);
-      await finished(hub, call, { ok: true, value: operation });
-      const made = unwrap(await findMachine(hub.db, machine.id));
-      const owner = await findUser(hub.db, made.owner);
-      const host = fleet && made.hostId !== null ? { host: made.hostId } : {};
-      return { id: made.id, ...host, name: made.name, owner: owner?.username ?? made.owner, current_state: wireState(made.observed) };
-    },
-  );
-  mount(
-    { ...common, method: "post", path: `${base}/async`, summary: "Make a machine; answers with a job", status: 202, reply: JobResponse },
-    async (call) => {
-      if (!call.body.catalog_manifest && !call.body.vagrant_box && !call.body.packer_template) {
-        throw refusal(400, "Invalid request body: async machine creation currently supports only catalog_manifest");
-      }
-      const { operation } = await begin(call);
-      return jobOf(hub, operation, kind);
-    },
-  );
+  mount("post", base, "Make a machine and wait for it", { ...common, status: 200, reply: CreateVirtualMachineResponse }, async (call) => {
+    const { operation, machine } = await begin(call);
+    await finished(hub, call, { ok: true, value: operation });
+    const made = unwrap(await findMachine(hub.db, machine.id));
+    const owner = await findUser(hub.db, made.owner);
+    const host = fleet && made.hostId !== null ? { host: made.hostId } : {};
+    return { id: made.id, ...host, name: made.name, owner: owner?.username ?? made.owner, current_state: wireState(made.observed) };
+  });
+  mount("post", `${base}/async`, "Make a machine; answers with a job", { ...common, status: 202, reply: JobResponse }, async (call) => {
+    if (!call.body.catalog_manifest && !call.body.vagrant_box && !call.body.packer_template) {
+      throw refusal(400, "Invalid request body: async machine creation currently supports only catalog_manifest");
+    }
+    const { operation } = await begin(call);
+    return jobOf(hub, operation, kind);
+  });
 
   async function begin(call: Creating) {
     const wanted = wantedMachine(call.body, { fleet, hostId: await family.hostId(hub, call) });

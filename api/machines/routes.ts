@@ -50,7 +50,8 @@ const needs: Partial<Record<Verb, Needs>> = {
   "snapshot-delete": { claims: ["DELETE_SNAPSHOT_VM", "DELETE_OWN_VM_SNAPSHOT"], any: true },
 };
 
-export const machineRoutes = (hub: Hub) => routesOf().route("/", readRoutes(hub)).route("/", changeRoutes(hub));
+export const machineRoutes = (hub: Hub) =>
+  routesOf().route("/", readRoutes(hub)).route("/", amendRoutes(hub)).route("/", lifeRoutes(hub)).route("/", actionRoutes(hub));
 
 function readRoutes(hub: Hub) {
   const mayRead = authorised(hub, { claims: ["LIST_VM"] });
@@ -82,6 +83,18 @@ function readRoutes(hub: Hub) {
     request: { params },
     responses: { 200: json(Machine, "The machine."), ...faults("machine_not_found") },
   });
+
+  return routesOf()
+    .openapi(list, async (c) => {
+      const { cursor, limit, ...filter } = c.req.valid("query");
+      return c.json(await listMachines(hub.db, { ...filter, project: actorOf(c).project }, { cursor, limit }), 200);
+    })
+    .openapi(get, async (c) =>
+      c.json(unwrap(await findMachine(hub.db, c.req.valid("param").idOrName, { project: actorOf(c).project })), 200),
+    );
+}
+
+function amendRoutes(hub: Hub) {
   const amend = createRoute({
     method: "patch",
     path: "/machines/{idOrName}",
@@ -93,27 +106,19 @@ function readRoutes(hub: Hub) {
     responses: { 200: json(Machine, "The machine."), ...faults("machine_not_found") },
   });
 
-  return routesOf()
-    .openapi(list, async (c) => {
-      const { cursor, limit, ...filter } = c.req.valid("query");
-      return c.json(await listMachines(hub.db, { ...filter, project: actorOf(c).project }, { cursor, limit }), 200);
-    })
-    .openapi(get, async (c) =>
-      c.json(unwrap(await findMachine(hub.db, c.req.valid("param").idOrName, { project: actorOf(c).project })), 200),
-    )
-    .openapi(amend, async (c) => {
-      const { expiresAt, ttlSeconds, labels, description } = c.req.valid("json");
-      const machine = unwrap(await findMachine(hub.db, c.req.valid("param").idOrName, { project: actorOf(c).project }));
-      const given = { ...(labels === undefined ? {} : { labels }), ...(description === undefined ? {} : { description }) };
-      const until = expiresAt === undefined ? {} : { expiresAt: expiresAt === null ? null : new Date(expiresAt) };
-      const amended = await amendMachine(hub.db, machine.id, { ...given, ...until, ttlSeconds });
-      if (!amended)
-        throw new FaultError({ code: "machine_not_found", message: `There is no machine ${machine.name}.`, subject: machine.name });
-      return c.json(amended, 200);
-    });
+  return routesOf().openapi(amend, async (c) => {
+    const { expiresAt, ttlSeconds, labels, description } = c.req.valid("json");
+    const machine = unwrap(await findMachine(hub.db, c.req.valid("param").idOrName, { project: actorOf(c).project }));
+    const given = { ...(labels === undefined ? {} : { labels }), ...(description === undefined ? {} : { description }) };
+    const until = expiresAt === undefined ? {} : { expiresAt: expiresAt === null ? null : new Date(expiresAt) };
+    const amended = await amendMachine(hub.db, machine.id, { ...given, ...until, ttlSeconds });
+    if (!amended)
+      throw new FaultError({ code: "machine_not_found", message: `There is no machine ${machine.name}.`, subject: machine.name });
+    return c.json(amended, 200);
+  });
 }
 
-function changeRoutes(hub: Hub) {
+function lifeRoutes(hub: Hub) {
   const create = createRoute({
     method: "post",
     path: "/machines",
@@ -125,19 +130,6 @@ function changeRoutes(hub: Hub) {
     responses: {
       202: json(z.object({ operation: Operation, machine: Machine }), "Accepted."),
       ...faults("image_not_found", "machine_exists", "no_capacity", "image_tainted", "idempotency_conflict"),
-    },
-  });
-  const act = createRoute({
-    method: "post",
-    path: "/machines/{idOrName}/actions",
-    operationId: "actOnMachine",
-    summary: "Do something to a machine",
-    tags,
-    middleware: authorised(hub, {}),
-    request: { params, headers: idempotent, body: { required: true, ...json(MachineAction, "What to do.") } },
-    responses: {
-      202: json(Operation, "Accepted."),
-      ...faults("machine_not_found", "machine_busy", "machine_state", "no_capacity", "idempotency_conflict"),
     },
   });
   const retire = createRoute({
@@ -159,14 +151,31 @@ function changeRoutes(hub: Hub) {
       const wanted = c.req.valid("json");
       return c.json(unwrap(await hub.operations.provision(wanted, askedBy(c, wanted))), 202);
     })
-    .openapi(act, async (c) => {
-      const action = c.req.valid("json");
-      const verdict = mayUse(actorOf(c), needs[action.verb] ?? changes);
-      if (!verdict.ok) throw new FaultError(verdict.fault);
-      return c.json(unwrap(await hub.operations.act(c.req.valid("param").idOrName, action, askedBy(c, action))), 202);
-    })
     .openapi(retire, async (c) => {
       const force = c.req.valid("query").force === "true";
       return c.json(unwrap(await hub.operations.retire(c.req.valid("param").idOrName, { force }, askedBy(c, { force }))), 202);
     });
+}
+
+function actionRoutes(hub: Hub) {
+  const act = createRoute({
+    method: "post",
+    path: "/machines/{idOrName}/actions",
+    operationId: "actOnMachine",
+    summary: "Do something to a machine",
+    tags,
+    middleware: authorised(hub, {}),
+    request: { params, headers: idempotent, body: { required: true, ...json(MachineAction, "What to do.") } },
+    responses: {
+      202: json(Operation, "Accepted."),
+      ...faults("machine_not_found", "machine_busy", "machine_state", "no_capacity", "idempotency_conflict"),
+    },
+  });
+
+  return routesOf().openapi(act, async (c) => {
+    const action = c.req.valid("json");
+    const verdict = mayUse(actorOf(c), needs[action.verb] ?? changes);
+    if (!verdict.ok) throw new FaultError(verdict.fault);
+    return c.json(unwrap(await hub.operations.act(c.req.valid("param").idOrName, action, askedBy(c, action))), 202);
+  });
 }

@@ -29,7 +29,7 @@ const longestWaitSeconds = 60;
 const seeing = { claims: ["JOB_MANAGER_LIST", "JOB_MANAGER_LIST_OWN"], any: true } as const;
 
 export const operationRoutes = (hub: Hub) =>
-  routesOf().route("/", readRoutes(hub)).route("/", followRoutes(hub)).route("/", outputRoutes(hub));
+  routesOf().route("/", readRoutes(hub)).route("/", cancelRoutes(hub)).route("/", followRoutes(hub)).route("/", outputRoutes(hub));
 
 async function found(hub: Hub, id: string, actor: Actor): Promise<Operation> {
   const { operation, actorId } = unwrap(await readOperation(hub.db, id));
@@ -68,6 +68,18 @@ function readRoutes(hub: Hub) {
     request: { params },
     responses: { 200: json(OperationDetail, "The operation."), ...faults("operation_not_found") },
   });
+
+  return routesOf()
+    .openapi(list, async (c) => {
+      const { cursor, limit, ...filter } = c.req.valid("query");
+      const actor = actorOf(c);
+      const own = holds(actor, "JOB_MANAGER_LIST") ? {} : { actorId: actor.userId };
+      return c.json(await listOperations(hub.db, { ...filter, ...own, project: actor.project }, { cursor, limit }), 200);
+    })
+    .openapi(get, async (c) => c.json(await detailOf(hub, await found(hub, c.req.valid("param").id, actorOf(c))), 200));
+}
+
+function cancelRoutes(hub: Hub) {
   const cancel = createRoute({
     method: "post",
     path: "/operations/{id}/cancel",
@@ -79,18 +91,10 @@ function readRoutes(hub: Hub) {
     responses: { 202: json(Operation, "Cancelling."), ...faults("operation_not_found", "operation_settled") },
   });
 
-  return routesOf()
-    .openapi(list, async (c) => {
-      const { cursor, limit, ...filter } = c.req.valid("query");
-      const actor = actorOf(c);
-      const own = holds(actor, "JOB_MANAGER_LIST") ? {} : { actorId: actor.userId };
-      return c.json(await listOperations(hub.db, { ...filter, ...own, project: actor.project }, { cursor, limit }), 200);
-    })
-    .openapi(get, async (c) => c.json(await detailOf(hub, await found(hub, c.req.valid("param").id, actorOf(c))), 200))
-    .openapi(cancel, async (c) => {
-      const { id } = await found(hub, c.req.valid("param").id, actorOf(c));
-      return c.json(unwrap(await hub.operations.cancel(id, askedBy(c))), 202);
-    });
+  return routesOf().openapi(cancel, async (c) => {
+    const { id } = await found(hub, c.req.valid("param").id, actorOf(c));
+    return c.json(unwrap(await hub.operations.cancel(id, askedBy(c))), 202);
+  });
 }
 
 function followRoutes(hub: Hub) {

@@ -38,44 +38,30 @@ export function jobWireRoutes(hub: Hub, mount: Mount): void {
     return row;
   }
 
-  mount(
-    { method: "get", path: "/jobs", summary: "List jobs, newest first", tag, needs, status: 200, reply: z.array(JobResponse) },
-    async ({ actor }) => {
-      const own = holds(actor, "JOB_MANAGER_LIST") ? {} : { actorId: actor.userId };
-      const { items } = await listOperations(hub.db, { project: actor.project, ...own }, { limit: newest });
-      const owners = await askersOf(
-        hub.db,
-        items.map(({ id }) => id),
-      );
-      return Promise.all(
-        items.map(async (operation) => wireJob(operation, await listSteps(hub.db, operation.id), owners.get(operation.id))),
-      );
-    },
+  mount("get", "/jobs", "List jobs, newest first", { tag, needs, status: 200, reply: z.array(JobResponse) }, async ({ actor }) => {
+    const own = holds(actor, "JOB_MANAGER_LIST") ? {} : { actorId: actor.userId };
+    const { items } = await listOperations(hub.db, { project: actor.project, ...own }, { limit: newest });
+    const owners = await askersOf(
+      hub.db,
+      items.map(({ id }) => id),
+    );
+    return Promise.all(items.map(async (operation) => wireJob(operation, await listSteps(hub.db, operation.id), owners.get(operation.id))));
+  });
+  mount("get", "/jobs/{id}", "Get a job", { tag, needs, status: 200, reply: JobResponse }, async ({ param, actor }) =>
+    jobOf(hub, (await found(param("id"), actor)).operation),
   );
   mount(
-    { method: "get", path: "/jobs/{id}", summary: "Get a job", tag, needs, status: 200, reply: JobResponse },
-    async ({ param, actor }) => jobOf(hub, (await found(param("id"), actor)).operation),
-  );
-  mount(
-    {
-      method: "delete",
-      path: "/jobs/cleanup",
-      summary: "Accepted for clients that clean up; operations are kept for 90 days",
-      tag,
-      needs,
-      status: 200,
-    },
+    "delete",
+    "/jobs/cleanup",
+    "Accepted for clients that clean up; operations are kept for 90 days",
+    { tag, needs, status: 200 },
     async () => undefined,
   );
   mount(
-    {
-      method: "delete",
-      path: "/jobs/{id}",
-      summary: "Cancel a job that still runs",
-      tag,
-      needs: { claims: ["JOB_MANAGER_DELETE", "JOB_MANAGER_LIST_OWN"], any: true },
-      status: 204,
-    },
+    "delete",
+    "/jobs/{id}",
+    "Cancel a job that still runs",
+    { tag, needs: { claims: ["JOB_MANAGER_DELETE", "JOB_MANAGER_LIST_OWN"], any: true }, status: 204 },
     async ({ param, actor, asked, c }) => {
       const { operation } = await found(param("id"), actor);
       if (!isSettled(operation.state)) unwrap(await hub.operations.cancel(operation.id, asked));

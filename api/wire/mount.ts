@@ -20,13 +20,9 @@ import { respell } from "./keys.ts";
 
 type Method = "get" | "post" | "put" | "patch" | "delete";
 
-export interface WireRoute<Body extends z.ZodType> {
-  readonly method: Method;
+export interface RouteOptions<Body extends z.ZodType> {
   /** Another method that some clients use for the same. */
   readonly also?: Method;
-  /** Below `/api/v1`, as OpenAPI writes it. */
-  readonly path: string;
-  readonly summary: string;
   readonly tag: string;
   readonly needs: Needs | "public";
   readonly status: StatusCode;
@@ -48,16 +44,29 @@ export interface Call<Body> {
 /** What it returns is the answer's body; a `Response` is sent as it is. */
 type Handler<Body> = (call: Call<Body>) => Promise<unknown>;
 
-export type Mount = <Body extends z.ZodType = z.ZodUndefined>(route: WireRoute<Body>, handler: Handler<z.output<Body>>) => void;
+/** `path` stands below `/api/v1`, as OpenAPI writes it. */
+export type Mount = <Body extends z.ZodType = z.ZodUndefined>(
+  method: Method,
+  path: string,
+  summary: string,
+  options: RouteOptions<Body>,
+  handler: Handler<z.output<Body>>,
+) => void;
+
+interface WireRoute<Body extends z.ZodType> extends RouteOptions<Body> {
+  readonly path: string;
+  readonly summary: string;
+}
 
 /** Mounts routes of one module, or none of them where the module is not enabled. */
 export function mounting(app: OpenAPIHono<ApiEnv>, hub: Hub, module?: Module): Mount {
   if (module !== undefined && !hub.settings.modules.includes(module)) return () => {};
-  return (route, handler) => {
-    for (const method of route.also === undefined ? [route.method] : [route.method, route.also]) {
-      app.openAPIRegistry.registerPath(documented(route, method));
-      const guard: MiddlewareHandler<ApiEnv> = route.needs === "public" ? (_, next) => next() : authorised(hub, route.needs);
-      app.on(method.toUpperCase(), `/api/v1${route.path.replaceAll(/\{(\w+)\}/g, ":$1")}`, guard, (c) => served(c, route, handler));
+  return (method, path, summary, options, handler) => {
+    const route = { ...options, path, summary };
+    for (const one of options.also === undefined ? [method] : [method, options.also]) {
+      app.openAPIRegistry.registerPath(documented(route, one));
+      const guard: MiddlewareHandler<ApiEnv> = options.needs === "public" ? (_, next) => next() : authorised(hub, options.needs);
+      app.on(one.toUpperCase(), `/api/v1${path.replaceAll(/\{(\w+)\}/g, ":$1")}`, guard, (c) => served(c, route, handler));
     }
   };
 }

@@ -30,20 +30,18 @@ async function addMachine(name: string, changes: Partial<typeof machines.$inferI
   const id = crypto.randomUUID();
   const size = { vcpus: 2, memoryBytes: gibibyte, diskBytes: gibibyte };
   const [user] = await world.sql`select id from users where username = 'root'`;
-  await world.hub.db
-    .insert(machines)
-    .values({
-      id,
-      name,
-      owner: user?.["id"],
-      hostId,
-      origin: "image",
-      kind: "pvm",
-      desired: "stopped",
-      observed: "stopped",
-      ...size,
-      ...changes,
-    });
+  await world.hub.db.insert(machines).values({
+    id,
+    name,
+    owner: user?.["id"],
+    hostId,
+    origin: "image",
+    kind: "pvm",
+    desired: "stopped",
+    observed: "stopped",
+    ...size,
+    ...changes,
+  });
   return id;
 }
 
@@ -222,16 +220,10 @@ describe("machines", () => {
   it("runs a command and gives back its two streams and its exit code", async () => {
     const id = await addMachine("guest", { observed: "running", desired: "running" });
     const running = as("PUT", `/api/v1/machines/${id}/execute`, { command: "echo hello", environment_variables: { A: "secret-value" } });
-    const [operationId] = await Promise.all([
-      (async () => {
-        const found = await until(
-          async () => (await world.sql`select id from operations where machine_id = ${id}`)[0]?.["id"] as string | undefined,
-        );
-        await appendOutput(world.hub.db, { operationId: found, fence: 1, line: 1, stream: "stdout", text: "hello\n" });
-        await appendOutput(world.hub.db, { operationId: found, fence: 1, line: 2, stream: "stderr", text: "oops\n" });
-        return world.settle("execute", { result: { exitCode: 3 } });
-      })(),
-    ]);
+    const operationId = await until(async () => (await world.sql`select id from operations where machine_id = ${id}`)[0]?.["id"]);
+    await appendOutput(world.hub.db, { operationId, fence: 1, line: 1, stream: "stdout", text: "hello\n" });
+    await appendOutput(world.hub.db, { operationId, fence: 1, line: 2, stream: "stderr", text: "oops\n" });
+    await world.settle("execute", { result: { exitCode: 3 } });
     expect((await running).body).toEqual({ stdout: "hello", stderr: "oops", exit_code: 3, error: "oops\n, err: exit status 3" });
     const [row] = await world.sql`select input::text as input from operations where id = ${operationId}`;
     expect(row?.["input"]).not.toContain("secret-value");

@@ -1,0 +1,94 @@
+/**
+ * The wire's API keys.
+ *
+ * The one idea: a secret is told once, in the answer that makes the key; afterwards only its hash exists.
+ */
+import { z } from "zod";
+import { accessName, holds } from "../../domain/access/rules.ts";
+import type { Actor } from "../../domain/access/schema.ts";
+import { FaultError } from "../../domain/errors.ts";
+import { createApiKey, findApiKey, listApiKeys, removeApiKey, revokeApiKey, type ApiKey } from "../../db/api-keys.ts";
+import { findUser } from "../../db/users.ts";
+import type { Hub } from "../ports.ts";
+import { refusal } from "../wire/errors.ts";
+import { filtered } from "../wire/filter.ts";
+import type { Call, Mount } from "../wire/mount.ts";
+import { ApiKeyRequest, ApiKeyResponse, longestSecret, wireApiKey } from "./wire.ts";
+
+/** Any of the two claims opens the route; the one for one's own keys reaches no others. */
+export function apiKeyRoutes(hub: Hub, mount: Mount): void {
+  const tag = "API keys";
+  const either = <const A extends "LIST" | "CREATE" | "DELETE">(act: A) => ({
+    claims: [`${act}_API_KEY`, `${act}_OWN_API_KEY`] as const,
+    any: true,
+  });
+  const mayReach = (actor: Actor, key: ApiKey, act: "LIST" | "DELETE") => holds(actor, `${act}_API_KEY`) || key.userId === actor.userId;
+  const found = async (word: string, actor: Actor, act: "LIST" | "DELETE"): Promise<ApiKey> => {
+    const key = await findApiKey(hub.db, word);
+    if (key && mayReach(actor, key, act)) return key;
+    throw new FaultError({ code: "api_key_not_found", message: `There is no API key ${word}.` });
+  };
+  const shown = async (key: ApiKey) => wireApiKey(key, key.userId === null ? null : await findUser(hub.db, key.userId));
+
+  mount(
+    "get",
+    "/auth/api_keys",
+    "List API keys",
+    { tag, needs: either("LIST"), status: 200, reply: z.array(ApiKeyResponse) },
+    async ({ c, actor }) => {
+      const mine = (await listApiKeys(hub.db)).filter((key) => mayReach(actor, key, "LIST"));
+      return filtered(await Promise.all(mine.map(shown)), c.req.header("X-Filter"));
+    },
+  );
+  mount(
+    "get",
+    "/auth/api_keys/{id}",
+    "Get an API key by id, name or key",
+    { tag, needs: either("LIST"), status: 200, reply: ApiKeyResponse },
+    async ({ param, actor }) => shown(await found(param("id"), actor, "LIST")),
+  );
+  mount(
+    "post",
+    "/auth/api_keys",
+    "Make an API key",
+    { tag, needs: either("CREATE"), status: 201, body: ApiKeyRequest, reply: ApiKeyResponse },
+    (call) => makeApiKey(hub, call),
+  );
+  mount("delete", "/auth/api_keys/{id}", "Remove an API key", { tag, needs: either("DELETE"), status: 202 }, async ({ param, actor }) =>
+    removeApiKey(hub.db, (await found(param("id"), actor, "DELETE")).id),
+  );
+  mount(
+    "put",
+    "/auth/api_keys/{id}/revoke",
+    "Revoke an API key",
+    { tag, needs: { superUser: true }, status: 202 },
+    async ({ param, actor }) => revokeApiKey(hub.db, (await found(param("id"), actor, "DELETE")).id),
+  );
+}
+
+async function makeApiKey(hub: Hub, { body, actor }: Call<z.output<typeof ApiKeyRequest>>) {
+  for (const field of ["name", "key", "secret"] as const) {
+    if (body[field] === "") throw refusal(400, `Invalid request body: error 400: ${field[0]?.toUpperCase()}${field.slice(1)} is required`);
+  }
+  if (body.secret.length > longestSecret || body.secret.includes(":"))
+    throw refusal(400, "Invalid request body: error 400: Secret has at most 40 characters and no colon");
+  const expiresAt = body.expires_at === "" ? null : new Date(body.expires_at);
+  if (expiresAt && Number.isNaN(expiresAt.getTime()))
+    throw refusal(400, "Invalid request body: error 400: expires_at is no time in RFC 3339");
+  const userId = body.user_id === "" ? actor.userId : body.user_id;
+  if (userId !== actor.userId && !(actor.isSuperUser && (await findUser(hub.db, userId))))
+    throw refusal(403, "error 403: only a super user makes keys for other users");
+  const key = accessName(body.key);
+  const made = (await findApiKey(hub.db, key))
+    ? null
+    : await createApiKey(hub.db, {
+        id: crypto.randomUUID(),
+        name: body.name,
+        key,
+        secretHash: await hub.passwords.hash(body.secret),
+        userId,
+        expiresAt,
+      });
+  if (!made) throw refusal(400, "error 400: API Key already exists");
+  return wireApiKey(made, null, Buffer.from(`${key}:${body.secret}`).toString("base64"));
+}

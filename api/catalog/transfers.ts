@@ -1,0 +1,139 @@
+/**
+ * The wire's push and pull: the first publishes a bundle of a host, the second makes a machine from an image.
+ *
+ * The one idea: the wire's push replaces what a version had and its pull registers a machine, as its clients expect; both are our own operations.
+ */
+import type { z } from "zod";
+import { findImageById } from "../../db/images.ts";
+import { findMachine } from "../../db/machines.ts";
+import { architectureOf, maySee, normalise } from "../../domain/catalog/rules.ts";
+import { NewImageVersion } from "../../domain/catalog/schema.ts";
+import { FaultError, unwrap } from "../../domain/errors.ts";
+import { NewMachine } from "../../domain/machines/schema.ts";
+import type { Operation } from "../../domain/operations/schema.ts";
+import { mustNameHost, namedHost } from "../hosts/scope.ts";
+import { finished } from "../machines/act.ts";
+import { imageOf } from "../machines/image.ts";
+import { jobOf } from "../operations/wire-routes.ts";
+import { JobResponse, wordIn } from "../operations/wire.ts";
+import type { Hub } from "../ports.ts";
+import { refusal } from "../wire/errors.ts";
+import type { Call, Mount } from "../wire/mount.ts";
+import { present } from "../wire/present.ts";
+import { storeIn } from "./connection.ts";
+import {
+  CatalogManifest,
+  checkPush,
+  minimumFrom,
+  PullCatalogManifestRequest,
+  PullCatalogManifestResponse,
+  PushCatalogManifestRequest,
+  wireManifest,
+} from "./wire.ts";
+
+const tag = "catalog";
+
+export function transferRoutes(hub: Hub, mount: Mount): void {
+  const push = { tag, needs: { claims: ["PUSH_CATALOG_MANIFEST"] }, body: PushCatalogManifestRequest } as const;
+  mount(
+    "post",
+    "/catalog/push",
+    "Push a bundle of a host and wait for it",
+    { ...push, status: 200, reply: CatalogManifest },
+    async (call) => {
+      const done = await finished(hub, call, await beginPush(hub, call));
+      const image = unwrap(await findImageById(hub.db, wordIn(done.result, "imageVersionId") ?? ""));
+      return { ...wireManifest(image), catalog_id: call.body.catalog_id };
+    },
+  );
+  mount(
+    "post",
+    "/catalog/push/async",
+    "Push a bundle of a host; answers with a job",
+    { ...push, status: 202, reply: JobResponse },
+    async (call) => jobOf(hub, unwrap(await beginPush(hub, call))),
+  );
+
+  const pull = { tag, needs: { claims: ["PULL_CATALOG_MANIFEST"] }, body: PullCatalogManifestRequest } as const;
+  mount(
+    "put",
+    "/catalog/pull",
+    "Make a machine from an image and wait for it",
+    { ...pull, status: 200, reply: PullCatalogManifestResponse },
+    async (call) => {
+      const { operation, imageId } = await beginPull(hub, call);
+      const done = await finished(hub, call, { ok: true, value: operation });
+      const machine = unwrap(await findMachine(hub.db, done.machineId ?? ""));
+      const image = imageId === null ? null : await findImageById(hub.db, imageId);
+      const manifest =
+        image?.ok && maySee(image.value, { ...call.actor, everything: call.actor.isSuperUser }) ? wireManifest(image.value) : undefined;
+      return {
+        ...present({ id: manifest?.id }),
+        machine_id: machine.id,
+        ...present({ local_path: machine.bundlePath, machine_name: machine.name, manifest }),
+      };
+    },
+  );
+  mount(
+    "put",
+    "/catalog/pull/async",
+    "Make a machine from an image; answers with a job",
+    { ...pull, status: 202, reply: JobResponse },
+    async (call) => jobOf(hub, (await beginPull(hub, call)).operation, { type: "catalog", operation: "pull" }),
+  );
+}
+
+/** The wire's push replaces what the version had, as its clients expect. */
+async function beginPush(hub: Hub, call: Call<z.output<typeof PushCatalogManifestRequest>>) {
+  const { body, actor } = call;
+  checkPush(body);
+  const named = storeIn(body.connection);
+  const host = await mustNameHost(hub, call);
+  const store = named === null ? null : unwrap(await hub.stores.add(named, actor));
+  const known = body.architecture === "" ? null : architectureOf(body.architecture);
+  const wanted = NewImageVersion.safeParse({
+    path: body.local_path,
+    hostId: host.id,
+    catalogId: normalise(body.catalog_id),
+    description: body.description,
+    tags: body.tags,
+    requiredRoles: body.required_roles,
+    requiredClaims: body.required_claims,
+    minimum: minimumFrom(body.minimum_requirements),
+    ...present({ version: body.version, architecture: known, storeId: store?.id }),
+    replace: true,
+    onFault: "fail",
+  });
+  if (!wanted.success) throw refusal(400, `Invalid request body: ${wanted.error.issues.map(({ message }) => message).join("; ")}`);
+  return hub.operations.push(wanted.data, call.asked);
+}
+
+async function beginPull(
+  hub: Hub,
+  call: Call<z.output<typeof PullCatalogManifestRequest>>,
+): Promise<{ operation: Operation; imageId: string | null }> {
+  const { body } = call;
+  const image = imageOf(body);
+  if (body.machine_name === "") throw refusal(400, "Invalid request body: error 400: missing machine name");
+  const host = await namedHost(hub, call);
+  const wanted = NewMachine.safeParse({
+    name: body.machine_name,
+    image,
+    ...present({ hostId: host?.id }),
+    start: body.start_after_pull,
+    onFault: "fail",
+  });
+  if (!wanted.success) throw refusal(400, `Invalid request body: ${wanted.error.issues.map(({ message }) => message).join("; ")}`);
+  const begun = await inWireWords(() => hub.operations.provision(wanted.data, call.asked));
+  return { operation: begun.operation, imageId: begun.machine.imageVersionId };
+}
+
+/** Whatever keeps an image from being pulled is a 400 there. */
+async function inWireWords<T>(work: () => Promise<{ ok: true; value: T } | { ok: false; fault: FaultError["fault"] }>): Promise<T> {
+  const answer = await work();
+  if (answer.ok) return answer.value;
+  const { code, message } = answer.fault;
+  if (code === "image_not_found" || code === "image_revoked" || code === "image_tainted")
+    throw refusal(400, `Error pulling manifest: ${message}`);
+  throw new FaultError(answer.fault);
+}
