@@ -5,7 +5,22 @@
  * events and audit rows are written in the transaction of what they tell and numbered later by one relay.
  */
 import { sql } from "drizzle-orm";
-import { bigint, boolean, customType, index, integer, jsonb, pgSequence, pgTable, primaryKey, real, text, timestamp, uniqueIndex, uuid } from "drizzle-orm/pg-core";
+import {
+  bigint,
+  boolean,
+  customType,
+  index,
+  integer,
+  jsonb,
+  pgSequence,
+  pgTable,
+  primaryKey,
+  real,
+  text,
+  timestamp,
+  uniqueIndex,
+  uuid,
+} from "drizzle-orm/pg-core";
 import type { FaultRecord, Progress } from "../domain/operations/schema.ts";
 import type { HostState } from "../domain/hosts/rules.ts";
 import type { CachedImage, HostFacts } from "../domain/hosts/schema.ts";
@@ -17,13 +32,21 @@ import type { Probe } from "../domain/catalog/schema.ts";
 
 const bytes = (name: string) => bigint(name, { mode: "number" });
 const time = (name: string) => timestamp(name, { withTimezone: true, mode: "date" });
-const words = (name: string) => text(name).array().notNull().default(sql`'{}'::text[]`);
+const words = (name: string) =>
+  text(name)
+    .array()
+    .notNull()
+    .default(sql`'{}'::text[]`);
 const bytea = customType<{ data: Uint8Array; driverData: Buffer }>({
   dataType: () => "bytea",
   toDriver: (value) => Buffer.from(value),
   fromDriver: (value) => new Uint8Array(value),
 });
-const project = () => text("project").notNull().default("default").references(() => projects.id);
+const project = () =>
+  text("project")
+    .notNull()
+    .default("default")
+    .references(() => projects.id);
 const created = () => time("created_at").notNull().defaultNow();
 const updated = () => time("updated_at").notNull().defaultNow();
 
@@ -133,7 +156,9 @@ export const imageVersions = pgTable(
     tags: words("tags"),
     digest: text("digest").notNull(),
     generation: integer("generation").notNull(),
-    storeId: uuid("store_id").notNull().references(() => stores.id),
+    storeId: uuid("store_id")
+      .notNull()
+      .references(() => stores.id),
     logicalBytes: bytes("logical_bytes").notNull(),
     allocatedBytes: bytes("allocated_bytes").notNull(),
     storedBytes: bytes("stored_bytes").notNull(),
@@ -202,7 +227,9 @@ export const enrolmentTokens = pgTable("enrolment_tokens", {
 export const observations = pgTable(
   "observations",
   {
-    hostId: uuid("host_id").notNull().references(() => hosts.id, { onDelete: "cascade" }),
+    hostId: uuid("host_id")
+      .notNull()
+      .references(() => hosts.id, { onDelete: "cascade" }),
     machineId: uuid("machine_id").notNull(),
     facts: jsonb("facts").$type<ObservedMachine>().notNull(),
     firstSeenAt: time("first_seen_at").notNull().defaultNow(),
@@ -243,9 +270,13 @@ export const machines = pgTable(
     updatedAt: updated(),
   },
   (table) => [
-    uniqueIndex("machines_living_name").on(sql`lower(${table.name})`).where(sql`${table.retiredAt} is null`),
+    uniqueIndex("machines_living_name")
+      .on(sql`lower(${table.name})`)
+      .where(sql`${table.retiredAt} is null`),
     index("machines_host").on(table.hostId),
-    index("machines_expiry").on(table.expiresAt).where(sql`${table.retiredAt} is null`),
+    index("machines_expiry")
+      .on(table.expiresAt)
+      .where(sql`${table.retiredAt} is null`),
   ],
 );
 
@@ -255,7 +286,9 @@ export const placements = pgTable(
   {
     machineId: uuid("machine_id").notNull(),
     epoch: integer("epoch").notNull(),
-    hostId: uuid("host_id").notNull().references(() => hosts.id),
+    hostId: uuid("host_id")
+      .notNull()
+      .references(() => hosts.id),
     vcpus: integer("vcpus").notNull(),
     memoryBytes: bytes("memory_bytes").notNull(),
     diskBytes: bytes("disk_bytes").notNull(),
@@ -308,7 +341,9 @@ export const fences = pgSequence("fences");
 
 /** What was asked, until its workflow is known to have started. The sweep starts what a crash left here. */
 export const intents = pgTable("intents", {
-  operationId: uuid("operation_id").primaryKey().references(() => operations.id, { onDelete: "cascade" }),
+  operationId: uuid("operation_id")
+    .primaryKey()
+    .references(() => operations.id, { onDelete: "cascade" }),
   workflowType: text("workflow_type").notNull(),
   workflowInput: jsonb("workflow_input").$type<Record<string, unknown>>().notNull(),
   attempts: integer("attempts").notNull().default(0),
@@ -318,7 +353,9 @@ export const intents = pgTable("intents", {
 export const steps = pgTable(
   "steps",
   {
-    operationId: uuid("operation_id").notNull().references(() => operations.id, { onDelete: "cascade" }),
+    operationId: uuid("operation_id")
+      .notNull()
+      .references(() => operations.id, { onDelete: "cascade" }),
     name: text("name").notNull(),
     position: integer("position").notNull(),
     state: text("state").$type<StepState>().notNull(),
@@ -339,20 +376,26 @@ export const holds = pgTable(
   {
     kind: text("kind").$type<"machine" | "image">().notNull(),
     subjectId: text("subject_id").notNull(),
-    operationId: uuid("operation_id").notNull().references(() => operations.id, { onDelete: "cascade" }),
+    operationId: uuid("operation_id")
+      .notNull()
+      .references(() => operations.id, { onDelete: "cascade" }),
     mode: text("mode").$type<HoldMode>().notNull(),
     createdAt: created(),
   },
   (table) => [
     primaryKey({ columns: [table.kind, table.subjectId, table.operationId] }),
-    uniqueIndex("holds_exclusive").on(table.kind, table.subjectId).where(sql`${table.mode} = 'exclusive'`),
+    uniqueIndex("holds_exclusive")
+      .on(table.kind, table.subjectId)
+      .where(sql`${table.mode} = 'exclusive'`),
   ],
 );
 
 export const outputs = pgTable(
   "outputs",
   {
-    operationId: uuid("operation_id").notNull().references(() => operations.id, { onDelete: "cascade" }),
+    operationId: uuid("operation_id")
+      .notNull()
+      .references(() => operations.id, { onDelete: "cascade" }),
     fence: bigint("fence", { mode: "number" }).notNull(),
     line: bigint("line", { mode: "number" }).notNull(),
     stream: text("stream").$type<"stdout" | "stderr">().notNull(),
@@ -390,7 +433,9 @@ export const events = pgTable(
   },
   (table) => [
     uniqueIndex("events_number").on(table.number),
-    index("events_unnumbered").on(table.at).where(sql`${table.number} is null`),
+    index("events_unnumbered")
+      .on(table.at)
+      .where(sql`${table.number} is null`),
     index("events_operation").on(table.operationId, table.number),
   ],
 );
@@ -410,5 +455,10 @@ export const audit = pgTable(
     previousHash: text("previous_hash"),
     hash: text("hash"),
   },
-  (table) => [uniqueIndex("audit_number").on(table.number), index("audit_unnumbered").on(table.at).where(sql`${table.number} is null`)],
+  (table) => [
+    uniqueIndex("audit_number").on(table.number),
+    index("audit_unnumbered")
+      .on(table.at)
+      .where(sql`${table.number} is null`),
+  ],
 );

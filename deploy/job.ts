@@ -53,11 +53,7 @@ export async function runJob(drover: Drover, { say, env }: JobOptions): Promise<
   );
   const name = `quickstart-${Date.now().toString(36)}`;
   const create = ["machine", "create", name, "--image", "sample:1.0", "--host", second.name, "--cpus", "2", "--memory", "1G"];
-  await told(
-    create,
-    z.unknown(),
-    (_, took) => `machine ${name} provisioned on ${second.name}: cloned, booted, answering (${took})`,
-  );
+  await told(create, z.unknown(), (_, took) => `machine ${name} provisioned on ${second.name}: cloned, booted, answering (${took})`);
   await told(["machine", "exec", name, "--", "uname", "-a"], z.unknown(), (_, took) => `command run in it (${took})`);
   await told(["machine", "stop", name], z.unknown(), (_, took) => `machine stopped (${took})`);
   const { bundlePath } = Shown.parse(JSON.parse(await runDrover(["machine", "show", name], { home: drover.stack.home, env, say })));

@@ -26,7 +26,10 @@ export const faultInterceptor =
     },
   });
 
-const unforeseen: Fault = { code: "internal", message: "The step failed in an unforeseen way; the log of the process that ran it has the cause." };
+const unforeseen: Fault = {
+  code: "internal",
+  message: "The step failed in an unforeseen way; the log of the process that ran it has the cause.",
+};
 
 function failureOf(fault: Fault): ApplicationFailure {
   return ApplicationFailure.create({ type: fault.code, message: fault.message, nonRetryable: !isRetryable(fault.code), details: [fault] });

@@ -69,7 +69,12 @@ async function openHost({ config, log }: Pick<Running, "config" | "log">, link: 
     onRemove: (machines) => removeTwins(context, machines, log),
   });
   const context: HostContext = {
-    ...{ hubId, link, prlctl, cache, machineFolder, roots },
+    hubId,
+    link,
+    prlctl,
+    cache,
+    machineFolder,
+    roots,
     attempts: openAttempts(),
     transfers: openSlots(transfersAtOnce),
     sessions: openSlots(sessionsAtOnce),
@@ -102,7 +107,9 @@ function removeTwins(context: HostContext, machines: readonly { machineId: strin
     const signal = new AbortController().signal;
     context.machines
       .run(machineId, signal, () => ensureAbsent(context, machineId, epoch, signal))
-      .catch((error: unknown) => log.error({ event: "host.twin_failed", machineId, err: error }, "The machine could not be removed; the next report tries again."));
+      .catch((error: unknown) =>
+        log.error({ event: "host.twin_failed", machineId, err: error }, "The machine could not be removed; the next report tries again."),
+      );
   }
 }
 
@@ -112,7 +119,9 @@ async function hostWorker(context: HostContext, link: HubLink, hostId: string, l
     namespace: link.namespace,
     taskQueue: hostQueue(hostId),
     activities: { ...bundleActivities(context), ...cacheActivities(context), ...machineActivities(context), ...actionActivities(context) },
-    interceptors: { activity: [faultInterceptor((err) => log.error({ event: "activity.unforeseen", err }, "An activity failed in an unforeseen way."))] },
+    interceptors: {
+      activity: [faultInterceptor((err) => log.error({ event: "activity.unforeseen", err }, "An activity failed in an unforeseen way."))],
+    },
     maxConcurrentActivityTaskExecutions: activitiesAtOnce,
     // Cancellation comes back with a heartbeat, and is promised within 5 s.
     maxHeartbeatThrottleInterval: "500 milliseconds",

@@ -15,7 +15,10 @@ export interface Running {
 }
 
 /** Where secrets could stand in what is logged, in one place. */
-const redact = { paths: ["*.password", "*.token", "*.authorization", "*.secret", "*.apiKey", "headers.authorization", "headers['x-api-key']"], censor: "***" };
+const redact = {
+  paths: ["*.password", "*.token", "*.authorization", "*.secret", "*.apiKey", "headers.authorization", "headers['x-api-key']"],
+  censor: "***",
+};
 
 /** Longer than any process drains, so that this ends only one that hangs. */
 const graceMs = 30_000;

@@ -36,7 +36,13 @@ export interface OperationInput {
 export interface RecordActivities {
   recordSteps(input: { operationId: string; steps: StepRecord[] }): Promise<void>;
   /** Ends the operation in one transaction: steps, state, result or fault, holds released, sealed input dropped, events, audit. */
-  settle(input: { operationId: string; steps: StepRecord[]; outcome: Outcome; fault?: FaultRecord; result?: Record<string, unknown> }): Promise<void>;
+  settle(input: {
+    operationId: string;
+    steps: StepRecord[];
+    outcome: Outcome;
+    fault?: FaultRecord;
+    result?: Record<string, unknown>;
+  }): Promise<void>;
 }
 /** `running` counts the attempt up; `pending` only announces a step that a host will report on. A settled step is not reopened by `done` or `pending`. */
 export interface StepRecord {
@@ -98,7 +104,10 @@ interface Undo {
   readonly hostId: string | undefined;
 }
 
-export async function runOperation(input: OperationInput, body: (frame: OperationFrame) => Promise<Record<string, unknown> | void>): Promise<void> {
+export async function runOperation(
+  input: OperationInput,
+  body: (frame: OperationFrame) => Promise<Record<string, unknown> | void>,
+): Promise<void> {
   const { operationId } = input;
   const undo: Undo[] = [];
   const lost = watchHosts();
@@ -116,10 +125,13 @@ export async function runOperation(input: OperationInput, body: (frame: Operatio
   };
   try {
     const result = await body(frame);
-    await CancellationScope.nonCancellable(() => records.settle({ operationId, steps: runner.untold(), outcome: "done", ...(result ? { result } : {}) }));
+    await CancellationScope.nonCancellable(() =>
+      records.settle({ operationId, steps: runner.untold(), outcome: "done", ...(result ? { result } : {}) }),
+    );
   } catch (error) {
     await CancellationScope.nonCancellable(async () => {
-      for (const { label, act, hostId } of undo.toReversed()) await lost.unless(hostId, act).catch((cause: unknown) => log.error(`undo failed: ${label}`, { cause }));
+      for (const { label, act, hostId } of undo.toReversed())
+        await lost.unless(hostId, act).catch((cause: unknown) => log.error(`undo failed: ${label}`, { cause }));
       const cancelled = isCancellation(error);
       const fault: Fault = cancelled ? { code: "operation_cancelled", message: "The operation was cancelled." } : faultOf(error);
       await records.settle({ operationId, steps: runner.untold(), outcome: cancelled ? "cancelled" : "failed", fault: faultRecord(fault) });
@@ -136,10 +148,16 @@ function stepRunner(input: OperationInput, lost: ReturnType<typeof watchHosts>) 
   let next = 0;
 
   const note = (names: readonly string[], at: number, state: StepState, fault?: Fault) =>
-    void untold.push(...names.map((name, index) => ({ name, position: at + index, state, ...(fault ? { fault: faultRecord(fault) } : {}) })));
+    void untold.push(
+      ...names.map((name, index) => ({ name, position: at + index, state, ...(fault ? { fault: faultRecord(fault) } : {}) })),
+    );
   const flush = () => CancellationScope.nonCancellable(() => records.recordSteps({ operationId, steps: untold.splice(0) }));
 
-  async function step<T>(named: string | readonly string[], act: (skip: string[]) => Promise<T>, options: StepOptions = {}): Promise<T | null> {
+  async function step<T>(
+    named: string | readonly string[],
+    act: (skip: string[]) => Promise<T>,
+    options: StepOptions = {},
+  ): Promise<T | null> {
     const names = typeof named === "string" ? [named] : named;
     const at = next;
     next += names.length;
@@ -214,7 +232,12 @@ function watchHosts() {
     const scope = new CancellationScope();
     const work = scope.run(act);
     const watch = new CancellationScope();
-    const watching = watch.run(() => condition(() => lost.has(hostId))).then(() => scope.cancel(), () => undefined);
+    const watching = watch
+      .run(() => condition(() => lost.has(hostId)))
+      .then(
+        () => scope.cancel(),
+        () => undefined,
+      );
     try {
       return await work;
     } catch (error) {
@@ -274,7 +297,8 @@ export function faultOf(error: unknown): Fault {
   return { code: "internal", message: "The step failed in an unforeseen way; the log has its cause." };
 }
 
-const isFault = (value: unknown): value is Fault => typeof value === "object" && value !== null && "code" in value && "message" in value && isCode(value.code);
+const isFault = (value: unknown): value is Fault =>
+  typeof value === "object" && value !== null && "code" in value && "message" in value && isCode(value.code);
 
 export function refusal(code: Fault["code"], message: string, cause?: Fault): ApplicationFailure {
   const fault: Fault = { code, message, ...(cause ? { details: { cause } } : {}) };

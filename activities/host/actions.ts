@@ -41,7 +41,16 @@ export function actionActivities(context: HostContext): HostActionActivities {
       attempts.run(`act/${operationId}`, async ({ signal }) => {
         const wanted = parseAction(action);
         const { fence, sealed } = await link.grants({ operationId, begin: true, sealed: wanted.verb === "execute" });
-        const act: Act = { context, operationId, step, machineId, cloneId, reporter: openReporter(link, operationId, fence), sealed, signal };
+        const act: Act = {
+          context,
+          operationId,
+          step,
+          machineId,
+          cloneId,
+          reporter: openReporter(link, operationId, fence),
+          sealed,
+          signal,
+        };
         const once = isUnrepeatable(wanted.verb) ? () => atMostOnce(act, () => perform(act, wanted)) : () => perform(act, wanted);
         // Guests answer several readers at once; only changes go one by one.
         return wanted.verb === "execute" || wanted.verb === "capture" ? once() : machines.run(machineId, signal, once);
@@ -53,13 +62,17 @@ export function actionActivities(context: HostContext): HostActionActivities {
 function parseAction(action: { readonly verb: string }): MachineAction {
   const parsed = MachineAction.safeParse(action.verb === "execute" ? { ...action, script: "sealed" } : action);
   if (parsed.success) return parsed.data;
-  throw new FaultError({ code: "invalid_request", message: `This host does not know how to ${action.verb} like that: it may be older than the hub.` });
+  throw new FaultError({
+    code: "invalid_request",
+    message: `This host does not know how to ${action.verb} like that: it may be older than the hub.`,
+  });
 }
 
 async function atMostOnce({ context, operationId }: Act, perform: () => Promise<Effect>): Promise<Effect> {
   const before = await context.ledger.act(operationId);
   if (before?.state === "ended") return before.effect as Effect;
-  if (before) throw new FaultError({ code: "outcome_unknown", message: "The host was interrupted while it did this; it may have taken effect." });
+  if (before)
+    throw new FaultError({ code: "outcome_unknown", message: "The host was interrupted while it did this; it may have taken effect." });
   await context.ledger.beginAct(operationId);
   const effect = await perform();
   await context.ledger.endAct(operationId, effect);
@@ -95,7 +108,11 @@ async function perform(act: Act, action: MachineAction): Promise<Effect> {
       return effectOf(act);
     case "configure": {
       const { vcpus, memoryBytes, description, options } = action;
-      const sizes = { ...(vcpus && { cpus: vcpus }), ...(memoryBytes && { memoryBytes }), ...(description !== undefined && { description }) };
+      const sizes = {
+        ...(vcpus && { cpus: vcpus }),
+        ...(memoryBytes && { memoryBytes }),
+        ...(description !== undefined && { description }),
+      };
       await prlctl.set(machineId, { ...sizes, options }, { signal });
       return effectOf(act);
     }
@@ -114,9 +131,19 @@ async function perform(act: Act, action: MachineAction): Promise<Effect> {
 }
 
 /** What the machine is after the action, as Parallels Desktop tells it. */
-export async function effectOf({ context, machineId, signal }: Pick<Act, "context" | "machineId" | "signal">, result?: Effect["result"]): Promise<Effect> {
+export async function effectOf(
+  { context, machineId, signal }: Pick<Act, "context" | "machineId" | "signal">,
+  result?: Effect["result"],
+): Promise<Effect> {
   const machine = await found(context, machineId, signal);
   context.changed();
   const { state, addresses, macAddress, diskBytes, bundlePath } = machine;
-  return { observed: state, addresses, macAddress, diskBytes, ...(bundlePath === null ? {} : { bundlePath }), ...(result ? { result } : {}) };
+  return {
+    observed: state,
+    addresses,
+    macAddress,
+    diskBytes,
+    ...(bundlePath === null ? {} : { bundlePath }),
+    ...(result ? { result } : {}),
+  };
 }

@@ -38,7 +38,13 @@ export async function ensureRunning(context: HostContext, machineId: string, sig
 }
 
 /** Waits until the machine is in one of the states. A machine that falls back to stopped instead of running hit Apple's limit. */
-export async function untilState(context: HostContext, machineId: string, wanted: readonly MachineState[], withinMs: number, signal: AbortSignal): Promise<MachineState> {
+export async function untilState(
+  context: HostContext,
+  machineId: string,
+  wanted: readonly MachineState[],
+  withinMs: number,
+  signal: AbortSignal,
+): Promise<MachineState> {
   let seen: MachineState = "unknown";
   let woke = false;
   const state = await until(withinMs, signal, async () => {
@@ -50,7 +56,10 @@ export async function untilState(context: HostContext, machineId: string, wanted
   context.changed();
   if (state !== null && wanted.includes(state)) return state;
   const limited = state === "stopped" ? ("macos_limit" as const) : ("prlctl_timeout" as const);
-  const message = limited === "macos_limit" ? "The machine started and stopped again by itself." : `The machine is still ${seen} after ${withinMs / 1000} s.`;
+  const message =
+    limited === "macos_limit"
+      ? "The machine started and stopped again by itself."
+      : `The machine is still ${seen} after ${withinMs / 1000} s.`;
   throw new FaultError({ code: limited, message, subject: machineId });
 }
 
@@ -70,7 +79,13 @@ export async function awaitAddress(context: HostContext, machineId: string, sign
   return [address];
 }
 
-export async function awaitAnswer(context: HostContext, machineId: string, probe: Probe, addresses: readonly string[], signal: AbortSignal): Promise<void> {
+export async function awaitAnswer(
+  context: HostContext,
+  machineId: string,
+  probe: Probe,
+  addresses: readonly string[],
+  signal: AbortSignal,
+): Promise<void> {
   if (probe.kind === "none") return;
   const [address = ""] = addresses;
   const answers = probe.kind === "tcp" ? () => connects(address, probe.port) : () => acceptsSession(context, machineId, signal);
@@ -98,7 +113,10 @@ function connects(host: string, port: number): Promise<boolean> {
       socket.destroy();
       resolve(answer);
     };
-    socket.once("connect", () => end(true)).once("error", () => end(false)).once("timeout", () => end(false));
+    socket
+      .once("connect", () => end(true))
+      .once("error", () => end(false))
+      .once("timeout", () => end(false));
   });
 }
 
@@ -136,4 +154,5 @@ async function until<T>(withinMs: number, signal: AbortSignal, look: () => Promi
   }
 }
 
-const late = (code: Code, machineId: string, what: string) => new FaultError({ code, message: `The machine ${machineId} ${what}.`, subject: machineId });
+const late = (code: Code, machineId: string, what: string) =>
+  new FaultError({ code, message: `The machine ${machineId} ${what}.`, subject: machineId });

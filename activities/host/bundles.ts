@@ -42,7 +42,16 @@ export function bundleActivities(context: TransferContext): BundleActivities {
           const journalPath = join(journalFolder, `push-${operationId}`);
           const onProgress = ({ doneBytes, totalBytes, newBytes }: { doneBytes: number; totalBytes: number; newBytes: number }) =>
             reporter.progress(step, { doneBytes, totalBytes, newBytes });
-          const pushed = await pushBundle({ bundlePath: real, leftOut: [markName], store, bases: plan.bases, journalPath, generation: 1, signal, onProgress });
+          const pushed = await pushBundle({
+            bundlePath: real,
+            leftOut: [markName],
+            store,
+            bases: plan.bases,
+            journalPath,
+            generation: 1,
+            signal,
+            onProgress,
+          });
           await rm(journalPath, { force: true });
           const { digest, generation, files, logicalBytes, allocatedBytes, storedBytes, newBytes, packs } = pushed;
           return { digest, generation, fence, files, logicalBytes, allocatedBytes, storedBytes, newBytes, packs };

@@ -16,7 +16,8 @@ export async function cloneMachine(act: Act, action: Extract<MachineAction, { ve
   const { context, operationId, machineId, cloneId, signal } = act;
   if (cloneId === undefined) throw new FaultError({ code: "internal", message: "The hub chose no id for the clone." });
   const source = await found(context, machineId, signal);
-  if (source.bundlePath === null) throw new FaultError({ code: "machine_state", message: `${source.name} has no bundle on disk.`, subject: source.name });
+  if (source.bundlePath === null)
+    throw new FaultError({ code: "machine_state", message: `${source.name} has no bundle on disk.`, subject: source.name });
   const bundlePath = join(dirname(source.bundlePath), `${action.name}${extname(source.bundlePath)}`);
   const placed = await context.ledger.placed(machineId);
   const mark = { hubId: placed?.hubId ?? context.hubId, machineId: cloneId, epoch: 1, operationId };
@@ -28,12 +29,20 @@ export async function cloneMachine(act: Act, action: Extract<MachineAction, { ve
   return effectOf({ context, machineId: cloneId, signal }, { machineId: cloneId });
 }
 
-async function linkedClone({ context, machineId, signal }: Act, name: string, cloneId: string, mark: Parameters<typeof writeMark>[1]): Promise<void> {
+async function linkedClone(
+  { context, machineId, signal }: Act,
+  name: string,
+  cloneId: string,
+  mark: Parameters<typeof writeMark>[1],
+): Promise<void> {
   const { prlctl, ledger } = context;
   if (await prlctl.find(cloneId, { signal })) return;
   await ledger.place(mark);
-  const made = (await prlctl.find(name, { signal })) ?? (await prlctl.clone(machineId, { name, linked: true }, { signal }).then(() => prlctl.find(name, { signal })));
-  if (!made?.bundlePath) throw new FaultError({ code: "prlctl_failed", message: `Parallels Desktop made no clone named ${name}.`, subject: name });
+  const made =
+    (await prlctl.find(name, { signal })) ??
+    (await prlctl.clone(machineId, { name, linked: true }, { signal }).then(() => prlctl.find(name, { signal })));
+  if (!made?.bundlePath)
+    throw new FaultError({ code: "prlctl_failed", message: `Parallels Desktop made no clone named ${name}.`, subject: name });
   await writeMark(made.bundlePath, mark);
   await prlctl.unregister(made.id, { signal });
 }

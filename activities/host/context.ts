@@ -51,13 +51,21 @@ export interface HostContext extends TransferContext {
 
 /** The real path behind `path`, if it lies below one of the roots: a link does not lead out of them. */
 export async function insideRoots(path: string, roots: readonly string[] | null): Promise<string> {
-  if (!isAbsolute(path) || path.includes("\0")) throw new FaultError({ code: "invalid_request", message: `path: "${path}" is not an absolute path.` });
+  if (!isAbsolute(path) || path.includes("\0"))
+    throw new FaultError({ code: "invalid_request", message: `path: "${path}" is not an absolute path.` });
   const real = await realpath(path).catch(() => null);
   const judged = real ?? resolve(path);
-  const allowed = roots === null || (await realRoots(roots)).some((root) => judged === root || judged.startsWith(root.endsWith(sep) ? root : root + sep));
-  if (!allowed) throw new FaultError({ code: "path_forbidden", message: `${path} lies outside the folders that this host gives to Drover.`, subject: path });
+  const allowed =
+    roots === null || (await realRoots(roots)).some((root) => judged === root || judged.startsWith(root.endsWith(sep) ? root : root + sep));
+  if (!allowed)
+    throw new FaultError({
+      code: "path_forbidden",
+      message: `${path} lies outside the folders that this host gives to Drover.`,
+      subject: path,
+    });
   if (real === null) throw new FaultError({ code: "bundle_not_found", message: `There is nothing at ${path}.`, subject: path });
   return real;
 }
 
-const realRoots = (roots: readonly string[]): Promise<string[]> => Promise.all(roots.map((root) => realpath(root).catch(() => resolve(root))));
+const realRoots = (roots: readonly string[]): Promise<string[]> =>
+  Promise.all(roots.map((root) => realpath(root).catch(() => resolve(root))));

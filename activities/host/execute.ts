@@ -36,12 +36,21 @@ export async function execute(act: Act, action: Extract<MachineAction, { verb: "
   const run = () =>
     context.prlctl.exec(
       machineId,
-      { script, environment, ...(action.user === undefined ? {} : { user: action.user }), onStdout: send("stdout"), onStderr: send("stderr") },
+      {
+        script,
+        environment,
+        ...(action.user === undefined ? {} : { user: action.user }),
+        onStdout: send("stdout"),
+        onStderr: send("stderr"),
+      },
       { signal: AbortSignal.any([signal, limit]) },
     );
   const { exitCode } = await context.sessions.run(signal, run, wait).catch((error: unknown) => {
     if (!limit.aborted || signal.aborted) throw error;
-    throw new FaultError({ code: "outcome_unknown", message: `The script did not end within ${action.timeoutSeconds} s; the guest may still run it.` });
+    throw new FaultError({
+      code: "outcome_unknown",
+      message: `The script did not end within ${action.timeoutSeconds} s; the guest may still run it.`,
+    });
   });
   return effectOf(act, { exitCode, outputCut: leftBytes <= 0 });
 }

@@ -46,7 +46,8 @@ export function cacheActivities(context: HostContext): CacheActivities {
           note({ waitsFor: "a transfer slot" });
           reporter.waits(step, "a transfer slot");
         };
-        const onProgress = ({ doneBytes, totalBytes, fetchedBytes }: PullProgress) => reporter.progress(step, { doneBytes, totalBytes, newBytes: fetchedBytes });
+        const onProgress = ({ doneBytes, totalBytes, fetchedBytes }: PullProgress) =>
+          reporter.progress(step, { doneBytes, totalBytes, newBytes: fetchedBytes });
         const pulled = await transfers.join(wanted.digest, { operationId, signal, onProgress }, (transfer) =>
           context.transfers.run(
             transfer.signal,
@@ -54,8 +55,19 @@ export function cacheActivities(context: HostContext): CacheActivities {
               const seeds = await seedsOf(cache);
               const store = storeOf(link, transfer);
               const { digest, generation } = wanted;
-              const ask = { digest, generation, store, targetPath: cache.incoming(digest).folder, seeds, signal: transfer.signal, onProgress: transfer.onProgress };
-              return pins.holdingAll(seeds.map((seed) => seed.digest), () => pullTree(ask));
+              const ask = {
+                digest,
+                generation,
+                store,
+                targetPath: cache.incoming(digest).folder,
+                seeds,
+                signal: transfer.signal,
+                onProgress: transfer.onProgress,
+              };
+              return pins.holdingAll(
+                seeds.map((seed) => seed.digest),
+                () => pullTree(ask),
+              );
             },
             wait,
           ),

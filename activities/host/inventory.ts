@@ -39,7 +39,9 @@ export function inventoryLoop({ context, facts, onRemove, onError }: InventoryOp
     const host = context();
     const at = new Date().toISOString();
     const [own, machines, cached] = await Promise.all([facts(), observe(host), cachedImages(host)]);
-    const answer = await host.link.report([{ kind: "inventory", sequence: ++sequence, session: host.link.session, bootId: boot, at, facts: own, machines, cached }]);
+    const answer = await host.link.report([
+      { kind: "inventory", sequence: ++sequence, session: host.link.session, bootId: boot, at, facts: own, machines, cached },
+    ]);
     taken ||= answer.accepted > 0;
     if (answer.removeMachines.length > 0) onRemove(answer.removeMachines);
   };

@@ -32,14 +32,18 @@ export function machineActivities(context: HostContext): MachineActivities {
           const reporter = openReporter(link, operationId, fence);
           const { machineId, probe } = placement;
           await inStep(reporter, "start", () => ensureRunning(context, machineId, signal));
-          const addresses = skip.includes("address") ? [] : await inStep(reporter, "address", () => awaitAddress(context, machineId, signal));
+          const addresses = skip.includes("address")
+            ? []
+            : await inStep(reporter, "address", () => awaitAddress(context, machineId, signal));
           if (!skip.includes("answers")) await inStep(reporter, "answers", () => awaitAnswer(context, machineId, probe, addresses, signal));
           return { addresses };
         }),
       ),
 
     stopMachine: ({ operationId, machineId, graceMs }) =>
-      attempts.run(`stop/${operationId}`, ({ signal }) => machines.run(machineId, signal, () => ensureStopped(context, machineId, graceMs, signal))),
+      attempts.run(`stop/${operationId}`, ({ signal }) =>
+        machines.run(machineId, signal, () => ensureStopped(context, machineId, graceMs, signal)),
+      ),
 
     removeMachine: ({ operationId, machineId, epoch }) =>
       attempts.run(`remove/${operationId}/${machineId}`, ({ signal }) =>

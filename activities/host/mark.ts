@@ -8,7 +8,13 @@ import { join } from "node:path";
 import { z } from "zod";
 
 export const markName = "drover.json";
-export const Mark = z.object({ version: z.literal(1), hubId: z.string(), machineId: z.string(), epoch: z.int().positive(), operationId: z.string() });
+export const Mark = z.object({
+  version: z.literal(1),
+  hubId: z.string(),
+  machineId: z.string(),
+  epoch: z.int().positive(),
+  operationId: z.string(),
+});
 export type Mark = z.infer<typeof Mark>;
 
 /** While a bundle is being cloned it has this ending, which Parallels Desktop does not take for a machine. */

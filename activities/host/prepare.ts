@@ -34,14 +34,21 @@ export async function prepare(work: Preparation): Promise<MadeMachine> {
 async function cloneBundle({ context, operationId, placement, signal }: Preparation): Promise<string> {
   const { machineId, epoch, hubId, name, wanted } = placement;
   const source = context.cache.paths(wanted.digest).bundle;
-  if (!(await context.cache.has(wanted.digest))) throw new FaultError({ code: "store_object_missing", message: `The image ${wanted.image} left this host's cache before it was cloned.` });
+  if (!(await context.cache.has(wanted.digest)))
+    throw new FaultError({
+      code: "store_object_missing",
+      message: `The image ${wanted.image} left this host's cache before it was cloned.`,
+    });
   const bundlePath = join(context.machineFolder, `${name}.${wanted.kind}`);
   await copyMarked(context, { from: source, to: bundlePath, mark: { hubId, machineId, epoch, operationId }, signal });
   return bundlePath;
 }
 
 /** Ensures a whole, marked copy under its final name; refuses to write over anything that is not this very copy. */
-export async function copyMarked(context: HostContext, ask: { from: string; to: string; mark: Parameters<typeof writeMark>[1]; signal: AbortSignal }): Promise<void> {
+export async function copyMarked(
+  context: HostContext,
+  ask: { from: string; to: string; mark: Parameters<typeof writeMark>[1]; signal: AbortSignal },
+): Promise<void> {
   const { from, to, mark, signal } = ask;
   if (await stat(to).catch(() => null)) {
     const there = await readMark(to);
@@ -57,7 +64,13 @@ export async function copyMarked(context: HostContext, ask: { from: string; to: 
 }
 
 /** Parallels Desktop takes name and id from the bundle, so both are right before it looks. */
-export async function register(context: HostContext, machineId: string, bundlePath: string, name: string, signal: AbortSignal): Promise<void> {
+export async function register(
+  context: HostContext,
+  machineId: string,
+  bundlePath: string,
+  name: string,
+  signal: AbortSignal,
+): Promise<void> {
   if (await context.prlctl.find(machineId, { signal })) return;
   const configPath = join(bundlePath, "config.pvs");
   const xml = await readFile(configPath, "utf8");
@@ -71,12 +84,19 @@ async function configure({ context, placement, signal }: Preparation): Promise<M
   const before = await found(context, machineId, signal);
   await context.prlctl.set(
     machineId,
-    { cpus: vcpus, memoryBytes, macAddress: "auto", ...(before.name === name ? {} : { name }), ...(description === "" ? {} : { description }) },
+    {
+      cpus: vcpus,
+      memoryBytes,
+      macAddress: "auto",
+      ...(before.name === name ? {} : { name }),
+      ...(description === "" ? {} : { description }),
+    },
     { signal },
   );
   context.changed();
   const { macAddress, bundlePath, diskBytes } = await found(context, machineId, signal);
-  if (bundlePath === null) throw new FaultError({ code: "prlctl_failed", message: `Parallels Desktop does not say where ${name} lies.`, subject: name });
+  if (bundlePath === null)
+    throw new FaultError({ code: "prlctl_failed", message: `Parallels Desktop does not say where ${name} lies.`, subject: name });
   return { macAddress, bundlePath, diskBytes };
 }
 

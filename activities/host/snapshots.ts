@@ -20,7 +20,8 @@ export async function snapshotAction(act: Act, action: SnapshotAction): Promise<
       const ids = known?.before ?? (await listed()).map(({ id }) => id);
       await context.ledger.endAct(operationId, { before: ids });
       const earlier = (await listed()).find(({ id, name }) => !ids.includes(id) && name === action.name);
-      const snapshotId = earlier?.id ?? (await prlctl.snapshotCreate(machineId, { name: action.name, description: action.description }, { signal }));
+      const snapshotId =
+        earlier?.id ?? (await prlctl.snapshotCreate(machineId, { name: action.name, description: action.description }, { signal }));
       return effectOf(act, { snapshotId, name: action.name });
     }
     case "snapshot-revert": {

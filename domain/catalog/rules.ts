@@ -8,7 +8,14 @@ import { ok, refuse, type Fault, type Result } from "../errors.ts";
 export const architectures = ["arm64", "x86_64"] as const;
 export type Architecture = (typeof architectures)[number];
 
-const aliases: Readonly<Record<string, Architecture>> = { arm64: "arm64", arm: "arm64", aarch64: "arm64", x86_64: "x86_64", amd64: "x86_64", x64: "x86_64" };
+const aliases: Readonly<Record<string, Architecture>> = {
+  arm64: "arm64",
+  arm: "arm64",
+  aarch64: "arm64",
+  x86_64: "x86_64",
+  amd64: "x86_64",
+  x64: "x86_64",
+};
 export const architectureOf = (word: string): Architecture | null => aliases[word.trim().toLowerCase()] ?? null;
 
 const forbidden = /[\s,:;()[\]{}'"/\\|<>=+*&^%$#@!`~?]/g;
@@ -52,7 +59,11 @@ interface Marked extends ImageKey {
 /** Tainted and revoked versions are not handed out; the answer says who marked them and when. */
 export function mayPull(image: Marked): Result<void> {
   const marked = (code: Fault["code"], word: string, by: string | null, at: Date) =>
-    refuse({ code, message: `${imageName(image)} was ${word} by ${by ?? "an unknown user"} at ${at.toISOString()}.`, subject: imageName(image) });
+    refuse({
+      code,
+      message: `${imageName(image)} was ${word} by ${by ?? "an unknown user"} at ${at.toISOString()}.`,
+      subject: imageName(image),
+    });
   if (image.revokedAt) return marked("image_revoked", "revoked", image.revokedBy, image.revokedAt);
   if (image.taintedAt) return marked("image_tainted", "tainted", image.taintedBy, image.taintedAt);
   return ok(undefined);

@@ -51,7 +51,8 @@ export interface Supply {
 /** What keeps a host from taking the machine; empty when nothing does. */
 export function lacks(supply: Supply, demand: Demand): string[] {
   const wants = (short: boolean, words: string) => (short ? [words] : []);
-  const labelled = demand.anyLabel.length === 0 || demand.anyLabel.some((label) => supply.labels.some((own) => own.toLowerCase() === label.toLowerCase()));
+  const labelled =
+    demand.anyLabel.length === 0 || demand.anyLabel.some((label) => supply.labels.some((own) => own.toLowerCase() === label.toLowerCase()));
   return [
     ...wants(demand.hostId !== undefined && demand.hostId !== supply.id, "is not the host asked for"),
     ...wants(demand.excluded.includes(supply.id), "was tried already"),
@@ -60,8 +61,14 @@ export function lacks(supply: Supply, demand: Demand): string[] {
     ...wants(supply.architecture !== demand.architecture, `is ${supply.architecture}, not ${demand.architecture}`),
     ...wants(!labelled, `has none of the labels ${demand.anyLabel.join(", ")}`),
     ...wants(demand.runs && supply.freeVcpus < demand.vcpus, `has ${supply.freeVcpus} of ${demand.vcpus} vCPU free`),
-    ...wants(demand.runs && supply.freeMemoryBytes < demand.memoryBytes, `has ${mebibytes(supply.freeMemoryBytes)} of ${mebibytes(demand.memoryBytes)} MiB memory free`),
-    ...wants(supply.freeDiskBytes < demand.diskBytes, `has ${mebibytes(supply.freeDiskBytes)} of ${mebibytes(demand.diskBytes)} MiB disk free`),
+    ...wants(
+      demand.runs && supply.freeMemoryBytes < demand.memoryBytes,
+      `has ${mebibytes(supply.freeMemoryBytes)} of ${mebibytes(demand.memoryBytes)} MiB memory free`,
+    ),
+    ...wants(
+      supply.freeDiskBytes < demand.diskBytes,
+      `has ${mebibytes(supply.freeDiskBytes)} of ${mebibytes(demand.diskBytes)} MiB disk free`,
+    ),
     ...wants(demand.runs && demand.macos && supply.freeMacosSlots < 1, "already runs two macOS machines"),
   ];
 }

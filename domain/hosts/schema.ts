@@ -71,14 +71,23 @@ export type Host = z.infer<typeof Host>;
 const PublicKey = z.string().regex(/^[A-Za-z0-9_-]{43}$/);
 
 export const NewEnrolmentToken = z
-  .object({ hostName: HostName, labels: z.array(z.string().min(1).max(128)).max(32).default([]), ttlSeconds: z.int().min(10).max(3600).default(600) })
+  .object({
+    hostName: HostName,
+    labels: z.array(z.string().min(1).max(128)).max(32).default([]),
+    ttlSeconds: z.int().min(10).max(3600).default(600),
+  })
   .meta({ id: "NewEnrolmentToken" });
 export const EnrolmentToken = z
   .object({ token: z.string(), hostName: z.string(), expiresAt: z.date(), url: z.string(), authoritySha256: Sha256 })
   .meta({ id: "EnrolmentToken", description: "`token` pins the hub's authority: it ends in the SHA-256 of its certificate." });
 export type EnrolmentToken = z.infer<typeof EnrolmentToken>;
 
-export const EnrolRequest = z.object({ token: z.string().min(1), publicKey: PublicKey, facts: HostFacts, replace: z.boolean().default(false) });
+export const EnrolRequest = z.object({
+  token: z.string().min(1),
+  publicKey: PublicKey,
+  facts: HostFacts,
+  replace: z.boolean().default(false),
+});
 export type EnrolRequest = z.infer<typeof EnrolRequest>;
 export const EnrolAnswer = z.object({
   hostId: HostId,
@@ -122,7 +131,10 @@ export const GrantRequest = z.object({
   begin: z.boolean().default(false),
   fence: z.int().nonnegative().optional(),
   read: z.array(z.string()).max(256).default([]),
-  write: z.array(z.object({ key: z.string(), sha256: Sha256, bytes: z.int().nonnegative() })).max(256).default([]),
+  write: z
+    .array(z.object({ key: z.string(), sha256: Sha256, bytes: z.int().nonnegative() }))
+    .max(256)
+    .default([]),
   sealed: z.boolean().default(false).meta({ description: "Also hand out the operation's sealed input, such as a script." }),
 });
 export type GrantRequest = z.input<typeof GrantRequest>;

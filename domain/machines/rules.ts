@@ -6,8 +6,22 @@ import type { Verb } from "../operations/rules.ts";
 
 export const settledMachineStates = ["running", "stopped", "suspended", "paused", "invalid"] as const;
 export const passingMachineStates = [
-  "starting", "stopping", "resuming", "suspending", "pausing", "resetting", "restoring", "continuing", "snapshoting", "snapshooting",
-  "del_snapshot", "compacting", "migrating", "syncing", "reconnecting", "mounted",
+  "starting",
+  "stopping",
+  "resuming",
+  "suspending",
+  "pausing",
+  "resetting",
+  "restoring",
+  "continuing",
+  "snapshoting",
+  "snapshooting",
+  "del_snapshot",
+  "compacting",
+  "migrating",
+  "syncing",
+  "reconnecting",
+  "mounted",
 ] as const;
 /** `making`: being provisioned; `absent`: its host reported and does not have it; `unknown`: nobody reported. */
 export const machineStates = [...settledMachineStates, ...passingMachineStates, "making", "absent", "unknown"] as const;
@@ -31,8 +45,14 @@ export const reserves = (verb: Verb): boolean => waking.has(verb);
 export const macosSlotsPerHost = 2;
 
 const desiredAfter: Partial<Record<Verb, DesiredState>> = {
-  start: "running", restart: "running", resume: "running", reset: "running",
-  stop: "stopped", suspend: "suspended", pause: "paused", retire: "absent",
+  start: "running",
+  restart: "running",
+  resume: "running",
+  reset: "running",
+  stop: "stopped",
+  suspend: "suspended",
+  pause: "paused",
+  retire: "absent",
 };
 export const desiredBy = (verb: Verb): DesiredState | null => desiredAfter[verb] ?? null;
 

@@ -65,7 +65,12 @@ export const NewMachine = z
     description: z.string().max(4096).default(""),
     labels: z.record(z.string().min(1).max(128), z.string().max(256)).default({}),
     start: z.boolean().default(true),
-    ttlSeconds: z.int().positive().max(365 * 86_400).optional().meta({ description: "The machine is retired so many seconds after it was asked for." }),
+    ttlSeconds: z
+      .int()
+      .positive()
+      .max(365 * 86_400)
+      .optional()
+      .meta({ description: "The machine is retired so many seconds after it was asked for." }),
     onFault: OnFault.default("park"),
   })
   .meta({ id: "NewMachine" });
@@ -86,7 +91,10 @@ export const MachineAction = z
       ...Size,
       description: z.string().max(4096).optional(),
       /** Options of `prlctl set`, as flag and value; the host checks them against its list. */
-      options: z.array(z.object({ flag: z.string().regex(/^[a-z0-9][a-z0-9-]*$/), value: flagValue.optional() })).max(64).default([]),
+      options: z
+        .array(z.object({ flag: z.string().regex(/^[a-z0-9][a-z0-9-]*$/), value: flagValue.optional() }))
+        .max(64)
+        .default([]),
     }),
     z.object({ verb: z.literal("rename"), name: MachineName }),
     z.object({ verb: z.literal("clone"), name: MachineName, linked: z.boolean().default(false) }),
@@ -97,7 +105,10 @@ export const MachineAction = z
     z.object({
       verb: z.literal("execute"),
       /** Never part of a workflow's history: sealed at rest, fetched by the host when it runs. */
-      script: z.string().min(1).max(1024 * 1024),
+      script: z
+        .string()
+        .min(1)
+        .max(1024 * 1024),
       environment: z.record(z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/), z.string()).default({}),
       user: z.string().max(256).optional(),
       timeoutSeconds: z.int().positive().max(86_400).default(3600),
@@ -113,7 +124,9 @@ export const Snapshot = z
 export type Snapshot = z.infer<typeof Snapshot>;
 
 /** One line of what a guest command wrote. */
-export const OutputLine = z.object({ line: z.int().positive(), stream: z.enum(["stdout", "stderr"]), text: z.string() }).meta({ id: "OutputLine" });
+export const OutputLine = z
+  .object({ line: z.int().positive(), stream: z.enum(["stdout", "stderr"]), text: z.string() })
+  .meta({ id: "OutputLine" });
 export type OutputLine = z.infer<typeof OutputLine>;
 
 /** A machine as its host sees it; `raw` is the object that Parallels Desktop gave, for clients of its REST contract. */

@@ -5,9 +5,15 @@ export const operationCodes = {
   operation_not_found: { kind: "not_found", remedy: "`drover operation list` shows the operations you may see." },
   operation_settled: { kind: "conflict", remedy: "The operation has ended; start a new one." },
   operation_cancelled: { kind: "conflict", remedy: "Start the operation again if it is still wanted." },
-  operation_aborted: { kind: "conflict", remedy: "An operator aborted the parked step; start the operation again once its cause is mended." },
+  operation_aborted: {
+    kind: "conflict",
+    remedy: "An operator aborted the parked step; start the operation again once its cause is mended.",
+  },
   operation_terminated: { kind: "conflict", remedy: "The workflow was ended from outside; start the operation again." },
-  operation_not_parked: { kind: "precondition_failed", remedy: "Only a parked step takes retry, skip or abort; `drover operation show` tells its state." },
+  operation_not_parked: {
+    kind: "precondition_failed",
+    remedy: "Only a parked step takes retry, skip or abort; `drover operation show` tells its state.",
+  },
   step_not_skippable: { kind: "precondition_failed", remedy: "This step cannot be left out: retry or abort it." },
   step_timeout: { kind: "unavailable", parks: true, remedy: "See why the host or the store was silent for so long, then retry the step." },
 } as const satisfies Record<string, CodeFacts>;

@@ -10,7 +10,9 @@ import { onFaults, operationStates, stepStates, verbs } from "./rules.ts";
 export const Verb = z.enum(verbs).meta({ id: "Verb" });
 export const OperationState = z.enum(operationStates).meta({ id: "OperationState" });
 export const StepState = z.enum(stepStates).meta({ id: "StepState" });
-export const OnFault = z.enum(onFaults).meta({ id: "OnFault", description: "What a step does that runs out of retries: wait for an operator, or fail." });
+export const OnFault = z
+  .enum(onFaults)
+  .meta({ id: "OnFault", description: "What a step does that runs out of retries: wait for an operator, or fail." });
 
 export const FaultRecord = z
   .object({

@@ -31,14 +31,27 @@ interface Shown {
 
 describe.each([
   { store: "folder", variables: () => ({}) },
-  { store: "S3", variables: () => ({ DROVER_STORE: `s3://${bucket}/images?endpoint=${encodeURIComponent(s3.endpoint)}`, DROVER_STORE_ACCESS_KEY: s3.accessKey, DROVER_STORE_SECRET_KEY: s3.secretKey }) },
+  {
+    store: "S3",
+    variables: () => ({
+      DROVER_STORE: `s3://${bucket}/images?endpoint=${encodeURIComponent(s3.endpoint)}`,
+      DROVER_STORE_ACCESS_KEY: s3.accessKey,
+      DROVER_STORE_SECRET_KEY: s3.secretKey,
+    }),
+  },
 ])("the main job with a $store store", ({ variables }) => {
   let stack: TestStack;
   let sample: Sample;
   let machine: Shown;
   beforeAll(async () => {
     stack = await openStack(variables());
-    sample = await makeSampleBundle({ folder: join(stack.home, "own"), name: "Base", bytes: 128 * mebibyte, contentBytes: 40 * mebibyte, path });
+    sample = await makeSampleBundle({
+      folder: join(stack.home, "own"),
+      name: "Base",
+      bytes: 128 * mebibyte,
+      contentBytes: 40 * mebibyte,
+      path,
+    });
   }, 120_000);
   afterAll(() => stack?.close(), 60_000);
 
@@ -54,7 +67,14 @@ describe.each([
   }, 60_000);
 
   it("refuses other content under a version that exists, unless told to replace", async () => {
-    const other = await makeSampleBundle({ folder: join(stack.home, "own"), name: "Other", bytes: 32 * mebibyte, contentBytes: mebibyte, path, content: "pattern" });
+    const other = await makeSampleBundle({
+      folder: join(stack.home, "own"),
+      name: "Other",
+      bytes: 32 * mebibyte,
+      contentBytes: mebibyte,
+      path,
+      content: "pattern",
+    });
     const refused = await stack.drover("push", other.bundlePath, "base", "--version", "1.0");
     expect(refused.stderr).toContain("image_exists");
     await stack.json("push", other.bundlePath, "base", "--version", "1.0-again", "--replace");
@@ -91,7 +111,20 @@ describe.each([
   }, 60_000);
 
   it("brings that version to the other host as it is", async () => {
-    await stack.json("machine", "create", "ci-2", "--image", "base:1.1", "--host", "mac-1", "--no-start", "--cpus", "1", "--memory", "512M");
+    await stack.json(
+      "machine",
+      "create",
+      "ci-2",
+      "--image",
+      "base:1.1",
+      "--host",
+      "mac-1",
+      "--no-start",
+      "--cpus",
+      "1",
+      "--memory",
+      "512M",
+    );
     const { bundlePath } = await stack.json<Shown>("machine", "show", "ci-2");
     await expectEqualDisks(machine.bundlePath, bundlePath);
   }, 120_000);

@@ -29,7 +29,16 @@ export interface TestStack extends Drover {
   close(): Promise<void>;
 }
 
-const ports = ["API_PORT", "GATEWAY_PORT", "GATEWAY_GRPC_PORT", "HUB_HEALTH_PORT", "GATEWAY_HEALTH_PORT", "POSTGRES_PORT", "TEMPORAL_PORT", "TEMPORAL_UI_PORT"];
+const ports = [
+  "API_PORT",
+  "GATEWAY_PORT",
+  "GATEWAY_GRPC_PORT",
+  "HUB_HEALTH_PORT",
+  "GATEWAY_HEALTH_PORT",
+  "POSTGRES_PORT",
+  "TEMPORAL_PORT",
+  "TEMPORAL_UI_PORT",
+];
 
 export async function openStack(variables: Readonly<Record<string, string>> = {}): Promise<TestStack> {
   const home = await mkdtemp(join(tmpdir(), "drover-e2e-"));
@@ -38,11 +47,14 @@ export async function openStack(variables: Readonly<Record<string, string>> = {}
   const chosen = Object.fromEntries(ports.map((name, index) => [name, String(free[index])]));
   // A small computer's disk is not a Mac's: what is kept free on one would leave nothing here.
   const small = { SYSTEM_RESERVED_DISK: "0", CATALOG_CACHE_KEEP_FREE_DISK_SPACE: "0" };
-  const env = { ...process.env, ...chosen, ...small, DROVER_HOME: home, ...variables };
+  // The test runner has a BASE_URL and a MODE of its own.
+  const env = { ...process.env, BASE_URL: "", MODE: "", ...chosen, ...small, DROVER_HOME: home, ...variables };
   const lines: string[] = [];
-  const drover = await startDrover({ config: unwrap(readConfig(env)), env, onLine: (line) => void lines.push(line) }).catch((error: unknown) => {
-    throw new Error(`The stack did not start:\n${lines.join("\n")}`, { cause: error });
-  });
+  const drover = await startDrover({ config: unwrap(readConfig(env)), env, onLine: (line) => void lines.push(line) }).catch(
+    (error: unknown) => {
+      throw new Error(`The stack did not start:\n${lines.join("\n")}`, { cause: error });
+    },
+  );
   const run = (...words: string[]) => runCommand(words, { ...env, DROVER_CONFIG_DIR: join(home, "config") });
   return {
     ...drover,
@@ -59,7 +71,8 @@ export async function openStack(variables: Readonly<Record<string, string>> = {}
   };
 }
 
-const withJson = (words: string[]): string[] => (words[1] === "exec" ? ["machine", "exec", "--json", ...words.slice(2)] : [...words, "--json"]);
+const withJson = (words: string[]): string[] =>
+  words[1] === "exec" ? ["machine", "exec", "--json", ...words.slice(2)] : [...words, "--json"];
 
 export function runCommand(words: readonly string[], env: Readonly<Record<string, string | undefined>>): Promise<Ran> {
   const program = fileURLToPath(new URL("../../cli/main.ts", import.meta.url));
@@ -69,7 +82,9 @@ export function runCommand(words: readonly string[], env: Readonly<Record<string
   child.stderr.on("data", (part: Buffer) => err.push(part));
   return new Promise((resolve, reject) => {
     child.once("error", reject);
-    child.once("close", (code) => resolve({ code: code ?? 1, stdout: Buffer.concat(out).toString(), stderr: Buffer.concat(err).toString() }));
+    child.once("close", (code) =>
+      resolve({ code: code ?? 1, stdout: Buffer.concat(out).toString(), stderr: Buffer.concat(err).toString() }),
+    );
   });
 }
 

@@ -54,21 +54,46 @@ export interface Run {
 }
 
 /** Starts one operation in its world. `input` gets this run's host ids by their names. */
-export async function begin(harness: Harness, world: World, type: string, input: (host: (name: string) => string) => object, options: { onFault?: OnFault; parkLimitMs?: number } = {}): Promise<Run> {
+export async function begin(
+  harness: Harness,
+  world: World,
+  type: string,
+  input: (host: (name: string) => string) => object,
+  options: { onFault?: OnFault; parkLimitMs?: number } = {},
+): Promise<Run> {
   const operationId = randomUUID();
   const hosts = { "mac-1": `mac-1-${operationId}`, "mac-2": `mac-2-${operationId}` };
   const shared = { connection: harness.connection, namespace: harness.namespace, interceptors: { activity: [faultInterceptor()] } };
-  const hub = await Worker.create({ ...shared, taskQueue: "hub", workflowBundle: harness.workflowBundle, activities: hubOf(world, Object.values(hosts)) });
+  const hub = await Worker.create({
+    ...shared,
+    taskQueue: "hub",
+    workflowBundle: harness.workflowBundle,
+    activities: hubOf(world, Object.values(hosts)),
+  });
   const macs = await Promise.all(
     Object.entries(hosts).map(([name, id]) =>
-      Worker.create({ ...shared, taskQueue: `host-${id}`, activities: hostOf(world, name, untilCancelled), maxHeartbeatThrottleInterval: "100 milliseconds" }),
+      Worker.create({
+        ...shared,
+        taskQueue: `host-${id}`,
+        activities: hostOf(world, name, untilCancelled),
+        maxHeartbeatThrottleInterval: "100 milliseconds",
+      }),
     ),
   );
   const workers = [hub, ...macs];
   const running = Promise.all(workers.map((worker) => worker.run()));
-  const frame: OperationInput = { interfaceVersion: 1, operationId, onFault: options.onFault ?? "park", parkLimitMs: options.parkLimitMs ?? 60_000 };
+  const frame: OperationInput = {
+    interfaceVersion: 1,
+    operationId,
+    onFault: options.onFault ?? "park",
+    parkLimitMs: options.parkLimitMs ?? 60_000,
+  };
   const named = (name: string) => hosts[name as keyof typeof hosts];
-  const handle = await harness.client.workflow.start(type, { taskQueue: "hub", workflowId: `${type}/test/${operationId}`, args: [{ ...frame, ...input(named) }] });
+  const handle = await harness.client.workflow.start(type, {
+    taskQueue: "hub",
+    workflowId: `${type}/test/${operationId}`,
+    args: [{ ...frame, ...input(named) }],
+  });
   const ended = handle.result().then(
     () => undefined,
     () => undefined,

@@ -10,34 +10,45 @@ beforeAll(async () => {
 }, 60_000);
 afterAll(() => harness.close());
 
-const push = (world: World, options = {}) => begin(harness, world, "push", (host) => ({ queue: `host-${host("mac-1")}`, hostId: host("mac-1"), path: "/vm/base.pvm" }), options);
+const push = (world: World, options = {}) =>
+  begin(harness, world, "push", (host) => ({ queue: `host-${host("mac-1")}`, hostId: host("mac-1"), path: "/vm/base.pvm" }), options);
 const pull = (world: World, options = {}) => begin(harness, world, "pull", (host) => ({ hostId: host("mac-1") }), options);
 const provision = (world: World, options = {}) => begin(harness, world, "provision", () => ({ machineId: "m" }), options);
 const machine = (host: (name: string) => string) => ({ hostId: host("mac-1"), machineId: "m", machineName: "ci-1", epoch: 1 });
-const operate = (world: World, action: object, options = {}) => begin(harness, world, "operate", (host) => ({ ...machine(host), action, takesOver: false }), options);
-const retire = (world: World, options = {}) => begin(harness, world, "retire", (host) => ({ ...machine(host), graceMs: 1000, takesOver: false }), options);
+const operate = (world: World, action: object, options = {}) =>
+  begin(harness, world, "operate", (host) => ({ ...machine(host), action, takesOver: false }), options);
+const retire = (world: World, options = {}) =>
+  begin(harness, world, "retire", (host) => ({ ...machine(host), graceMs: 1000, takesOver: false }), options);
 
 const parked = (run: Run, world: World, step: string) => run.until(() => world.steps.get(step) === "parked", `${step} is parked`);
 
 describe("push", () => {
   it("publishes once everything is checked, and tells every step", async () => {
     const world = newWorld();
-    await (await push(world)).ended;
+    await (
+      await push(world)
+    ).ended;
     expect(world).toMatchObject({ published: ["1.0"], settled: { outcome: "done", result: { newBytes: 500, image: "sonoma/1.0/arm64" } } });
-    expect([...world.steps]).toEqual(["check request", "inspect bundle", "plan transfer", "upload", "check store", "publish"].map((name) => [name, "done"]));
+    expect([...world.steps]).toEqual(
+      ["check request", "inspect bundle", "plan transfer", "upload", "check store", "publish"].map((name) => [name, "done"]),
+    );
   });
 
   it("tries a step again whose fault passes", async () => {
     const world = newWorld();
     world.troubles.set("upload", { code: "prlctl_busy", times: 2 });
-    await (await push(world)).ended;
+    await (
+      await push(world)
+    ).ended;
     expect(world).toMatchObject({ published: ["1.0"], settled: { outcome: "done" } });
   });
 
   it("publishes nothing and says why when the bundle is refused", async () => {
     const world = newWorld();
     world.troubles.set("inspect bundle", { code: "bundle_refused", times: 9 });
-    await (await push(world)).ended;
+    await (
+      await push(world)
+    ).ended;
     expect(world).toMatchObject({ published: [], settled: { outcome: "failed", fault: { code: "bundle_refused" } } });
     expect(world.settled?.fault?.remedy).toContain("stop");
     expect(world.steps.get("inspect bundle")).toBe("failed");
@@ -57,7 +68,9 @@ describe("push", () => {
   it("fails at once instead of parking when its caller cannot know of parking", async () => {
     const world = newWorld();
     world.troubles.set("check store", { code: "store_denied", times: 9 });
-    await (await push(world, { onFault: "fail" })).ended;
+    await (
+      await push(world, { onFault: "fail" })
+    ).ended;
     expect(world).toMatchObject({ published: [], settled: { outcome: "failed", fault: { code: "store_denied" } } });
   });
 
@@ -75,7 +88,9 @@ describe("push", () => {
   it("aborts by itself when nobody mends it within the park limit", async () => {
     const world = newWorld();
     world.troubles.set("check store", { code: "store_denied", times: 9 });
-    await (await push(world, { parkLimitMs: 300 })).ended;
+    await (
+      await push(world, { parkLimitMs: 300 })
+    ).ended;
     expect(world.settled).toMatchObject({ outcome: "failed", fault: { code: "operation_aborted" } });
   });
 });
@@ -83,7 +98,9 @@ describe("push", () => {
 describe("pull", () => {
   it("shows the image in the cache only at its end", async () => {
     const world = newWorld();
-    await (await pull(world)).ended;
+    await (
+      await pull(world)
+    ).ended;
     expect([...world.cached]).toEqual([digest]);
     expect(world).toMatchObject({ settled: { outcome: "done", result: { fetchedBytes: 500 } } });
   });
@@ -103,7 +120,9 @@ describe("pull", () => {
   it("leaves nothing in the cache when the image turns out to be corrupt", async () => {
     const world = newWorld();
     world.troubles.set("verify", { code: "content_corrupt", times: 9 });
-    await (await pull(world)).ended;
+    await (
+      await pull(world)
+    ).ended;
     expect([...world.cached, ...world.incoming]).toEqual([]);
     expect(world.settled).toMatchObject({ outcome: "failed", fault: { code: "content_corrupt" } });
   });
@@ -129,13 +148,18 @@ describe("provision", () => {
     const run = await provision(world);
     await run.ended;
     expect(world.machines.get("m")).toMatchObject({ host: "mac-1", state: "running" });
-    expect(world.settled).toMatchObject({ outcome: "done", result: { machineId: "m", hostId: run.hosts["mac-1"], addresses: ["10.211.55.3"] } });
+    expect(world.settled).toMatchObject({
+      outcome: "done",
+      result: { machineId: "m", hostId: run.hosts["mac-1"], addresses: ["10.211.55.3"] },
+    });
   });
 
   it("leaves no machine, no reservation and a free name when a later step fails", async () => {
     const world = newWorld();
     world.troubles.set("start", { code: "macos_limit", times: 99 });
-    await (await provision(world, { onFault: "fail" })).ended;
+    await (
+      await provision(world, { onFault: "fail" })
+    ).ended;
     expect([...world.machines.keys(), ...world.placed.keys()]).toEqual([]);
     expect([...world.forgotten]).toEqual(["m"]);
     expect(world.settled).toMatchObject({ outcome: "failed", fault: { code: "macos_limit" } });
@@ -167,7 +191,9 @@ describe("provision", () => {
   it("fails with what every host lacks when none has room", async () => {
     const world = newWorld();
     world.troubles.set("place", { code: "no_capacity", times: 99 });
-    await (await provision(world)).ended;
+    await (
+      await provision(world)
+    ).ended;
     expect(world).toMatchObject({ settled: { outcome: "failed", fault: { code: "no_capacity" } } });
     expect([...world.forgotten]).toEqual(["m"]);
   });
@@ -176,7 +202,9 @@ describe("provision", () => {
 describe("operate", () => {
   it("acts once and records what came of it", async () => {
     const world = newWorld();
-    await (await operate(world, { verb: "execute" })).ended;
+    await (
+      await operate(world, { verb: "execute" })
+    ).ended;
     expect(world.acted).toEqual(["execute", "record running"]);
     expect(world.settled?.result).toMatchObject({ exitCode: 0, machineId: "m" });
   });
@@ -197,7 +225,9 @@ describe("operate", () => {
   it("does not repeat what may have happened", async () => {
     const world = newWorld();
     world.troubles.set("restart", { code: "outcome_unknown", times: 9 });
-    await (await operate(world, { verb: "restart" })).ended;
+    await (
+      await operate(world, { verb: "restart" })
+    ).ended;
     expect(world.settled?.fault?.code).toBe("outcome_unknown");
     expect(world.troubles.get("restart")?.times).toBe(8);
   });
@@ -208,7 +238,9 @@ describe("retire", () => {
     const world = newWorld();
     world.machines.set("m", { host: "mac-1", state: "running", epoch: 1 });
     world.placed.set("m", "mac-1");
-    await (await retire(world)).ended;
+    await (
+      await retire(world)
+    ).ended;
     expect([...world.machines.keys(), ...world.placed.keys()]).toEqual([]);
     expect([...world.retired]).toEqual(["m"]);
   });

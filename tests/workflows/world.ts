@@ -16,7 +16,17 @@ import { FaultError, type Code } from "../../domain/errors.ts";
 
 export const digest = "a".repeat(64);
 export const wanted: Wanted = { digest, generation: 1, kind: "pvm", logicalBytes: 1000, allocatedBytes: 600, image: "sonoma/1.0/arm64" };
-const upload: Upload = { digest, generation: 1, fence: 7, files: 3, logicalBytes: 1000, allocatedBytes: 600, storedBytes: 500, newBytes: 500, packs: 1 };
+const upload: Upload = {
+  digest,
+  generation: 1,
+  fence: 7,
+  files: 3,
+  logicalBytes: 1000,
+  allocatedBytes: 600,
+  storedBytes: 500,
+  newBytes: 500,
+  packs: 1,
+};
 
 /** A fault to meet at a step: how often, or for ever. */
 export interface Trouble {
@@ -110,7 +120,18 @@ function placing(world: World, hosts: readonly string[]): PlacementActivities & 
       if (!hostId) throw new FaultError({ code: "no_capacity", message: "No host can take the machine." });
       world.placed.set("m", hostId);
       const size = { vcpus: 2, memoryBytes: 2 ** 30 };
-      return { hostId, machineId: "m", epoch: ++epoch, hubId: "h", name: "ci-1", description: "", ...size, start: true, probe: { kind: "tools" }, wanted };
+      return {
+        hostId,
+        machineId: "m",
+        epoch: ++epoch,
+        hubId: "h",
+        name: "ci-1",
+        description: "",
+        ...size,
+        start: true,
+        probe: { kind: "tools" },
+        wanted,
+      };
     },
     releasePlacement: async () => void world.placed.delete("m"),
     forgetMachine: async () => void world.forgotten.add("m"),
@@ -130,7 +151,11 @@ function acting(world: World): ActionActivities {
   };
 }
 
-export function hostOf(world: World, name: string, endless: Endless): BundleActivities & CacheActivities & MachineActivities & HostActionActivities {
+export function hostOf(
+  world: World,
+  name: string,
+  endless: Endless,
+): BundleActivities & CacheActivities & MachineActivities & HostActionActivities {
   const at = async (step: string) => {
     meet(world, step);
     if (world.endless.has(`${name}:${step}`)) await endless(step);
@@ -138,7 +163,18 @@ export function hostOf(world: World, name: string, endless: Endless): BundleActi
   const bundles: BundleActivities = {
     inspectBundle: async ({ path }) => {
       await at("inspect bundle");
-      return { path, kind: "pvm", name: "base", guestOs: null, architecture: "arm64", vcpus: 2, memoryBytes: 1, logicalBytes: 1, allocatedBytes: 1, machineId: null };
+      return {
+        path,
+        kind: "pvm",
+        name: "base",
+        guestOs: null,
+        architecture: "arm64",
+        vcpus: 2,
+        memoryBytes: 1,
+        logicalBytes: 1,
+        allocatedBytes: 1,
+        machineId: null,
+      };
     },
     uploadBundle: async () => {
       await at("upload");

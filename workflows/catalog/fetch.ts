@@ -38,7 +38,8 @@ export interface CacheActivities {
 export async function fetchTo(on: OnHost, wanted: Wanted, operationId: string, { must, undo }: OperationFrame): Promise<Fetched> {
   const host = onHost<CacheActivities>(on.hostId, wanted.image);
   const room = await must("make room", () => host.makeRoom({ operationId, wanted }), { on });
-  if (room.cached) return { digest: wanted.digest, fetchedBytes: 0, reusedBytes: wanted.logicalBytes, logicalBytes: wanted.logicalBytes, wasCached: true };
+  if (room.cached)
+    return { digest: wanted.digest, fetchedBytes: 0, reusedBytes: wanted.logicalBytes, logicalBytes: wanted.logicalBytes, wasCached: true };
 
   undo("discard fetch", () => host.discardFetch({ operationId, digest: wanted.digest }), on.hostId);
   const fetched = await must("fetch", () => host.fetchImage({ operationId, step: "fetch", wanted }), { on });

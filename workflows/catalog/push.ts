@@ -38,7 +38,11 @@ export interface PushActivities {
   /** Compares the upload's locations with the store's own listing: every pack is there and has its size. */
   checkUpload(input: { operationId: string; upload: Upload }): Promise<void>;
   /** One transaction: the version points to the tree, if the fence is still ours. */
-  publishVersion(input: { operationId: string; facts: BundleFacts; upload: Upload }): Promise<{ imageVersionId: string; image: string; replaced: boolean }>;
+  publishVersion(input: {
+    operationId: string;
+    facts: BundleFacts;
+    upload: Upload;
+  }): Promise<{ imageVersionId: string; image: string; replaced: boolean }>;
 }
 
 /** What a push asks of whoever has the bundle. Implemented in `activities/host/bundles.ts`. */

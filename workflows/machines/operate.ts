@@ -47,7 +47,14 @@ export interface ActionActivities {
 
 /** Implemented in `activities/host/actions.ts`. */
 export interface HostActionActivities {
-  actOnMachine(input: { operationId: string; step: string; machineId: string; epoch: number; action: Action; cloneId?: string }): Promise<Effect>;
+  actOnMachine(input: {
+    operationId: string;
+    step: string;
+    machineId: string;
+    epoch: number;
+    action: Action;
+    cloneId?: string;
+  }): Promise<Effect>;
 }
 
 const hub = quick<ActionActivities>();
@@ -58,7 +65,8 @@ export async function operate(input: OperateInput): Promise<void> {
   const step = action.verb;
 
   await runOperation(input, async (frame) => {
-    if (input.takesOver) await frame.must("take over", async () => ({ taken: await patient<ActionActivities>().takeOver({ operationId, machineId }) }));
+    if (input.takesOver)
+      await frame.must("take over", async () => ({ taken: await patient<ActionActivities>().takeOver({ operationId, machineId }) }));
     frame.undo("release what was reserved", () => hub.releaseAction({ operationId }));
     if (cloneId) frame.undo("remove clone", () => host.removeMachine({ operationId, machineId: cloneId, epoch: 1 }), hostId);
     if (step === "start") frame.undo("stop again", () => host.stopMachine({ operationId, machineId, graceMs: 0 }), hostId);

@@ -91,9 +91,14 @@ async function makeOn(placement: Placement, operationId: string, frame: Operatio
   const fetched = await fetchTo(on, wanted, operationId, frame);
 
   frame.undo("remove machine", () => host.removeMachine({ operationId, machineId, epoch }), hostId);
-  const made = await frame.must(["clone", "register", "configure"], () => host.prepareMachine({ operationId, placement, skip: [] }), { on });
+  const made = await frame.must(["clone", "register", "configure"], () => host.prepareMachine({ operationId, placement, skip: [] }), {
+    on,
+  });
   const started = placement.start
-    ? await frame.step(["start", "address", "answers"], (skip) => host.startMachine({ operationId, placement, skip }), { on, skippable: ["address", "answers"] })
+    ? await frame.step(["start", "address", "answers"], (skip) => host.startMachine({ operationId, placement, skip }), {
+        on,
+        skippable: ["address", "answers"],
+      })
     : null;
   frame.standsNow();
   await frame.must("record", async () => ({ recorded: await hub.recordMachine({ operationId, placement, made, started }) }));
