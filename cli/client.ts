@@ -116,8 +116,6 @@ async function persistent(url: string, once: () => Promise<Response>, { repeatab
 export const unreachable = (url: string, reason: string, cause?: unknown): FaultError =>
   new FaultError({ code: "hub_unavailable", message: `The hub at ${url} does not answer (${reason}).` }, { cause });
 
-export const isUnreachable = (error: unknown): boolean => error instanceof FaultError && error.fault.code === "hub_unavailable";
-
 export function reasonOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   if (error.name === "TimeoutError") return `no answer within ${silentMs / 1000} s`;

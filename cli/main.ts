@@ -5,7 +5,7 @@
  */
 import "../deploy/lifeline.ts";
 import type { Config } from "../domain/config/schema.ts";
-import { factsOf, unwrap, type Fault } from "../domain/errors.ts";
+import { factsOf, FaultError, unwrap, type Fault } from "../domain/errors.ts";
 import type { Running } from "../workers/process.ts";
 import { openContext } from "./context.ts";
 import type { BundleReport, Enrolment, Parts, ProcessName, Serving } from "./parts.ts";
@@ -46,10 +46,17 @@ function reportOf({ refusals, ...facts }: { readonly refusals: readonly Fault[] 
 
 async function setupTemporal(): Promise<string[]> {
   const { Connection } = await import("@temporalio/client");
-  const { temporalTarget } = await import("../deploy/temporal-connection.ts");
+  const { namesServer, temporalTarget } = await import("../deploy/temporal-connection.ts");
   const { setupNamespace } = await import("../deploy/temporal-setup.ts");
-  const { options, namespace } = temporalTarget(env);
-  const connection = await Connection.connect(options);
+  const embedded = { TEMPORAL_ADDRESS: `127.0.0.1:${(await readConfig()).temporal.embeddedPort}` };
+  const { options, namespace } = temporalTarget(namesServer(env) ? env : { ...env, ...embedded });
+  const connection = await Connection.connect(options).catch((cause: unknown) => {
+    const remedy = "Start that server, name another one with TEMPORAL_ADDRESS, or start the embedded one with `drover start`.";
+    throw new FaultError(
+      { code: "part_failed", message: `No Temporal server answers at ${options.address ?? "its address"}.`, details: { remedy } },
+      { cause },
+    );
+  });
   return setupNamespace(connection, namespace).finally(() => connection.close());
 }
 

@@ -4,9 +4,9 @@
  * The one idea: the file appears whole and is never readable by others, not even for a moment.
  */
 import { mkdir, readFile, rename, writeFile } from "node:fs/promises";
-import { homedir } from "node:os";
 import { dirname, join } from "node:path";
 import { z } from "zod";
+import { usageFault } from "../problem.ts";
 
 const StoredLogin = z.object({
   url: z.string(),
@@ -18,17 +18,23 @@ export type StoredLogin = z.infer<typeof StoredLogin>;
 
 type Variables = Readonly<Record<string, string | undefined>>;
 
-export function configFolder(env: Variables): string {
-  return env["DROVER_CONFIG_DIR"] || join(env["XDG_CONFIG_HOME"] || join(env["HOME"] || homedir(), ".config"), "drover");
+/** Null without any of the three variables: a program that gives no HOME means nobody's login. */
+export function loginFile({ DROVER_CONFIG_DIR: own, XDG_CONFIG_HOME: shared, HOME: home }: Variables): string | null {
+  const folder = own || (shared ? join(shared, "drover") : home ? join(home, ".config", "drover") : null);
+  return folder === null ? null : join(folder, "login.json");
 }
-export const loginFile = (env: Variables): string => join(configFolder(env), "login.json");
 
 /** `null` where nobody logged in, or where the file cannot be read as a login. */
-export const readLogin = async (env: Variables): Promise<StoredLogin | null> => readJson(loginFile(env), StoredLogin);
+export async function readLogin(env: Variables): Promise<StoredLogin | null> {
+  const file = loginFile(env);
+  return file === null ? null : readJson(file, StoredLogin);
+}
 
 export async function writeLogin(env: Variables, login: StoredLogin): Promise<string> {
-  await writePrivate(loginFile(env), JSON.stringify(login));
-  return loginFile(env);
+  const file = loginFile(env);
+  if (file === null) throw usageFault("There is no folder for the login: set HOME or DROVER_CONFIG_DIR.", "drover login");
+  await writePrivate(file, JSON.stringify(login));
+  return file;
 }
 
 export async function readJson<T>(file: string, schema: z.ZodType<T>): Promise<T | null> {

@@ -90,6 +90,12 @@ describe("session", () => {
     expect(await readFile(file, "utf8")).toContain('"token":"a.b.c"');
   });
 
+  it("finds nobody's login for a program that names no home of a user, such as the stack itself", async () => {
+    await embedded("http://127.0.0.1:3080", "e.f.g");
+    const session = await openSession({ env: { DROVER_HOME: join(folder, "home") }, folder });
+    expect(session.source).toBe(`embedded stack in ${join(folder, "home")}`);
+  });
+
   it("treats a login file that is no login as none", async () => {
     await mkdir(join(folder, "config"));
     await writeFile(join(folder, "config", "login.json"), "{ half a file");

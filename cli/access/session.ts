@@ -37,13 +37,6 @@ export async function openSession(surroundings: Surroundings): Promise<Session> 
   throw notLoggedIn(login && fits(login) ? login : null, wanted);
 }
 
-/** The stack in this home and no other hub, whoever is logged in where: for programs that are part of the stack. */
-export async function embeddedSession(home: string): Promise<Session> {
-  const embedded = await embeddedHub({ env: { DROVER_HOME: home }, folder: home });
-  if (embedded) return renewed(embedded);
-  throw new FaultError({ code: "hub_unavailable", message: `No embedded stack has run in ${home}.` });
-}
-
 function notLoggedIn(login: StoredLogin | null, wanted: string | null): FaultError {
   if (login) return loginEnded(login.url, `The login of ${login.username} to ${login.url} ended at ${login.expiresAt.toISOString()}.`);
   const message = wanted === null ? "You are not logged in to a hub, and none runs in this folder." : `You are not logged in to ${wanted}.`;

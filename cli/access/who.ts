@@ -21,6 +21,6 @@ export async function whoami(context: Context): Promise<void> {
 /** Done as well where nobody was logged in. */
 export async function logout(context: Context): Promise<void> {
   const file = loginFile(context.env);
-  await rm(file, { force: true });
+  if (file !== null) await rm(file, { force: true });
   context.show({ file }, () => "Logged out.");
 }

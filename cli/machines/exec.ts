@@ -11,7 +11,7 @@ import { setTimeout as after } from "node:timers/promises";
 import { z } from "zod";
 import type { OutputLine } from "../../domain/machines/schema.ts";
 import { pathOf, type Client } from "../client.ts";
-import { withOptions, type Context } from "../context.ts";
+import type { Context } from "../context.ts";
 import { exitCodeOfGuest, exitCodes } from "../exit-codes.ts";
 import { awaitOperation, tellOutcome } from "../operations/await.ts";
 import { seeThrough, waitingOf } from "../operations/start.ts";
@@ -45,10 +45,8 @@ export async function execInMachine(context: Context, [machine = "", ...words]: 
   const ended = new AbortController();
   const reading = output.follow(ended.signal);
   // What the guest prints is all that a person wants to see.
-  const quiet = withOptions(context, { json: context.json, quiet: true });
-  const awaited = await awaitOperation(quiet, client, { operationId: operation.id, timeoutMs: waiting.timeout }).finally(() =>
-    ended.abort(),
-  );
+  const awaiting = { operationId: operation.id, timeoutMs: waiting.timeout, progress: false };
+  const awaited = await awaitOperation(context, client, awaiting).finally(() => ended.abort());
   await reading;
   const { detail } = awaited;
   if (detail?.state !== "done") return tellOutcome(context, operation.id, awaited, { words: () => "" });

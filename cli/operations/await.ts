@@ -18,6 +18,8 @@ export interface Awaiting {
   readonly timeoutMs?: number | undefined;
   /** The operation needs this process: the first Ctrl-C cancels it. */
   readonly own?: boolean;
+  /** False where something else is shown meanwhile, such as a guest's output. */
+  readonly progress?: boolean;
   /** Called with every state, before it is shown. */
   readonly onState?: (detail: OperationDetail) => Promise<void>;
 }
@@ -30,8 +32,8 @@ export interface Awaited {
 }
 
 export async function awaitOperation(context: Context, client: Client, awaiting: Awaiting): Promise<Awaited> {
-  const { operationId, timeoutMs, onState, own = false } = awaiting;
-  const view = watched(context);
+  const { operationId, timeoutMs, onState, own = false, progress = true } = awaiting;
+  const view: Watched = progress ? watched(context) : { show: () => undefined, say: context.remark, end: () => undefined };
   const leave = new AbortController();
   const limit = timeoutMs === undefined ? null : AbortSignal.timeout(timeoutMs);
   const stopListening = onInterrupt(context, client, awaiting, view, () => leave.abort());
