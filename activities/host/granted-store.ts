@@ -7,7 +7,7 @@
 import type { IncomingMessage } from "node:http";
 import { Readable } from "node:stream";
 import { setTimeout as after } from "node:timers/promises";
-import { FaultError } from "../../domain/errors.ts";
+import { type Code, FaultError } from "../../domain/errors.ts";
 import type { GrantedObject } from "../../domain/hosts/schema.ts";
 import { checksumRefused, objectMissing, storeUnavailable } from "../../stores/faults.ts";
 import type { ByteRange, ObjectStore, WriteOutcome } from "../../stores/object-store.ts";
@@ -25,47 +25,58 @@ const attempts = 6;
 export function grantedStore(link: Pick<HubLink, "grants" | "send">, operationId: string, signal: AbortSignal): GrantedStore {
   let fence: number | undefined;
   const batches = grantBatches((asked) => link.grants({ operationId, ...asked, ...(fence === undefined ? {} : { fence }) }, signal));
-  const act = <T>(ask: GrantAsk, within: AbortSignal, use: (object: GrantedObject) => Promise<T>) =>
-    withGrant(batches, ask, AbortSignal.any([signal, within]), use);
+  const act = <T>(ask: GrantAsk, within: AbortSignal, use: (object: GrantedObject, either: AbortSignal) => Promise<T>) => {
+    const either = AbortSignal.any([signal, within]);
+    return withGrant(batches, ask, either, (object) => use(object, either));
+  };
   return {
     begin: async () => {
       const answer = await link.grants({ operationId, begin: true }, signal);
       fence = answer.fence;
       return answer.fence;
     },
-    read: (key, range, within) => act({ key }, within, (object) => read(link, object, range, within)),
+    read: (key, range, within) => act({ key }, within, (object, either) => read(link, object, range, either)),
     write: (key, body, sha256, within) =>
-      act({ key, sha256, bytes: body.byteLength }, within, (object) => write(link, object, body, within)),
-    size: (key) => sizeOf(link, operationId, key, signal),
+      act({ key, sha256, bytes: body.byteLength }, within, (object, either) => write(link, object, body, either)),
+    size: (key) => patiently(() => sizeOf(link, operationId, key, signal), signal),
   };
 }
 
-/** Runs one request on its grant; tries on where the far end is away, and renews a refused grant once. */
-async function withGrant<T>(
+/** Runs one request on its grant; a grant that is refused is renewed once. */
+function withGrant<T>(
   batches: ReturnType<typeof grantBatches>,
   ask: GrantAsk,
   signal: AbortSignal,
   use: (object: GrantedObject) => Promise<T>,
 ): Promise<T> {
   let renewed = false;
-  for (let attempt = 1; ; attempt++) {
+  const once = async (): Promise<T> => {
     const object = await batches.grant(ask);
     try {
       return await use(object);
     } catch (error) {
-      if (!(error instanceof FaultError) || signal.aborted) throw error;
-      const { code } = error.fault;
-      const refused = code === "grant_refused" || code === "unauthenticated";
-      if (refused && !renewed) {
-        batches.forget(ask);
-        renewed = true;
-        continue;
-      }
-      if ((code !== "hub_unavailable" && code !== "store_unavailable") || attempt >= attempts) throw error;
+      if (renewed || signal.aborted || !isFault(error, "grant_refused", "unauthenticated")) throw error;
+      renewed = true;
+      batches.forget(ask);
+      return once();
+    }
+  };
+  return patiently(once, signal);
+}
+
+/** Tries on while the far end is away. */
+async function patiently<T>(act: () => Promise<T>, signal: AbortSignal): Promise<T> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await act();
+    } catch (error) {
+      if (signal.aborted || attempt >= attempts || !isFault(error, "hub_unavailable", "store_unavailable")) throw error;
       await after(125 * 2 ** attempt, undefined, { signal });
     }
   }
 }
+
+const isFault = (error: unknown, ...codes: Code[]): boolean => error instanceof FaultError && codes.includes(error.fault.code);
 
 async function read(
   link: Pick<HubLink, "send">,

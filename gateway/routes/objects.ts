@@ -27,6 +27,9 @@ export function objectHandlers(options: GrantOptions) {
   };
 }
 
+/** The slowest line of use sends a part of 64 KiB in a few seconds. */
+const stallMs = 30_000;
+
 /** The path as it was sent: a key has no character that would be written in another way. */
 const keyOf = (c: Context): string => new URL(c.req.url).pathname.slice(route.length);
 
@@ -81,16 +84,34 @@ async function write(options: GrantOptions, room: Room, c: Context): Promise<Res
 async function collect(body: ReadableStream<Uint8Array> | null, bytes: number, key: string): Promise<Uint8Array> {
   const whole = new Uint8Array(bytes);
   let at = 0;
-  if (body) {
-    for await (const part of body) {
-      if (at + part.byteLength > bytes) throw refused(key, `was given for ${bytes} bytes`);
-      whole.set(part, at);
-      at += part.byteLength;
-    }
+  const reader = body?.getReader();
+  for (let part = await soon(reader, key); part; part = await soon(reader, key)) {
+    if (at + part.byteLength > bytes) throw refused(key, `was given for ${bytes} bytes`);
+    whole.set(part, at);
+    at += part.byteLength;
   }
   if (at !== bytes)
     throw new FaultError({ code: "invalid_request", message: `The request ended after ${at} of ${bytes} bytes.`, subject: key });
   return whole;
+}
+
+/** The next part, or null at the end. A sender that stalls gives its room to others. */
+async function soon(reader: ReadableStreamDefaultReader<Uint8Array> | undefined, key: string): Promise<Uint8Array | null> {
+  if (!reader) return null;
+  const stalled = new FaultError({
+    code: "invalid_request",
+    message: `The sender of ${key} sent nothing for ${stallMs / 1000} s.`,
+    subject: key,
+  });
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(stalled), stallMs);
+  });
+  try {
+    return (await Promise.race([reader.read(), late])).value ?? null;
+  } finally {
+    clearTimeout(timer);
+  }
 }
 
 async function size({ db, stores }: GrantOptions, c: Context, caller: Caller): Promise<Response> {
