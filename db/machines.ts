@@ -3,7 +3,7 @@
  *
  * The one idea: a machine's row is the lock of everything that is asked of it; a retired row stays as memory, and its name is free.
  */
-import { and, eq, isNull, or, sql } from "drizzle-orm";
+import { and, eq, isNull, ne, or, sql } from "drizzle-orm";
 import type { PgUpdateSetSource } from "drizzle-orm/pg-core";
 import { FaultError, ok, refuse, type Result } from "../domain/errors.ts";
 import { Uuid } from "../domain/ids.ts";
@@ -130,14 +130,16 @@ export async function observeMachine(
 }
 
 /** Gives a machine another name, unless a living one has it. */
-export async function renameMachine(db: Database, id: string, name: string): Promise<void> {
-  await lockName(db, name);
-  const [taken] = await db
-    .select({ id: machines.id })
-    .from(machines)
-    .where(and(isNull(machines.retiredAt), sql`lower(${machines.name}) = lower(${name})`));
-  if (taken && taken.id !== id) throw nameTaken(name);
-  await updateMachine(db, id, { name });
+export async function renameMachine(tx: Database, id: string, name: string): Promise<void> {
+  if (!(await isNameFree(tx, id, name))) throw nameTaken(name);
+  await updateMachine(tx, id, { name });
+}
+
+/** Whether no other living machine has the name; true until the caller's transaction ends. */
+export async function isNameFree(tx: Database, id: string, name: string): Promise<boolean> {
+  await lockName(tx, name);
+  const holder = and(isNull(machines.retiredAt), sql`lower(${machines.name}) = lower(${name})`, ne(machines.id, id));
+  return (await tx.select({ id: machines.id }).from(machines).where(holder)).length === 0;
 }
 
 /** The end of a machine: its name is free, its row stays as memory. Ending it twice is ending it once. */

@@ -13,7 +13,7 @@ import type { Database } from "./connect.ts";
 import { recordEvent } from "./events.ts";
 import { releaseHolds } from "./holds.ts";
 import { deleteIntent } from "./intents.ts";
-import { renameMachine, retireRow, updateMachine } from "./machines.ts";
+import { isNameFree, renameMachine, retireRow, updateMachine } from "./machines.ts";
 import { endOperation, readOperation, type Ending } from "./operations.ts";
 import { changePlacement, deletePlacement } from "./placements.ts";
 import { closeSteps, writeStep, type ToldStep } from "./steps.ts";
@@ -65,7 +65,8 @@ async function putBack(tx: Database, { machineId }: Operation, input: Readonly<R
   const { desired, runs, name, cloneId } = before.data;
   if (desired !== undefined) await updateMachine(tx, machineId, { desired });
   if (runs !== undefined) await changePlacement(tx, machineId, { runs });
-  if (name !== undefined) await renameMachine(tx, machineId, name);
+  // Somebody may have taken the old name meanwhile: the machine then keeps the one it was to get.
+  if (name !== undefined && (await isNameFree(tx, machineId, name))) await renameMachine(tx, machineId, name);
   if (cloneId === undefined) return;
   await deletePlacement(tx, cloneId);
   await retireRow(tx, cloneId, "machine.forgotten");

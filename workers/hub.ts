@@ -68,7 +68,7 @@ export async function runHub({ config, log, signal }: Running): Promise<void> {
 }
 
 /** What the API and the hub worker alike need to start operations. */
-export function controlOf({
+function controlOf({
   config,
   db,
   security,

@@ -8,7 +8,8 @@ import type { Database } from "../../db/connect.ts";
 import { findMachine, observeMachine, retireRow, tellMachine } from "../../db/machines.ts";
 import { changePlacement, deletePlacement } from "../../db/placements.ts";
 import { Before, releaseReserved } from "../../db/settlement.ts";
-import { desiredStates, holdsProcessor, type DesiredState } from "../../domain/machines/rules.ts";
+import { desiredBy, desiredStates, holdsProcessor, type DesiredState } from "../../domain/machines/rules.ts";
+import { Verb } from "../../domain/operations/schema.ts";
 import type { ActionActivities, Effect } from "../../workflows/machines/operate.ts";
 import type { PlacementActivities } from "../../workflows/machines/provision.ts";
 import type { RetireActivities } from "../../workflows/machines/retire.ts";
@@ -65,7 +66,7 @@ export function retireActivities({ db }: { db: Database }): RetireActivities {
 
 const ActionInput = z.object({
   action: z.object({
-    verb: z.string(),
+    verb: Verb,
     vcpus: z.number().optional(),
     memoryBytes: z.number().optional(),
     description: z.string().optional(),
@@ -88,8 +89,9 @@ async function recordAction(tx: Database, operationId: string, effect: Effect): 
     ...sizes,
     ...(verb === "configure" ? { description } : {}),
   };
-  const reverted = verb === "snapshot-revert" && isDesired(observed) ? { desired: observed } : {};
-  const machine = await observeMachine(tx, machineId, observed, { ...withoutAbsent(seen), ...reverted });
+  // Written again here, because an operation that this one pushed aside put its own back.
+  const desired = desiredBy(verb) ?? (verb === "snapshot-revert" && isDesired(observed) ? observed : undefined);
+  const machine = await observeMachine(tx, machineId, observed, withoutAbsent({ ...seen, desired }));
   if (!machine) return;
   await changePlacement(tx, machineId, withoutAbsent({ runs: holdsProcessor(observed), diskBytes, ...sizes }));
   if (input.before.cloneId !== undefined) await tellMachine(tx, machine, "machine.ready", { hostId: machine.hostId });

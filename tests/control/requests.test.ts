@@ -108,6 +108,20 @@ describe("a machine", () => {
     expect(unwrap(await findMachine(hub.control.db, machineId)).observed).toBe("stopped");
   });
 
+  it("has its old name again when its renaming fails, unless that was taken meanwhile", async () => {
+    const { db } = hub.control;
+    const [one, two] = [await standing(), await standing()];
+    const rename = async (id: string, name: string) =>
+      unwrap(await requestAction(hub.control, id, action({ verb: "rename", name }), asked())).id;
+    const fail = (operationId: string) => settleOperation(db, { operationId, steps: [], outcome: "failed" });
+    await fail(await rename(one.machineId, `${one.name}-new`));
+    expect(unwrap(await findMachine(db, one.machineId)).name).toBe(one.name);
+    const first = await rename(one.machineId, `${one.name}-new`);
+    await rename(two.machineId, one.name);
+    expect(await fail(first)).toBe(true);
+    expect(unwrap(await findMachine(db, one.machineId)).name).toBe(`${one.name}-new`);
+  });
+
   it("frees the name of a clone that never came to be", async () => {
     const { machineId, name } = await standing();
     const operation = unwrap(await requestAction(hub.control, machineId, action({ verb: "clone", name: `${name}-copy` }), asked()));
