@@ -49,6 +49,7 @@ export const isEnrolled = ({ home }: EmbeddedHost): Promise<boolean> =>
 /** What a host may take from this computer's configuration: all of it is about itself. */
 const about = [
   "LOG_LEVEL",
+  "DROVER_BOOT_LIMIT",
   "DROVER_PRLCTL",
   "DROVER_HOST_ROOTS",
   "DROVER_SIMULATED_CPUS",

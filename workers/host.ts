@@ -84,7 +84,7 @@ async function openHost({ config, log }: Pick<Running, "config" | "log">, link: 
     ledger: openLedger(join(home, "ledger")),
     journalFolder: join(home, "journals"),
     keepBytes: config.hosts.cache.keepFreeBytes,
-    limits: bootLimits,
+    limits: bootLimits(config.hosts.bootLimitMs),
     changed: loop.changed,
   };
   return { context, loop };

@@ -15,10 +15,6 @@ import { found } from "./prepare.ts";
 const lookEveryMs = 250;
 /** Parallels shows `running` within seconds; two minutes outlast a Mac under load. */
 const runningWithinMs = 120_000;
-/** A suspended state or a first boot may take minutes until DHCP answers. */
-const addressWithinMs = 300_000;
-/** Parallels Tools come up after the guest's services; a Windows guest that installs updates takes its time. */
-const answersWithinMs = 300_000;
 /** Guests end what they do; after this long an asked-for stop is not coming (Parallels itself gives up after 120 s). */
 const stateWithinMs = 150_000;
 
@@ -27,7 +23,11 @@ export interface BootLimits {
   readonly addressWithinMs: number;
   readonly answersWithinMs: number;
 }
-export const bootLimits: BootLimits = { runningWithinMs, addressWithinMs, answersWithinMs };
+/**
+ * `withinMs` is the operator's word on how long a guest may take: a first boot needs minutes until DHCP answers, and a Windows guest that installs
+ * updates as long again until Parallels Tools are up.
+ */
+export const bootLimits = (withinMs: number): BootLimits => ({ runningWithinMs, addressWithinMs: withinMs, answersWithinMs: withinMs });
 
 export async function ensureRunning(context: HostContext, machineId: string, signal: AbortSignal): Promise<void> {
   const before = await found(context, machineId, signal);

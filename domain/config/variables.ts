@@ -128,6 +128,9 @@ export const Variables = z.object({
   DROVER_DEFAULT_HOST: text.optional().meta(about("The host that host routes of the wire speak of when a request names none.")),
   DROVER_HOST_ROOTS: words.prefault("").meta(about("Folders on a host that requests may name paths in; empty means its VM home.")),
   DROVER_HOSTS: count(0, 50).prefault("2").meta(about("How many simulated hosts the embedded stack runs.")),
+  DROVER_BOOT_LIMIT: duration
+    .prefault("5m")
+    .meta(about("How long a started machine may take to its address, and as long again until it answers, before its step parks.")),
   DROVER_PRLCTL: text.optional().meta(about("Path of prlctl on this host, instead of looking for it.")),
   DROVER_SIMULATE: flag.prefault("false").meta(about("Whether a host without Parallels Desktop simulates it.")),
   DROVER_SIMULATED_CPUS: count(1, 1024).prefault("16").meta(about("CPUs that a simulated host claims to have.")),
