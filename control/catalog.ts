@@ -16,7 +16,7 @@ import { callerQueue, hostQueue } from "../domain/operations/rules.ts";
 import type { Operation } from "../domain/operations/schema.ts";
 import type { PullInput } from "../workflows/catalog/pull.ts";
 import type { PushInput } from "../workflows/catalog/push.ts";
-import type { OperationInput } from "../workflows/operation.ts";
+import type { OperationInput } from "../workflows/records.ts";
 import { holderOf, startOperation, type Asked, type Control, type Draft } from "./start.ts";
 
 /** What a workflow's own input adds to the frame that `startOperation` gives it. */

@@ -4,8 +4,8 @@
  * The one idea: each record's hash covers its fields and the hash before it. Long work leaves two records: accepted and settled.
  */
 import { createHash } from "node:crypto";
-import { and, asc, desc, eq, gt, isNotNull, isNull, sql } from "drizzle-orm";
-import { AuditRecord } from "../domain/events/schema.ts";
+import { asc, desc, eq, gt, isNotNull, isNull, sql } from "drizzle-orm";
+import type { AuditRecord } from "../domain/events/schema.ts";
 import type { Database } from "./connect.ts";
 import { audit } from "./schema.ts";
 
@@ -21,16 +21,6 @@ type Row = typeof audit.$inferSelect;
 
 export async function recordAudit(db: Database, record: NewAuditRecord): Promise<void> {
   await db.insert(audit).values({ id: crypto.randomUUID(), at: sql`clock_timestamp()`, ...record });
-}
-
-export async function listAudit(db: Database, { after, limit }: { after: number; limit: number }): Promise<AuditRecord[]> {
-  const rows = await db
-    .select()
-    .from(audit)
-    .where(and(isNotNull(audit.number), gt(audit.number, after)))
-    .orderBy(asc(audit.number))
-    .limit(limit);
-  return rows.map((row) => AuditRecord.parse(row));
 }
 
 /** Numbers and chains committed rows in order; answers how many. The caller holds the relay's lock. */

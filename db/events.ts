@@ -3,7 +3,7 @@
  *
  * The one idea: `at` is the clock at the insert, not at the transaction's begin, so of two writers that waited for one row the later one is later.
  */
-import { and, asc, desc, eq, gt, isNotNull, sql } from "drizzle-orm";
+import { and, asc, eq, gt, isNotNull, sql } from "drizzle-orm";
 import { Event, type EventType } from "../domain/events/schema.ts";
 import type { Database } from "./connect.ts";
 import { events } from "./schema.ts";
@@ -39,17 +39,6 @@ export async function listEvents(db: Database, { after, limit, operationId, proj
   );
   const rows = await db.select().from(events).where(wanted).orderBy(asc(events.number)).limit(limit);
   return rows.map((row) => Event.parse(row));
-}
-
-/** The number of the newest event; 0 when there is none. Whoever follows from now on starts here. */
-export async function latestEventNumber(db: Database): Promise<number> {
-  const [row] = await db
-    .select({ number: events.number })
-    .from(events)
-    .where(isNotNull(events.number))
-    .orderBy(desc(events.number))
-    .limit(1);
-  return row?.number ?? 0;
 }
 
 /** Whether an operation has told such an event: what marks an act as done once. */

@@ -13,11 +13,6 @@ export async function insertIntent(db: Database, { operationId, workflowType, wo
   await db.insert(intents).values({ operationId, workflowType, workflowInput: { ...workflowInput } });
 }
 
-export async function findIntent(db: Database, operationId: string): Promise<Intent | null> {
-  const [row] = await db.select().from(intents).where(eq(intents.operationId, operationId));
-  return row ?? null;
-}
-
 export async function deleteIntent(db: Database, operationId: string): Promise<void> {
   await db.delete(intents).where(eq(intents.operationId, operationId));
 }

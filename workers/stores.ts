@@ -6,7 +6,7 @@
  */
 import { randomUUID } from "node:crypto";
 import type { Database } from "../db/connect.ts";
-import { ensureStore, findStoreAt, makeDefault } from "../db/stores.ts";
+import { ensureStore, findStoreAt, makeDefault, markStore } from "../db/stores.ts";
 import type { Store } from "../domain/catalog/schema.ts";
 import type { Config } from "../domain/config/schema.ts";
 import { factsOf, FaultError, unwrap, type Fault } from "../domain/errors.ts";
@@ -52,8 +52,10 @@ export async function keepDefaultStore(
     await claimStore(openStore(unwrap(parseStoreLocation(store.location)), wanted.credentials), keeper.hubId, signal);
     return { ...kept, problem: null };
   } catch (error) {
-    if (error instanceof FaultError && factsOf(error.fault.code).parks) return { ...kept, problem: error.fault };
-    throw error;
+    if (!(error instanceof FaultError) || !factsOf(error.fault.code).parks) throw error;
+    const state = error.fault.code === "store_denied" ? "denied" : "unavailable";
+    await markStore(keeper.db, kept.id, state);
+    return { ...kept, state, problem: error.fault };
   }
 }
 

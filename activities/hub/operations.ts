@@ -9,7 +9,7 @@ import { moveOperation, readOperation } from "../../db/operations.ts";
 import { settleOperation } from "../../db/settlement.ts";
 import { writeStep } from "../../db/steps.ts";
 import { isSettled } from "../../domain/operations/rules.ts";
-import type { RecordActivities, StepRecord } from "../../workflows/operation.ts";
+import type { RecordActivities, StepRecord } from "../../workflows/records.ts";
 
 export function recordActivities({ db }: { db: Database }): RecordActivities {
   return {
