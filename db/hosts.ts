@@ -3,14 +3,14 @@
  *
  * The one idea: silence is measured where reports are written, so no clock of a host or of another process decides whether a host is lost.
  */
-import { asc, eq, sql } from "drizzle-orm";
+import { and, asc, eq, isNull, sql } from "drizzle-orm";
 import { FaultError, ok, refuse, type Result } from "../domain/errors.ts";
 import { hostStateAt } from "../domain/hosts/rules.ts";
 import { Host } from "../domain/hosts/schema.ts";
 import { Uuid } from "../domain/ids.ts";
 import type { Database } from "./connect.ts";
 import { recordEvent } from "./events.ts";
-import { hosts } from "./schema.ts";
+import { hosts, machines, placements } from "./schema.ts";
 
 const silentMs = sql<string | null>`extract(epoch from clock_timestamp() - ${hosts.lastReportAt}) * 1000`;
 const selected = { row: hosts, silentMs };
@@ -50,16 +50,24 @@ export async function updateHost(db: Database, id: string, changes: HostChanges)
 
 /** Takes a host out of the fleet: its key is worth nothing from then on. Refused while machines live on it. */
 export async function removeHost(db: Database, id: string): Promise<void> {
-  const [living] = await db.execute<{ name: string; count: string }>(sql`
-    select min(name) as name, count(*) as count from machines where host_id = ${id} and retired_at is null having count(*) > 0`);
-  if (living) {
-    const message = `The host still has ${living.count} machine(s), such as ${living.name}.`;
-    throw new FaultError({ code: "host_in_use", message, subject: id });
-  }
-  await db.execute(sql`update machines set host_id = null where host_id = ${id}`);
-  await db.execute(sql`delete from placements where host_id = ${id}`);
-  const [row] = await db.delete(hosts).where(eq(hosts.id, id)).returning({ name: hosts.name, project: hosts.project });
-  if (row) await recordEvent(db, { type: "host", name: "host.removed", subjectId: id, project: row.project, body: { name: row.name } });
+  await db.transaction(async (tx) => {
+    // Held until the end, so that no machine is placed here meanwhile.
+    const [host] = await tx.select().from(hosts).where(eq(hosts.id, id)).for("update");
+    if (!host) return;
+    const living = await tx
+      .select({ name: machines.name })
+      .from(machines)
+      .where(and(eq(machines.hostId, id), isNull(machines.retiredAt)));
+    const [first] = living;
+    if (first) {
+      const message = `The host ${host.name} still has ${living.length} machine(s), such as ${first.name}.`;
+      throw new FaultError({ code: "host_in_use", message, subject: id });
+    }
+    await tx.update(machines).set({ hostId: null }).where(eq(machines.hostId, id));
+    await tx.delete(placements).where(eq(placements.hostId, id));
+    await tx.delete(hosts).where(eq(hosts.id, id));
+    await recordEvent(tx, { type: "host", name: "host.removed", subjectId: id, project: host.project, body: { name: host.name } });
+  });
 }
 
 /** What the gateway must know to believe a host. */

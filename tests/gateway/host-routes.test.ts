@@ -3,7 +3,7 @@ import { randomUUID } from "node:crypto";
 import { eq } from "drizzle-orm";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { enrol, type HostIdentity } from "../../activities/host/hub-link.ts";
-import { findHost } from "../../db/hosts.ts";
+import { findHost, removeHost } from "../../db/hosts.ts";
 import { listOutput } from "../../db/outputs.ts";
 import { events, machines, observations, operations, steps } from "../../db/schema.ts";
 import { unwrap } from "../../domain/errors.ts";
@@ -54,6 +54,17 @@ describe("enrolment", () => {
   it("refuses a name that other hardware has, in any case, also with replace", async () => {
     await hub.enrol("taken");
     await expect(enrolWith(await hub.token("TAKEN"), { replace: true })).rejects.toMatchObject({ fault: { code: "host_exists" } });
+  });
+});
+
+describe("removal", () => {
+  it("is refused while machines live on the host, and makes its key worthless", async () => {
+    const identity = await hub.enrol("leaving");
+    const { id } = await machineOn(identity, "stopped");
+    await expect(removeHost(hub.db, identity.hostId)).rejects.toMatchObject({ fault: { code: "host_in_use" } });
+    await hub.sql`update machines set retired_at = now() where id = ${id}`;
+    await removeHost(hub.db, identity.hostId);
+    await expect(post(identity, "/host/v1/report", { lines: [] })).resolves.toMatchObject({ status: 401 });
   });
 });
 
