@@ -158,21 +158,25 @@ function wireStep(step: Step, count: number): z.input<typeof JobStepResponse> {
   };
 }
 
-function resultOf({ verb, machineId, subject, result }: Operation) {
-  if (verb === "push")
-    return present({
-      result: "completed",
-      result_record_id: wordIn(result, "imageVersionId"),
-      result_record_name: subject,
+function resultOf({ verb, machineId, subject, image, result }: Operation) {
+  const told = { result: `The ${verb} of ${subject} is done.` };
+  if (verb === "push") {
+    const [catalogId, version, architecture] = (image ?? "").split("/");
+    const name = `${catalogId}-${architecture}-${version}`;
+    return {
+      ...told,
+      ...present({ result_record_id: wordIn(result, "imageVersionId") }),
+      result_record_name: name,
       result_record_type: "catalog_manifest",
-    });
+    };
+  }
   const id = wordIn(result, "machineId") ?? machineId ?? undefined;
-  return present({
-    result: "completed",
-    result_record_id: id,
+  return {
+    ...told,
+    ...present({ result_record_id: id }),
     result_record_name: subject,
-    result_record_type: id === undefined ? "" : "virtual_machine",
-  });
+    ...(id === undefined ? {} : { result_record_type: "virtual_machine" }),
+  };
 }
 
 export function wordIn(result: Readonly<Record<string, unknown>> | null, key: string): string | undefined {
