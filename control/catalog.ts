@@ -12,7 +12,6 @@ import { imageName, mayPull, maySee, type Architecture, type Holder } from "../d
 import type { ImageVersion, NewImageVersion, NewPull } from "../domain/catalog/schema.ts";
 import { FaultError, unwrap, type Result } from "../domain/errors.ts";
 import type { Host } from "../domain/hosts/schema.ts";
-import { callerQueue, hostQueue } from "../domain/operations/rules.ts";
 import type { Operation } from "../domain/operations/schema.ts";
 import type { PullInput } from "../workflows/catalog/pull.ts";
 import type { PushInput } from "../workflows/catalog/push.ts";
@@ -24,7 +23,7 @@ export type Own<Input extends OperationInput> = Omit<Input, keyof OperationInput
 
 /** Publishes a bundle that lies on a host, or on the caller's computer when none is named. */
 export async function requestPush(control: Control, wanted: NewImageVersion, asked: Asked): Promise<Result<Operation>> {
-  return startOperation(control, asked, async (tx, operationId): Promise<Draft> => {
+  return startOperation(control, asked, async (tx): Promise<Draft> => {
     const { catalogId, version, architecture, hostId, path, replace, onFault } = wanted;
     const { project } = asked.actor;
     const holder = holderOf(asked.actor);
@@ -36,7 +35,7 @@ export async function requestPush(control: Control, wanted: NewImageVersion, ask
       unwrap(mayPublish({ existing: existing.ok ? existing.value : null, holder, digest: null, replace }));
     }
     const subject = key ? imageName(key) : `${catalogId}/${version}`;
-    const workflowInput: Own<PushInput> = { queue: hostId === null ? callerQueue(operationId) : hostQueue(hostId), hostId, path };
+    const workflowInput: Own<PushInput> = { hostId, path };
     return {
       verb: "push",
       subject,
