@@ -30,18 +30,20 @@ export const external = <A>(): ActivityInterfaceFor<A> =>
   });
 
 /**
- * Work on one host or on a caller's computer. Twelve hours bound a transfer of a hundred gigabytes over a slow line; a host that died is told by its missing
+ * Work on one host. Twelve hours bound a transfer of a hundred gigabytes over a slow line; a host that died is told by its missing
  * heartbeats within 10 s. No schedule-to-start limit: a host that is away takes its work when it is back. Undo must not race work
  * still in flight, hence WAIT_CANCELLATION_COMPLETED.
  */
-export const onQueue = <A>(taskQueue: string, summary?: string): ActivityInterfaceFor<A> =>
-  proxyActivities<A>({
-    taskQueue,
-    startToCloseTimeout: "12 hours",
-    heartbeatTimeout: "10 seconds",
-    cancellationType: "WAIT_CANCELLATION_COMPLETED",
-    retry: { initialInterval: "500 milliseconds", backoffCoefficient: 2, maximumInterval: "15 seconds", maximumAttempts: 4 },
-    ...(summary === undefined ? {} : { summary }),
-  });
+const patience = {
+  startToCloseTimeout: "12 hours",
+  heartbeatTimeout: "10 seconds",
+  cancellationType: "WAIT_CANCELLATION_COMPLETED",
+  retry: { initialInterval: "500 milliseconds", backoffCoefficient: 2, maximumInterval: "15 seconds", maximumAttempts: 4 },
+} as const;
 
-export const onHost = <A>(hostId: string, summary?: string): ActivityInterfaceFor<A> => onQueue<A>(hostQueue(hostId), summary);
+/** The same on a caller's own computer, which polls while its command runs: one that nobody polls for a minute was ended, and nobody will come back to it. */
+export const onCaller = <A>(taskQueue: string, summary: string): ActivityInterfaceFor<A> =>
+  proxyActivities<A>({ ...patience, taskQueue, scheduleToStartTimeout: "1 minute", summary });
+
+export const onHost = <A>(hostId: string, summary: string): ActivityInterfaceFor<A> =>
+  proxyActivities<A>({ ...patience, taskQueue: hostQueue(hostId), summary });

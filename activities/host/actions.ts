@@ -10,26 +10,14 @@ import { MachineAction } from "../../domain/machines/schema.ts";
 import { isUnrepeatable } from "../../domain/operations/rules.ts";
 import type { Effect, HostActionActivities } from "../../workflows/machines/operate.ts";
 import { ensureRunning, ensureStopped, untilState } from "./boot.ts";
+import { effectOf, type Act } from "./act.ts";
 import { capture } from "./capture.ts";
 import { cloneMachine } from "./clone.ts";
 import type { HostContext } from "./context.ts";
 import { execute } from "./execute.ts";
 import { found } from "./prepare.ts";
-import { openReporter, type Reporter } from "./reporter.ts";
+import { openReporter } from "./reporter.ts";
 import { snapshotAction } from "./snapshots.ts";
-
-/** One action as its handlers see it. */
-export interface Act {
-  readonly context: HostContext;
-  readonly operationId: string;
-  readonly step: string;
-  readonly machineId: string;
-  readonly cloneId: string | undefined;
-  readonly reporter: Reporter;
-  /** The operation's sealed input, such as a script. */
-  readonly sealed: Readonly<Record<string, unknown>> | null;
-  readonly signal: AbortSignal;
-}
 
 /** Suspending writes the guest's memory to disk: minutes on a large machine. */
 const settleWithinMs = 600_000;
@@ -128,22 +116,4 @@ async function perform(act: Act, action: MachineAction): Promise<Effect> {
     default:
       return snapshotAction(act, action);
   }
-}
-
-/** What the machine is after the action, as Parallels Desktop tells it. */
-export async function effectOf(
-  { context, machineId, signal }: Pick<Act, "context" | "machineId" | "signal">,
-  result?: Effect["result"],
-): Promise<Effect> {
-  const machine = await found(context, machineId, signal);
-  context.changed();
-  const { state, addresses, macAddress, diskBytes, bundlePath } = machine;
-  return {
-    observed: state,
-    addresses,
-    macAddress,
-    diskBytes,
-    ...(bundlePath === null ? {} : { bundlePath }),
-    ...(result ? { result } : {}),
-  };
 }

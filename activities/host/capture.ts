@@ -3,7 +3,7 @@ import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Effect } from "../../workflows/machines/operate.ts";
-import { effectOf, type Act } from "./actions.ts";
+import { effectOf, type Act } from "./act.ts";
 
 /** A multiple of 3 bytes, so that the lines join to one base64 text; well below the limit of a report's line. */
 const lineBytes = 96 * 1024;

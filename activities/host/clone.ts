@@ -8,7 +8,7 @@ import { dirname, extname, join } from "node:path";
 import { FaultError } from "../../domain/errors.ts";
 import type { MachineAction } from "../../domain/machines/schema.ts";
 import type { Effect } from "../../workflows/machines/operate.ts";
-import { effectOf, type Act } from "./actions.ts";
+import { effectOf, type Act } from "./act.ts";
 import { writeMark } from "./mark.ts";
 import { copyMarked, found, register } from "./prepare.ts";
 

@@ -9,7 +9,7 @@ import { z } from "zod";
 import { FaultError } from "../../domain/errors.ts";
 import type { MachineAction } from "../../domain/machines/schema.ts";
 import type { Effect } from "../../workflows/machines/operate.ts";
-import { effectOf, type Act } from "./actions.ts";
+import { effectOf, type Act } from "./act.ts";
 
 /** More is cut and said so: it would fill the hub's database, and nobody reads it there. */
 const outputLimitBytes = 10 * 1024 ** 2;

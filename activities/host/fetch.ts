@@ -6,28 +6,29 @@
  */
 import { readFile } from "node:fs/promises";
 import { FaultError } from "../../domain/errors.ts";
-import { pullTree, type PullProgress, type PullResult } from "../../images/pull.ts";
 import type { Cache } from "../../images/cache.ts";
+import type { PullProgress, PullResult } from "../../images/pull.ts";
 import { parseSeal } from "../../images/seal.ts";
-import type { Seed } from "../../images/seeds.ts";
 import { parseTree } from "../../images/tree.ts";
 import { verifyFolder, type Mismatch } from "../../images/verify.ts";
 import type { CacheActivities, Fetched, Wanted } from "../../workflows/catalog/fetch.ts";
+import { openArrivals, type Arrivals } from "./arrivals.ts";
+import type { Attempt } from "./attempt.ts";
 import type { HostContext } from "./context.ts";
-import { grantedStore, type GrantedStore } from "./granted-store.ts";
-import type { HubLink } from "./hub-link.ts";
 import { openReporter } from "./reporter.ts";
-import { openSharedTransfers, type Transfer } from "./shared-transfer.ts";
+import { openSharedTransfers, type SharedTransfers } from "./shared-transfer.ts";
+import { transferImage } from "./transfer.ts";
 
 export function cacheActivities(context: HostContext): CacheActivities {
-  const { attempts, link, cache, pins } = context;
-  const transfers = openSharedTransfers<PullResult, PullProgress>();
-  const arrivals = openArrivals();
+  const { attempts, cache, pins } = context;
+  const fetching: Fetching = { context, transfers: openSharedTransfers(), arrivals: openArrivals() };
+  const { transfers, arrivals } = fetching;
 
   return {
     makeRoom: ({ operationId, wanted }) =>
       attempts.run(`room/${operationId}`, async () => {
         if (await cache.has(wanted.digest)) {
+          pins.keep(wanted.digest);
           await cache.touch(wanted.digest);
           return { cached: true, evicted: [] };
         }
@@ -36,45 +37,7 @@ export function cacheActivities(context: HostContext): CacheActivities {
         return { cached: false, evicted };
       }),
 
-    fetchImage: ({ operationId, step, wanted }) =>
-      attempts.run(`fetch/${operationId}`, async ({ signal, note }) => {
-        arrivals.want(wanted.digest, operationId);
-        if (arrivals.isHere(wanted.digest) || (await cache.has(wanted.digest))) return fetchedOf(wanted, null);
-        const { fence } = await link.grants({ operationId, begin: true });
-        const reporter = openReporter(link, operationId, fence);
-        const wait = () => {
-          note({ waitsFor: "a transfer slot" });
-          reporter.waits(step, "a transfer slot");
-        };
-        const onProgress = ({ doneBytes, totalBytes, fetchedBytes }: PullProgress) =>
-          reporter.progress(step, { doneBytes, totalBytes, newBytes: fetchedBytes });
-        const pulled = await transfers.join(wanted.digest, { operationId, signal, onProgress }, (transfer) =>
-          context.transfers.run(
-            transfer.signal,
-            async () => {
-              const seeds = await seedsOf(cache);
-              const store = storeOf(link, transfer);
-              const { digest, generation } = wanted;
-              const ask = {
-                digest,
-                generation,
-                store,
-                targetPath: cache.incoming(digest).folder,
-                seeds,
-                signal: transfer.signal,
-                onProgress: transfer.onProgress,
-              };
-              return pins.holdingAll(
-                seeds.map((seed) => seed.digest),
-                () => pullTree(ask),
-              );
-            },
-            wait,
-          ),
-        );
-        arrivals.arrived(wanted.digest);
-        return fetchedOf(wanted, pulled);
-      }),
+    fetchImage: (ask) => attempts.run(`fetch/${ask.operationId}`, (attempt) => fetchImage(fetching, ask, attempt)),
 
     verifyImage: ({ operationId, wanted }) =>
       attempts.run(`verify/${operationId}`, async ({ signal }) => {
@@ -89,6 +52,7 @@ export function cacheActivities(context: HostContext): CacheActivities {
 
     revealImage: ({ operationId, wanted }) =>
       attempts.run(`reveal/${operationId}`, async () => {
+        pins.keep(wanted.digest);
         await cache.reveal(wanted.digest);
         arrivals.leave(wanted.digest, operationId);
         context.changed();
@@ -102,44 +66,35 @@ export function cacheActivities(context: HostContext): CacheActivities {
   };
 }
 
-/** Who still needs what lies in the incoming folder, and which of it is whole: a second operation neither fetches it again nor loses it to the first one's end. */
-function openArrivals() {
-  const wanting = new Map<string, Set<string>>();
-  const here = new Set<string>();
-  return {
-    want: (digest: string, operationId: string) => void wanting.set(digest, (wanting.get(digest) ?? new Set()).add(operationId)),
-    arrived: (digest: string) => void here.add(digest),
-    isHere: (digest: string) => here.has(digest),
-    /** True when nobody else wants it. */
-    leave: (digest: string, operationId: string) => {
-      const others = wanting.get(digest);
-      others?.delete(operationId);
-      if (others && others.size > 0) return false;
-      wanting.delete(digest);
-      here.delete(digest);
-      return true;
-    },
-  };
+interface Fetching {
+  readonly context: HostContext;
+  readonly transfers: SharedTransfers<PullResult, PullProgress>;
+  readonly arrivals: Arrivals;
 }
 
-/** The store under the grants of whichever operation still waits for the transfer. */
-function storeOf(link: HubLink, { operationId, signal }: Transfer<PullProgress>): Pick<GrantedStore, "read"> {
-  const stores = new Map<string, GrantedStore>();
-  const current = () => {
-    const id = operationId();
-    const store = stores.get(id) ?? grantedStore(link, id, signal);
-    stores.set(id, store);
-    return store;
+async function fetchImage(
+  { context, transfers, arrivals }: Fetching,
+  ask: Parameters<CacheActivities["fetchImage"]>[0],
+  attempt: Attempt,
+): Promise<Fetched> {
+  const { operationId, step, wanted } = ask;
+  const { signal, note } = attempt;
+  arrivals.want(wanted.digest, operationId);
+  if (arrivals.isHere(wanted.digest) || (await context.cache.has(wanted.digest))) return fetchedOf(wanted, null);
+
+  const { fence } = await context.link.grants({ operationId, begin: true });
+  const reporter = openReporter(context.link, operationId, fence);
+  const wait = () => {
+    note({ waitsFor: "a transfer slot" });
+    reporter.waits(step, "a transfer slot");
   };
-  return { read: (key, range, within) => current().read(key, range, within) };
-}
-
-/** A pull looks for its files in these; images used long ago are unlikely to be kin and cost a read of their tree. */
-const seedsTried = 4;
-
-async function seedsOf(cache: Cache): Promise<Seed[]> {
-  const cached = await cache.list();
-  return cached.slice(0, seedsTried).map(({ digest }) => ({ digest, path: cache.paths(digest).folder }));
+  const onProgress = ({ doneBytes, totalBytes, fetchedBytes }: PullProgress) =>
+    reporter.progress(step, { doneBytes, totalBytes, newBytes: fetchedBytes });
+  const pulled = await transfers.join(wanted.digest, { operationId, signal, onProgress }, (transfer) =>
+    context.transfers.run(transfer.signal, () => transferImage(context, wanted, transfer), wait),
+  );
+  arrivals.arrived(wanted.digest);
+  return fetchedOf(wanted, pulled);
 }
 
 async function verifyIncoming(cache: Cache, digest: string, signal: AbortSignal): Promise<Mismatch[]> {

@@ -74,7 +74,13 @@ async function observed(vm: VmInfo): Promise<ObservedMachine> {
   const own = mark?.machineId === vm.id ? { hubId: mark.hubId, epoch: mark.epoch, operationId: mark.operationId } : null;
   const { id, name, state, memoryBytes, diskBytes, macAddress, bundlePath } = vm;
   return {
-    ...{ id, name, state, memoryBytes, diskBytes, macAddress, bundlePath },
+    id,
+    name,
+    state,
+    memoryBytes,
+    diskBytes,
+    macAddress,
+    bundlePath,
     kind: vm.isMacOS ? "macvm" : "pvm",
     guestOs: vm.os,
     vcpus: vm.cpus,

@@ -21,7 +21,7 @@ export function machineActivities(context: HostContext): MachineActivities {
         machines.run(placement.machineId, signal, async () => {
           const { fence } = await link.grants({ operationId, begin: true });
           const reporter = openReporter(link, operationId, fence);
-          return pins.holding(placement.wanted.digest, () => prepare({ context, operationId, placement, reporter, signal }));
+          return pins.holding([placement.wanted.digest], () => prepare({ context, operationId, placement, reporter, signal }));
         }),
       ),
 

@@ -2,7 +2,7 @@
 import { FaultError } from "../../domain/errors.ts";
 import type { MachineAction } from "../../domain/machines/schema.ts";
 import type { Effect } from "../../workflows/machines/operate.ts";
-import { effectOf, type Act } from "./actions.ts";
+import { effectOf, type Act } from "./act.ts";
 
 type SnapshotAction = Extract<MachineAction, { verb: `snapshot-${string}` }>;
 

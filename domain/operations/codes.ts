@@ -15,5 +15,10 @@ export const operationCodes = {
     remedy: "Only a parked step takes retry, skip or abort; `drover operation show` tells its state.",
   },
   step_not_skippable: { kind: "precondition_failed", remedy: "This step cannot be left out: retry or abort it." },
+  caller_gone: {
+    kind: "unavailable",
+    retryable: false,
+    remedy: "Run `drover push` again and let it run to its end: what was sent already does not travel again.",
+  },
   step_timeout: { kind: "unavailable", parks: true, remedy: "See why the host or the store was silent for so long, then retry the step." },
 } as const satisfies Record<string, CodeFacts>;

@@ -12,7 +12,7 @@ import { inject } from "vitest";
 import { setupNamespace } from "../../deploy/temporal-setup.ts";
 import type { OnFault } from "../../domain/operations/rules.ts";
 import { faultInterceptor } from "../../workers/faults.ts";
-import type { OperationInput } from "../../workflows/operation.ts";
+import type { OperationInput } from "../../workflows/records.ts";
 import { hostOf, hubOf, type World } from "./world.ts";
 
 // Faults are what these tests are about: only what nobody foresaw is worth a line.

@@ -1,6 +1,7 @@
 /** Guarantees of the frame and of the verbs, on a real Temporal server: what is left when a step fails, parks, is cancelled, or loses its host. */
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { decisions, hostBackSignal, hostLostSignal } from "../../workflows/operation.ts";
+import { hostBackSignal, hostLostSignal } from "../../workflows/host-loss.ts";
+import { decisions } from "../../workflows/parking.ts";
 import { begin, openHarness, type Harness, type Run } from "./harness.ts";
 import { digest, newWorld, type World } from "./world.ts";
 
@@ -11,7 +12,7 @@ beforeAll(async () => {
 afterAll(() => harness.close());
 
 const push = (world: World, options = {}) =>
-  begin(harness, world, "push", (host) => ({ queue: `host-${host("mac-1")}`, hostId: host("mac-1"), path: "/vm/base.pvm" }), options);
+  begin(harness, world, "push", (host) => ({ hostId: host("mac-1"), path: "/vm/base.pvm" }), options);
 const pull = (world: World, options = {}) => begin(harness, world, "pull", (host) => ({ hostId: host("mac-1") }), options);
 const provision = (world: World, options = {}) => begin(harness, world, "provision", () => ({ machineId: "m" }), options);
 const machine = (host: (name: string) => string) => ({ hostId: host("mac-1"), machineId: "m", machineName: "ci-1", epoch: 1 });

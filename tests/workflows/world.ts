@@ -10,7 +10,7 @@ import type { CacheActivities, Wanted } from "../../workflows/catalog/fetch.ts";
 import type { FaultRecord } from "../../domain/operations/schema.ts";
 import type { Outcome } from "../../domain/operations/rules.ts";
 import type { PullActivities } from "../../workflows/catalog/pull.ts";
-import type { RecordActivities } from "../../workflows/operation.ts";
+import type { RecordActivities } from "../../workflows/records.ts";
 import type { RetireActivities } from "../../workflows/machines/retire.ts";
 import { FaultError, type Code } from "../../domain/errors.ts";
 

@@ -3,7 +3,8 @@
  *
  * The one idea: nothing is visible under the image's digest before all of it is there and verified; then one rename shows it.
  */
-import type { OnHost, OperationFrame } from "../operation.ts";
+import type { OnHost } from "../host-loss.ts";
+import type { OperationFrame } from "../operation.ts";
 import { onHost } from "../proxies.ts";
 
 /** An image as a host needs it. */

@@ -1,5 +1,7 @@
 /** Brings an image into a host's cache, ready to clone. */
-import { lossOf, runOperation, type OperationInput } from "../operation.ts";
+import { lossOf } from "../host-loss.ts";
+import { runOperation } from "../operation.ts";
+import type { OperationInput } from "../records.ts";
 import { quick } from "../proxies.ts";
 import { fetchTo, type Fetched, type Wanted } from "./fetch.ts";
 

@@ -3,13 +3,15 @@
  *
  * The one idea: bytes travel first and are checked against what the store itself says; only then one transaction makes the version visible.
  */
+import { callerQueue } from "../../domain/operations/rules.ts";
 import type { BundleFacts } from "../../domain/catalog/schema.ts";
-import { lossOf, runOperation, type OperationInput } from "../operation.ts";
-import { external, onQueue, quick } from "../proxies.ts";
+import { lossOf } from "../host-loss.ts";
+import { runOperation } from "../operation.ts";
+import type { OperationInput } from "../records.ts";
+import { external, onCaller, onHost, quick } from "../proxies.ts";
 
 export interface PushInput extends OperationInput {
-  /** Where the bundle lies: the queue of its host, or of its caller's computer. */
-  readonly queue: string;
+  /** The host that has the bundle; null when it lies on the caller's own computer. */
   readonly hostId: string | null;
   readonly path: string;
 }
@@ -57,7 +59,8 @@ const store = external<PushActivities>();
 
 export async function push(input: PushInput): Promise<void> {
   const { operationId, path } = input;
-  const bundle = onQueue<BundleActivities>(input.queue, path);
+  const bundle =
+    input.hostId === null ? onCaller<BundleActivities>(callerQueue(operationId), path) : onHost<BundleActivities>(input.hostId, path);
   const on = input.hostId === null ? {} : { on: lossOf(input.hostId, input.onFault) };
 
   await runOperation(input, async ({ must }) => {

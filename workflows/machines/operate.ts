@@ -5,7 +5,9 @@
  */
 import type { MachineState } from "../../domain/machines/rules.ts";
 import type { Verb } from "../../domain/operations/rules.ts";
-import { lossOf, runOperation, type OperationInput } from "../operation.ts";
+import { lossOf } from "../host-loss.ts";
+import { runOperation } from "../operation.ts";
+import type { OperationInput } from "../records.ts";
 import { onHost, patient, quick } from "../proxies.ts";
 import type { MachineActivities } from "./provision.ts";
 

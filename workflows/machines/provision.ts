@@ -3,7 +3,9 @@
  *
  * The one idea: a host that dies in between costs one more placement. What it had made carries an older epoch, so it is removed when the host is back.
  */
-import { faultOf, runOperation, type OperationFrame, type OperationInput } from "../operation.ts";
+import { faultOf } from "../faults.ts";
+import { runOperation, type OperationFrame } from "../operation.ts";
+import type { OperationInput } from "../records.ts";
 import { onHost, quick } from "../proxies.ts";
 import { fetchTo, type Wanted } from "../catalog/fetch.ts";
 import type { Probe } from "../../domain/catalog/schema.ts";

@@ -4,7 +4,8 @@
  * The one idea: every step is "ensure absent", so a machine that is half there or twice gone retires like any other. A lost host is waited for,
  * or skipped by an operator: what it brings back then carries a retired id and is removed.
  */
-import { runOperation, type OperationInput } from "../operation.ts";
+import { runOperation } from "../operation.ts";
+import type { OperationInput } from "../records.ts";
 import { onHost, patient, quick } from "../proxies.ts";
 import type { ActionActivities } from "./operate.ts";
 import type { MachineActivities } from "./provision.ts";
