@@ -55,3 +55,45 @@ export async function unknownClaims(db: Database, ids: readonly string[]): Promi
           .where(inArray(claims.id, [...ids]));
   return ids.filter((id) => !found.some((row) => row.id === id));
 }
+
+/** `false`: there is one already. */
+export async function createRole(db: Database, id: string, claimIds: readonly string[]): Promise<boolean> {
+  return (
+    (
+      await db
+        .insert(roles)
+        .values({ id, claims: [...claimIds] })
+        .onConflictDoNothing()
+        .returning({ id: roles.id })
+    ).length === 1
+  );
+}
+export async function createClaim(db: Database, id: string): Promise<boolean> {
+  return (await db.insert(claims).values({ id }).onConflictDoNothing().returning({ id: claims.id })).length === 1;
+}
+
+export async function setRoleClaims(db: Database, id: string, claimIds: readonly string[]): Promise<void> {
+  await db
+    .update(roles)
+    .set({ claims: [...claimIds] })
+    .where(eq(roles.id, id));
+}
+
+/** Its holders lose it with it. */
+export async function removeRole(db: Database, id: string): Promise<void> {
+  await db.transaction(async (tx) => {
+    await tx.execute(sql`update users set roles = array_remove(roles, ${id}) where ${id} = any(roles)`);
+    await tx.delete(roles).where(eq(roles.id, id));
+  });
+}
+export async function removeClaim(db: Database, id: string): Promise<void> {
+  await db.transaction(async (tx) => {
+    await tx.execute(sql`update roles set claims = array_remove(claims, ${id}) where ${id} = any(claims)`);
+    await tx.delete(claims).where(eq(claims.id, id));
+  });
+}
+
+export async function findClaim(db: Database, id: string): Promise<Claim | null> {
+  const [claim] = await db.select().from(claims).where(eq(claims.id, id));
+  return claim ?? null;
+}

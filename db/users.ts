@@ -65,6 +65,20 @@ export async function createUser(db: Database, user: NewUser): Promise<UserRow |
   return made.length === 1 ? findUser(db, user.id) : null;
 }
 
+export type UserChanges = Partial<Pick<typeof users.$inferInsert, "name" | "email" | "passwordHash" | "roles" | "claims">>;
+
+/** `false`: another user has the address. */
+export async function changeUser(db: Database, id: string, changes: UserChanges): Promise<boolean> {
+  const { email } = changes;
+  const taken = email === undefined ? null : await findUser(db, email);
+  if (taken && taken.id !== id) return false;
+  await db
+    .update(users)
+    .set({ ...changes, updatedAt: sql`now()` })
+    .where(eq(users.id, id));
+  return true;
+}
+
 export async function removeUser(db: Database, id: string): Promise<boolean> {
   return (await db.delete(users).where(eq(users.id, id)).returning({ id: users.id })).length === 1;
 }

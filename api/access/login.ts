@@ -49,7 +49,6 @@ export function logins(hub: Pick<Hub, "db" | "signer" | "passwords" | "settings"
   }
   return { byPassword, issue };
 }
-export type Logins = ReturnType<typeof logins>;
 
 function tooMany(leftMs: number): Result<never> {
   const retryAfterSeconds = Math.ceil(leftMs / 1000);

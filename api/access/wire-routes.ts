@@ -5,37 +5,35 @@
  */
 import { z } from "zod";
 import { superUserRole, newUserClaims } from "../../domain/access/claims.ts";
-import { accessName, passwordFaults } from "../../domain/access/rules.ts";
-import type { Actor } from "../../domain/access/schema.ts";
-import { FaultError, unwrap } from "../../domain/errors.ts";
-import { findRole, listClaims, listRoles, unknownClaims, unknownRoles } from "../../db/roles.ts";
-import { createUser, findUser, listUsers, removeUser, rootName, type UserRow } from "../../db/users.ts";
+import { passwordFaults } from "../../domain/access/rules.ts";
+import { unwrap } from "../../domain/errors.ts";
+import { createUser, listUsers, removeUser, rootName } from "../../db/users.ts";
 import { resolveApiKey } from "../middleware/authenticate.ts";
 import type { Hub } from "../ports.ts";
 import { refusal } from "../wire/errors.ts";
 import { filtered } from "../wire/filter.ts";
 import type { Call, Mount } from "../wire/mount.ts";
+import { checkGiven, foundUser } from "./given.ts";
 import { apiKeyRoutes } from "./wire-keys.ts";
+import { rightRoutes } from "./wire-rights.ts";
+import { roleRoutes } from "./wire-roles.ts";
 import { logins, validateToken, type IssuedToken } from "./login.ts";
 import {
   ApiUser,
-  ClaimResponse,
   LoginRequest,
   LoginResponse,
   longestSecret,
   names,
-  RoleResponse,
   UserCreateRequest,
   ValidateTokenRequest,
   ValidateTokenResponse,
-  wireClaim,
-  wireRole,
   wireUser,
 } from "./wire.ts";
 
 export function accessWireRoutes(hub: Hub, mount: Mount): void {
   tokenRoutes(hub, mount);
   userRoutes(hub, mount);
+  rightRoutes(hub, mount);
   roleRoutes(hub, mount);
   apiKeyRoutes(hub, mount);
 }
@@ -86,11 +84,6 @@ function tokenRoutes(hub: Hub, mount: Mount): void {
 
 function userRoutes(hub: Hub, mount: Mount): void {
   const tag = "users";
-  const found = async (word: string): Promise<UserRow> => {
-    const user = await findUser(hub.db, word);
-    if (!user) throw new FaultError({ code: "user_not_found", message: `There is no user ${word}.` });
-    return user;
-  };
   mount(
     "get",
     "/auth/users",
@@ -103,7 +96,7 @@ function userRoutes(hub: Hub, mount: Mount): void {
     "/auth/users/{id}",
     "Get a user by id, e-mail or name",
     { tag, needs: { claims: ["LIST_USER"] }, status: 200, reply: ApiUser },
-    async ({ param }) => wireUser(await found(param("id"))),
+    async ({ param }) => wireUser(await foundUser(hub, param("id"))),
   );
   mount(
     "post",
@@ -118,7 +111,7 @@ function userRoutes(hub: Hub, mount: Mount): void {
     "Remove a user",
     { tag, needs: { claims: ["DELETE_USER"] }, status: 202 },
     async ({ param, actor }) => {
-      const user = await found(param("id"));
+      const user = await foundUser(hub, param("id"));
       if (user.username.toLowerCase() === rootName) throw refusal(400, "error 400: cannot remove root user");
       if (user.isSuperUser && !actor.isSuperUser) throw refusal(403, "error 403: only a super user removes a super user");
       await removeUser(hub.db, user.id);
@@ -149,49 +142,4 @@ async function makeUser(hub: Hub, { body, actor }: Call<z.output<typeof UserCrea
   });
   if (!user) throw refusal(400, "error 400: user already exists");
   return wireUser(user);
-}
-
-async function checkGiven(hub: Hub, actor: Actor, roles: readonly string[], claims: readonly string[]): Promise<void> {
-  const [role] = await unknownRoles(hub.db, roles);
-  if (role !== undefined) throw refusal(400, `error 400: role ${role} does not exist`);
-  const [claim] = await unknownClaims(hub.db, claims);
-  if (claim !== undefined) throw refusal(400, `error 400: claim ${claim} does not exist`);
-  if (actor.isSuperUser) return;
-  const inherited = (await Promise.all(roles.map((id) => findRole(hub.db, id)))).flatMap((found) => found?.claims ?? []);
-  const beyond = [...claims, ...inherited].find((id) => !actor.claims.includes(id));
-  if (beyond !== undefined || roles.includes(superUserRole))
-    throw refusal(403, `error 403: you cannot give away ${beyond ?? superUserRole}, which you do not hold`);
-}
-
-function roleRoutes(hub: Hub, mount: Mount): void {
-  const tag = "roles and claims";
-  const wireRoles = async () => {
-    const [claims, users] = [await listClaims(hub.db), await listUsers(hub.db)];
-    return (await listRoles(hub.db)).map((role) => wireRole(role, claims, users));
-  };
-  mount(
-    "get",
-    "/auth/roles",
-    "List roles",
-    { tag, needs: { claims: ["LIST_ROLE"] }, status: 200, reply: z.array(RoleResponse) },
-    async ({ c }) => filtered(await wireRoles(), c.req.header("X-Filter")),
-  );
-  mount(
-    "get",
-    "/auth/roles/{id}",
-    "Get a role",
-    { tag, needs: { claims: ["LIST_ROLE"] }, status: 200, reply: RoleResponse },
-    async ({ param }) => {
-      const role = (await wireRoles()).find(({ id }) => id === accessName(param("id")));
-      if (!role) throw refusal(404, "error 404: role not found");
-      return role;
-    },
-  );
-  mount(
-    "get",
-    "/auth/claims",
-    "List claims",
-    { tag, needs: { claims: ["LIST_CLAIM"] }, status: 200, reply: z.array(ClaimResponse) },
-    async ({ c }) => filtered((await listClaims(hub.db)).map(wireClaim), c.req.header("X-Filter")),
-  );
 }

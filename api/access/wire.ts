@@ -33,6 +33,10 @@ export const UserCreateRequest = z
   })
   .meta({ id: "UserCreateRequest" });
 
+export const UserUpdateRequest = z.object({ name: text, email: text, password: text }).meta({ id: "UserUpdateRequest" });
+export const NameRequest = z.object({ name: text }).meta({ id: "NameRequest" });
+export const RoleRequest = z.object({ name: text, claims: z.array(z.string()).default([]) }).meta({ id: "RoleRequest" });
+
 const UserClaimResponse = z.object({ id: z.string(), name: z.string(), is_inherited: z.boolean(), source_role: z.string().optional() });
 export const ApiUser = z
   .object({

@@ -10,8 +10,8 @@ import { z } from "zod";
 import { factsOf, kindOf, type Code, type Fault } from "../../domain/errors.ts";
 import type { ApiEnv } from "../http.ts";
 
-export const ApiErrorResponse = z.object({ message: z.string(), code: z.int() }).meta({ id: "ApiErrorResponse" });
-export const ApiErrorDiagnosticsResponse = z
+const ApiErrorResponse = z.object({ message: z.string(), code: z.int() }).meta({ id: "ApiErrorResponse" });
+const ApiErrorDiagnosticsResponse = z
   .object({ message: z.string(), diagnostics: z.record(z.string(), z.unknown()), code: z.int() })
   .meta({ id: "ApiErrorDiagnosticsResponse" });
 export const OAuthErrorResponse = z
@@ -35,6 +35,9 @@ const known: Partial<Record<Code, string>> = {
 
 /** The families of routes whose refusals carry diagnostics. */
 const withDiagnostics = /^\/api\/v1\/(auth|user|cache|ws|templates|ssh|catalog\/cache)(\/|$)/;
+
+/** The shape of the refusals of a route, by its path. */
+export const refusalSchema = (path: string) => (withDiagnostics.test(path) ? ApiErrorDiagnosticsResponse : ApiErrorResponse);
 
 export const wireStatusOf = (code: Code): number => factsOf(code).wireStatus ?? kindOf(code).status;
 export const wireMessageOf = (fault: Fault): string => known[fault.code] ?? fault.message;

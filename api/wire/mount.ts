@@ -15,7 +15,7 @@ import { describeIssues, json, type ApiEnv } from "../http.ts";
 import { actorOf, authorised } from "../middleware/authorise.ts";
 import type { Asked } from "../../control/start.ts";
 import type { Hub } from "../ports.ts";
-import { ApiErrorResponse, OAuthErrorResponse, refusal } from "./errors.ts";
+import { OAuthErrorResponse, refusal, refusalSchema } from "./errors.ts";
 import { respell } from "./keys.ts";
 
 type Method = "get" | "post" | "put" | "patch" | "delete";
@@ -128,7 +128,7 @@ function documented<Body extends z.ZodType>(route: WireRoute<Body>, method: Meth
     responses: {
       [route.status]: route.reply === undefined ? { description: "Done." } : json(route.reply, "The answer."),
       ...refused,
-      default: json(ApiErrorResponse, "Refused."),
+      default: json(refusalSchema(`/api/v1${route.path}`), "Refused."),
     },
   });
 }

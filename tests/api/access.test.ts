@@ -147,3 +147,43 @@ describe("credentials", () => {
     expect((await world.call("GET", "/api/v1/machines", { token })).status).toBe(401);
   });
 });
+
+describe("roles and claims", () => {
+  const as = (method: string, path: string, body?: unknown, token = root) => world.call(method, `/api/v1/auth${path}`, { token, body });
+  it("are made, given, taken and removed", async () => {
+    expect(await as("POST", "/claims", { name: "build agent" })).toMatchObject({
+      status: 201,
+      body: { id: "BUILD_AGENT", name: "BUILD_AGENT", internal: false },
+    });
+    expect((await as("POST", "/claims", { name: "Build Agent" })).status).toBe(400);
+    expect(await as("POST", "/roles", { name: "ci runner", claims: ["LIST_VM", "build agent"] })).toMatchObject({
+      status: 201,
+      body: { id: "CI_RUNNER" },
+    });
+    expect((await as("POST", "/roles", { name: "x", claims: ["NOPE"] })).status).toBe(400);
+    expect(await as("POST", "/users/jdoe/roles", { name: "ci runner" })).toMatchObject({ status: 201, body: { name: "ci runner" } });
+    expect((await as("POST", "/users/jdoe/roles", { name: "ci runner" })).status).toBe(400);
+    expect((await as("POST", "/users/jdoe/roles", { name: "nope" })).status).toBe(404);
+    expect((await as("GET", "/users/jdoe")).body.effective_claims).toContainEqual({
+      id: "BUILD_AGENT",
+      name: "BUILD_AGENT",
+      is_inherited: true,
+      source_role: "CI_RUNNER",
+    });
+    expect((await as("DELETE", "/roles/ci_runner/claims/build_agent")).status).toBe(202);
+    expect((await as("DELETE", "/roles/ci_runner/claims/build_agent")).status).toBe(404);
+    expect((await as("DELETE", "/users/jdoe/roles/CI_RUNNER")).status).toBe(202);
+    expect((await as("DELETE", "/roles/CI_RUNNER")).status).toBe(202);
+    expect((await as("DELETE", "/claims/BUILD_AGENT")).status).toBe(202);
+    expect((await as("DELETE", "/claims/LIST_VM")).status).toBe(400);
+    expect((await as("DELETE", "/roles/SUPER_USER")).status).toBe(400);
+  });
+  it("are handed on and never made: nobody lifts itself or takes over who holds more", async () => {
+    await world.sql`update users set claims = claims || '{UPDATE_USER}' where username = 'jdoe'`;
+    expect((await as("POST", "/users/jdoe/roles", { name: "SUPER_USER" }, jane)).status).toBe(403);
+    expect((await as("POST", "/users/jdoe/claims", { name: "DELETE_VM" }, jane)).status).toBe(403);
+    expect((await as("PUT", "/users/root", { password: "Correct-horse-1!" }, jane)).status).toBe(403);
+    expect((await as("PUT", "/users/jdoe", { name: "Jane" }, jane)).status).toBe(202);
+    expect((await as("PUT", "/users/jdoe", {}, jane)).status).toBe(400);
+  });
+});

@@ -1,0 +1,157 @@
+/**
+ * The wire's roles and claims as such.
+ *
+ * The one idea: what every hub begins with is locked for all but root, so that no one takes away what the hub itself relies on.
+ */
+import { z } from "zod";
+import { accessName } from "../../domain/access/rules.ts";
+import {
+  createClaim,
+  createRole,
+  findClaim,
+  findRole,
+  listClaims,
+  listRoles,
+  removeClaim,
+  removeRole,
+  setRoleClaims,
+  type Role,
+} from "../../db/roles.ts";
+import { listUsers } from "../../db/users.ts";
+import type { Hub } from "../ports.ts";
+import { refusal } from "../wire/errors.ts";
+import { filtered } from "../wire/filter.ts";
+import type { Mount } from "../wire/mount.ts";
+import { checkGiven } from "./given.ts";
+import { ClaimResponse, NameRequest, names, RoleRequest, RoleResponse, wireClaim, wireRole } from "./wire.ts";
+
+const tag = "roles and claims";
+
+export function roleRoutes(hub: Hub, mount: Mount): void {
+  readRoutes(hub, mount);
+  roleChangeRoutes(hub, mount);
+  roleClaimRoutes(hub, mount);
+  claimRoutes(hub, mount);
+}
+
+async function wireRoles(hub: Hub) {
+  const [claims, users] = [await listClaims(hub.db), await listUsers(hub.db)];
+  return (await listRoles(hub.db)).map((role) => wireRole(role, claims, users));
+}
+
+async function mustFind(hub: Hub, word: string): Promise<Role> {
+  const role = await findRole(hub.db, accessName(word));
+  if (role) return role;
+  throw refusal(404, "error 404: role not found");
+}
+
+function readRoutes(hub: Hub, mount: Mount): void {
+  const needs = { claims: ["LIST_ROLE"] } as const;
+  mount("get", "/auth/roles", "List roles", { tag, needs, status: 200, reply: z.array(RoleResponse) }, async ({ c }) =>
+    filtered(await wireRoles(hub), c.req.header("X-Filter")),
+  );
+  mount("get", "/auth/roles/{id}", "Get a role", { tag, needs, status: 200, reply: RoleResponse }, async ({ param }) => {
+    const { id } = await mustFind(hub, param("id"));
+    return (await wireRoles(hub)).find((role) => role.id === id);
+  });
+  mount(
+    "get",
+    "/auth/roles/{id}/claims",
+    "List a role's claims",
+    { tag, needs, status: 200, reply: z.array(ClaimResponse) },
+    async ({ param }) => {
+      const role = await mustFind(hub, param("id"));
+      return (await listClaims(hub.db)).filter(({ id }) => role.claims.includes(id)).map(wireClaim);
+    },
+  );
+}
+
+function roleChangeRoutes(hub: Hub, mount: Mount): void {
+  mount(
+    "post",
+    "/auth/roles",
+    "Make a role",
+    { tag, needs: { claims: ["CREATE_ROLE"] }, status: 201, body: RoleRequest, reply: RoleResponse },
+    async ({ body, actor }) => {
+      const id = accessName(body.name);
+      if (id === "") throw refusal(400, "Invalid request body: error 400: Name is required");
+      const claims = names(body.claims);
+      await checkGiven(hub, actor, [], claims);
+      if (!(await createRole(hub.db, id, claims))) throw refusal(400, "error 400: role already exists");
+      return (await wireRoles(hub)).find((role) => role.id === id);
+    },
+  );
+  mount("delete", "/auth/roles/{id}", "Remove a role", { tag, needs: { claims: ["DELETE_ROLE"] }, status: 202 }, async ({ param }) => {
+    const role = await mustFind(hub, param("id"));
+    if (role.internal) throw refusal(400, "error 400: cannot remove an internal role");
+    await removeRole(hub.db, role.id);
+  });
+}
+
+function roleClaimRoutes(hub: Hub, mount: Mount): void {
+  const needs = { claims: ["UPDATE_ROLE"] } as const;
+  const locked = (role: Role, isSuperUser: boolean) => {
+    if (role.internal && !isSuperUser) throw refusal(400, "error 400: cannot change an internal role");
+  };
+  mount(
+    "post",
+    "/auth/roles/{id}/claims",
+    "Add a claim to a role",
+    { tag, needs, status: 201, body: NameRequest, reply: ClaimResponse },
+    async ({ body, actor, param }) => {
+      const role = await mustFind(hub, param("id"));
+      const claim = await findClaim(hub.db, accessName(body.name));
+      if (!claim) throw refusal(404, "error 404: claim not found");
+      locked(role, actor.isSuperUser);
+      await checkGiven(hub, actor, [], [claim.id]);
+      if (role.claims.includes(claim.id)) throw refusal(400, `error 400: role already has the claim ${claim.id}`);
+      await setRoleClaims(hub.db, role.id, [...role.claims, claim.id]);
+      return wireClaim(claim);
+    },
+  );
+  mount("delete", "/auth/roles/{id}/claims/{name}", "Take a claim from a role", { tag, needs, status: 202 }, async ({ actor, param }) => {
+    const role = await mustFind(hub, param("id"));
+    const name = accessName(param("name"));
+    locked(role, actor.isSuperUser);
+    if (!role.claims.includes(name)) throw refusal(404, "error 404: claim not found");
+    await setRoleClaims(
+      hub.db,
+      role.id,
+      role.claims.filter((own) => own !== name),
+    );
+  });
+}
+
+function claimRoutes(hub: Hub, mount: Mount): void {
+  const list = { claims: ["LIST_CLAIM"] } as const;
+  const mustFindClaim = async (word: string) => {
+    const claim = await findClaim(hub.db, accessName(word));
+    if (claim) return claim;
+    throw refusal(404, "error 404: claim not found");
+  };
+  mount("get", "/auth/claims", "List claims", { tag, needs: list, status: 200, reply: z.array(ClaimResponse) }, async ({ c }) =>
+    filtered((await listClaims(hub.db)).map(wireClaim), c.req.header("X-Filter")),
+  );
+  mount("get", "/auth/claims/{id}", "Get a claim", { tag, needs: list, status: 200, reply: ClaimResponse }, async ({ param }) =>
+    wireClaim(await mustFindClaim(param("id"))),
+  );
+  mount(
+    "post",
+    "/auth/claims",
+    "Make a claim",
+    { tag, needs: { claims: ["CREATE_CLAIM"] }, status: 201, body: NameRequest, reply: ClaimResponse },
+    async ({ body }) => {
+      const id = accessName(body.name);
+      if (id === "") throw refusal(400, "Invalid request body: error 400: Name is required");
+      if (!(await createClaim(hub.db, id))) throw refusal(400, "error 400: claim already exists");
+      return wireClaim(await mustFindClaim(id));
+    },
+  );
+  mount("delete", "/auth/claims/{id}", "Remove a claim", { tag, needs: { claims: ["DELETE_CLAIM"] }, status: 202 }, async ({ param }) => {
+    const claim = await mustFindClaim(param("id"));
+    const holder = (await listUsers(hub.db)).find(({ claims }) => claims.includes(claim.id));
+    if (claim.internal || holder)
+      throw refusal(400, claim.internal ? "error 400: cannot remove an internal claim" : `error 400: claim is held by ${holder?.username}`);
+    await removeClaim(hub.db, claim.id);
+  });
+}
