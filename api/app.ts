@@ -5,6 +5,7 @@
  */
 import { OpenAPIHono } from "@hono/zod-openapi";
 import { cors } from "hono/cors";
+import { logins } from "./access/login.ts";
 import { accessRoutes } from "./access/routes.ts";
 import { accessWireRoutes } from "./access/wire-routes.ts";
 import { catalogRoutes } from "./catalog/routes.ts";
@@ -18,6 +19,7 @@ import { notFound, onError, rejectInvalid, type ApiEnv } from "./http.ts";
 import { machineRoutes } from "./machines/routes.ts";
 import { machineWireRoutes } from "./machines/wire-routes.ts";
 import { methodsAt } from "./methods.ts";
+import { apiMetrics } from "./metrics.ts";
 import { boundedBody, requestLog, withoutZeros } from "./middleware/request.ts";
 import { jobWireRoutes } from "./operations/wire-routes.ts";
 import { operationRoutes } from "./operations/routes.ts";
@@ -30,20 +32,22 @@ export function createApp(hub: Hub): OpenAPIHono<ApiEnv> {
   const pathOf = (request: Request) => routedPath(new URL(request.url).pathname, settings.prefix);
   const app = new OpenAPIHono<ApiEnv>({ defaultHook: rejectInvalid, getPath: pathOf });
   app.onError(onError);
-  app.use(requestLog(log));
+  const metrics = apiMetrics();
+  app.use(requestLog(log, metrics));
   if (settings.modules.includes("cors")) app.use(crossOrigin(hub));
   app.use(boundedBody, withoutZeros);
 
-  accessWireRoutes(hub, mounting(app, hub));
+  const login = logins(hub);
+  accessWireRoutes(hub, mounting(app, hub), login);
   jobWireRoutes(hub, mounting(app, hub));
   healthWireRoutes(hub, mounting(app, hub));
   catalogWireRoutes(hub, mounting(app, hub, "catalog"));
   machineWireRoutes(hub, mounting(app, hub, "host"), mounting(app, hub, "orchestrator"));
   hostWireRoutes(hub, mounting(app, hub), mounting(app, hub, "orchestrator"));
 
-  for (const routes of [accessRoutes(hub), operationRoutes(hub), catalogRoutes(hub), machineRoutes(hub), hostRoutes(hub)])
+  for (const routes of [accessRoutes(hub, login), operationRoutes(hub), catalogRoutes(hub), machineRoutes(hub), hostRoutes(hub)])
     app.route("/api/v2", routes);
-  app.route("/", healthRoutes(hub));
+  app.route("/", healthRoutes(hub, metrics));
   app.route("/", codecRoutes(hub));
   app.route("/", documentation(app, settings.version));
 

@@ -4,19 +4,17 @@
  * The one idea: "not ready" names the part that is missing.
  */
 import { OpenAPIHono } from "@hono/zod-openapi";
-import { collectDefaultMetrics, Registry } from "prom-client";
 import { z } from "zod";
 import type { ApiEnv } from "./http.ts";
+import type { Metrics } from "./metrics.ts";
 import type { Hub } from "./ports.ts";
 import type { Mount } from "./wire/mount.ts";
 
 /** A part that takes longer to answer than a balancer waits is not ready. */
 const checkMs = 2_000;
 
-export function healthRoutes(hub: Hub): OpenAPIHono<ApiEnv> {
+export function healthRoutes(hub: Hub, { registry }: Metrics): OpenAPIHono<ApiEnv> {
   const routes = new OpenAPIHono<ApiEnv>();
-  const registry = new Registry();
-  collectDefaultMetrics({ register: registry });
   routes.get("/healthz", (c) => c.json({ status: "ok" }));
   routes.get("/readyz", async (c) => {
     const missing = await missingParts(hub);

@@ -50,6 +50,8 @@ export function logins(hub: Pick<Hub, "db" | "signer" | "passwords" | "settings"
   return { byPassword, issue };
 }
 
+export type Logins = ReturnType<typeof logins>;
+
 function tooMany(leftMs: number): Result<never> {
   const retryAfterSeconds = Math.ceil(leftMs / 1000);
   return refuse({

@@ -7,12 +7,11 @@ import { faults, json } from "../http.ts";
 import { actorOf, authorised } from "../middleware/authorise.ts";
 import type { Hub } from "../ports.ts";
 import { routesOf } from "../route.ts";
-import { logins } from "./login.ts";
+import type { Logins } from "./login.ts";
 
 const tags = ["access"];
 
-export function accessRoutes(hub: Hub) {
-  const login = logins(hub);
+export function accessRoutes(hub: Hub, login: Logins) {
   const logIn = createRoute({
     method: "post",
     path: "/login",

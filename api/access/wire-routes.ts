@@ -17,7 +17,7 @@ import { checkGiven, foundUser } from "./given.ts";
 import { apiKeyRoutes } from "./wire-keys.ts";
 import { rightRoutes } from "./wire-rights.ts";
 import { roleRoutes } from "./wire-roles.ts";
-import { logins, validateToken, type IssuedToken } from "./login.ts";
+import { validateToken, type IssuedToken, type Logins } from "./login.ts";
 import {
   ApiUser,
   LoginRequest,
@@ -30,16 +30,15 @@ import {
   wireUser,
 } from "./wire.ts";
 
-export function accessWireRoutes(hub: Hub, mount: Mount): void {
-  tokenRoutes(hub, mount);
+export function accessWireRoutes(hub: Hub, mount: Mount, login: Logins): void {
+  tokenRoutes(hub, mount, login);
   userRoutes(hub, mount);
   rightRoutes(hub, mount);
   roleRoutes(hub, mount);
   apiKeyRoutes(hub, mount);
 }
 
-function tokenRoutes(hub: Hub, mount: Mount): void {
-  const login = logins(hub);
+function tokenRoutes(hub: Hub, mount: Mount, login: Logins): void {
   const tag = "tokens";
   mount(
     "post",

@@ -6,8 +6,10 @@
 import type { MiddlewareHandler } from "hono";
 import { bodyLimit } from "hono/body-limit";
 import { HTTPException } from "hono/http-exception";
+import { routePath } from "hono/route";
 import type { Logger } from "pino";
 import type { ApiEnv } from "../http.ts";
+import type { Metrics } from "../metrics.ts";
 
 /** A client's own id is taken where it is harmless in a log. */
 const harmless = /^[\w.:-]{1,128}$/;
@@ -17,7 +19,7 @@ const withoutSecrets = (path: string): string => path.replace(/(\/codec\/|\/enro
 const quiet = /health|readyz|metrics/;
 
 export const requestLog =
-  (log: Logger): MiddlewareHandler<ApiEnv> =>
+  (log: Logger, metrics: Metrics): MiddlewareHandler<ApiEnv> =>
   async (c, next) => {
     const sent = c.req.header("X-Request-Id");
     const requestId = sent !== undefined && harmless.test(sent) ? sent : crypto.randomUUID();
@@ -26,6 +28,8 @@ export const requestLog =
     const began = performance.now();
     await next();
     c.res.headers.set("X-Request-Id", requestId);
+    const ms = performance.now() - began;
+    metrics.answered({ method: c.req.method, route: routePath(c, -1), status: c.res.status, seconds: ms / 1000 });
     if (quiet.test(c.req.path)) return;
     const actor = c.var.actor?.username;
     log.info(
@@ -35,7 +39,7 @@ export const requestLog =
         method: c.req.method,
         path: withoutSecrets(c.req.path),
         status: c.res.status,
-        ms: Math.round(performance.now() - began),
+        ms: Math.round(ms),
         actor,
       },
       "request",

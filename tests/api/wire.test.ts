@@ -206,5 +206,7 @@ it("tells its health as probes expect", async () => {
     body: { healthy: true, message: "All Services Running" },
   });
   expect(await world.call("GET", "/readyz")).toMatchObject({ status: 200, body: { ready: true, missing: [] } });
-  expect((await world.call("GET", "/metrics")).text).toContain("process_cpu");
+  expect((await world.call("GET", "/metrics")).text).toMatch(
+    /drover_api_request_duration_seconds_count\{method="GET",route="\/api\/v1\/machines"/,
+  );
 });
