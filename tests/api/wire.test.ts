@@ -1,5 +1,6 @@
 /** The wire: statuses, keys and quirks that its existing clients rely on. */
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { createApp } from "../../api/app.ts";
 import { addHost, addImage, addStore, gibibyte } from "../control/hub.ts";
 import { openWorld, rootPassword, type World } from "./world.ts";
 
@@ -197,6 +198,18 @@ describe("hosts", () => {
     expect((await as("GET", "/api/v1/machines", undefined, { "X-Drover-Host": "nope" })).status).toBe(404);
     expect((await as("GET", "/api/v1/machines")).status).toBe(200);
   });
+});
+
+it("has the families of routes that are enabled, under the prefix that is configured", async () => {
+  const settings = { ...world.hub.settings, modules: ["api", "host"], prefix: "/devops" };
+  const app = createApp({ ...world.hub, settings });
+  const status = async (path: string) =>
+    (await app.request(path, { headers: { Authorization: `Bearer ${root}`, Origin: "https://x" } })).status;
+  expect(await status("/devops/v1/machines")).toBe(200);
+  expect(await status("/devops/machines")).toBe(200);
+  expect(await status("/devops/v2/machines")).toBe(200);
+  expect(await status("/devops/v1/catalog")).toBe(404);
+  expect(await status("/devops/v1/orchestrator/hosts")).toBe(404);
 });
 
 it("tells its health as probes expect", async () => {
