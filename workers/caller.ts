@@ -3,12 +3,13 @@
  *
  * The one idea: to the workflow it is a host with one operation; its queue is named by that operation, and its right ends with it.
  */
+import { rm } from "node:fs/promises";
 import { homedir } from "node:os";
 import { join } from "node:path";
 import { Worker } from "@temporalio/worker";
 import type { Logger } from "pino";
 import { openAttempts } from "../activities/host/attempt.ts";
-import { bundleActivities } from "../activities/host/bundles.ts";
+import { bundleActivities, journalOf } from "../activities/host/bundles.ts";
 import type { HubLink } from "../activities/host/hub-link.ts";
 import { openSlots } from "../activities/host/slots.ts";
 import { callerQueue } from "../domain/operations/rules.ts";
@@ -43,8 +44,8 @@ export async function serveCaller({ link, operationId, prlctl, log, signal }: Ca
   });
   if (signal.aborted) worker.shutdown();
   signal.addEventListener("abort", () => worker.getState() === "RUNNING" && worker.shutdown(), { once: true });
-  await worker.run();
+  await worker.run().finally(() => rm(journalOf(context.journalFolder, operationId), { force: true }));
 }
 
-/** Journals outlive the process: an attempt after a crash goes on where the last one stopped. */
+/** A place of the user's own; what lies there ends with the command. */
 const journalFolder = (): string => join(homedir(), ".cache", "drover", "journals");

@@ -39,7 +39,7 @@ export function bundleActivities(context: TransferContext): BundleActivities {
         };
         const upload = async () => {
           await mkdir(journalFolder, { recursive: true });
-          const journalPath = join(journalFolder, `push-${operationId}`);
+          const journalPath = journalOf(journalFolder, operationId);
           const onProgress = ({ doneBytes, totalBytes, newBytes }: { doneBytes: number; totalBytes: number; newBytes: number }) =>
             reporter.progress(step, { doneBytes, totalBytes, newBytes });
           const pushed = await pushBundle({
@@ -58,8 +58,14 @@ export function bundleActivities(context: TransferContext): BundleActivities {
         };
         return await transfers.run(signal, upload, wait);
       }),
+
+    discardUpload: ({ operationId }) =>
+      attempts.run(`discard/${operationId}`, () => rm(journalOf(journalFolder, operationId), { force: true })),
   };
 }
+
+/** How far an upload has come lies here until its operation ends. */
+export const journalOf = (folder: string, operationId: string): string => join(folder, `push-${operationId}`);
 
 /** A bundle that does not tell runs on the kind of computer that has it. */
 const ownArchitecture: Architecture = process.arch === "arm64" ? "arm64" : "x86_64";

@@ -66,6 +66,17 @@ describe("push", () => {
     expect(world).toMatchObject({ published: ["1.0"], settled: { outcome: "done" } });
   });
 
+  it("forgets how far its upload came when it is cancelled in the middle of it", async () => {
+    const world = newWorld();
+    world.endless.add("mac-1:upload");
+    const run = await push(world);
+    await run.until(() => world.journals.size > 0, "the upload runs");
+    await run.handle.cancel();
+    await run.ended;
+    expect([...world.journals]).toEqual([]);
+    expect(world).toMatchObject({ published: [], settled: { outcome: "cancelled" } });
+  });
+
   it("fails at once instead of parking when its caller cannot know of parking", async () => {
     const world = newWorld();
     world.troubles.set("check store", { code: "store_denied", times: 9 });

@@ -42,6 +42,8 @@ export interface World {
   readonly published: string[];
   readonly cached: Set<string>;
   readonly incoming: Set<string>;
+  /** What uploads that have not ended remember on their host. */
+  readonly journals: Set<string>;
   readonly machines: Map<string, { host: string; state: string; epoch: number }>;
   readonly placed: Map<string, string>;
   readonly forgotten: Set<string>;
@@ -59,6 +61,7 @@ export function newWorld(): World {
     published: [],
     cached: new Set(),
     incoming: new Set(),
+    journals: new Set(),
     machines: new Map(),
     placed: new Map(),
     forgotten: new Set(),
@@ -177,9 +180,12 @@ export function hostOf(
       };
     },
     uploadBundle: async () => {
+      world.journals.add("upload");
       await at("upload");
+      world.journals.clear();
       return upload;
     },
+    discardUpload: async () => world.journals.clear(),
   };
   return { ...bundles, ...caching(world, at), ...making(world, name, at) };
 }

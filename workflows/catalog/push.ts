@@ -52,6 +52,8 @@ export interface BundleActivities {
   /** It is a bundle, its machine is stopped, nothing in it is refused. */
   inspectBundle(input: { operationId: string; path: string }): Promise<BundleFacts>;
   uploadBundle(input: { operationId: string; step: string; path: string; plan: PushPlan }): Promise<Upload>;
+  /** Forgets how far an upload that will not go on had come. What it brought to the store stays until the store is collected. */
+  discardUpload(input: { operationId: string }): Promise<void>;
 }
 
 const hub = quick<PushActivities>();
@@ -63,10 +65,12 @@ export async function push(input: PushInput): Promise<void> {
     input.hostId === null ? onCaller<BundleActivities>(callerQueue(operationId), path) : onHost<BundleActivities>(input.hostId, path);
   const on = input.hostId === null ? {} : { on: lossOf(input.hostId, input.onFault) };
 
-  await runOperation(input, async ({ must }) => {
+  await runOperation(input, async ({ must, undo }) => {
     await must("check request", () => hub.planPush({ operationId, facts: null }));
     const facts = await must("inspect bundle", () => bundle.inspectBundle({ operationId, path }), on);
     const plan = await must("plan transfer", () => hub.planPush({ operationId, facts }));
+    // A caller's computer cleans up after itself when its command ends: one that is gone is not waited for.
+    if (input.hostId !== null) undo("discard upload", () => bundle.discardUpload({ operationId }), input.hostId);
     const upload = await must("upload", () => bundle.uploadBundle({ operationId, step: "upload", path, plan }), on);
     await must("check store", async () => ({ checked: await store.checkUpload({ operationId, upload }) }));
     const published = await must("publish", () => hub.publishVersion({ operationId, facts, upload }));
