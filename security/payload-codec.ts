@@ -27,7 +27,7 @@ export function payloadCodec(ring: KeyRing): PayloadCodec {
 }
 
 function encodeOne({ id, secret }: { id: string; secret: Uint8Array }, payload: Payload): Payload {
-  if (isEncrypted(payload)) return payload;
+  if (isEncrypted(payload) || isEmpty(payload)) return payload;
   const plain = Payload.encode(payload).finish();
   return { metadata: { encoding: Buffer.from(encoding), "encryption-key-id": Buffer.from(id) }, data: encrypt(secret, plain, context) };
 }
@@ -42,4 +42,7 @@ async function decodeOne(ring: KeyRing, payload: Payload): Promise<Payload> {
   return Payload.decode(plain);
 }
 
-export const isEncrypted = (payload: Payload): boolean => Buffer.from(payload.metadata?.["encoding"] ?? []).toString() === encoding;
+const encodingOf = ({ metadata }: Payload): string => Buffer.from(metadata?.["encoding"] ?? []).toString();
+export const isEncrypted = (payload: Payload): boolean => encodingOf(payload) === encoding;
+/** Nothing has nothing to hide: in clear, programs without the codec can read that there is no answer. */
+const isEmpty = (payload: Payload): boolean => encodingOf(payload) === "binary/null" && !payload.data?.length;

@@ -9,9 +9,9 @@ import { condition, defineUpdate, setCurrentDetails, setHandler, upsertSearchAtt
 import { factsOf, type Fault } from "../domain/errors.ts";
 import { refusal } from "./faults.ts";
 
-/** What an operator may tell a parked step. Arguments travel in clear, so the stock `temporal` command can send them. */
+/** What an operator may tell a parked step. Nothing is asked for and nothing answered, so the stock `temporal` command, which has no key, can send them. */
 export type Decision = "retry" | "skip" | "abort";
-export const decisions = { retry: defineUpdate<string>("retry"), skip: defineUpdate<string>("skip"), abort: defineUpdate<string>("abort") };
+export const decisions = { retry: defineUpdate<void>("retry"), skip: defineUpdate<void>("skip"), abort: defineUpdate<void>("abort") };
 
 const parkedKey = defineSearchAttributeKey("DroverParked", "KEYWORD");
 
@@ -29,10 +29,7 @@ export function decider(parkLimitMs: number): (step: Parked) => Promise<Decision
   let decision: Decision | null = null;
 
   for (const word of ["retry", "skip", "abort"] as const) {
-    const handler = () => {
-      decision = word;
-      return `${word}: ${parked?.name ?? ""}`;
-    };
+    const handler = () => void (decision = word);
     const validator = () => {
       if (!parked || decision) throw refusal("operation_not_parked", "No step of this operation is parked.");
       if (word === "skip" && !parked.skippable) throw refusal("step_not_skippable", `The step ${parked.name} cannot be skipped.`);
