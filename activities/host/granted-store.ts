@@ -9,7 +9,7 @@ import { Readable } from "node:stream";
 import { setTimeout as after } from "node:timers/promises";
 import { type Code, FaultError } from "../../domain/errors.ts";
 import type { GrantedObject } from "../../domain/hosts/schema.ts";
-import { checksumRefused, objectMissing, storeUnavailable } from "../../stores/faults.ts";
+import { checksumRefused, objectMissing, storeDenied, storeUnavailable } from "../../stores/faults.ts";
 import type { ByteRange, ObjectStore, WriteOutcome } from "../../stores/object-store.ts";
 import { grantBatches, type GrantAsk } from "./granted-batches.ts";
 import type { HubLink } from "./hub-link.ts";
@@ -160,11 +160,23 @@ function fromStore(key: string, answer: Response): Answer {
 }
 
 function faultOf(key: string, status: number, text: string): FaultError {
-  if (status === 404) return objectMissing(key);
+  const told = toldOf(text);
+  if (status === 404 || told === "store_object_missing") return objectMissing(key);
+  if (told === "store_denied") return storeDenied(key);
   if (status === 401 || status === 403) return refusedGrant(key);
   if (status === 400 && /digest|checksum|sha256/i.test(text)) return checksumRefused(key);
-  if (status === 502 && text.includes("content_corrupt")) return checksumRefused(key);
+  if (told === "content_corrupt") return checksumRefused(key);
   return storeUnavailable(key, `it answered ${status}`);
+}
+
+/** The gateway says in our own words what the store answered it; a store of its own kind speaks XML or nothing. */
+function toldOf(text: string): unknown {
+  try {
+    const { code } = JSON.parse(text) as { code?: unknown };
+    return code;
+  } catch {
+    return undefined;
+  }
 }
 
 const refusedGrant = (key: string) =>
