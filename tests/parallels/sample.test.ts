@@ -77,11 +77,14 @@ describe.skipIf(!hasQemu || !hasExt4)("a sample with ext4 (needs qemu-img, mke2f
 });
 
 describe("a sample without tools", () => {
-  it("says that a pattern took the place of a file system, the same each time, and can be changed", async () => {
-    const options = { folder, bytes: 32 * mebibyte, contentBytes: 8 * mebibyte, path, content: "pattern" } as const;
-    const [one, other] = [await makeSampleBundle({ ...options, name: "one" }), await makeSampleBundle({ ...options, name: "other" })];
+  it("says that a pattern took the place of a file system, the same for the same name, and can be changed", async () => {
+    const options = { bytes: 32 * mebibyte, contentBytes: 8 * mebibyte, path, content: "pattern" } as const;
+    const one = await makeSampleBundle({ ...options, folder, name: "one" });
+    const same = await makeSampleBundle({ ...options, folder: join(folder, "again"), name: "one" });
+    const other = await makeSampleBundle({ ...options, folder, name: "other" });
     expect(one).toMatchObject({ content: "pattern", contentBytes: 8 * mebibyte, files: 0 });
-    expect((await readFile(one.imagePath)).equals(await readFile(other.imagePath))).toBe(true);
+    expect((await readFile(one.imagePath)).equals(await readFile(same.imagePath))).toBe(true);
+    expect((await readFile(one.imagePath)).equals(await readFile(other.imagePath))).toBe(false);
     const change = await changeDisk(one.bundlePath, { bytes: 3 * mebibyte, path });
     expect(change).toEqual({ way: "clusters", changedClusters: 3 });
     expect(await readHdsInfo(one.imagePath)).toMatchObject({ allocatedClusters: 8, inUse: false });

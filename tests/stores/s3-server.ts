@@ -54,6 +54,10 @@ async function command(folder: string, identities: string) {
     "-ip=127.0.0.1",
     "-ip.bind=127.0.0.1",
     "-s3",
+    // Further services on fixed ports, which a second server would find taken; and nothing phones home.
+    "-s3.port.iceberg=0",
+    "-s3.port.lance=0",
+    "-master.telemetry=false",
     `-s3.config=${identities}`,
     `-master.port=${master}`,
     `-master.port.grpc=${masterGrpc}`,
