@@ -24,6 +24,9 @@ export interface Harness {
   readonly namespace: string;
   readonly connection: NativeConnection;
   readonly workflowBundle: WorkflowBundleWithSourceMap;
+  readonly runs: Set<Run>;
+  /** Ends what a failed test left running, so that the next one has the queues for itself. */
+  endAll(): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -37,11 +40,18 @@ export async function openHarness(): Promise<Harness> {
     bundleWorkflowCode({ workflowsPath: new URL("../../workflows/index.ts", import.meta.url).pathname, logger }),
   ]);
   await setupNamespace(client, namespace);
+  const runs = new Set<Run>();
+  const endAll = async () => {
+    for (const run of runs) await run.handle.terminate("the test is over").catch(() => undefined);
+    await Promise.all([...runs].map(({ ended }) => ended));
+    runs.clear();
+  };
   const close = async () => {
+    await endAll();
     await connection.close();
     await client.close();
   };
-  return { client: new Client({ connection: client, namespace }), namespace, connection, workflowBundle, close };
+  return { client: new Client({ connection: client, namespace }), namespace, connection, workflowBundle, runs, endAll, close };
 }
 
 export interface Run {
@@ -50,7 +60,7 @@ export interface Run {
   readonly hosts: Readonly<Record<string, string>>;
   /** Ends when the workflow does, whichever way. */
   readonly ended: Promise<void>;
-  until(met: () => boolean, what: string): Promise<void>;
+  until(met: () => boolean | Promise<boolean>, what: string): Promise<void>;
 }
 
 /** Starts one operation in its world. `input` gets this run's host ids by their names. */
@@ -99,7 +109,9 @@ export async function begin(
     () => undefined,
   );
   void ended.then(() => workers.forEach((worker) => worker.shutdown())).then(() => running);
-  return { handle, hosts, ended: ended.then(() => running).then(() => undefined), until: untilMet };
+  const run: Run = { handle, hosts, ended: ended.then(() => running).then(() => undefined), until: untilMet };
+  harness.runs.add(run);
+  return run;
 }
 
 /** An activity that ends only by cancellation, as a stuck transfer would. */
@@ -112,9 +124,9 @@ async function untilCancelled(): Promise<void> {
   }
 }
 
-async function untilMet(met: () => boolean, what: string): Promise<void> {
+async function untilMet(met: () => boolean | Promise<boolean>, what: string): Promise<void> {
   const limit = Date.now() + 20_000;
-  while (!met()) {
+  while (!(await met())) {
     if (Date.now() > limit) throw new Error(`waited 20 s in vain until ${what}`);
     await delay(20);
   }

@@ -1,5 +1,5 @@
 /** Guarantees of the frame and of the verbs, on a real Temporal server: what is left when a step fails, parks, is cancelled, or loses its host. */
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { hostBackSignal, hostLostSignal } from "../../workflows/host-loss.ts";
 import { decisions } from "../../workflows/parking.ts";
 import { begin, openHarness, type Harness, type Run } from "./harness.ts";
@@ -9,6 +9,7 @@ let harness: Harness;
 beforeAll(async () => {
   harness = await openHarness();
 }, 60_000);
+afterEach(() => harness.endAll());
 afterAll(() => harness.close());
 
 const push = (world: World, options = {}) =>
@@ -60,7 +61,9 @@ describe("push", () => {
     world.troubles.set("check store", { code: "store_denied", times: 1 });
     const run = await push(world);
     await parked(run, world, "check store");
-    expect((await run.handle.describe()).typedSearchAttributes.getAll()).toContainEqual(expect.objectContaining({ value: "store_denied" }));
+    // The server tells search attributes a moment after the workflow set them.
+    const shown = async () => (await run.handle.describe()).typedSearchAttributes.getAll().some(({ value }) => value === "store_denied");
+    await run.until(shown, "the web UI can find the parked operation");
     await run.handle.executeUpdate(decisions.retry);
     await run.ended;
     expect(world).toMatchObject({ published: ["1.0"], settled: { outcome: "done" } });
