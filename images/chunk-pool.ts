@@ -12,10 +12,12 @@ import type { WorkerAnswer, WorkerQuestion } from "./chunk-worker.ts";
 
 export interface ChunkPool {
   read(task: Omit<ReadTask, "into">): Promise<ReadResult>;
-  /** Takes back the memory of an answer that is done with, for the next one: waiting for its collection would cost several times as much. */
-  giveBack(result: ReadResult): void;
-  /** The body moves to the thread: it is empty afterwards. */
+  /** The body moves to the thread and back: it is empty meanwhile. */
   place(task: PlaceTask): Promise<PlaceResult>;
+  /** Memory for the body of a task, used before where there is some. */
+  memory(bytes: number): Uint8Array<ArrayBuffer>;
+  /** Takes back the memory of an answer that is done with, for the next one: waiting for its collection would cost several times as much. */
+  giveBack(result: { readonly body: Uint8Array<ArrayBuffer> }): void;
   /** Tells the threads which chunks need no compression. */
   know(known: SharedHashes): void;
   /** How many tasks keep all threads busy: one in work and one waiting for each. */
@@ -28,18 +30,42 @@ interface Waiting {
   readonly reject: (error: Error) => void;
 }
 
+interface Lane {
+  readonly worker: Worker;
+  load: number;
+}
+
 /** Two threads by default: with them a push already compresses as fast as most stores take packs, and a host keeps cores for its machines. */
 const defaultThreads = 2;
+/** A task in work and one waiting: only beyond that is another thread worth its memory, so a small image has one thread. */
+const laneTasks = 2;
+/** All bodies have at least this size, so that each can be used for any task; what is not touched costs nothing. */
+const bodyBytes = 4 * 1024 * 1024;
+/** MiB of young objects per thread: there are few, and the default lets three times 16 MiB of them wait for collection. */
+const youngMebibytes = 4;
 
 export function openChunkPool(threads = defaultThreads): ChunkPool {
   const count = Math.max(1, Math.min(threads, availableParallelism()));
   const waiting = new Map<number, Waiting>();
-  const lanes = Array.from({ length: count }, () => ({ worker: startWorker(waiting), load: 0 }));
+  const lanes: Lane[] = [];
   const free: Uint8Array<ArrayBuffer>[] = [];
+  let hashes: SharedHashes | null = null;
   let lastId = 0;
 
+  const begin = (): Lane => {
+    const lane = { worker: startWorker(waiting), load: 0 };
+    if (hashes) lane.worker.postMessage({ known: hashes } satisfies WorkerQuestion);
+    lanes.push(lane);
+    return lane;
+  };
+
+  const choose = (): Lane => {
+    const least = lanes.toSorted((a, b) => a.load - b.load)[0];
+    return least && (least.load < laneTasks || lanes.length === count) ? least : begin();
+  };
+
   const ask = async <R extends ReadResult | PlaceResult>(task: ReadTask | PlaceTask, moved: ArrayBuffer[]): Promise<R> => {
-    const lane = lanes.reduce((least, other) => (other.load < least.load ? other : least));
+    const lane = choose();
     const id = ++lastId;
     lane.load++;
     try {
@@ -53,17 +79,27 @@ export function openChunkPool(threads = defaultThreads): ChunkPool {
     }
   };
 
+  const memory = (bytes: number): Uint8Array<ArrayBuffer> => {
+    const used = bytes <= bodyBytes ? free.pop() : undefined;
+    return (used ?? new Uint8Array(Math.max(bytes, bodyBytes))).subarray(0, bytes);
+  };
+
   return {
-    tasks: count * 2,
+    tasks: count * laneTasks,
     read: (task) => {
-      const into = task.compress ? free.pop() : undefined;
-      return into ? ask<ReadResult>({ ...task, into }, [into.buffer]) : ask<ReadResult>(task, []);
-    },
-    giveBack: ({ body }) => {
-      if (body.buffer.byteLength > 0) free.push(new Uint8Array(body.buffer));
+      if (!task.compress) return ask<ReadResult>(task, []);
+      const into = memory(task.pieces.reduce((sum, piece) => sum + piece.lengthBytes, 0));
+      return ask<ReadResult>({ ...task, into }, [into.buffer]);
     },
     place: (task) => ask<PlaceResult>(task, [task.body.buffer]),
-    know: (known) => lanes.forEach(({ worker }) => worker.postMessage({ known } satisfies WorkerQuestion)),
+    memory,
+    giveBack: ({ body }) => {
+      if (body.buffer.byteLength >= bodyBytes) free.push(new Uint8Array(body.buffer));
+    },
+    know: (known) => {
+      hashes = known;
+      lanes.forEach(({ worker }) => worker.postMessage({ known } satisfies WorkerQuestion));
+    },
     close: async () => void (await Promise.all(lanes.map(({ worker }) => worker.terminate()))),
   };
 }
@@ -71,7 +107,8 @@ export function openChunkPool(threads = defaultThreads): ChunkPool {
 function startWorker(waiting: Map<number, Waiting>): Worker {
   // The same file in both forms of the program: run from its sources, and built ahead.
   const file = import.meta.url.endsWith(".ts") ? "./chunk-worker.ts" : "./chunk-worker.js";
-  const worker = new Worker(new URL(file, import.meta.url), { execArgv: [], stderr: false });
+  const resourceLimits = { maxYoungGenerationSizeMb: youngMebibytes };
+  const worker = new Worker(new URL(file, import.meta.url), { execArgv: [], stderr: false, resourceLimits });
   worker.on("message", (answer: WorkerAnswer) => {
     const asked = waiting.get(answer.id);
     if ("result" in answer) asked?.resolve(answer.result);

@@ -21,8 +21,7 @@ parentPort?.on("message", (question: WorkerQuestion) => {
 function answer(id: number, task: ReadTask | PlaceTask): void {
   try {
     const result = task.kind === "read" ? readPieces(task, known) : placeChunks(task);
-    const moved = "body" in result ? [result.body.buffer] : [];
-    parentPort?.postMessage({ id, result } satisfies WorkerAnswer, moved);
+    parentPort?.postMessage({ id, result } satisfies WorkerAnswer, [result.body.buffer]);
   } catch (error) {
     const told = diskFault("path" in task ? String(task.path) : pathOf(error), error);
     parentPort?.postMessage(

@@ -69,7 +69,7 @@ function spans(wanted: readonly WantedChunk[]): Span[] {
 
 /** One try; answers what a second one may mend, throws what it cannot. */
 async function fetchSpan({ store, pool, signal, onFetched }: FetchAsk, span: Span): Promise<FaultError | null> {
-  const body = await readSpan(store, span, signal);
+  const body = await readSpan(store, span, pool, signal);
   if (body instanceof FaultError) return body;
   const fetchedBytes = body.byteLength;
   const chunks = span.chunks.map(({ offset, length, plainBytes, hash, targets }): PlacedChunk => ({
@@ -79,20 +79,26 @@ async function fetchSpan({ store, pool, signal, onFetched }: FetchAsk, span: Spa
     hash,
     targets,
   }));
-  const { wrong } = await pool.place({ kind: "place", body, chunks });
-  const [first] = wrong;
+  const placed = await pool.place({ kind: "place", body, chunks });
+  pool.giveBack(placed);
+  const [first] = placed.wrong;
   if (first !== undefined) return wrongChunk(span, span.chunks[first]);
   onFetched({ fetchedBytes, plainBytes: chunks.reduce((sum, { plainBytes, targets }) => sum + plainBytes * targets.length, 0) });
   return null;
 }
 
-async function readSpan(store: Pick<ObjectStore, "read">, span: Span, signal: AbortSignal): Promise<Uint8Array<ArrayBuffer> | FaultError> {
+async function readSpan(
+  store: Pick<ObjectStore, "read">,
+  span: Span,
+  pool: ChunkPool,
+  signal: AbortSignal,
+): Promise<Uint8Array<ArrayBuffer> | FaultError> {
   const range: ByteRange = { offsetBytes: span.offset, lengthBytes: span.end - span.offset };
   const stream = await store.read(packKey(span.pack), range, signal).catch((error: unknown) => {
     if (error instanceof FaultError && error.fault.code === "store_object_missing") throw missingPack(span.pack, error);
     throw error;
   });
-  const body = new Uint8Array(range.lengthBytes);
+  const body = pool.memory(range.lengthBytes);
   let at = 0;
   try {
     for await (const part of stream) {
