@@ -151,8 +151,10 @@ export async function launch(control: Control, intent: Intent, operation: Operat
     }
   });
   const won = await control.db.transaction(async (tx) => {
+    // The operation's row first, as everywhere: a quick operation settles at the same moment.
+    const moved = await moveOperation(tx, operationId, ["pending"], "running");
     await deleteIntent(tx, operationId);
-    return moveOperation(tx, operationId, ["pending"], "running");
+    return moved;
   });
   if (!won) await cancelIfWanted(control, operationId);
 }
