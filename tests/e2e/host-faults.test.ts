@@ -1,0 +1,236 @@
+/**
+ * Faults on a host, on the whole stack: what an operator can mend parks and goes on, what is cancelled leaves nothing, what is asked twice happens once.
+ */
+import { execFile } from "node:child_process";
+import { mkdir, readdir, rm } from "node:fs/promises";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { pathOf } from "../../cli/client.ts";
+import { Machine, Operation } from "../../cli/wire.ts";
+import { makeSampleBundle } from "../../parallels/sample/make.ts";
+import { controlSimulator, usualControl } from "../../parallels/simulator/control.ts";
+import {
+  cacheOf,
+  decide,
+  expectNothingLeft,
+  machineFolderOf,
+  moving,
+  onDiskOf,
+  operationUntil,
+  parkedAt,
+  settled,
+  simulatorOf,
+} from "./faults.ts";
+import { openStack, type TestStack } from "./stack.ts";
+
+const run = promisify(execFile);
+const mebibyte = 1024 ** 2;
+const host = "mac-1";
+/** Without the right to mount, no disk can be made full without filling the computer's own. */
+const mayMount = process.platform === "linux" && process.getuid?.() === 0;
+const small = ["--image", "base:1", "--cpus", "1", "--memory", "512M"];
+/** Promised for a live host. */
+const cancelWithinMs = 5_000;
+
+let stack: TestStack;
+let before: { bundles: string[]; cached: string[] };
+let hostId = "";
+interface Started {
+  id: string;
+  workflowId: string;
+}
+
+beforeAll(async () => {
+  stack = await openStack({ DROVER_HOSTS: "1", DROVER_BOOT_LIMIT: "3s" });
+  hostId = (await stack.json<{ id: string }>("host", "show", host)).id;
+  await stack.json("push", await sampleIn("own", "base", 8), "base", "--version", "1");
+  await stack.json("pull", "base:1", "--host", host);
+  before = await onDiskOf(stack, host);
+}, 120_000);
+afterAll(() => stack?.close(), 60_000);
+afterEach(async () => {
+  controlSimulator(simulatorOf(stack, host), { ...usualControl });
+  await expectNothingLeft(stack, host, before);
+}, 30_000);
+
+describe.skipIf(!mayMount)("a full disk (needs the right to mount)", () => {
+  const bytes = 12;
+  beforeAll(async () => void (await stack.json("push", await sampleIn("own", "large", bytes), "large", "--version", "1")), 60_000);
+
+  it.each([
+    { what: "no room for the image", step: "make room", full: "size=4m", free: "size=128m" },
+    { what: "a disk that fills up meanwhile", step: "fetch", full: "size=128m,nr_inodes=6", free: "nr_inodes=1000" },
+  ])(
+    "parks a pull that finds $what, and lets it go on once there is space",
+    async ({ step, full, free }) => {
+      await withDisk(cacheOf(stack, host), full, async (mend) => {
+        const pull = await start("pull", "large:1", "--host", host);
+        expect(await parkedAt(stack, pull.id)).toEqual({ step, code: "no_space" });
+        expect((await onDiskOf(stack, host)).cached).toEqual([]);
+        await mend(free);
+        await decide(stack, pull.workflowId, "retry");
+        const { state, result } = await settled(stack, pull.id);
+        expect(state).toBe("done");
+        expect(await onDiskOf(stack, host)).toMatchObject({ cached: [result?.["digest"]], incoming: [] });
+      });
+    },
+    60_000,
+  );
+
+  it("leaves nothing of a pull that an operator aborts", async () => {
+    await withDisk(cacheOf(stack, host), "size=128m,nr_inodes=6", async () => {
+      const pull = await start("pull", "large:1", "--host", host);
+      await parkedAt(stack, pull.id);
+      await decide(stack, pull.workflowId, "abort");
+      expect(await settled(stack, pull.id)).toMatchObject({ state: "failed", fault: { code: "operation_aborted" } });
+      expect(await onDiskOf(stack, host)).toMatchObject({ cached: [], incoming: [] });
+    });
+  }, 60_000);
+
+  it("parks a machine that cannot be cloned, and a cancel then leaves nothing of it", async () => {
+    await withDisk(machineFolderOf(stack, host), "size=1g,nr_inodes=4", async () => {
+      const id = await provision("cramped");
+      expect(await parkedAt(stack, id)).toEqual({ step: "clone", code: "no_space" });
+      await stack.json("operation", "cancel", id);
+      expect((await onDiskOf(stack, host)).bundles).toEqual([]);
+      expect(await stack.json("machine", "list")).toEqual([]);
+    });
+  }, 60_000);
+});
+
+describe("a fault that an operator can mend", () => {
+  it("parks at the start while the licence is expired, and goes on once it is renewed", async () => {
+    controlSimulator(simulatorOf(stack, host), { licence: "expired" });
+    const id = await provision("licensed");
+    expect(await parkedAt(stack, id)).toEqual({ step: "start", code: "licence_expired" });
+    controlSimulator(simulatorOf(stack, host), { licence: "valid" });
+    await decide(stack, await workflowOf(id), "retry");
+    expect(await settled(stack, id)).toMatchObject({ state: "done" });
+    expect(await stack.json("machine", "show", "licensed")).toMatchObject({ observed: "running" });
+    await stack.json("machine", "delete", "licensed", "--force");
+  }, 60_000);
+
+  it("parks at the answer while Parallels Tools stay down, and an operator may do without it", async () => {
+    controlSimulator(simulatorOf(stack, host), { toolsNeverUp: true });
+    const id = await provision("mute");
+    expect(await parkedAt(stack, id)).toEqual({ step: "answers", code: "tools_unavailable" });
+    await decide(stack, await workflowOf(id), "skip");
+    const { state, steps } = await settled(stack, id);
+    expect(state).toBe("done");
+    expect(steps.find(({ name }) => name === "answers")).toMatchObject({ state: "skipped" });
+    expect(await stack.json("machine", "show", "mute")).toMatchObject({ observed: "running", addresses: [expect.stringMatching(/^10\./)] });
+    await stack.json("machine", "delete", "mute", "--force");
+  }, 60_000);
+});
+
+describe("a cancelled operation", () => {
+  const bytes = 160;
+  it("ends a push and then a pull in the middle within 5 s, and the same again works", async () => {
+    const bundlePath = await sampleIn(join("hosts", host, "simulator", "Parallels"), "heavy", bytes);
+    const pushed = ["push", bundlePath, "heavy", "--version", "1", "--host", host];
+    await cancelInTheMiddle(await start(...pushed), "upload");
+    expect(await stack.json("image", "list", "heavy")).toEqual([]);
+    expect(await readdir(join(stack.home, "hosts", host, "journals"))).toEqual([]);
+    await stack.json(...pushed);
+    await rm(bundlePath, { recursive: true });
+
+    await cancelInTheMiddle(await start("pull", "heavy:1", "--host", host), "fetch");
+    await expectNothingLeft(stack, host, before);
+    const { result } = await stack.json<{ result: { digest: string } }>("pull", "heavy:1", "--host", host);
+    before = { ...before, cached: [...before.cached, result.digest].toSorted((a, b) => a.localeCompare(b)) };
+  }, 90_000);
+
+  it("ends a machine that boots within 5 s: no machine, no bundle, and its name is free", async () => {
+    controlSimulator(simulatorOf(stack, host), { times: { startMs: 60_000 } });
+    const id = await provision("booting");
+    await operationUntil(stack, id, ({ steps }) => steps.some(({ name, state }) => name === "start" && state === "running"));
+    await cancelled(id);
+    expect(await stack.json("machine", "list")).toEqual([]);
+    await expectNothingLeft(stack, host, before);
+    controlSimulator(simulatorOf(stack, host), { times: { startMs: 150 } });
+    await stack.json("machine", "create", "booting", ...small);
+    await stack.json("machine", "delete", "booting", "--force");
+  }, 60_000);
+});
+
+describe("what is asked for more than once, or by nobody", () => {
+  it("retires a machine once, however often it is asked for", async () => {
+    const { machine } = await stack.json<{ machine: { id: string } }>("machine", "create", "once", "--no-start", ...small);
+    // By its id: the name may belong to another machine by then.
+    const retire = () => stack.json<Started>("machine", "delete", machine.id);
+    const [first, second] = await Promise.all([retire(), retire()]);
+    expect(second.id).toBe(first.id);
+    expect((await retire()).id).toBe(first.id);
+  }, 60_000);
+
+  it("retires a machine by itself when its time to live is over", async () => {
+    await stack.json("machine", "create", "brief", "--no-start", "--ttl", "2s", ...small);
+    await expect.poll(() => stack.client.list("/machines", Machine), { timeout: 20_000 }).toEqual([]);
+    const [retire] = await stack.client.list("/operations", Operation, { verb: "retire" }, 1);
+    expect(retire).toMatchObject({ subject: "brief", actor: "system" });
+    await settled(stack, retire?.id ?? "");
+  }, 60_000);
+
+  it("moves the bytes once for twelve pulls of one image to one host", async () => {
+    const { result } = await stack.json<{ result: { storedBytes: number } }>(
+      "push",
+      await sampleIn("own", "popular", 24),
+      "popular",
+      "--version",
+      "1",
+    );
+    const carriedBefore = await carriedBytes();
+    const body = { catalogId: "popular", version: "1" };
+    const pulls = await Promise.all(
+      Array.from({ length: 12 }, () => stack.client.send("POST", `${pathOf("hosts", hostId)}/images`, Operation, { body })),
+    );
+    const ended = await Promise.all(pulls.map(({ id }) => settled(stack, id)));
+    expect(ended.map(({ state }) => state)).toEqual(pulls.map(() => "done"));
+    const carried = (await carriedBytes()) - carriedBefore;
+    expect(carried).toBeGreaterThan(result.storedBytes * 0.9);
+    // The image's two lists travel besides its packs.
+    expect(carried).toBeLessThan(result.storedBytes * 1.2);
+    before = { ...before, cached: (await onDiskOf(stack, host)).cached };
+  }, 60_000);
+});
+
+/** A bundle with content of its own, which follows from its name. */
+async function sampleIn(folder: string, name: string, contentMebibytes: number): Promise<string> {
+  const at = join(stack.home, folder);
+  await mkdir(at, { recursive: true });
+  const sizes = { bytes: 2 * contentMebibytes * mebibyte, contentBytes: contentMebibytes * mebibyte };
+  return (await makeSampleBundle({ folder: at, name, ...sizes, path: "", content: "pattern" })).bundlePath;
+}
+
+const start = (...words: string[]): Promise<Started> => stack.json<Started>(...words, "--detach");
+const provision = async (name: string): Promise<string> => (await start("machine", "create", name, ...small)).id;
+const workflowOf = async (id: string): Promise<string> => (await stack.json<Started>("operation", "show", id)).workflowId;
+
+async function cancelInTheMiddle({ id }: Started, step: string): Promise<void> {
+  await moving(stack, id, step);
+  await cancelled(id);
+}
+
+async function cancelled(id: string): Promise<void> {
+  const asked = Date.now();
+  expect(await stack.json("operation", "cancel", id)).toMatchObject({ state: "cancelled" });
+  const { endedAt } = await stack.json<{ endedAt: string }>("operation", "show", id);
+  expect(Date.parse(endedAt) - asked).toBeLessThan(cancelWithinMs);
+}
+
+/** A small disk in place of a folder; `mend` changes it while it is in use, as an operator who makes room. */
+async function withDisk(folder: string, options: string, work: (mend: (options: string) => Promise<void>) => Promise<void>): Promise<void> {
+  await run("mount", ["-t", "tmpfs", "-o", options, "tmpfs", folder]);
+  try {
+    await work(async (changed) => void (await run("mount", ["-o", `remount,${changed}`, folder])));
+  } finally {
+    // Lazily: a report that lists the folder right now does not keep it.
+    await run("umount", ["-l", folder]);
+  }
+}
+
+async function carriedBytes(): Promise<number> {
+  const metrics = await (await fetch(`http://127.0.0.1:${stack.env["GATEWAY_HEALTH_PORT"]}/metrics`)).text();
+  return Number(/drover_gateway_carried_bytes_total\{direction="read"\} (\d+)/.exec(metrics)?.[1] ?? 0);
+}
