@@ -123,6 +123,8 @@ async function hostWorker(context: HostContext, link: HubLink, hostId: string, l
       activity: [faultInterceptor((err) => log.error({ event: "activity.unforeseen", err }, "An activity failed in an unforeseen way."))],
     },
     maxConcurrentActivityTaskExecutions: activitiesAtOnce,
+    // A host has work now and then: two long polls find it at once, and a thousand hosts do not hold ten thousand.
+    maxConcurrentActivityTaskPolls: 2,
     // Cancellation comes back with a heartbeat, and is promised within 5 s.
     maxHeartbeatThrottleInterval: "500 milliseconds",
     // Transfers save their place in the journal, so they need no long goodbye.

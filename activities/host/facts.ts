@@ -25,7 +25,7 @@ export async function hostFacts({ prlctl, machineFolder, roots, workerVersion, s
     hardwareId: server.hardwareId ?? server.hostName,
     // What is simulated is a Mac of today, whatever computer simulates it.
     architecture: simulated || arch() === "arm64" ? "arm64" : "x86_64",
-    cpuModel: cpus()[0]?.model.trim() || "unknown",
+    cpuModel: simulated ? "Apple silicon (simulated)" : cpus()[0]?.model.trim() || "unknown",
     ...os,
     cpus: size?.cpus ?? cpus().length,
     memoryBytes: size?.memoryBytes ?? totalmem(),
