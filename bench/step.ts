@@ -1,0 +1,79 @@
+/**
+ * One measured step of the engine in a process of its own: it gets an order, does it, and answers how long it took and how much memory it had at most.
+ *
+ * The peak is the kernel's own high-water mark of this process, with everything a transfer needs: runtime, threads, buffers. The clock runs while the work runs.
+ */
+import { readFileSync } from "node:fs";
+import { cloneFolder } from "../images/clone-file.ts";
+import { pullTree } from "../images/pull.ts";
+import { pushBundle } from "../images/push.ts";
+import type { ImageRef } from "../images/stored.ts";
+import { openStore, type StoreCredentials, type StoreLocation } from "../stores/location.ts";
+
+export interface StoreAt {
+  readonly location: StoreLocation;
+  readonly credentials: StoreCredentials | null;
+}
+
+export type Order =
+  | {
+      readonly kind: "push";
+      readonly store: StoreAt;
+      readonly bundlePath: string;
+      readonly bases: readonly ImageRef[];
+      readonly journalPath: string;
+    }
+  | {
+      readonly kind: "pull";
+      readonly store: StoreAt;
+      readonly image: ImageRef;
+      readonly targetPath: string;
+      readonly seeds: readonly { readonly digest: string; readonly path: string }[];
+    }
+  | { readonly kind: "clone"; readonly from: string; readonly to: string };
+
+export interface Done {
+  readonly seconds: number;
+  readonly peakBytes: number;
+  /** What the engine answered, as far as later steps and the remarks need it; zeros and "" where a step has no such thing. */
+  readonly digest: string;
+  readonly movedBytes: number;
+  readonly storedBytes: number;
+}
+
+process.once("message", (order: Order) => {
+  void perform(order).then((done) => process.send?.(done, () => process.disconnect?.()));
+});
+
+async function perform(order: Order): Promise<Done> {
+  const start = performance.now();
+  const told = await work(order);
+  const seconds = (performance.now() - start) / 1000;
+  return { seconds, peakBytes: peakBytes(), ...told };
+}
+
+async function work(order: Order): Promise<Omit<Done, "seconds" | "peakBytes">> {
+  const signal = new AbortController().signal;
+  if (order.kind === "clone") {
+    await cloneFolder(order.from, order.to, signal);
+    return { digest: "", movedBytes: 0, storedBytes: 0 };
+  }
+  const store = openStore(order.store.location, order.store.credentials);
+  if (order.kind === "push") {
+    const { bundlePath, bases, journalPath } = order;
+    const { digest, sentBytes, storedBytes } = await pushBundle({ bundlePath, store, bases, journalPath, generation: 1, signal });
+    return { digest, movedBytes: sentBytes, storedBytes };
+  }
+  const { image, targetPath, seeds } = order;
+  const { fetchedBytes } = await pullTree({ ...image, store, targetPath, seeds, signal });
+  return { digest: image.digest, movedBytes: fetchedBytes, storedBytes: 0 };
+}
+
+/** Not from getrusage where the kernel tells better: that number begins with what the parent had when it started us. */
+function peakBytes(): number {
+  try {
+    return Number(/VmHWM:\s+(\d+) kB/.exec(readFileSync("/proc/self/status", "utf8"))?.[1]) * 1024;
+  } catch {
+    return process.resourceUsage().maxRSS * 1024;
+  }
+}
