@@ -34,6 +34,13 @@ export function diskFault(what: string, cause: unknown): unknown {
   return new FaultError({ code: "disk_failed", message: `The disk answered ${code} for ${what}.`, subject: what }, { cause });
 }
 
+/** For callers with no file to name: a full disk is something that an operator can mend, whoever was writing what. */
+export function fullDiskAsFault(error: unknown): unknown {
+  const full = ["ENOSPC", "EDQUOT"].includes(errorCode(error) ?? "");
+  const path = full && error instanceof Error && "path" in error && typeof error.path === "string" ? error.path : "a file of this host";
+  return full ? diskFault(path, error) : error;
+}
+
 /** Fills `into` from `position`; answers fewer bytes only at the end of the file. */
 export function readFully(fd: number, into: Uint8Array, position: number): number {
   let done = 0;

@@ -4,6 +4,7 @@
  * The one idea: an attempt that the server gave up may still run here. Nobody works beside it: the newer one aborts it and waits until it has let go.
  */
 import { Context } from "@temporalio/activity";
+import { fullDiskAsFault } from "../../images/files.ts";
 import type { Progress } from "../../domain/operations/schema.ts";
 
 /** Twice a second: cancellation comes back with a heartbeat, and a live host must answer it within 5 s. */
@@ -46,7 +47,7 @@ export function openAttempts(): Attempts {
       } catch (error) {
         // However the work words its end, a cancelled attempt ends as cancelled: Temporal tells it from a failure by this reason.
         if (context.cancellationSignal.aborted) throw context.cancellationSignal.reason;
-        throw error;
+        throw fullDiskAsFault(error);
       } finally {
         clearInterval(beat);
         ended.resolve();

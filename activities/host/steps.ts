@@ -1,5 +1,6 @@
 /** Runs one of several steps of an activity: reports it, and names it in the fault that it ends with. */
 import { FaultError } from "../../domain/errors.ts";
+import { fullDiskAsFault } from "../../images/files.ts";
 import type { Reporter } from "./reporter.ts";
 
 export async function inStep<T>(reporter: Reporter, step: string, act: () => Promise<T>): Promise<T> {
@@ -9,7 +10,8 @@ export async function inStep<T>(reporter: Reporter, step: string, act: () => Pro
     reporter.state(step, "done");
     return value;
   } catch (error) {
-    if (!(error instanceof FaultError)) throw error;
-    throw new FaultError({ ...error.fault, details: { ...error.fault.details, step } }, { cause: error });
+    const known = fullDiskAsFault(error);
+    if (!(known instanceof FaultError)) throw error;
+    throw new FaultError({ ...known.fault, details: { ...known.fault.details, step } }, { cause: error });
   }
 }
