@@ -23,6 +23,7 @@ import { apiMetrics } from "./metrics.ts";
 import { boundedBody, requestLog, withoutZeros } from "./middleware/request.ts";
 import { jobWireRoutes } from "./operations/wire-routes.ts";
 import { operationRoutes } from "./operations/routes.ts";
+import { transferRoutes } from "./operations/transfer.ts";
 import { routedPath } from "./paths.ts";
 import type { Hub } from "./ports.ts";
 import { mounting } from "./wire/mount.ts";
@@ -34,6 +35,9 @@ export function createApp(hub: Hub): OpenAPIHono<ApiEnv> {
   app.onError(onError);
   const metrics = apiMetrics();
   app.use(requestLog(log, metrics));
+  // Before the rule for all browsers: the codec answers one origin only, preflights included.
+  app.use("/codec/*", boundedBody, withoutZeros);
+  app.route("/", codecRoutes(hub));
   if (settings.modules.includes("cors")) app.use(crossOrigin(hub));
   app.use(boundedBody, withoutZeros);
 
@@ -45,10 +49,9 @@ export function createApp(hub: Hub): OpenAPIHono<ApiEnv> {
   machineWireRoutes(hub, mounting(app, hub, "host"), mounting(app, hub, "orchestrator"));
   hostWireRoutes(hub, mounting(app, hub), mounting(app, hub, "orchestrator"));
 
-  for (const routes of [accessRoutes(hub, login), operationRoutes(hub), catalogRoutes(hub), machineRoutes(hub), hostRoutes(hub)])
+  for (const routes of [accessRoutes(hub, login), operationRoutes(hub), transferRoutes(hub), catalogRoutes(hub), machineRoutes(hub), hostRoutes(hub)])
     app.route("/api/v2", routes);
   app.route("/", healthRoutes(hub, metrics));
-  app.route("/", codecRoutes(hub));
   app.route("/", documentation(app, settings.version));
 
   const methods = methodsAt(app);

@@ -166,6 +166,15 @@ it("decodes payloads for whoever knows the address, and for nobody else", async 
   expect((await post("/codec/an-unguessable-path/decode", "garbage")).status).toBe(400);
 });
 
+it("lets the web UI's origin, and no other, ask for decoding from a browser", async () => {
+  const ask = { "Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "content-type,x-namespace" };
+  const from = (Origin: string) => world.call("OPTIONS", "/codec/an-unguessable-path/decode", { headers: { Origin, ...ask } });
+  const [own, other] = [await from("http://127.0.0.1:8233"), await from("http://127.0.0.1:9999")];
+  expect(own.headers.get("Access-Control-Allow-Origin")).toBe("http://127.0.0.1:8233");
+  expect(own.headers.get("Access-Control-Allow-Headers")?.toLowerCase()).toContain("x-namespace");
+  expect(other.headers.get("Access-Control-Allow-Origin")).toBeNull();
+});
+
 describe("documentation", () => {
   it("is committed as the routes tell it: run `npm run openapi` when this fails", async () => {
     expect(JSON.parse(await readFile(openApiFile, "utf8"))).toEqual(JSON.parse(documentText()));
