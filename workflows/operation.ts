@@ -33,10 +33,11 @@ interface Undo {
   readonly hostId: string | undefined;
 }
 
+/** What came of it is the workflow's result too, so that the web UI shows it. */
 export async function runOperation(
   input: OperationInput,
-  body: (frame: OperationFrame) => Promise<Record<string, unknown> | void>,
-): Promise<void> {
+  body: (frame: OperationFrame) => Promise<Record<string, unknown>>,
+): Promise<Record<string, unknown>> {
   const { operationId } = input;
   const undo: Undo[] = [];
   const lost = watchHosts();
@@ -54,9 +55,8 @@ export async function runOperation(
   };
   try {
     const result = await body(frame);
-    await CancellationScope.nonCancellable(() =>
-      records.settle({ operationId, steps: runner.untold(), outcome: "done", ...(result ? { result } : {}) }),
-    );
+    await CancellationScope.nonCancellable(() => records.settle({ operationId, steps: runner.untold(), outcome: "done", result }));
+    return result;
   } catch (error) {
     await CancellationScope.nonCancellable(async () => {
       for (const { label, act, hostId } of undo.toReversed())

@@ -19,9 +19,9 @@ export interface PullActivities {
 
 const hub = quick<PullActivities>();
 
-export async function pull(input: PullInput): Promise<void> {
+export async function pull(input: PullInput): Promise<Record<string, unknown>> {
   const { operationId, hostId } = input;
-  await runOperation(input, async (frame) => {
+  return runOperation(input, async (frame) => {
     const wanted = await frame.must("authorise", () => hub.authorisePull({ operationId }));
     const fetched = await fetchTo(lossOf(hostId, input.onFault), wanted, operationId, frame);
     frame.standsNow();

@@ -59,13 +59,13 @@ export interface BundleActivities {
 const hub = quick<PushActivities>();
 const store = external<PushActivities>();
 
-export async function push(input: PushInput): Promise<void> {
+export async function push(input: PushInput): Promise<Record<string, unknown>> {
   const { operationId, path } = input;
   const bundle =
     input.hostId === null ? onCaller<BundleActivities>(callerQueue(operationId), path) : onHost<BundleActivities>(input.hostId, path);
   const on = input.hostId === null ? {} : { on: lossOf(input.hostId, input.onFault) };
 
-  await runOperation(input, async ({ must, undo }) => {
+  return runOperation(input, async ({ must, undo }) => {
     await must("check request", () => hub.planPush({ operationId, facts: null }));
     const facts = await must("inspect bundle", () => bundle.inspectBundle({ operationId, path }), on);
     const plan = await must("plan transfer", () => hub.planPush({ operationId, facts }));

@@ -61,17 +61,17 @@ export interface HostActionActivities {
 
 const hub = quick<ActionActivities>();
 
-export async function operate(input: OperateInput): Promise<void> {
+export async function operate(input: OperateInput): Promise<Record<string, unknown>> {
   const { operationId, hostId, machineId, epoch, action, cloneId } = input;
   const host = onHost<HostActionActivities & MachineActivities>(hostId, input.machineName);
   const step = action.verb;
 
-  await runOperation(input, async (frame) => {
+  return runOperation(input, async (frame) => {
     if (input.takesOver)
       await frame.must("take over", async () => ({ taken: await patient<ActionActivities>().takeOver({ operationId, machineId }) }));
     frame.undo("release what was reserved", () => hub.releaseAction({ operationId }));
     if (cloneId) frame.undo("remove clone", () => host.removeMachine({ operationId, machineId: cloneId, epoch: 1 }), hostId);
-    if (step === "start") frame.undo("stop again", () => host.stopMachine({ operationId, machineId, graceMs: 0 }), hostId);
+    if (step === "start") frame.undo("stop again", () => host.stopMachine({ operationId, machineId, graceMs: 0, ifStarted: true }), hostId);
 
     const act = () => host.actOnMachine({ operationId, step, machineId, epoch, action, ...(cloneId ? { cloneId } : {}) });
     const effect = await frame.must(step, act, { on: lossOf(hostId, input.onFault) });

@@ -55,7 +55,8 @@ export interface MachineActivities {
   prepareMachine(input: { operationId: string; placement: Placement; skip: string[] }): Promise<MadeMachine>;
   /** Start, address, answers. */
   startMachine(input: { operationId: string; placement: Placement; skip: string[] }): Promise<StartedMachine>;
-  stopMachine(input: { operationId: string; machineId: string; graceMs: number }): Promise<void>;
+  /** `ifStarted`: only when this very operation started it. */
+  stopMachine(input: { operationId: string; machineId: string; graceMs: number; ifStarted?: boolean }): Promise<void>;
   /** Unregistered, deleted, absent on disk: in whatever state it was found, of this epoch or an older one. */
   removeMachine(input: { operationId: string; machineId: string; epoch: number }): Promise<void>;
 }
@@ -65,9 +66,9 @@ const hub = quick<PlacementActivities>();
 /** The first choice and one more: a second dying host is no accident any more. */
 const placementsTried = 2;
 
-export async function provision(input: ProvisionInput): Promise<void> {
+export async function provision(input: ProvisionInput): Promise<Record<string, unknown>> {
   const { operationId, machineId } = input;
-  await runOperation(input, async (frame) => {
+  return runOperation(input, async (frame) => {
     frame.undo("forget machine", () => hub.forgetMachine({ operationId, machineId }));
     const excluded: string[] = [];
     for (;;) {

@@ -28,9 +28,9 @@ export interface RetireActivities {
 
 const hub = quick<RetireActivities>();
 
-export async function retire(input: RetireInput): Promise<void> {
+export async function retire(input: RetireInput): Promise<Record<string, unknown>> {
   const { operationId, hostId, machineId, epoch, graceMs } = input;
-  await runOperation(input, async (frame) => {
+  return runOperation(input, async (frame) => {
     if (input.takesOver) {
       await frame.must("take over", async () => ({ taken: await patient<ActionActivities>().takeOver({ operationId, machineId }) }));
     }
