@@ -111,7 +111,8 @@ function pollMethod({ connection, namespace, border, tokens, rules }: FrontOptio
       // The client below listens for an abort from now on, and would not notice an earlier one.
       signal.throwIfAborted();
       const task = await connection.workflowService.pollActivityTaskQueue({ ...request, ...own, workerControlTaskQueue: "" });
-      if (!task.taskToken || task.taskToken.byteLength === 0) return task;
+      // No task came: a long poll that ends, or a server that shuts down. An empty token is a list here, not bytes.
+      if (!task.taskToken?.length) return task;
       await border.toHost(task, visitor.walkPollActivityTaskQueueResponse);
       task.taskToken = await tokens.bind(nameOf(caller), task.taskToken);
       return task;
@@ -138,7 +139,7 @@ function taskMethods({ connection, namespace, border, tokens }: FrontOptions) {
   const own = async (request: { taskToken?: Uint8Array | null }, caller: Caller) => ({
     namespace,
     identity: nameOf(caller),
-    taskToken: await tokens.release(nameOf(caller), request.taskToken ?? new Uint8Array()),
+    taskToken: await tokens.release(nameOf(caller), Uint8Array.from(request.taskToken ?? [])),
   });
   return {
     RecordActivityTaskHeartbeat: method({
