@@ -49,7 +49,14 @@ export function createApp(hub: Hub): OpenAPIHono<ApiEnv> {
   machineWireRoutes(hub, mounting(app, hub, "host"), mounting(app, hub, "orchestrator"));
   hostWireRoutes(hub, mounting(app, hub), mounting(app, hub, "orchestrator"));
 
-  for (const routes of [accessRoutes(hub, login), operationRoutes(hub), transferRoutes(hub), catalogRoutes(hub), machineRoutes(hub), hostRoutes(hub)])
+  for (const routes of [
+    accessRoutes(hub, login),
+    operationRoutes(hub),
+    transferRoutes(hub),
+    catalogRoutes(hub),
+    machineRoutes(hub),
+    hostRoutes(hub),
+  ])
     app.route("/api/v2", routes);
   app.route("/", healthRoutes(hub, metrics));
   app.route("/", documentation(app, settings.version));

@@ -65,6 +65,7 @@ export async function runApi({ config, log, signal }: Running): Promise<void> {
     notifications,
     closing: signal,
     signer: security.signer,
+    transfers: security.transfers,
     codec: security.codec,
     operations: operationsOf(control),
     enrolments: enrolmentsOf(open, config, security),

@@ -16,6 +16,7 @@ import type { z } from "zod";
 import type { Asked } from "../control/start.ts";
 import type { Database } from "../db/connect.ts";
 import type { Passwords } from "../security/passwords.ts";
+import type { TransferTokens } from "../security/transfer-tokens.ts";
 import type { Signer } from "../security/user-tokens.ts";
 import type { Notifications } from "./notifications.ts";
 
@@ -72,6 +73,8 @@ export interface Hub {
   readonly log: Logger;
   readonly operations: Operations;
   readonly signer: Signer;
+  /** Rights of callers' own computers. */
+  readonly transfers: TransferTokens;
   readonly passwords: Passwords;
   readonly enrolments: Enrolments;
   readonly stores: Stores;

@@ -60,8 +60,8 @@ async function setupTemporal(): Promise<string[]> {
   return setupNamespace(connection, namespace).finally(() => connection.close());
 }
 
-/** The same link that a host has, in the name of whoever is logged in. */
-async function serveCaller({ client, operationId, signal }: Serving): Promise<void> {
+/** The same link that a host has, with the right to one operation. */
+async function serveCaller({ client, operationId, token, signal }: Serving): Promise<void> {
   const [{ openHubLink }, { serveCaller: serve }, { Gateway }] = await Promise.all([
     import("../activities/host/hub-link.ts"),
     import("../workers/caller.ts"),
@@ -70,7 +70,7 @@ async function serveCaller({ client, operationId, signal }: Serving): Promise<vo
   const { url, ...gateway } = await client.get("/gateway", Gateway);
   const log = await quietLog();
   await quietTemporal();
-  const link = await openHubLink({ ...gateway, hubUrl: url, token: client.session.token }, { log });
+  const link = await openHubLink({ ...gateway, hubUrl: url, token: async () => token }, { log });
   const paths = await located();
   const prlctl = paths === null ? null : (await import("../parallels/prlctl.ts")).openPrlctl(paths);
   await serve({ link, operationId, prlctl, log, signal }).finally(() => link.close());

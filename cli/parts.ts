@@ -25,6 +25,8 @@ export interface Enrolment {
 export interface Serving {
   readonly client: Client;
   readonly operationId: string;
+  /** The right to this operation's transfer. */
+  readonly token: string;
   /** Ends the worker, after the activity that runs. */
   readonly signal: AbortSignal;
 }

@@ -7,7 +7,7 @@ import { z } from "zod";
 import { EnrolmentToken as EnrolmentTokenShape, Host as HostShape } from "../domain/hosts/schema.ts";
 import { ImageVersion as ImageVersionShape, Store as StoreShape } from "../domain/catalog/schema.ts";
 import { Machine as MachineShape, OutputLine, Snapshot } from "../domain/machines/schema.ts";
-import { Operation as OperationShape, Progress, Step } from "../domain/operations/schema.ts";
+import { Operation as OperationShape, Progress, Step, TransferToken as TransferTokenShape } from "../domain/operations/schema.ts";
 import { Token as TokenShape } from "../domain/access/schema.ts";
 
 const instant = z.iso.datetime({ offset: true }).transform((text) => new Date(text));
@@ -30,6 +30,7 @@ const fromDates = (schema: z.ZodObject) =>
   z.object(Object.fromEntries(Object.entries(schema.shape).map(([name, field]) => [name, dated(field)])));
 
 export const Token = fromJson(TokenShape);
+export const TransferToken = fromJson(TransferTokenShape);
 export const EnrolmentToken = fromJson(EnrolmentTokenShape);
 export const Host = fromJson(HostShape);
 export const ImageVersion = fromJson(ImageVersionShape);

@@ -4,7 +4,7 @@
  * The one idea: every line names its place (session and sequence, or fence and line number), and a line at or before the place already reached
  * changes nothing. So lines may come twice, late, or after a newer attempt.
  */
-import { and, eq, inArray, sql } from "drizzle-orm";
+import { and, eq, inArray, isNull, sql } from "drizzle-orm";
 import { isSettled } from "../domain/operations/rules.ts";
 import type { ReportLine } from "../domain/hosts/schema.ts";
 import type { Database } from "./connect.ts";
@@ -34,14 +34,15 @@ export async function takeLines(db: Database, holder: Holder, lines: readonly At
 
 async function reportedOperations(tx: Database, holder: Holder, ids: string[]): Promise<Map<string, Reported>> {
   const theirs =
-    "hostId" in holder
-      ? eq(operations.hostId, holder.hostId)
-      : and(eq(operations.actorId, holder.userId), sql`${operations.hostId} is null`);
+    "hostId" in holder ? eq(operations.hostId, holder.hostId) : and(eq(operations.id, holder.operationId), isNull(operations.hostId));
   const { id, project, state, fence } = operations;
   const rows = await tx
     .select({ id, project, state, fence })
     .from(operations)
-    .where(and(inArray(operations.id, ids), theirs));
+    .where(and(inArray(operations.id, ids), theirs))
+    .orderBy(operations.id)
+    // None of them ends while its lines are taken.
+    .for("share");
   return new Map(rows.map((row) => [row.id, row]));
 }
 

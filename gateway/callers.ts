@@ -1,5 +1,5 @@
 /**
- * Who speaks to the gateway: a host by a token that it signed itself, or a user's own computer by a token of ours.
+ * Who speaks to the gateway: a host by a token that it signed itself, or a caller's own computer by a token of ours that names its operation.
  *
  * The one idea: a token is proved once and then believed for ten seconds, because a busy host calls twenty times a second; whatever changes in
  * the database (a new key, a removed host) therefore counts after ten seconds at most.
@@ -7,10 +7,9 @@
 import { createHash } from "node:crypto";
 import type { Database } from "../db/connect.ts";
 import { findHostIdentity } from "../db/hosts.ts";
-import { findUser } from "../db/users.ts";
 import { FaultError } from "../domain/errors.ts";
 import { claimedHost, verifyHostToken } from "../security/host-tokens.ts";
-import type { Signer } from "../security/user-tokens.ts";
+import type { TransferTokens } from "../security/transfer-tokens.ts";
 
 export interface HostCaller {
   readonly kind: "host";
@@ -18,16 +17,17 @@ export interface HostCaller {
   /** Of the host process, told by its token. */
   readonly session: string;
 }
-export interface UserCaller {
-  readonly kind: "user";
-  readonly userId: string;
+/** A computer that does its part of one push, and may do nothing else. */
+export interface PushCaller {
+  readonly kind: "push";
+  readonly operationId: string;
 }
-export type Caller = HostCaller | UserCaller;
+export type Caller = HostCaller | PushCaller;
 
 export interface CallersOptions {
   readonly db: Database;
   readonly hubId: string;
-  readonly signer: Signer;
+  readonly transfers: TransferTokens;
 }
 
 const believedMs = 10_000;
@@ -50,7 +50,7 @@ export function callers(options: CallersOptions): (authorization: string | undef
   };
 }
 
-async function prove({ db, hubId, signer }: CallersOptions, token: string): Promise<{ caller: Caller; expiresAt: Date }> {
+async function prove({ db, hubId, transfers }: CallersOptions, token: string): Promise<{ caller: Caller; expiresAt: Date }> {
   const hostId = claimedHost(token);
   if (hostId !== null) {
     const host = await findHostIdentity(db, hostId);
@@ -58,12 +58,11 @@ async function prove({ db, hubId, signer }: CallersOptions, token: string): Prom
     const { session, expiresAt } = await verifyHostToken(token, { publicKey: host.publicKey, hostId: host.id, hubId });
     return { caller: { kind: "host", hostId: host.id, session }, expiresAt };
   }
-  const { uid, expiresAt } = await signer.verify(token);
-  if (!(await findUser(db, uid))) throw unauthenticated("The user of this token exists no more.");
-  return { caller: { kind: "user", userId: uid }, expiresAt };
+  const { operationId, expiresAt } = await transfers.verify(token);
+  return { caller: { kind: "push", operationId }, expiresAt };
 }
 
 const unauthenticated = (message: string) => new FaultError({ code: "unauthenticated", message });
 
 /** How task tokens, grants and logs name a caller. */
-export const nameOf = (caller: Caller): string => (caller.kind === "host" ? `host:${caller.hostId}` : `user:${caller.userId}`);
+export const nameOf = (caller: Caller): string => (caller.kind === "host" ? `host:${caller.hostId}` : `push:${caller.operationId}`);

@@ -1,11 +1,11 @@
 /**
  * Who may poll which queue.
  *
- * The one idea: whole names are compared, never prefixes. A host has one queue; a user has the queue of an operation that is theirs and has not ended.
+ * The one idea: whole names are compared, never prefixes. A host has one queue; a caller's computer has that of its operation until this has ended.
  */
 import type { Database } from "../db/connect.ts";
 import { findHostIdentity } from "../db/hosts.ts";
-import { readOperation } from "../db/operations.ts";
+import { findOperation } from "../db/operations.ts";
 import { FaultError } from "../domain/errors.ts";
 import { reportIntervalMs } from "../domain/hosts/rules.ts";
 import { callerQueue, hostQueue, isSettled } from "../domain/operations/rules.ts";
@@ -25,15 +25,14 @@ export interface QueueRules {
 
 export function queueRules(db: Database): QueueRules {
   const owns = (caller: Caller, queue: string) =>
-    caller.kind === "host" ? queue === hostQueue(caller.hostId) : operationOf(queue) !== null;
+    queue === (caller.kind === "host" ? hostQueue(caller.hostId) : callerQueue(caller.operationId));
   return {
     owns,
     check: async (caller, queue) => {
       if (!owns(caller, queue)) throw refused(queue);
       if (caller.kind === "host") return;
-      const found = await readOperation(db, operationOf(queue) ?? "");
-      const theirs = found.ok && found.value.actorId === caller.userId && found.value.operation.hostId === null;
-      if (!theirs || isSettled(found.value.operation.state)) throw refused(queue);
+      const found = await findOperation(db, caller.operationId);
+      if (!found.ok || isSettled(found.value.state)) throw refused(queue);
     },
     isDisplaced: async ({ hostId, session }) => {
       const host = await findHostIdentity(db, hostId);
@@ -41,12 +40,6 @@ export function queueRules(db: Database): QueueRules {
       return host.silentMs !== null && host.silentMs < sessionSilentMs;
     },
   };
-}
-
-const prefix = callerQueue("");
-function operationOf(queue: string): string | null {
-  const id = queue.startsWith(prefix) ? queue.slice(prefix.length) : "";
-  return /^[0-9a-f-]{36}$/.test(id) && callerQueue(id) === queue ? id : null;
 }
 
 const refused = (queue: string) =>

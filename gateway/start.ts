@@ -49,8 +49,8 @@ const lookEveryMs = 24 * 3_600_000;
 
 export async function startGateway(setup: GatewaySetup): Promise<Gateway> {
   const { db, security, connection, namespace, log, metrics, listen, publicHosts } = setup;
-  const { hubId, ring, sealer, signer, codec, authority } = security;
-  const identify = callers({ db, hubId, signer });
+  const { hubId, ring, sealer, transfers, codec, authority } = security;
+  const identify = callers({ db, hubId, transfers });
   const certificate = await authority.issue(publicHosts);
   const front = await startTemporalFront({
     connection,

@@ -14,6 +14,7 @@ import type { HubRow, KeyRows, KeyTable } from "./key-rows.ts";
 import type { MasterKeySource } from "./master-key.ts";
 import { payloadCodec } from "./payload-codec.ts";
 import { type Sealer, sealer } from "./sealing.ts";
+import { type TransferTokens, transferTokens } from "./transfer-tokens.ts";
 import { type Signer, userTokens } from "./user-tokens.ts";
 
 export interface Security {
@@ -22,6 +23,7 @@ export interface Security {
   readonly sealer: Sealer;
   readonly codec: PayloadCodec;
   readonly signer: Signer;
+  readonly transfers: TransferTokens;
   readonly authority: Authority;
 }
 
@@ -37,7 +39,15 @@ export async function openSecurity({ masterKey, keys, tokenSecret }: SecurityOpt
   const { hubId, key } = await keys.locked((table) => begin(masterKey, table));
   const ring = keyRing(key, keys);
   const authority = await openAuthority(ring);
-  return { hubId, ring, sealer: sealer(ring), codec: payloadCodec(ring), signer: userTokens(ring, tokenSecret), authority };
+  return {
+    hubId,
+    ring,
+    sealer: sealer(ring),
+    codec: payloadCodec(ring),
+    signer: userTokens(ring, tokenSecret),
+    transfers: transferTokens(ring),
+    authority,
+  };
 }
 
 async function begin(source: MasterKeySource, table: KeyTable): Promise<{ hubId: string; key: Uint8Array }> {

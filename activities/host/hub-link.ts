@@ -18,13 +18,12 @@ import { reportQueue } from "./hub-link-reports.ts";
 export { enrol } from "./hub-link-enrol.ts";
 export { type HostIdentity, readIdentity, writeIdentity } from "./hub-link-identity.ts";
 
-/** What a caller's own computer knows of the gateway, and where it gets its API token from. */
+/** What a caller's own computer knows of the gateway, with the right to its transfer. */
 export interface CallerIdentity {
   readonly hubUrl: string;
   readonly authority: string;
   readonly grpcAddress: string;
   readonly namespace: string;
-  /** A token with some minutes left. */
   readonly token: () => Promise<string>;
 }
 

@@ -9,15 +9,14 @@ import { resolve } from "node:path";
 import { z } from "zod";
 import { architectureOf } from "../../domain/catalog/rules.ts";
 import { NewImageVersion } from "../../domain/catalog/schema.ts";
-import type { Operation as OperationShape } from "../../domain/operations/schema.ts";
 import { FaultError } from "../../domain/errors.ts";
-import type { Client } from "../client.ts";
 import type { Context } from "../context.ts";
 import { hostIdOf, storeIdOf } from "../names.ts";
-import { seeThrough, waitingOf, type Waiting } from "../operations/start.ts";
+import { seeThrough, waitingOf } from "../operations/start.ts";
 import { usageFault } from "../problem.ts";
 import { given } from "../values.ts";
 import { Operation } from "../wire.ts";
+import { pushFromHere } from "./push-from-here.ts";
 
 const Options = z.object({
   version: z.string().optional(),
@@ -45,7 +44,7 @@ export async function push(context: Context, [bundle = "", catalogId = ""]: read
   const hostId = options.host === undefined ? null : await hostIdOf(client, options.host);
   const storeId = options.store === undefined ? undefined : await storeIdOf(client, options.store);
   const operation = await client.send("POST", "/images", Operation, { body: { ...checked, hostId, storeId } });
-  return hostId === null ? serve(context, client, operation, waiting) : seeThrough(context, client, { operation, waiting });
+  return hostId === null ? pushFromHere(context, client, { operation, waiting }) : seeThrough(context, client, { operation, waiting });
 }
 
 const wanted = ({ version, arch, tag, description, role, claim, replace }: z.infer<typeof Options>) => ({
@@ -75,27 +74,4 @@ async function ownBundle({ folder }: Context, bundle: string): Promise<string> {
     );
   });
   return path;
-}
-
-/** The worker here ends when the operation does; if the worker fails, so does the command, and the operation is not left waiting for it. */
-async function serve(context: Context, client: Client, operation: OperationShape, waiting: Waiting): Promise<number> {
-  const settled = new AbortController();
-  const working = context.parts.serveCaller({ client, operationId: operation.id, signal: settled.signal });
-  const watching = seeThrough(context, client, { operation, waiting, own: true });
-  try {
-    return await Promise.race([watching, failureOf(working)]);
-  } catch (error) {
-    await client.send("POST", `/operations/${operation.id}/cancel`, z.unknown()).catch(() => undefined);
-    throw error;
-  } finally {
-    settled.abort();
-    await working.catch(() => undefined);
-  }
-}
-
-/** Settles only when the work fails: its end alone says nothing about the operation. */
-function failureOf(working: Promise<void>): Promise<never> {
-  const { promise, reject } = Promise.withResolvers<never>();
-  working.catch(reject);
-  return promise;
 }

@@ -73,3 +73,9 @@ export const Operation = z
   })
   .meta({ id: "Operation" });
 export type Operation = z.infer<typeof Operation>;
+
+/** Lets a caller's own computer do its part of one push, however long that takes. */
+export const TransferToken = z
+  .object({ token: z.string(), expiresAt: z.date() })
+  .meta({ id: "TransferToken", description: "Good for one operation and only until it has ended." });
+export type TransferToken = z.infer<typeof TransferToken>;

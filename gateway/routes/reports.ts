@@ -60,7 +60,8 @@ export function reportHandler({ db, hubId, log }: ReportOptions) {
   };
 }
 
-export const holderOf = (caller: Caller): Holder => (caller.kind === "host" ? { hostId: caller.hostId } : { userId: caller.userId });
+export const holderOf = (caller: Caller): Holder =>
+  caller.kind === "host" ? { hostId: caller.hostId } : { operationId: caller.operationId };
 
 export async function goodbye(db: Database, caller: Caller): Promise<void> {
   if (caller.kind === "host") await endSession(db, caller.hostId, caller.session);

@@ -73,6 +73,31 @@ describe("operations", () => {
     expect(await as("POST", `/operations/${id}/cancel`)).toMatchObject({ status: 409, body: { code: "operation_settled" } });
   });
 
+  it("give whoever pushes from their own computer a right that is tied to the push and outlives their login", async () => {
+    const pushed = async (hostId?: string) => {
+      const wanted = { path: "/a.pvm", catalogId: `own-${crypto.randomUUID()}`, architecture: "arm64", ...(hostId ? { hostId } : {}) };
+      return String((await as("POST", "/images", wanted)).body.id);
+    };
+    const [id, other, onHost] = [await pushed(), await pushed(), await pushed(await addHost(world))];
+    const given = await as("POST", `/operations/${id}/transfer-token`);
+    expect(given.status).toBe(201);
+    expect(Date.parse(given.body.expiresAt) - Date.now()).toBeGreaterThan(11 * 3_600_000);
+    const { token } = given.body;
+    expect((await world.transfers.verify(token)).operationId).toBe(id);
+    const seen = (operation: string, bearer = token) => world.call("GET", `/api/v2/operations/${operation}/transfer`, { token: bearer });
+    expect(await seen(id)).toMatchObject({ status: 200, body: { id, verb: "push" } });
+    expect((await seen(other)).status).toBe(404);
+    expect((await seen(id, root)).status).toBe(401);
+    for (const path of [`/operations/${id}`, "/machines", "/whoami"])
+      expect((await world.call("GET", `/api/v2${path}`, { token })).status, path).toBe(401);
+
+    expect(await as("POST", `/operations/${onHost}/transfer-token`)).toMatchObject({ status: 400, body: { code: "invalid_request" } });
+    await world.sql`update operations set actor_id = 'somebody else' where id = ${other}`;
+    expect(await as("POST", `/operations/${other}/transfer-token`)).toMatchObject({ status: 404 });
+    await world.sql`update operations set state = 'done' where id = ${id}`;
+    expect(await as("POST", `/operations/${id}/transfer-token`)).toMatchObject({ status: 409, body: { code: "operation_settled" } });
+  });
+
   it("are nobody else's business", async () => {
     const { id } = await make("private");
     await world.call("POST", "/api/v1/auth/users", {

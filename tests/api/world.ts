@@ -38,6 +38,7 @@ export async function openWorld(more: Partial<Settings> = {}) {
     notifications,
     closing: closing.signal,
     signer: base.signer,
+    transfers: base.transfers,
     codec: base.codec,
     operations: operationsOf(base.control),
     enrolments: {

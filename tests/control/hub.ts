@@ -47,7 +47,7 @@ export async function openHub() {
     await open.close();
     await rm(home, { recursive: true, force: true });
   };
-  return { control, url, sql: open.sql, namespace, codec: security.codec, signer: security.signer, close };
+  return { control, url, sql: open.sql, namespace, codec: security.codec, signer: security.signer, transfers: security.transfers, close };
 }
 export type Hub = Awaited<ReturnType<typeof openHub>>;
 

@@ -7,7 +7,7 @@ import { bundleWorkflowCode, NativeConnection, Worker } from "@temporalio/worker
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import type { HostIdentity } from "../../activities/host/hub-link.ts";
 import { callerQueue, hostQueue } from "../../domain/operations/rules.ts";
-import { operations, users } from "../../db/schema.ts";
+import { operations } from "../../db/schema.ts";
 import { queueRules } from "../../gateway/queues.ts";
 import { hubConverter } from "../../workers/temporal.ts";
 import { hostFacts, inventoryOf, namespace, startHub, type Hub } from "./hub.ts";
@@ -62,9 +62,9 @@ async function intruder(identity: HostIdentity): Promise<Connection> {
   return Connection.connect({ address: identity.grpcAddress, tls, apiKey: await link.token(), interceptors: [] });
 }
 
-async function push(actorId: string, state: "running" | "done"): Promise<string> {
+async function push(): Promise<string> {
   const id = randomUUID();
-  const said = { verb: "push", state, subject: "x", actor: actorId, actorId, onFault: "fail", input: {} } as const;
+  const said = { verb: "push", state: "running", subject: "x", actor: "root", actorId: "root", onFault: "fail", input: {} } as const;
   await hub.db.insert(operations).values({ id, workflowId: `push/${id}`, ...said });
   return id;
 }
@@ -150,22 +150,42 @@ describe("the front for Temporal", () => {
     await Promise.all([connectionA.close(), connectionB.close()]);
   });
 
-  it("lets a caller's own computer poll the queue of an operation that is theirs, until it ended", async () => {
-    await hub.db.insert(users).values({ id: "ann", username: "ann", name: "Ann", email: "ann@example.com" });
-    const claims = { email: "ann@example.com", username: "Ann", uid: "ann", roles: [], claims: [] };
-    const { token } = await hub.security.signer.issue(claims, 60_000);
+  it("lets a caller's own computer poll the queue of the operation that its right names, until it ended", async () => {
+    const [own, foreign] = [await push(), await push()];
+    const { token } = await hub.security.transfers.issue(own);
     const tls = { serverRootCACertificate: Buffer.from(a.authority) };
     const connection = await Connection.connect({ address: a.grpcAddress, tls, apiKey: token, interceptors: [] });
     const poll = (name: string) => connection.workflowService.pollActivityTaskQueue({ namespace, taskQueue: { name } });
-    const [own, foreign, ended] = [await push("ann", "running"), await push("root", "running"), await push("ann", "done")];
 
-    const args = [callerQueue(own), "for ann"];
+    const args = [callerQueue(own), "for its caller"];
     await hub.client.workflow.start("echo", { taskQueue: hubQueue, workflowId: `echo/${randomUUID()}`, args });
     const task = await poll(callerQueue(own));
-    expect(Buffer.from(task.input?.payloads?.[0]?.data ?? []).toString()).toBe('"for ann"');
-    for (const name of [callerQueue(foreign), callerQueue(ended), callerQueue(randomUUID()), hostQueue(a.hostId), "hub"]) {
+    expect(Buffer.from(task.input?.payloads?.[0]?.data ?? []).toString()).toBe('"for its caller"');
+    for (const name of [callerQueue(foreign), callerQueue(randomUUID()), hostQueue(a.hostId), "hub"]) {
       await expect(poll(name), name).rejects.toMatchObject({ code: 7 });
     }
+    await hub.sql`update operations set state = 'done' where id = ${own}`;
+    await expect(poll(callerQueue(own))).rejects.toMatchObject({ code: 7 });
+    await connection.close();
+  });
+
+  it("knows no login: a token of a user opens nothing here", async () => {
+    const claims = { email: "ann@example.com", username: "Ann", uid: "ann", roles: [], claims: [] };
+    const { token } = await hub.security.signer.issue(claims, 60_000);
+    const tls = { serverRootCACertificate: Buffer.from(a.authority) };
+    const connection = Connection.lazy({ address: a.grpcAddress, tls, apiKey: token, interceptors: [] });
+    await expect(connection.workflowService.describeNamespace({ namespace })).rejects.toMatchObject({ code: 16 });
+    await connection.close();
+  });
+
+  it("ends a long poll without a task as an empty answer, also while it shuts down", async () => {
+    const d = await hub.enrol("mac-d");
+    const connection = await intruder(d);
+    const poll = connection.workflowService.pollActivityTaskQueue({ namespace, taskQueue: { name: hostQueue(d.hostId) } });
+    await vi.waitFor(async () => expect(await pollers(d)).toBeGreaterThan(0), { timeout: 5_000 });
+    await hub.connection.workflowService.shutdownWorker({ namespace, identity: `host:${d.hostId}` });
+    await hub.restartGateway();
+    expect((await poll).taskToken ?? []).toHaveLength(0);
     await connection.close();
   });
 
