@@ -11,10 +11,10 @@ import { isSettled } from "../domain/operations/rules.ts";
 import type { Operation } from "../domain/operations/schema.ts";
 import type { Database } from "./connect.ts";
 import { drawFence, readOperation } from "./operations.ts";
-import { imageVersions, machines, operations } from "./schema.ts";
+import { imageVersions, operations } from "./schema.ts";
 
-/** Who asks: the host that an operation runs on, or the user whose own computer pushes. */
-export type Holder = { readonly hostId: string } | { readonly userId: string };
+/** Who asks: the host that an operation runs on, or the caller's own computer that has the right to one push. */
+export type Holder = { readonly hostId: string } | { readonly operationId: string };
 
 export interface GrantSubject {
   readonly operation: Operation;
@@ -28,9 +28,11 @@ export async function grantSubject(
   ask: { operationId: string; holder: Holder; begin: boolean; fence?: number | undefined },
 ): Promise<GrantSubject> {
   return db.transaction(async (tx) => {
-    const { operation, actorId, input, fence } = unwrap(await readOperation(tx, ask.operationId, { lock: ask.begin }));
+    const { operation, input, fence } = unwrap(await readOperation(tx, ask.operationId, { lock: ask.begin }));
     const theirs =
-      "hostId" in ask.holder ? operation.hostId === ask.holder.hostId : operation.hostId === null && actorId === ask.holder.userId;
+      "hostId" in ask.holder
+        ? operation.hostId === ask.holder.hostId
+        : operation.hostId === null && operation.id === ask.holder.operationId;
     if (!theirs) throw refused(operation.id, "does not run here");
     if (isSettled(operation.state)) throw refused(operation.id, "has ended");
     if (ask.begin) return { operation, input, fence: await drawFence(tx, operation.id) };
@@ -55,12 +57,23 @@ export interface GrantScope {
 }
 
 const PushInput = z.object({ storeId: Uuid, catalogId: z.string() });
-const FetchInput = z.object({ imageVersionId: Uuid.optional(), digest: Sha256.optional(), generation: z.int().positive().optional() });
+const ChosenTree = z.object({ storeId: Uuid, digest: Sha256, generation: z.int().positive() });
+type ChosenTree = z.infer<typeof ChosenTree>;
+const FetchInput = z.object({ chosen: ChosenTree.optional() });
+
+/** Keeps with an operation which tree it moves, so that it ends on that one whatever becomes of the version meanwhile. */
+export async function chooseTree(tx: Database, operationId: string, { storeId, digest, generation }: ChosenTree): Promise<void> {
+  const chosen = JSON.stringify({ chosen: { storeId, digest, generation } });
+  await tx
+    .update(operations)
+    .set({ input: sql`${operations.input} || ${chosen}::jsonb` })
+    .where(eq(operations.id, operationId));
+}
 
 /** Null for operations that move no image. */
 export async function grantScope(db: Database, { operation, input }: GrantSubject): Promise<GrantScope | null> {
   if (operation.verb === "push") return pushScope(db, operation, PushInput.parse(input));
-  if (operation.verb === "pull" || operation.verb === "provision") return fetchScope(db, operation, FetchInput.parse(input));
+  if (operation.verb === "pull" || operation.verb === "provision") return fetchScope(FetchInput.parse(input));
   return null;
 }
 
@@ -78,20 +91,11 @@ async function pushScope(db: Database, operation: Operation, { storeId, catalogI
   return { storeId, trees, packs: "write" };
 }
 
-/** The version's tree, and the one that was chosen when the operation began, should the version point elsewhere by now. */
-async function fetchScope(db: Database, operation: Operation, input: z.infer<typeof FetchInput>): Promise<GrantScope | null> {
-  if (input.imageVersionId === undefined) return null;
-  const [version] = await db.select().from(imageVersions).where(eq(imageVersions.id, input.imageVersionId));
-  if (!version) return null;
-  const { storeId, digest, generation } = version;
-  const chosen = await chosenDigests(db, operation, input.digest);
-  const older = chosen.filter((other) => other !== digest).map((other) => ({ digest: other, generation: input.generation ?? 1 }));
-  return { storeId, trees: [{ digest, generation }, ...older], packs: "read" };
-}
-
-async function chosenDigests(db: Database, { machineId }: Operation, digest: string | undefined): Promise<string[]> {
-  const [machine] = machineId === null ? [] : await db.select({ digest: machines.digest }).from(machines).where(eq(machines.id, machineId));
-  return [digest, machine?.digest].filter((one) => typeof one === "string");
+/** The tree that was chosen when the image was authorised or the machine placed; before that there is nothing to read. */
+function fetchScope({ chosen }: z.infer<typeof FetchInput>): GrantScope | null {
+  if (!chosen) return null;
+  const { storeId, digest, generation } = chosen;
+  return { storeId, trees: [{ digest, generation }], packs: "read" };
 }
 
 const refused = (id: string, why: string) => new FaultError({ code: "grant_refused", message: `The operation ${id} ${why}.`, subject: id });

@@ -171,15 +171,13 @@ export async function newestTrees(
     .limit(limit);
 }
 
-/** The tree that the machine in this bundle was made from, where it lies in that store. */
+/** The tree that the machine in this bundle, one of this host's, was made from, where it lies in that store: a grant covers no more. */
 export async function treeOfMachine(
   db: Database,
   { hostId, path, machineId, storeId }: { hostId: string; path: string; machineId: string | null; storeId: string },
 ): Promise<TreeRef[]> {
-  const found =
-    machineId === null
-      ? sql`(${machines.hostId} = ${hostId} and ${machines.bundlePath} = ${path})`
-      : sql`(${machines.id} = ${machineId} or (${machines.hostId} = ${hostId} and ${machines.bundlePath} = ${path}))`;
+  const here = sql`${machines.bundlePath} = ${path}`;
+  const found = and(eq(machines.hostId, hostId), machineId === null ? here : sql`(${machines.id} = ${machineId} or ${here})`);
   return db
     .select({ digest: versions.digest, generation: versions.generation })
     .from(machines)

@@ -7,6 +7,7 @@ import type { z } from "zod";
 import { recordAudit } from "../../db/audit.ts";
 import type { Database } from "../../db/connect.ts";
 import { hasTold, recordEvent } from "../../db/events.ts";
+import { chooseTree } from "../../db/grants.ts";
 import { noteCached } from "../../db/host-cache.ts";
 import { mustHold } from "../../db/holds.ts";
 import {
@@ -66,6 +67,7 @@ export function pullActivities({ db }: { db: Database }): PullActivities {
         const { input } = await underWay(tx, operationId, Permitted);
         const image = unwrap(await findImageById(tx, input.imageVersionId));
         mustBeAllowed(image, input);
+        await chooseTree(tx, operationId, image);
         return wantedOf(image);
       }),
     recordCached: ({ operationId, hostId, fetched }) =>

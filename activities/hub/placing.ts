@@ -6,6 +6,7 @@
  */
 import { z } from "zod";
 import type { Database } from "../../db/connect.ts";
+import { chooseTree } from "../../db/grants.ts";
 import { findImageById } from "../../db/images.ts";
 import { findMachine, updateMachine } from "../../db/machines.ts";
 import { locateOperation } from "../../db/operations.ts";
@@ -38,6 +39,9 @@ export async function placeMachine(
     const machine = unwrap(await findMachine(tx, operation.machineId ?? "", { lock: true }));
     const image = unwrap(await findImageById(tx, input.imageVersionId));
     mustBeAllowed(image, input);
+    // The version may point elsewhere than when the machine was asked for: what is placed now is what it is made from.
+    await chooseTree(tx, operationId, image);
+    if (machine.digest !== image.digest) await updateMachine(tx, machine.id, { digest: image.digest });
     const answer = (hostId: string, epoch: number): Placement => ({ hostId, epoch, hubId, start: input.start, ...toldOf(machine, image) });
 
     const standing = await findPlacement(tx, machine.id);

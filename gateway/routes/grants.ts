@@ -113,12 +113,13 @@ function mayRead(scope: GrantScope, packs: ReadonlySet<string>, key: string): bo
   return scope.trees.some(({ digest }) => digest === name.digest);
 }
 
-/** A pack and a tree are named by their own hash; locations belong to a tree and are written once. */
+/** A pack and a tree are named by their own hash. Locations are not: only those of a first push are written here, later generations by the hub alone. */
 function mayWrite(scope: GrantScope, key: string, sha256: string, bytes: number): boolean {
   const name = readKey(key);
   if (scope.packs !== "write" || !name || bytes > limitOf(name)) return false;
   if (name.kind === "pack") return name.sha256 === sha256;
-  return name.kind === "tree" ? name.digest === sha256 : true;
+  if (name.kind === "tree") return name.digest === sha256;
+  return name.generation === 1 || scope.trees.some(({ digest, generation }) => digest === name.digest && generation === name.generation);
 }
 
 const refused = (key: string, verb: string) =>

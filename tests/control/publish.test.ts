@@ -3,6 +3,7 @@ import { randomUUID } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { pullActivities, pushActivities } from "../../activities/hub/catalog.ts";
 import { requestPull, requestPush } from "../../control/catalog.ts";
+import { grantScope, grantSubject } from "../../db/grants.ts";
 import { findImage, listImages, resolveImages } from "../../db/images.ts";
 import { drawFence, findOperation } from "../../db/operations.ts";
 import { settleOperation } from "../../db/settlement.ts";
@@ -130,6 +131,23 @@ describe("a pull", () => {
     expect((await found("pulled")).downloads).toBe(1);
     await hub.sql`update image_versions set tainted_at = now(), tainted_by = 'carol' where catalog_id = 'pulled'`;
     await expect(pull.authorisePull({ operationId })).rejects.toMatchObject({ fault: { code: "image_tainted" } });
+  });
+
+  it("keeps its right to the tree that it was given when the version points elsewhere, or is gone", async () => {
+    await published("moving", digestOf("e"));
+    const { db } = hub.control;
+    const { id: operationId } = unwrap(
+      await requestPull(hub.control, { image: { catalogId: "moving" }, hostId, onFault: "fail" }, asked()),
+    );
+    const scope = async () => grantScope(db, await grantSubject(db, { operationId, holder: { hostId }, begin: false }));
+    expect(await scope()).toBeNull();
+    await hub.sql`update image_versions set generation = 7 where catalog_id = 'moving'`;
+    await pullActivities({ db }).authorisePull({ operationId });
+    await published("moving", digestOf("f"), { replace: true });
+    const { storeId } = await found("moving");
+    expect(await scope()).toEqual({ storeId, trees: [{ digest: digestOf("e"), generation: 7 }], packs: "read" });
+    await hub.sql`delete from image_versions where catalog_id = 'moving'`;
+    expect(await scope()).toMatchObject({ trees: [{ digest: digestOf("e"), generation: 7 }] });
   });
 });
 

@@ -7,6 +7,7 @@ import { cancelOperation } from "../../control/cancel.ts";
 import { requestPull, requestPush } from "../../control/catalog.ts";
 import { requestAction, requestMachine } from "../../control/machines.ts";
 import { requestRetire } from "../../control/retire.ts";
+import { grantScope, grantSubject } from "../../db/grants.ts";
 import { findMachine, observeMachine, updateMachine } from "../../db/machines.ts";
 import { listOperations } from "../../db/operations.ts";
 import { insertPlacement } from "../../db/placements.ts";
@@ -200,6 +201,20 @@ describe("capacity", () => {
     expect(second.epoch).toBe(first.epoch + 1);
     const rows = await db.select().from(placements).where(eq(placements.machineId, first.machineId));
     expect(rows).toHaveLength(1);
+  });
+
+  it("makes the machine from what its version points to when it is placed, and says so", async () => {
+    const { db, hubId, reserve } = hub.control;
+    const imageVersionId = await addImage(hub, storeId, "replaced");
+    await addHost(hub);
+    const { operation, machine } = unwrap(await requestMachine(hub.control, newMachine({ image: { catalogId: "replaced" } }), asked()));
+    const digest = "9".repeat(64);
+    await hub.sql`update image_versions set digest = ${digest}, generation = 2 where id = ${imageVersionId}`;
+    const placement = await placeMachine({ db, hubId, reserve }, { operationId: operation.id, excluded: [] });
+    expect(placement.wanted).toMatchObject({ digest, generation: 2 });
+    expect(unwrap(await findMachine(db, machine.id)).digest).toBe(digest);
+    const subject = await grantSubject(db, { operationId: operation.id, holder: { hostId: placement.hostId }, begin: false });
+    expect(await grantScope(db, subject)).toMatchObject({ trees: [{ digest, generation: 2 }] });
   });
 });
 

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { grantedStore } from "../../activities/host/granted-store.ts";
 import type { HostIdentity, HubLink } from "../../activities/host/hub-link.ts";
-import { imageVersions, operations, stores, users } from "../../db/schema.ts";
+import { operations, stores } from "../../db/schema.ts";
 import { locationsKey, packKey, treeKey } from "../../images/format.ts";
 import { pullTree } from "../../images/pull.ts";
 import { pushBundle } from "../../images/push.ts";
@@ -41,7 +41,7 @@ afterAll(async () => {
 describe("a transfer by grants", () => {
   it("pushes a bundle and pulls it on another host, bit by bit", async () => {
     const { pushed, content } = await pushOne("image");
-    const pull = await operation(b, "pull", { imageVersionId: await version("image", pushed) });
+    const pull = await operation(b, "pull", { chosen: { storeId, ...treeOf(pushed) } });
     const target = join(folder, "pulled");
     const { digest, generation } = pushed;
     await pullTree({
@@ -72,7 +72,7 @@ describe("a transfer by grants", () => {
   it("reads ranges, and only what the operation is about", async () => {
     const { pushed } = await pushOne("ranges");
     const { pushed: other } = await pushOne("secret");
-    const pull = await operation(b, "pull", { imageVersionId: await version("ranges", pushed) });
+    const pull = await operation(b, "pull", { chosen: { storeId, ...treeOf(pushed) } });
     const store = grantedStore(linkB, pull, signal);
     const whole = await readAll(await store.read(treeKey(pushed.digest), null, signal), "tree", 1 << 20);
     const part = await readAll(await store.read(treeKey(pushed.digest), { offsetBytes: 5, lengthBytes: 7 }, signal), "tree", 100);
@@ -150,27 +150,37 @@ describe("a transfer by grants", () => {
     await expect(linkB.grants({ operationId: id, sealed: true })).rejects.toMatchObject({ fault: { code: "grant_refused" } });
   });
 
-  it("is given to a caller's own computer for the operation that is theirs", async () => {
-    const [ann, bob] = await Promise.all([caller("ann"), caller("bob")]);
-    const id = await operation(null, "push", { storeId, catalogId: "own" }, "ann");
+  it("is given to a caller's own computer for the one operation that its right names", async () => {
+    const [id, other] = [
+      await operation(null, "push", { storeId, catalogId: "own" }),
+      await operation(null, "push", { storeId, catalogId: "own" }),
+    ];
+    const [own, foreign] = await Promise.all([caller(id), caller(other)]);
     const body = randomBytes(10);
-    const store = grantedStore(ann, id, signal);
+    const store = grantedStore(own, id, signal);
     await store.begin();
     expect(await store.write(packKey(sha256(body)), body, sha256(body), signal)).toBe("written");
-    await expect(grantedStore(bob, id, signal).begin()).rejects.toMatchObject({ fault: { code: "grant_refused" } });
+    await expect(grantedStore(foreign, id, signal).begin()).rejects.toMatchObject({ fault: { code: "grant_refused" } });
     await expect(linkA.grants({ operationId: id, begin: true })).rejects.toMatchObject({ fault: { code: "grant_refused" } });
-    await Promise.all([ann.close(), bob.close()]);
+    await hub.sql`update operations set state = 'cancelled' where id = ${id}`;
+    await expect(grantedStore(own, id, signal).begin()).rejects.toMatchObject({ fault: { code: "grant_refused" } });
+    await Promise.all([own.close(), foreign.close()]);
+  });
+
+  it("lets nobody write locations that only the hub may replace", async () => {
+    const { pushed } = await pushOne("located");
+    const id = await operation(a, "push", { storeId, catalogId: "elsewhere" });
+    const { fence } = await linkA.grants({ operationId: id, begin: true });
+    const ask = (generation: number) =>
+      linkA.grants({ operationId: id, fence, write: [{ key: locationsKey(pushed.digest, generation), sha256: "0".repeat(64), bytes: 1 }] });
+    await expect(ask(2)).rejects.toMatchObject({ fault: { code: "grant_refused" } });
+    expect((await ask(1)).objects).toHaveLength(1);
   });
 });
 
-async function operation(
-  host: HostIdentity | null,
-  verb: "push" | "pull" | "execute",
-  input: Record<string, unknown>,
-  actorId = "root",
-): Promise<string> {
+async function operation(host: HostIdentity | null, verb: "push" | "pull" | "execute", input: Record<string, unknown>): Promise<string> {
   const id = randomUUID();
-  const said = { verb, state: "running", subject: "x", actor: actorId, actorId, onFault: "fail", input } as const;
+  const said = { verb, state: "running", subject: "x", actor: "root", actorId: "root", onFault: "fail", input } as const;
   await hub.db.insert(operations).values({ id, hostId: host?.hostId ?? null, workflowId: `${verb}/${id}`, ...said });
   return id;
 }
@@ -194,25 +204,7 @@ async function pushOne(name: string) {
   return { pushed, content };
 }
 
-async function version(catalogId: string, { digest, generation }: { digest: string; generation: number }): Promise<string> {
-  const id = randomUUID();
-  const sizes = { logicalBytes: 0, allocatedBytes: 0, storedBytes: 0, newBytes: 0 };
-  const row = {
-    id,
-    catalogId,
-    version: "v1",
-    architecture: "arm64",
-    kind: "pvm",
-    digest,
-    generation,
-    storeId,
-    probe: { kind: "none" },
-    createdBy: "root",
-    ...sizes,
-  } as const;
-  await hub.db.insert(imageVersions).values(row);
-  return id;
-}
+const treeOf = ({ digest, generation }: { digest: string; generation: number }) => ({ digest, generation });
 
 async function packsOf({ digest }: { digest: string }): Promise<string[]> {
   const store = folderStore(join(folder, "store"));
@@ -222,10 +214,9 @@ async function packsOf({ digest }: { digest: string }): Promise<string[]> {
   return found;
 }
 
-async function caller(name: string): Promise<HubLink> {
-  await hub.db.insert(users).values({ id: name, username: name, name, email: `${name}@example.com` });
-  const token = async () =>
-    (await hub.security.signer.issue({ email: `${name}@example.com`, username: name, uid: name, roles: [], claims: [] }, 60_000)).token;
+async function caller(operationId: string): Promise<HubLink> {
+  const { token } = await hub.security.transfers.issue(operationId);
   const { url, grpcAddress } = hub.gateway();
-  return openHubLink({ hubUrl: url, grpcAddress, namespace, authority: hub.security.authority.certificate, token }, { log });
+  const authority = hub.security.authority.certificate;
+  return openHubLink({ hubUrl: url, grpcAddress, namespace, authority, token: async () => token }, { log });
 }

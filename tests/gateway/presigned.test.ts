@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { grantedStore } from "../../activities/host/granted-store.ts";
 import type { HubLink } from "../../activities/host/hub-link.ts";
-import { imageVersions, operations, stores } from "../../db/schema.ts";
+import { operations, stores } from "../../db/schema.ts";
 import { credentialsContext } from "../../gateway/stores.ts";
 import { packKey } from "../../images/format.ts";
 import { pullTree } from "../../images/pull.ts";
@@ -55,7 +55,7 @@ describe("presigned grants", () => {
       generation: 1,
       signal,
     });
-    const pull = grantedStore(link, await operation("pull", { imageVersionId: await version(digest, generation) }), signal);
+    const pull = grantedStore(link, await operation("pull", { chosen: { storeId, digest, generation } }), signal);
     const targetPath = join(folder, "pulled");
     await pullTree({ digest, generation, store: pull, targetPath, seeds: [], signal });
     expect(sha256(await readFile(join(targetPath, "bundle", "disk.bin")))).toBe(sha256(content));
@@ -81,13 +81,5 @@ async function operation(verb: "push" | "pull", input: Record<string, unknown>):
   const id = randomUUID();
   const said = { verb, state: "running", subject: "x", actor: "root", actorId: "root", onFault: "fail", input } as const;
   await hub.db.insert(operations).values({ id, hostId, workflowId: `${verb}/${id}`, ...said });
-  return id;
-}
-
-async function version(digest: string, generation: number): Promise<string> {
-  const id = randomUUID();
-  const sizes = { logicalBytes: 0, allocatedBytes: 0, storedBytes: 0, newBytes: 0 };
-  const named = { catalogId: "image", version: "v1", architecture: "arm64", kind: "pvm", createdBy: "root" } as const;
-  await hub.db.insert(imageVersions).values({ id, digest, generation, storeId, probe: { kind: "none" }, ...named, ...sizes });
   return id;
 }
