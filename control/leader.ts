@@ -71,14 +71,31 @@ export function lead({ url, loops, log, lock = leaderLock }: Leading): Leader {
   };
 }
 
-/** One loop: pass after pass, each ended before the next begins; a failure is told and tried again. */
+/** A database that is away for long is asked every 5 s, and told of once a minute. */
+const longestPauseMs = 5_000;
+const tellEveryMs = 60_000;
+
+/** One loop: pass after pass, each ended before the next begins. One that fails again and again slows down, and its log does too. */
 async function turn({ name, everyMs, pass }: Loop, signal: AbortSignal, log: Logger): Promise<void> {
-  do
-    await pass().catch((cause: unknown) =>
-      log.error({ event: "loop.failed", loop: name, err: cause }, `the ${name} loop failed; it runs again`),
-    );
-  while (await rested(everyMs, signal));
+  let failures = 0;
+  let toldAt = Number.NEGATIVE_INFINITY;
+  const failed = (err: unknown) => {
+    failures += 1;
+    if (performance.now() - toldAt < tellEveryMs) return;
+    toldAt = performance.now();
+    log.error({ event: "loop.failed", loop: name, failures, err }, `the ${name} loop failed; it runs again`);
+  };
+  const succeeded = () => {
+    if (failures > 0) log.info({ event: "loop.recovered", loop: name, failures }, `the ${name} loop works again`);
+    failures = 0;
+    toldAt = Number.NEGATIVE_INFINITY;
+  };
+  do await pass().then(succeeded, failed);
+  while (await rested(pauseMs(everyMs, failures), signal));
 }
+
+/** Twice as long after each failure. A loop that rests longer anyway keeps its pace. */
+export const pauseMs = (everyMs: number, failures: number): number => Math.max(everyMs, Math.min(everyMs * 2 ** failures, longestPauseMs));
 
 /** `false` when there is no next time. */
 const rested = (ms: number, signal: AbortSignal): Promise<boolean> =>

@@ -2,10 +2,11 @@
 import { randomUUID } from "node:crypto";
 import { Client, Connection } from "@temporalio/client";
 import { and, eq } from "drizzle-orm";
+import { pino } from "pino";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { cancelOperation } from "../../control/cancel.ts";
 import { compare } from "../../control/compare.ts";
-import { lead } from "../../control/leader.ts";
+import { lead, pauseMs } from "../../control/leader.ts";
 import { requestAction, requestMachine } from "../../control/machines.ts";
 import { endedSettler, retireDue, startIntended } from "../../control/sweep.ts";
 import { holdersOf } from "../../db/holds.ts";
@@ -206,6 +207,27 @@ describe("the lead", () => {
       await Promise.all([first.close(), second.close()]);
     }
   }, 30_000);
+});
+
+describe("a loop that fails again and again", () => {
+  it("slows down to 5 s and is told once, until it works again", async () => {
+    expect([0, 1, 2, 5, 6, 60].map((failures) => pauseMs(100, failures))).toEqual([100, 200, 400, 3_200, 5_000, 5_000]);
+    expect(pauseMs(3_600_000, 9)).toBe(3_600_000);
+    const lines: { event: string; failures?: number }[] = [];
+    const log = pino({ level: "info" }, { write: (line: string) => void lines.push(JSON.parse(line)) });
+    let passes = 0;
+    const pass = async () => {
+      if (++passes <= 4) throw new Error("away");
+    };
+    const leader = lead({ url: hub.url, log, lock: Math.floor(Math.random() * 1_000_000), loops: [{ name: "test", everyMs: 10, pass }] });
+    await expect.poll(() => passes, { timeout: 5_000 }).toBeGreaterThan(5);
+    await leader.close();
+    const told = lines.filter(({ event }) => event.startsWith("loop."));
+    expect(told.map(({ event, failures }) => [event, failures])).toEqual([
+      ["loop.failed", 1],
+      ["loop.recovered", 4],
+    ]);
+  });
 });
 
 const seen = (id: string, name: string): ObservedMachine => ({
