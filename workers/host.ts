@@ -20,6 +20,7 @@ import { openHubLink, readIdentity, type HubLink } from "../activities/host/hub-
 import { inventoryLoop, type InventoryLoop } from "../activities/host/inventory.ts";
 import { openLedger } from "../activities/host/ledger.ts";
 import { ensureAbsent, machineActivities } from "../activities/host/machines.ts";
+import { removeUnfinished } from "../activities/host/mark.ts";
 import { openPins } from "../activities/host/pins.ts";
 import { openKeyedSlots, openSlots } from "../activities/host/slots.ts";
 import { hostQueue } from "../domain/operations/rules.ts";
@@ -62,6 +63,9 @@ async function openHost({ config, log }: Pick<Running, "config" | "log">, link: 
   const cache = openCache(config.hosts.cache.folder ?? join(home, "cache"));
   await mkdir(cache.root, { recursive: true });
   await cache.sweep();
+  await removeUnfinished(machineFolder);
+  const ledger = openLedger(join(home, "ledger"));
+  await ledger.sweep();
   const loop = inventoryLoop({
     context: () => context,
     facts: () => hostFacts(parallels),
@@ -81,7 +85,7 @@ async function openHost({ config, log }: Pick<Running, "config" | "log">, link: 
     machines: openKeyedSlots(),
     sources: openKeyedSlots(),
     pins: openPins(),
-    ledger: openLedger(join(home, "ledger")),
+    ledger,
     journalFolder: join(home, "journals"),
     keepBytes: config.hosts.cache.keepFreeBytes,
     limits: bootLimits(config.hosts.bootLimitMs),

@@ -14,6 +14,8 @@ export interface Act {
   /** The operation's sealed input, such as a script. */
   readonly sealed: Readonly<Record<string, unknown>> | null;
   readonly signal: AbortSignal;
+  /** Called right before what must not happen twice. */
+  begin(): Promise<void>;
 }
 
 /** What the machine is after the action, as Parallels Desktop tells it. */
@@ -26,7 +28,8 @@ export async function effectOf(
   const { state, addresses, macAddress, diskBytes, bundlePath } = machine;
   return {
     observed: state,
-    addresses,
+    // Of a guest that runs, no address told here means none known here: the inventory has further sources.
+    ...(state === "running" && addresses.length === 0 ? {} : { addresses }),
     macAddress,
     diskBytes,
     ...(bundlePath === null ? {} : { bundlePath }),

@@ -4,7 +4,7 @@
  * The one idea: what can be repeated is an ensure; what cannot is journalled before it begins, and an attempt that finds it begun but not ended
  * answers `outcome_unknown` instead of doing it twice.
  */
-import { FaultError, unwrap } from "../../domain/errors.ts";
+import { FaultError, unwrap, type Code } from "../../domain/errors.ts";
 import { mayAct, type MachineState } from "../../domain/machines/rules.ts";
 import { MachineAction } from "../../domain/machines/schema.ts";
 import { isUnrepeatable } from "../../domain/operations/rules.ts";
@@ -38,10 +38,15 @@ export function actionActivities(context: HostContext): HostActionActivities {
           reporter: openReporter(link, operationId, fence),
           sealed,
           signal,
+          begin: () => context.ledger.beginAct(operationId),
         };
         const once = isUnrepeatable(wanted.verb) ? () => atMostOnce(act, () => perform(act, wanted)) : () => perform(act, wanted);
-        // Guests answer several readers at once; only changes go one by one.
-        return wanted.verb === "execute" || wanted.verb === "capture" ? once() : machines.run(machineId, signal, once);
+        try {
+          // Guests answer several readers at once; only changes go one by one.
+          return await (wanted.verb === "execute" || wanted.verb === "capture" ? once() : machines.run(machineId, signal, once));
+        } finally {
+          if (!signal.aborted) await act.reporter.told();
+        }
       }),
   };
 }
@@ -61,36 +66,56 @@ async function atMostOnce({ context, operationId }: Act, perform: () => Promise<
   if (before?.state === "ended") return before.effect as Effect;
   if (before)
     throw new FaultError({ code: "outcome_unknown", message: "The host was interrupted while it did this; it may have taken effect." });
-  await context.ledger.beginAct(operationId);
-  const effect = await perform();
+  const effect = await perform().catch(async (error: unknown) => {
+    if (error instanceof FaultError && refusals.has(error.fault.code)) await context.ledger.forgetAct(operationId);
+    throw error;
+  });
   await context.ledger.endAct(operationId, effect);
   return effect;
 }
+
+/** Said before anything was done, so the act may still be tried; whatever else ends it leaves open what happened. */
+const refusals: ReadonlySet<Code> = new Set([
+  "argument_refused",
+  "grant_refused",
+  "licence_expired",
+  "machine_lost",
+  "machine_not_found",
+  "machine_state",
+  "prlctl_busy",
+  "prlctl_failed",
+  "prlctl_unavailable",
+  "tools_unavailable",
+]);
 
 async function perform(act: Act, action: MachineAction): Promise<Effect> {
   const { context, machineId, signal } = act;
   const { prlctl } = context;
   const before = await found(context, machineId, signal);
   unwrap(mayAct(action.verb, { name: before.name, observed: before.state }));
-  const to = async (command: () => Promise<unknown>, state: MachineState): Promise<Effect> => {
-    if (before.state !== state) await command();
+  const to = async (command: () => Promise<unknown>, state: MachineState, onTheWay: MachineState): Promise<Effect> => {
+    if (before.state !== state && before.state !== onTheWay) await command();
     await untilState(context, machineId, [state], settleWithinMs, signal);
     return effectOf(act);
   };
   switch (action.verb) {
     case "start":
     case "resume":
+      // What was running before is not stopped should this come to nothing.
+      if (before.state === "stopped") await act.begin();
       await ensureRunning(context, machineId, signal);
       return effectOf(act);
     case "stop":
+      if (action.mode === "graceful" && before.state === "suspended") throw keepsMemory(before.name);
       await ensureStopped(context, machineId, action.mode === "graceful" ? action.graceSeconds * 1000 : 0, signal);
       return effectOf(act);
     case "suspend":
-      return to(() => prlctl.suspend(machineId, { signal }), "suspended");
+      return to(() => prlctl.suspend(machineId, { signal }), "suspended", "suspending");
     case "pause":
-      return to(() => prlctl.pause(machineId, { signal }), "paused");
+      return to(() => prlctl.pause(machineId, { signal }), "paused", "pausing");
     case "restart":
     case "reset":
+      await act.begin();
       await (action.verb === "restart" ? prlctl.restart(machineId, { signal }) : prlctl.reset(machineId, { signal }));
       await untilState(context, machineId, ["running"], settleWithinMs, signal);
       return effectOf(act);
@@ -117,3 +142,11 @@ async function perform(act: Act, action: MachineAction): Promise<Effect> {
       return snapshotAction(act, action);
   }
 }
+
+/** What the guest had in memory is somebody's work: only a word of its own throws it away. */
+const keepsMemory = (name: string) =>
+  new FaultError({
+    code: "machine_state",
+    message: `${name} is suspended and has nothing to be asked: resume it, or stop it with its state dropped.`,
+    subject: name,
+  });

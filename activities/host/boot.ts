@@ -8,6 +8,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import type { Probe } from "../../domain/catalog/schema.ts";
 import { FaultError, type Code } from "../../domain/errors.ts";
 import { holdsProcessor, type MachineState } from "../../domain/machines/rules.ts";
+import { askGuest, ipAddressOfMac, isMacGuest } from "./addresses.ts";
 import type { HostContext } from "./context.ts";
 import { found } from "./prepare.ts";
 
@@ -30,11 +31,24 @@ export interface BootLimits {
 export const bootLimits = (withinMs: number): BootLimits => ({ runningWithinMs, addressWithinMs: withinMs, answersWithinMs: withinMs });
 
 export async function ensureRunning(context: HostContext, machineId: string, signal: AbortSignal): Promise<void> {
-  const before = await found(context, machineId, signal);
-  if (before.state === "suspended" || before.state === "paused") await context.prlctl.resume(machineId, { signal });
-  else if (before.state === "stopped") await context.prlctl.start(machineId, { signal });
+  await found(context, machineId, signal);
+  const state = await leaving(context, machineId, context.limits.runningWithinMs, signal);
+  if (state === "suspended" || state === "paused") await context.prlctl.resume(machineId, { signal });
+  else if (state === "stopped") await context.prlctl.start(machineId, { signal });
   context.changed();
   await untilState(context, machineId, ["running"], context.limits.runningWithinMs, signal);
+}
+
+/** On the way down: what the machine becomes decides what has to be done. */
+const goingDown: ReadonlySet<MachineState> = new Set(["stopping", "suspending", "pausing"]);
+
+/** The machine's state once it is on no way down any more, or what it still is when that takes too long. */
+async function leaving(context: HostContext, machineId: string, withinMs: number, signal: AbortSignal): Promise<MachineState> {
+  const left = await until(withinMs, signal, async () => {
+    const state = await stateOf(context, machineId, signal);
+    return goingDown.has(state) ? null : state;
+  });
+  return left ?? stateOf(context, machineId, signal);
 }
 
 /** Waits until the machine is in one of the states. A machine that falls back to stopped instead of running hit Apple's limit. */
@@ -70,9 +84,10 @@ async function stateOf({ prlctl }: HostContext, machineId: string, signal: Abort
 }
 
 export async function awaitAddress(context: HostContext, machineId: string, signal: AbortSignal): Promise<string[]> {
+  const isMac = isMacGuest(await found(context, machineId, signal));
   const address = await until(context.limits.addressWithinMs, signal, async () => {
     const machine = (await context.prlctl.list({ signal })).find(({ id }) => id === machineId);
-    return machine?.address ?? null;
+    return machine?.address ?? (isMac ? ipAddressOfMac(context, machineId, signal) : null);
   });
   if (address === null) throw late("address_missing", machineId, `has no address after ${context.limits.addressWithinMs / 1000} s`);
   context.changed();
@@ -94,17 +109,9 @@ export async function awaitAnswer(
   if (met === null) throw late("tools_unavailable", machineId, `${what} after ${context.limits.answersWithinMs / 1000} s`);
 }
 
-/** Whatever the guest makes of the command, that it ran shows that a session was accepted. A session slot is taken, so probes crowd nobody out. */
-async function acceptsSession({ prlctl, sessions }: HostContext, machineId: string, signal: AbortSignal): Promise<boolean> {
-  const passing: readonly Code[] = ["tools_unavailable", "prlctl_busy", "outcome_unknown", "machine_state"];
-  try {
-    await sessions.run(signal, () => prlctl.exec(machineId, { command: ["echo", "ready"] }, { signal }));
-    return true;
-  } catch (error) {
-    if (error instanceof FaultError && passing.includes(error.fault.code)) return false;
-    throw error;
-  }
-}
+/** Whatever the guest makes of the command, that it ran shows that a session was accepted. */
+const acceptsSession = async (context: HostContext, machineId: string, signal: AbortSignal): Promise<boolean> =>
+  (await askGuest(context, machineId, ["echo", "ready"], signal)) !== null;
 
 function connects(host: string, port: number): Promise<boolean> {
   return new Promise((resolve) => {
@@ -125,18 +132,25 @@ export async function ensureStopped(context: HostContext, machineId: string, gra
   const { prlctl } = context;
   const machine = await prlctl.find(machineId, { signal });
   if (!machine || machine.state === "stopped" || machine.state === "invalid") return;
-  if (machine.state === "suspended") await prlctl.stop(machineId, { mode: "drop-state" }, { signal });
-  else if (graceMs === 0 || machine.state !== "running" || !(await stopsByItself(context, machineId, graceMs, signal))) {
-    await prlctl.stop(machineId, { mode: "kill" }, { signal });
+  if (graceMs === 0 || !(await stopsByItself(context, machineId, graceMs, signal))) {
+    const state = await stateOf(context, machineId, signal);
+    if (state === "stopped") return;
+    await prlctl.stop(machineId, { mode: state === "suspended" ? "drop-state" : "kill" }, { signal });
   }
   await untilState(context, machineId, ["stopped"], stateWithinMs, signal);
 }
 
+/** A guest that is halted can hear nothing: it goes on first. A request that prlctl gives up may still be heard, so the whole grace is waited for. */
 async function stopsByItself(context: HostContext, machineId: string, graceMs: number, signal: AbortSignal): Promise<boolean> {
-  const grace = AbortSignal.timeout(graceMs);
+  const { prlctl } = context;
+  const within = AbortSignal.any([signal, AbortSignal.timeout(graceMs)]);
   try {
-    await context.prlctl.stop(machineId, { mode: "graceful" }, { signal: AbortSignal.any([signal, grace]) });
-    await untilState(context, machineId, ["stopped"], graceMs, AbortSignal.any([signal, grace]));
+    const state = await leaving(context, machineId, graceMs, within);
+    if (state === "suspended") return false;
+    if (state === "paused") await prlctl.resume(machineId, { signal: within });
+    if (state !== "stopped") await untilState(context, machineId, ["running"], graceMs, within);
+    await prlctl.stop(machineId, { mode: "graceful" }, { signal: within }).catch(() => undefined);
+    await untilState(context, machineId, ["stopped"], graceMs, within);
     return true;
   } catch (error) {
     if (signal.aborted) throw error;

@@ -8,6 +8,7 @@ import { reportIntervalMs } from "../../domain/hosts/rules.ts";
 import type { CachedImage, HostFacts, ReportAnswer } from "../../domain/hosts/schema.ts";
 import type { ObservedMachine } from "../../domain/machines/schema.ts";
 import type { VmInfo } from "../../parallels/parse/machines.ts";
+import { openGuestAddresses, type GuestAddresses } from "./addresses.ts";
 import type { HostContext } from "./context.ts";
 import { bootId } from "./facts.ts";
 import { readMark } from "./mark.ts";
@@ -34,11 +35,12 @@ export function inventoryLoop({ context, facts, onRemove, onError }: InventoryOp
   let sequence = 0;
   let taken = false;
   let wake = Promise.withResolvers<void>();
+  const guests = openGuestAddresses();
 
   const tell = async (boot: string) => {
     const host = context();
     const at = new Date().toISOString();
-    const [own, machines, cached] = await Promise.all([facts(), observe(host), cachedImages(host)]);
+    const [own, machines, cached] = await Promise.all([facts(), observe(host, guests), cachedImages(host)]);
     const answer = await host.link.report([
       { kind: "inventory", sequence: ++sequence, session: host.link.session, bootId: boot, at, facts: own, machines, cached },
     ]);
@@ -65,8 +67,9 @@ export function inventoryLoop({ context, facts, onRemove, onError }: InventoryOp
   };
 }
 
-async function observe({ prlctl }: HostContext): Promise<ObservedMachine[]> {
-  return Promise.all((await prlctl.inventory()).map(observed));
+async function observe(context: HostContext, guests: GuestAddresses): Promise<ObservedMachine[]> {
+  const machines = await guests.complete(context, await context.prlctl.inventory());
+  return Promise.all(machines.map(observed));
 }
 
 async function observed(vm: VmInfo): Promise<ObservedMachine> {

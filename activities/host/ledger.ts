@@ -3,11 +3,18 @@
  *
  * The one idea: the line is on disk before the act, so after a crash the next attempt knows that the act may have happened.
  */
-import { mkdir, open, readFile, rename, rm } from "node:fs/promises";
+import { mkdir, open, readdir, readFile, rename, rm, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { z } from "zod";
 
-const Placed = z.object({ machineId: z.string(), hubId: z.string(), epoch: z.int(), operationId: z.string() });
+const Placed = z.object({
+  machineId: z.string(),
+  hubId: z.string(),
+  epoch: z.int(),
+  operationId: z.string(),
+  /** A linked clone has another id until it is registered anew: this is how it is found meanwhile. */
+  linked: z.object({ name: z.string(), sourceId: z.string() }).optional(),
+});
 export type Placed = z.infer<typeof Placed>;
 const Act = z.object({ state: z.enum(["begun", "ended"]), effect: z.unknown() });
 export type Act = z.infer<typeof Act>;
@@ -20,7 +27,14 @@ export interface Ledger {
   act(operationId: string): Promise<Act | null>;
   beginAct(operationId: string): Promise<void>;
   endAct(operationId: string, effect: unknown): Promise<void>;
+  /** The act was refused before it began: it may be tried again. */
+  forgetAct(operationId: string): Promise<void>;
+  /** Forgets acts of operations that ended long ago. */
+  sweep(): Promise<void>;
 }
+
+/** Longer than any operation waits for an operator. */
+const keptMs = 90 * 86_400_000;
 
 export function openLedger(folder: string): Ledger {
   const machine = (id: string) => join(folder, "machines", `${id}.json`);
@@ -32,6 +46,8 @@ export function openLedger(folder: string): Ledger {
     act: (id) => read(act(id), Act),
     beginAct: (id) => writeDurably(act(id), { state: "begun", effect: null }),
     endAct: (id, effect) => writeDurably(act(id), { state: "ended", effect: effect ?? null }),
+    forgetAct: (id) => rm(act(id), { force: true }),
+    sweep: () => removeOlder(join(folder, "acts"), Date.now() - keptMs),
   };
 }
 
@@ -41,6 +57,14 @@ async function read<T>(path: string, schema: z.ZodType<T>): Promise<T | null> {
   } catch (error) {
     if (error instanceof Error && "code" in error && error.code === "ENOENT") return null;
     throw error;
+  }
+}
+
+async function removeOlder(folder: string, beforeMs: number): Promise<void> {
+  for (const name of await readdir(folder).catch(() => [])) {
+    const path = join(folder, name);
+    const { mtimeMs } = await stat(path);
+    if (mtimeMs < beforeMs) await rm(path, { force: true });
   }
 }
 

@@ -8,7 +8,8 @@ import { FaultError } from "../../domain/errors.ts";
 import type { MachineActivities } from "../../workflows/machines/provision.ts";
 import { awaitAddress, awaitAnswer, ensureRunning, ensureStopped } from "./boot.ts";
 import type { HostContext } from "./context.ts";
-import { removeMarked } from "./mark.ts";
+import { madeLinked } from "./clone.ts";
+import { readMark, removeMarked } from "./mark.ts";
 import { prepare } from "./prepare.ts";
 import { openReporter } from "./reporter.ts";
 import { inStep } from "./steps.ts";
@@ -40,9 +41,12 @@ export function machineActivities(context: HostContext): MachineActivities {
         }),
       ),
 
-    stopMachine: ({ operationId, machineId, graceMs }) =>
+    stopMachine: ({ operationId, machineId, graceMs, ifStarted = false }) =>
       attempts.run(`stop/${operationId}`, ({ signal }) =>
-        machines.run(machineId, signal, () => ensureStopped(context, machineId, graceMs, signal)),
+        machines.run(machineId, signal, async () => {
+          if (ifStarted && (await context.ledger.act(operationId)) === null) return;
+          await ensureStopped(context, machineId, graceMs, signal);
+        }),
       ),
 
     removeMachine: ({ operationId, machineId, epoch }) =>
@@ -56,14 +60,19 @@ export function machineActivities(context: HostContext): MachineActivities {
 export async function ensureAbsent(context: HostContext, machineId: string, epoch: number, signal: AbortSignal): Promise<void> {
   const { prlctl, ledger } = context;
   const placed = await ledger.placed(machineId);
-  if (placed && placed.epoch > epoch) return;
-
   const machine = await prlctl.find(machineId, { signal });
+  // Either may be lost: the ledger with the worker's folder, the mark with the bundle.
+  const mark = machine?.bundlePath ? await readMark(machine.bundlePath) : null;
+  const newest = Math.max(placed?.epoch ?? 0, mark?.machineId === machineId ? mark.epoch : 0);
+  if (newest > epoch) return;
+
   if (machine) {
     await ensureStopped(context, machineId, 0, signal);
     await absentFromParallels(context, machineId, machine.state === "invalid", signal);
     if (machine.bundlePath !== null) await rm(machine.bundlePath, { recursive: true, force: true });
   }
+  const unmarked = placed ? await madeLinked(context, placed, signal) : null;
+  if (unmarked) await absentFromParallels(context, unmarked.id, false, signal);
   await removeMarked(context.machineFolder, machineId, epoch);
   await ledger.forget(machineId);
   context.changed();

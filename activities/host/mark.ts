@@ -17,8 +17,9 @@ export const Mark = z.object({
 });
 export type Mark = z.infer<typeof Mark>;
 
-/** While a bundle is being cloned it has this ending, which Parallels Desktop does not take for a machine. */
-export const makingSuffix = ".making";
+/** A bundle that is being cloned carries its machine in its name, since its mark comes last; Parallels Desktop takes no such name for a machine. */
+const makingSuffix = ".making";
+export const makingName = ({ machineId, epoch }: Pick<Mark, "machineId" | "epoch">): string => `${machineId}.${epoch}${makingSuffix}`;
 
 /** Null where there is no mark, or none that can be read: such a bundle is not ours to touch. */
 export async function readMark(bundlePath: string): Promise<Mark | null> {
@@ -35,9 +36,19 @@ export const writeMark = (bundlePath: string, mark: Omit<Mark, "version">): Prom
 /** Removes every bundle below `folder` that carries the machine's mark of this epoch or an older one, finished or not. */
 export async function removeMarked(folder: string, machineId: string, epoch: number): Promise<void> {
   for (const name of await readdir(folder).catch(() => [])) {
-    if (!/\.(pvm|macvm)(\.making)?$/.test(name)) continue;
     const path = join(folder, name);
-    const mark = await readMark(path);
+    const mark = /\.(pvm|macvm)$/.test(name) ? await readMark(path) : makingOf(name);
     if (mark?.machineId === machineId && mark.epoch <= epoch) await rm(path, { recursive: true, force: true });
   }
+}
+
+function makingOf(name: string): Pick<Mark, "machineId" | "epoch"> | null {
+  const [, machineId = "", epoch = ""] = /^([0-9a-f-]{36})\.(\d+)\.making$/.exec(name) ?? [];
+  return machineId === "" ? null : { machineId, epoch: Number(epoch) };
+}
+
+/** Removes what an earlier process of this host did not finish: whoever still wants it begins anew. */
+export async function removeUnfinished(folder: string): Promise<void> {
+  for (const name of await readdir(folder).catch(() => []))
+    if (makingOf(name)) await rm(join(folder, name), { recursive: true, force: true });
 }

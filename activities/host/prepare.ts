@@ -5,13 +5,13 @@
  * and marked before its rename gives it the name under which Parallels Desktop will find it.
  */
 import { readFile, rename, rm, stat, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { FaultError } from "../../domain/errors.ts";
 import { cloneFolder } from "../../images/clone-file.ts";
 import { elementOf, withElement } from "../../parallels/bundle/config.ts";
 import type { MadeMachine, Placement } from "../../workflows/machines/provision.ts";
 import type { HostContext } from "./context.ts";
-import { makingSuffix, readMark, writeMark } from "./mark.ts";
+import { makingName, readMark, writeMark } from "./mark.ts";
 import type { Reporter } from "./reporter.ts";
 import { inStep } from "./steps.ts";
 
@@ -55,7 +55,7 @@ export async function copyMarked(
     if (there?.machineId === mark.machineId && there.epoch === mark.epoch) return;
     throw new FaultError({ code: "machine_exists", message: `There is already a bundle at ${to}.`, subject: to });
   }
-  const aside = to + makingSuffix;
+  const aside = join(dirname(to), makingName(mark));
   await rm(aside, { recursive: true, force: true });
   await context.ledger.place(mark);
   await cloneFolder(from, aside, signal);
@@ -74,9 +74,15 @@ export async function register(
   if (await context.prlctl.find(machineId, { signal })) return;
   const configPath = join(bundlePath, "config.pvs");
   const xml = await readFile(configPath, "utf8");
-  if (elementOf(xml, "VmName") !== name) await writeFile(configPath, withElement(xml, ["VmName"], name));
+  if (elementOf(xml, "VmName") !== name) await replaceFile(configPath, withElement(xml, ["VmName"], name));
   await context.prlctl.register(bundlePath, { uuid: machineId, regenerateSourceUuid: true }, { signal });
   context.changed();
+}
+
+/** A half written configuration would be a machine that nobody can register. */
+async function replaceFile(path: string, text: string): Promise<void> {
+  await writeFile(`${path}.new`, text);
+  await rename(`${path}.new`, path);
 }
 
 async function configure({ context, placement, signal }: Preparation): Promise<MadeMachine> {

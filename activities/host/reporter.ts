@@ -23,18 +23,23 @@ export interface Reporter {
   progress(step: string, moved: Moved): void;
   waits(step: string, waitsFor: string): void;
   output(step: string, stream: "stdout" | "stderr", text: string): void;
+  /** Settles when the hub has taken all that was said so far: what it hears of a settled operation it leaves out. */
+  told(): Promise<void>;
 }
 
 export function openReporter(link: Pick<HubLink, "report">, operationId: string, fence: number): Reporter {
   let line = 0;
   const rates = new Map<string, Rate>();
   const attempted = (step: string) => ({ operationId, step, fence, line: ++line });
-  const send = (said: ReportLine) => void link.report([said]);
+  let last: Promise<unknown> = Promise.resolve();
+  // Lines are taken in their order, so the last one speaks for all.
+  const send = (said: ReportLine) => void (last = link.report([said]));
 
   return {
     state: (step, state, fault) => send({ kind: "step", ...attempted(step), state, ...(fault ? { fault: faultRecord(fault) } : {}) }),
     waits: (step, waitsFor) => send({ kind: "progress", ...attempted(step), progress: { doneBytes: 0, totalBytes: 0, waitsFor } }),
     output: (step, stream, text) => send({ kind: "output", ...attempted(step), stream, text }),
+    told: async () => void (await last),
     progress: (step, moved) => {
       const rate = rates.get(step) ?? openRate();
       rates.set(step, rate);
