@@ -1,0 +1,131 @@
+/**
+ * A host for tests: real activities, a real disk, a simulated Mac, and a hub that grants everything and writes down what it is told.
+ *
+ * The one idea: all state lies in one folder, so a second host on the same folder is the first one after a restart.
+ */
+import { mkdir, mkdtemp, readdir, rename } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { MockActivityEnvironment } from "@temporalio/testing";
+import { actionActivities } from "../../activities/host/actions.ts";
+import { openAttempts } from "../../activities/host/attempt.ts";
+import { bootLimits } from "../../activities/host/boot.ts";
+import type { HostContext } from "../../activities/host/context.ts";
+import type { HubLink } from "../../activities/host/hub-link.ts";
+import { openLedger } from "../../activities/host/ledger.ts";
+import { machineActivities } from "../../activities/host/machines.ts";
+import { openPins } from "../../activities/host/pins.ts";
+import { openKeyedSlots, openSlots } from "../../activities/host/slots.ts";
+import type { ReportLine } from "../../domain/hosts/schema.ts";
+import { openCache } from "../../images/cache.ts";
+import { makeBundle } from "../../parallels/bundle/make.ts";
+import { patternCluster } from "../../parallels/sample/pattern.ts";
+import { clusterBytes, rewriteClusters } from "../../parallels/hds.ts";
+import { openPrlctl } from "../../parallels/prlctl.ts";
+import type { HostActionActivities } from "../../workflows/machines/operate.ts";
+import type { MachineActivities, Placement } from "../../workflows/machines/provision.ts";
+
+export const hubId = "0a1b2c3d-0000-4000-8000-000000000001";
+/** The one image that is cached here. */
+export const digest = "d".repeat(64);
+const mebibyte = 1024 ** 2;
+
+export interface TestHost {
+  readonly context: HostContext;
+  /** Each call is an attempt of its own, as Temporal would make it; `cancel` asks it to end. */
+  run<T>(act: (activities: HostActionActivities & MachineActivities) => Promise<T>): Promise<T> & { cancel(): void };
+  /** Report lines in their order. */
+  readonly lines: readonly ReportLine[];
+}
+
+export const newHome = (): Promise<string> => mkdtemp(join(tmpdir(), "drover-machines-"));
+export const simulatorIn = (home: string): string => join(home, "simulator");
+export const machineFolderIn = (home: string): string => join(simulatorIn(home), "Parallels");
+
+/** Opens the host of that folder, whose simulator is installed. `sealed` is what the hub hands out for `execute`. */
+export function openTestHost(home: string, sealed: Record<string, unknown> = {}, onLine?: (line: ReportLine) => void): TestHost {
+  const commands = join(simulatorIn(home), "bin");
+  const prlctl = openPrlctl({ prlctlPath: join(commands, "prlctl"), prlsrvctlPath: join(commands, "prlsrvctl") });
+  const lines: ReportLine[] = [];
+  const link = testLink(sealed, (line) => {
+    lines.push(line);
+    onLine?.(line);
+  });
+  const context: HostContext = {
+    hubId,
+    link,
+    prlctl,
+    cache: openCache(join(home, "cache")),
+    machineFolder: machineFolderIn(home),
+    roots: [],
+    attempts: openAttempts(),
+    transfers: openSlots(2),
+    sessions: openSlots(2),
+    machines: openKeyedSlots(),
+    sources: openKeyedSlots(),
+    pins: openPins(),
+    ledger: openLedger(join(home, "ledger")),
+    journalFolder: join(home, "journals"),
+    keepBytes: 0,
+    limits: bootLimits(10_000),
+    changed: () => {},
+  };
+  const activities = { ...actionActivities(context), ...machineActivities(context) };
+  return {
+    context,
+    lines,
+    run: (act) => {
+      const environment = new MockActivityEnvironment();
+      const running = runIn(environment, () => act(activities));
+      return Object.assign(running, { cancel: () => environment.cancel("CANCELLED") });
+    },
+  };
+}
+
+const runIn = <T>(environment: MockActivityEnvironment, act: () => Promise<T>): Promise<T> => environment.run<[], T, () => Promise<T>>(act);
+
+function testLink(sealed: Record<string, unknown>, onLine: (line: ReportLine) => void): HubLink {
+  let fence = 0;
+  const absent = () => Promise.reject(new Error("a host's machines need nothing else of the hub"));
+  return {
+    namespace: "test",
+    session: "test",
+    report: (lines) => {
+      lines.forEach(onLine);
+      return Promise.resolve({ accepted: lines.length, removeMachines: [] });
+    },
+    grants: ({ sealed: wanted }) => Promise.resolve({ fence: ++fence, objects: [], sealed: wanted ? sealed : null }),
+    send: absent,
+    connection: absent,
+    token: absent,
+    close: () => Promise.resolve(),
+  };
+}
+
+/** Puts an image into the cache whose copy takes long enough to be interrupted. */
+export async function cacheImage(home: string, bytes = 96 * mebibyte): Promise<void> {
+  const { folder, bundle } = openCache(join(home, "cache")).paths(digest);
+  await mkdir(folder, { recursive: true });
+  const facts = { kind: "pvm", osType: 9, osNumber: 2314, cpus: 2, memoryMegabytes: 1024, diskBytes: 2 * bytes } as const;
+  const made = await makeBundle({ folder: home, name: "Golden", ...facts });
+  const clusters = Array.from({ length: Math.floor(bytes / clusterBytes) }, (_, cluster) => [cluster, patternCluster("golden", cluster)] as const);
+  if (made.imagePath !== null) await rewriteClusters(made.imagePath, clusters);
+  await rename(made.bundlePath, bundle);
+}
+
+export const placementOf = (machineId: string, name: string, epoch = 1): Placement => ({
+  hostId: "host",
+  machineId,
+  epoch,
+  hubId,
+  name,
+  description: "made by a test",
+  vcpus: 1,
+  memoryBytes: 512 * mebibyte,
+  start: false,
+  probe: { kind: "none" },
+  wanted: { image: "golden/1/arm64", digest, generation: 1, kind: "pvm", logicalBytes: 0, allocatedBytes: 0 } as Placement["wanted"],
+});
+
+/** What lies in the folder of machines: bundles, also half made ones. */
+export const bundlesIn = async (home: string): Promise<string[]> => (await readdir(machineFolderIn(home))).toSorted();
