@@ -10,8 +10,17 @@ export async function inStep<T>(reporter: Reporter, step: string, act: () => Pro
     reporter.state(step, "done");
     return value;
   } catch (error) {
-    const known = fullDiskAsFault(error);
+    const known = triedAgain(fullDiskAsFault(error));
     if (!(known instanceof FaultError)) throw error;
     throw new FaultError({ ...known.fault, details: { ...known.fault.details, step } }, { cause: error });
   }
+}
+
+/**
+ * What ensures something looks before it acts, so a command whose outcome nobody knows is simply tried again; only what must not happen twice may end
+ * as `outcome_unknown`.
+ */
+export function triedAgain(error: unknown): unknown {
+  if (!(error instanceof FaultError) || error.fault.code !== "outcome_unknown") return error;
+  return new FaultError({ ...error.fault, code: "prlctl_failed" }, { cause: error });
 }
