@@ -1,7 +1,7 @@
 /**
  * A host worker killed with -9 at random points of a push and of a pull: the operation ends right, bit by bit, and nothing partial is ever visible.
  *
- * The seed is printed; DROVER_TEST_SEED repeats a run, DROVER_CRASH_POINTS asks for more points than the few that fit into every test run.
+ * The stack runs on a PostgreSQL and a Temporal that it did not start itself. The seed is printed; DROVER_TEST_SEED repeats a run, DROVER_CRASH_POINTS asks for more points than the few that fit into every test run.
  */
 import { readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
@@ -9,7 +9,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { makeSampleBundle, type Sample } from "../../parallels/sample/make.ts";
 import { expectEqualDisks } from "./disks.ts";
-import { openStack, type TestStack } from "./stack.ts";
+import { openStack, ownServers, type TestStack } from "./stack.ts";
 
 const mebibyte = 1024 ** 2;
 const seed = Number(process.env["DROVER_TEST_SEED"] ?? Date.now() % 1_000_000);
@@ -28,7 +28,7 @@ interface Pushed {
 }
 
 beforeAll(async () => {
-  stack = await openStack();
+  stack = await openStack(await ownServers());
   const { facts } = await stack.json<{ facts: { machineFolder: string } }>("host", "show", "mac-1");
   folder = facts.machineFolder;
   const { bundlePath } = await freshSample("warm");

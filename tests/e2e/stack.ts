@@ -4,13 +4,16 @@
  * The one idea: tests see what users see. Only the clean-up and the process ids are known from inside.
  */
 import { spawn } from "node:child_process";
+import { randomUUID } from "node:crypto";
 import { chmod, mkdtemp, rm } from "node:fs/promises";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { inject } from "vitest";
 import { startDrover, type Drover } from "../../deploy/drover.ts";
+import { createDatabase } from "../../deploy/embedded/postgres.ts";
 import { outsideOf } from "../../deploy/embedded/postgres-place.ts";
+import { freePorts } from "../../deploy/ports.ts";
 import { readConfig } from "../../domain/config/schema.ts";
 import { unwrap } from "../../domain/errors.ts";
 
@@ -40,6 +43,18 @@ const ports = [
   "TEMPORAL_UI_PORT",
 ];
 
+/** PostgreSQL and Temporal of one's own, as an operator would bring them: a new database, and a namespace prepared by the command for it. */
+export async function ownServers(): Promise<Record<string, string>> {
+  const servers = {
+    DATABASE_URL: await createDatabase(inject("databaseUrl")),
+    TEMPORAL_ADDRESS: inject("temporalAddress"),
+    TEMPORAL_NAMESPACE: `e2e-${randomUUID()}`,
+  };
+  const { code, stderr } = await runCommand(["temporal", "setup"], { ...process.env, BASE_URL: "", MODE: "", ...servers });
+  if (code !== 0) throw new Error(`drover temporal setup ended with ${code}:\n${stderr}`);
+  return servers;
+}
+
 export async function openStack(variables: Readonly<Record<string, string>> = {}): Promise<TestStack> {
   const home = await mkdtemp(join(tmpdir(), "drover-e2e-"));
   await chmod(home, 0o711); // As root, PostgreSQL runs as a user who must pass through.
@@ -58,7 +73,9 @@ export async function openStack(variables: Readonly<Record<string, string>> = {}
   const run = (...words: string[]) => runCommand(words, { ...env, DROVER_CONFIG_DIR: join(home, "config") });
   return {
     ...drover,
-    ...{ home, env, drover: run },
+    home,
+    env,
+    drover: run,
     json: async (...words) => {
       const { code, stdout, stderr } = await run(...withJson(words));
       if (code !== 0) throw new Error(`drover ${words.join(" ")} ended with ${code}:\n${stderr}${stdout}`);
@@ -86,21 +103,4 @@ export function runCommand(words: readonly string[], env: Readonly<Record<string
       resolve({ code: code ?? 1, stdout: Buffer.concat(out).toString(), stderr: Buffer.concat(err).toString() }),
     );
   });
-}
-
-/** All are held until the last is known, so they differ. */
-async function freePorts(count: number): Promise<number[]> {
-  const servers = await Promise.all(
-    Array.from({ length: count }, async () => {
-      const server = createServer();
-      await new Promise<void>((resolve) => void server.listen(0, "127.0.0.1", resolve));
-      return server;
-    }),
-  );
-  const found = servers.map((server) => {
-    const address = server.address();
-    return typeof address === "object" && address ? address.port : 0;
-  });
-  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
-  return found;
 }
