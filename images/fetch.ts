@@ -38,8 +38,8 @@ interface Span {
   end: number;
 }
 
-/** 4 MiB a read: a round trip is lost in it, and eight of them fit in little memory. */
-const spanBytes = 4 * 1024 * 1024;
+/** 2 MiB a read: eight at once fill a line of 2 Gbit/s over 50 ms, and fit in little memory. */
+const spanBytes = 2 * 1024 * 1024;
 /** Reading over a gap of this size is cheaper than another request. */
 const gapBytes = 128 * 1024;
 

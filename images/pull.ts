@@ -54,7 +54,7 @@ export interface PullResult {
   readonly reusedBytes: number;
 }
 
-/** Eight reads of 4 MiB: enough for a distant store, and 32 MiB of memory. */
+/** Eight reads of 2 MiB: enough for a distant store, and 16 MiB of memory. */
 const defaultParallel = 8;
 /** A seed's file on its way into the bundle. */
 const asidePrefix = "cloning-";

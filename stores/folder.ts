@@ -12,15 +12,27 @@ import { FaultError } from "../domain/errors.ts";
 import { checksumRefused, objectMissing, storeDenied, storeUnavailable } from "./faults.ts";
 import { checkKey, type ByteRange, type ObjectStore, type WriteOutcome } from "./object-store.ts";
 
-/** Temporary files lie beside the objects, on the same file system, under a name that no key can have. */
-const temporaryName = () => `~${randomUUID()}`;
+/** Temporary files lie together in a folder of the same file system, under a name that no key can have. */
+const temporaryFolder = "~writing";
+/** No write takes a day: what is older belongs to a writer that was killed. */
+const abandonedMs = 24 * 60 * 60 * 1000;
 
 export function folderStore(root: string): ObjectStore {
   const at = (key: string) => join(root, checkKey(key));
+  let begun: Promise<void> | undefined;
+  const begin = () => (begun ??= sweep(join(root, temporaryFolder)).catch((error: unknown) => ((begun = undefined), Promise.reject(error))));
 
   return {
     read: (key, range, signal) => restated(key, () => readRange(at(key), range, signal)),
-    write: (key, body, sha256, signal) => restated(key, () => writeOnce(at(key), key, body, sha256, signal)),
+    write: (key, body, sha256, signal) =>
+      restated(key, async () => {
+        const path = at(key);
+        signal.throwIfAborted();
+        if (createHash("sha256").update(body).digest("hex") !== sha256) throw checksumRefused(key);
+        if ((await sizeOf(path)) !== null) return "present";
+        await begin();
+        return writeOnce(path, join(root, temporaryFolder, randomUUID()), body, signal);
+      }),
     size: (key) => restated(key, () => sizeOf(at(key))),
     list: (prefix) => listBelow(root, prefix),
     remove: (key) => restated(key, () => rm(at(key), { force: true })),
@@ -37,18 +49,24 @@ async function readRange(path: string, range: ByteRange | null, signal: AbortSig
     throw error;
   }
   const bounds = range ? { start: range.offsetBytes, end: range.offsetBytes + range.lengthBytes - 1 } : {};
-  // 1 MiB at a time: a pack is read in few calls without holding it whole.
-  const stream = createReadStream(path, { fd: handle, signal, highWaterMark: 1 << 20, ...bounds });
-  return Readable.toWeb(stream, { strategy: new ByteLengthQueuingStrategy({ highWaterMark: 1 << 20 }) }) as ReadableStream<Uint8Array>;
+  // 256 KiB at a time: few calls for a pack, and little that waits in memory when many are read at once.
+  const stream = createReadStream(path, { fd: handle, signal, highWaterMark: 1 << 18, ...bounds });
+  return Readable.toWeb(stream, { strategy: new ByteLengthQueuingStrategy({ highWaterMark: 0 }) }) as ReadableStream<Uint8Array>;
 }
 
-async function writeOnce(path: string, key: string, body: Uint8Array, sha256: string, signal: AbortSignal): Promise<WriteOutcome> {
-  signal.throwIfAborted();
-  if (createHash("sha256").update(body).digest("hex") !== sha256) throw checksumRefused(key);
-  if ((await sizeOf(path)) !== null) return "present";
-  const folder = dirname(path);
+/** Makes the folder of temporary files, and clears it of what was abandoned there. */
+async function sweep(folder: string): Promise<void> {
   await mkdir(folder, { recursive: true });
-  const temporary = join(folder, temporaryName());
+  const oldest = Date.now() - abandonedMs;
+  for (const name of await readdir(folder)) {
+    const path = join(folder, name);
+    // Its writer, or another sweep, may be quicker.
+    const found = await stat(path).catch(() => null);
+    if (found && found.mtimeMs < oldest) await rm(path, { force: true });
+  }
+}
+
+async function writeOnce(path: string, temporary: string, body: Uint8Array, signal: AbortSignal): Promise<WriteOutcome> {
   try {
     const handle = await open(temporary, "wx");
     try {
@@ -57,6 +75,7 @@ async function writeOnce(path: string, key: string, body: Uint8Array, sha256: st
     } finally {
       await handle.close();
     }
+    await mkdir(dirname(path), { recursive: true });
     return await publish(temporary, path);
   } finally {
     await rm(temporary, { force: true });
@@ -103,10 +122,10 @@ async function* listBelow(root: string, prefix: string) {
     },
   );
   for (const entry of entries) {
-    if (!entry.isFile() || entry.name.startsWith("~")) continue;
+    if (!entry.isFile()) continue;
     const path = join(entry.parentPath, entry.name);
     const key = path.slice(join(root, "/").length);
-    const bytes = key.startsWith(prefix) ? await sizeOf(path) : null;
+    const bytes = key.startsWith(prefix) && !key.startsWith(temporaryFolder) ? await sizeOf(path) : null;
     if (bytes !== null) yield { key, bytes };
   }
 }

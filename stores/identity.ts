@@ -8,7 +8,7 @@ import { z } from "zod";
 import { FaultError } from "../domain/errors.ts";
 import { readAll, type ObjectStore } from "./object-store.ts";
 
-const identityKey = "store.json";
+export const identityKey = "store.json";
 
 /** The version that this program writes, and the newest that it reads. */
 const currentVersion = 1;
