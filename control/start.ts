@@ -41,6 +41,8 @@ export interface Asked {
   readonly idempotency?: { readonly key: string; readonly route: string; readonly body: unknown };
   /** For requests that do not say it themselves: `park` unless the caller cannot know of parking. */
   readonly onFault?: OnFault;
+  /** The wire's words for what is asked: its job is called so from the first answer to the last. */
+  readonly job?: { readonly type: string; readonly operation: string };
 }
 
 /** An operation as its intent writes it. */
@@ -108,7 +110,7 @@ async function intend(
     image,
     onFault,
     workflowId: id,
-    input,
+    input: asked.job ? { ...input, job: asked.job } : input,
     sealed,
     ...by,
   });

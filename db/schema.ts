@@ -125,6 +125,24 @@ export const apiKeys = pgTable(
   (table) => [uniqueIndex("api_keys_name").on(sql`lower(${table.name})`)],
 );
 
+/** What a client of the wire keeps for its user, such as the looks of a web page. The hub does not read it. */
+export const userConfigs = pgTable(
+  "user_configs",
+  {
+    id: uuid("id").primaryKey(),
+    userId: text("user_id")
+      .notNull()
+      .references(() => users.id, { onDelete: "cascade" }),
+    slug: text("slug").notNull(),
+    name: text("name").notNull(),
+    type: text("type").$type<"string" | "bool" | "int" | "json">().notNull(),
+    value: text("value").notNull(),
+    createdAt: created(),
+    updatedAt: updated(),
+  },
+  (table) => [uniqueIndex("user_configs_slug").on(table.userId, table.slug)],
+);
+
 export const stores = pgTable(
   "stores",
   {
@@ -322,6 +340,8 @@ export const operations = pgTable(
     fence: bigint("fence", { mode: "number" }).notNull().default(0),
     /** Whether its workflow was told that the host is lost, and not yet that it is back. */
     toldLost: boolean("told_lost").notNull().default(false),
+    /** Whether the wire's job of it was deleted: the operation stays as memory, its job is shown no more. */
+    hidden: boolean("hidden").notNull().default(false),
     fault: jsonb("fault").$type<FaultRecord>(),
     result: jsonb("result").$type<Record<string, unknown>>(),
     requestId: text("request_id"),

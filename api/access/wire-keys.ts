@@ -10,6 +10,7 @@ import { FaultError } from "../../domain/errors.ts";
 import { createApiKey, findApiKey, listApiKeys, removeApiKey, revokeApiKey, type ApiKey } from "../../db/api-keys.ts";
 import { findUser } from "../../db/users.ts";
 import type { Hub } from "../ports.ts";
+import { aboutApiKey, telling } from "../told.ts";
 import { refusal } from "../wire/errors.ts";
 import { filtered } from "../wire/filter.ts";
 import type { Call, Mount } from "../wire/mount.ts";
@@ -54,19 +55,29 @@ export function apiKeyRoutes(hub: Hub, mount: Mount): void {
     { tag, needs: either("CREATE"), status: 201, body: ApiKeyRequest, reply: ApiKeyResponse },
     (call) => makeApiKey(hub, call),
   );
-  mount("delete", "/auth/api_keys/{id}", "Remove an API key", { tag, needs: either("DELETE"), status: 202 }, async ({ param, actor }) =>
-    removeApiKey(hub.db, (await found(param("id"), actor, "DELETE")).id),
+  mount(
+    "delete",
+    "/auth/api_keys/{id}",
+    "Remove an API key",
+    { tag, needs: either("DELETE"), status: 202 },
+    async ({ asked, param, actor }) => {
+      const key = await found(param("id"), actor, "DELETE");
+      await telling(hub, asked, aboutApiKey("removed", key), (tx) => removeApiKey(tx, key.id));
+    },
   );
   mount(
     "put",
     "/auth/api_keys/{id}/revoke",
     "Revoke an API key",
     { tag, needs: { superUser: true }, status: 202 },
-    async ({ param, actor }) => revokeApiKey(hub.db, (await found(param("id"), actor, "DELETE")).id),
+    async ({ asked, param, actor }) => {
+      const key = await found(param("id"), actor, "DELETE");
+      await telling(hub, asked, aboutApiKey("revoked", key), (tx) => revokeApiKey(tx, key.id));
+    },
   );
 }
 
-async function makeApiKey(hub: Hub, { body, actor }: Call<z.output<typeof ApiKeyRequest>>) {
+async function makeApiKey(hub: Hub, { asked, body, actor }: Call<z.output<typeof ApiKeyRequest>>) {
   for (const field of ["name", "key", "secret"] as const) {
     if (body[field] === "") throw refusal(400, `Invalid request body: error 400: ${field[0]?.toUpperCase()}${field.slice(1)} is required`);
   }
@@ -79,16 +90,10 @@ async function makeApiKey(hub: Hub, { body, actor }: Call<z.output<typeof ApiKey
   if (userId !== actor.userId && !(actor.isSuperUser && (await findUser(hub.db, userId))))
     throw refusal(403, "error 403: only a super user makes keys for other users");
   const key = accessName(body.key);
-  const made = (await findApiKey(hub.db, key))
-    ? null
-    : await createApiKey(hub.db, {
-        id: crypto.randomUUID(),
-        name: body.name,
-        key,
-        secretHash: await hub.passwords.hash(body.secret),
-        userId,
-        expiresAt,
-      });
-  if (!made) throw refusal(400, "error 400: API Key already exists");
-  return wireApiKey(made, null, Buffer.from(`${key}:${body.secret}`).toString("base64"));
+  const wanted = { id: crypto.randomUUID(), name: body.name, key, secretHash: await hub.passwords.hash(body.secret), userId, expiresAt };
+  return telling(hub, asked, aboutApiKey("added", wanted), async (tx) => {
+    const made = (await findApiKey(tx, key)) ? null : await createApiKey(tx, wanted);
+    if (!made) throw refusal(400, "error 400: API Key already exists");
+    return wireApiKey(made, null, Buffer.from(`${key}:${body.secret}`).toString("base64"));
+  });
 }

@@ -6,8 +6,9 @@
 import { z } from "zod";
 import { accessName } from "../../domain/access/rules.ts";
 import { findClaim, findRole, listClaims, listRoles } from "../../db/roles.ts";
-import { changeUser, listUsers, rootName } from "../../db/users.ts";
+import { addRight, changeUser, listUsers, removeRight, rootName } from "../../db/users.ts";
 import type { Hub } from "../ports.ts";
+import { aboutUser, aboutUserRight, telling } from "../told.ts";
 import { refusal } from "../wire/errors.ts";
 import type { Mount } from "../wire/mount.ts";
 import { checkGiven, foundUser, mustReach } from "./given.ts";
@@ -28,7 +29,7 @@ function changeRoute(hub: Hub, mount: Mount): void {
     "/auth/users/{id}",
     "Change a user",
     { tag, needs: update, status: 202, body: UserUpdateRequest },
-    async ({ body, actor, param }) => {
+    async ({ body, actor, asked, param }) => {
       const { name, email, password } = body;
       if (name === "" && email === "" && password === "")
         throw refusal(400, "Invalid request body: error 400: name, password or email is required");
@@ -40,7 +41,9 @@ function changeRoute(hub: Hub, mount: Mount): void {
       if (user.username.toLowerCase() === rootName && password !== "") throw refusal(400, "error 400: cannot update root user");
       const passwordHash = password === "" ? {} : { passwordHash: await hub.passwords.hash(password) };
       const changes = { ...(name === "" ? {} : { name }), ...(email === "" ? {} : { email }), ...passwordHash };
-      if (!(await changeUser(hub.db, user.id, changes))) throw refusal(400, "error 400: user already exists");
+      await telling(hub, asked, aboutUser("updated", user), async (tx) => {
+        if (!(await changeUser(tx, user.id, changes))) throw refusal(400, "error 400: user already exists");
+      });
     },
   );
 }
@@ -78,7 +81,7 @@ function grantRoutes(hub: Hub, mount: Mount, what: "role" | "claim"): void {
     path,
     `Give a user a ${what}`,
     { tag, needs: update, status: 201, body: NameRequest, reply: NameRequest },
-    async ({ body, actor, param }) => {
+    async ({ body, actor, asked, param }) => {
       const name = accessName(body.name);
       if (name === "") throw refusal(400, "Invalid request body: error 400: Name is required");
       const user = await foundUser(hub, param("id"));
@@ -86,15 +89,15 @@ function grantRoutes(hub: Hub, mount: Mount, what: "role" | "claim"): void {
       if (!known) throw refusal(404, `error 404: ${what} not found`);
       await checkGiven(hub, actor, what === "role" ? [name] : [], what === "claim" ? [name] : []);
       if (user[list].includes(name)) throw refusal(400, `error 400: user already has the ${what} ${name}`);
-      await changeUser(hub.db, user.id, { [list]: [...user[list], name] });
+      await telling(hub, asked, aboutUserRight(what, "added", user, name), (tx) => addRight(tx, user.id, list, name));
       return { name: body.name };
     },
   );
-  mount("delete", `${path}/{name}`, `Take a ${what} from a user`, { tag, needs: update, status: 202 }, async ({ actor, param }) => {
+  mount("delete", `${path}/{name}`, `Take a ${what} from a user`, { tag, needs: update, status: 202 }, async ({ actor, asked, param }) => {
     const user = await foundUser(hub, param("id"));
     mustReach(actor, user);
     const name = accessName(param("name"));
     if (!user[list].includes(name)) throw refusal(404, `error 404: ${what} not found`);
-    await changeUser(hub.db, user.id, { [list]: user[list].filter((own) => own !== name) });
+    await telling(hub, asked, aboutUserRight(what, "removed", user, name), (tx) => removeRight(tx, user.id, list, name));
   });
 }

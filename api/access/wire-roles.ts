@@ -19,11 +19,12 @@ import {
 } from "../../db/roles.ts";
 import { listUsers } from "../../db/users.ts";
 import type { Hub } from "../ports.ts";
+import { aboutClaim, aboutRole, aboutRoleClaim, telling } from "../told.ts";
 import { refusal } from "../wire/errors.ts";
 import { filtered } from "../wire/filter.ts";
 import type { Mount } from "../wire/mount.ts";
 import { checkGiven } from "./given.ts";
-import { ClaimResponse, NameRequest, names, RoleRequest, RoleResponse, wireClaim, wireRole } from "./wire.ts";
+import { ClaimResponse, NameRequest, names, RoleRequest, RoleResponse, wireClaim, wireClaimWithHolders, wireRole } from "./wire.ts";
 
 const tag = "roles and claims";
 
@@ -72,20 +73,28 @@ function roleChangeRoutes(hub: Hub, mount: Mount): void {
     "/auth/roles",
     "Make a role",
     { tag, needs: { claims: ["CREATE_ROLE"] }, status: 201, body: RoleRequest, reply: RoleResponse },
-    async ({ body, actor }) => {
+    async ({ body, actor, asked }) => {
       const id = accessName(body.name);
       if (id === "") throw refusal(400, "Invalid request body: error 400: Name is required");
       const claims = names(body.claims);
       await checkGiven(hub, actor, [], claims);
-      if (!(await createRole(hub.db, id, claims))) throw refusal(400, "error 400: role already exists");
+      await telling(hub, asked, aboutRole("added", id), async (tx) => {
+        if (!(await createRole(tx, id, claims))) throw refusal(400, "error 400: role already exists");
+      });
       return (await wireRoles(hub)).find((role) => role.id === id);
     },
   );
-  mount("delete", "/auth/roles/{id}", "Remove a role", { tag, needs: { claims: ["DELETE_ROLE"] }, status: 202 }, async ({ param }) => {
-    const role = await mustFind(hub, param("id"));
-    if (role.internal) throw refusal(400, "error 400: cannot remove an internal role");
-    await removeRole(hub.db, role.id);
-  });
+  mount(
+    "delete",
+    "/auth/roles/{id}",
+    "Remove a role",
+    { tag, needs: { claims: ["DELETE_ROLE"] }, status: 202 },
+    async ({ asked, param }) => {
+      const role = await mustFind(hub, param("id"));
+      if (role.internal) throw refusal(400, "error 400: cannot remove an internal role");
+      await telling(hub, asked, aboutRole("removed", role.id), (tx) => removeRole(tx, role.id));
+    },
+  );
 }
 
 function roleClaimRoutes(hub: Hub, mount: Mount): void {
@@ -98,28 +107,31 @@ function roleClaimRoutes(hub: Hub, mount: Mount): void {
     "/auth/roles/{id}/claims",
     "Add a claim to a role",
     { tag, needs, status: 201, body: NameRequest, reply: ClaimResponse },
-    async ({ body, actor, param }) => {
+    async ({ body, actor, asked, param }) => {
       const role = await mustFind(hub, param("id"));
       const claim = await findClaim(hub.db, accessName(body.name));
       if (!claim) throw refusal(404, "error 404: claim not found");
       locked(role, actor.isSuperUser);
       await checkGiven(hub, actor, [], [claim.id]);
       if (role.claims.includes(claim.id)) throw refusal(400, `error 400: role already has the claim ${claim.id}`);
-      await setRoleClaims(hub.db, role.id, [...role.claims, claim.id]);
+      await telling(hub, asked, aboutRoleClaim("added", role.id, claim.id), (tx) => setRoleClaims(tx, role.id, [...role.claims, claim.id]));
       return wireClaim(claim);
     },
   );
-  mount("delete", "/auth/roles/{id}/claims/{name}", "Take a claim from a role", { tag, needs, status: 202 }, async ({ actor, param }) => {
-    const role = await mustFind(hub, param("id"));
-    const name = accessName(param("name"));
-    locked(role, actor.isSuperUser);
-    if (!role.claims.includes(name)) throw refusal(404, "error 404: claim not found");
-    await setRoleClaims(
-      hub.db,
-      role.id,
-      role.claims.filter((own) => own !== name),
-    );
-  });
+  mount(
+    "delete",
+    "/auth/roles/{id}/claims/{name}",
+    "Take a claim from a role",
+    { tag, needs, status: 202 },
+    async ({ actor, asked, param }) => {
+      const role = await mustFind(hub, param("id"));
+      const name = accessName(param("name"));
+      locked(role, actor.isSuperUser);
+      if (!role.claims.includes(name)) throw refusal(404, "error 404: claim not found");
+      const left = role.claims.filter((own) => own !== name);
+      await telling(hub, asked, aboutRoleClaim("removed", role.id, name), (tx) => setRoleClaims(tx, role.id, left));
+    },
+  );
 }
 
 function claimRoutes(hub: Hub, mount: Mount): void {
@@ -133,25 +145,36 @@ function claimRoutes(hub: Hub, mount: Mount): void {
     filtered((await listClaims(hub.db)).map(wireClaim), c.req.header("X-Filter")),
   );
   mount("get", "/auth/claims/{id}", "Get a claim", { tag, needs: list, status: 200, reply: ClaimResponse }, async ({ param }) =>
-    wireClaim(await mustFindClaim(param("id"))),
+    wireClaimWithHolders(await mustFindClaim(param("id")), await listUsers(hub.db)),
   );
   mount(
     "post",
     "/auth/claims",
     "Make a claim",
     { tag, needs: { claims: ["CREATE_CLAIM"] }, status: 201, body: NameRequest, reply: ClaimResponse },
-    async ({ body }) => {
+    async ({ asked, body }) => {
       const id = accessName(body.name);
       if (id === "") throw refusal(400, "Invalid request body: error 400: Name is required");
-      if (!(await createClaim(hub.db, id))) throw refusal(400, "error 400: claim already exists");
+      await telling(hub, asked, aboutClaim("added", id), async (tx) => {
+        if (!(await createClaim(tx, id))) throw refusal(400, "error 400: claim already exists");
+      });
       return wireClaim(await mustFindClaim(id));
     },
   );
-  mount("delete", "/auth/claims/{id}", "Remove a claim", { tag, needs: { claims: ["DELETE_CLAIM"] }, status: 202 }, async ({ param }) => {
-    const claim = await mustFindClaim(param("id"));
-    const holder = (await listUsers(hub.db)).find(({ claims }) => claims.includes(claim.id));
-    if (claim.internal || holder)
-      throw refusal(400, claim.internal ? "error 400: cannot remove an internal claim" : `error 400: claim is held by ${holder?.username}`);
-    await removeClaim(hub.db, claim.id);
-  });
+  mount(
+    "delete",
+    "/auth/claims/{id}",
+    "Remove a claim",
+    { tag, needs: { claims: ["DELETE_CLAIM"] }, status: 202 },
+    async ({ asked, param }) => {
+      const claim = await mustFindClaim(param("id"));
+      const holder = (await listUsers(hub.db)).find(({ claims }) => claims.includes(claim.id));
+      if (claim.internal || holder)
+        throw refusal(
+          400,
+          claim.internal ? "error 400: cannot remove an internal claim" : `error 400: claim is held by ${holder?.username}`,
+        );
+      await telling(hub, asked, aboutClaim("removed", claim.id), (tx) => removeClaim(tx, claim.id));
+    },
+  );
 }

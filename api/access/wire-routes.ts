@@ -10,10 +10,12 @@ import { unwrap } from "../../domain/errors.ts";
 import { createUser, listUsers, removeUser, rootName } from "../../db/users.ts";
 import { resolveApiKey } from "../middleware/authenticate.ts";
 import type { Hub } from "../ports.ts";
+import { aboutUser, telling } from "../told.ts";
 import { refusal } from "../wire/errors.ts";
 import { filtered } from "../wire/filter.ts";
 import type { Call, Mount } from "../wire/mount.ts";
 import { checkGiven, foundUser } from "./given.ts";
+import { userConfigRoutes } from "./wire-configs.ts";
 import { apiKeyRoutes } from "./wire-keys.ts";
 import { rightRoutes } from "./wire-rights.ts";
 import { roleRoutes } from "./wire-roles.ts";
@@ -36,6 +38,7 @@ export function accessWireRoutes(hub: Hub, mount: Mount, login: Logins): void {
   rightRoutes(hub, mount);
   roleRoutes(hub, mount);
   apiKeyRoutes(hub, mount);
+  userConfigRoutes(hub, mount);
 }
 
 function tokenRoutes(hub: Hub, mount: Mount, login: Logins): void {
@@ -109,16 +112,16 @@ function userRoutes(hub: Hub, mount: Mount): void {
     "/auth/users/{id}",
     "Remove a user",
     { tag, needs: { claims: ["DELETE_USER"] }, status: 202 },
-    async ({ param, actor }) => {
+    async ({ param, actor, asked }) => {
       const user = await foundUser(hub, param("id"));
       if (user.username.toLowerCase() === rootName) throw refusal(400, "error 400: cannot remove root user");
       if (user.isSuperUser && !actor.isSuperUser) throw refusal(403, "error 403: only a super user removes a super user");
-      await removeUser(hub.db, user.id);
+      await telling(hub, asked, aboutUser("removed", user), (tx) => removeUser(tx, user.id));
     },
   );
 }
 
-async function makeUser(hub: Hub, { body, actor }: Call<z.output<typeof UserCreateRequest>>) {
+async function makeUser(hub: Hub, { body, actor, asked }: Call<z.output<typeof UserCreateRequest>>) {
   for (const field of ["username", "name", "email"] as const) {
     if (body[field].trim() === "")
       throw refusal(400, `Invalid request body: error 400: ${field[0]?.toUpperCase()}${field.slice(1)} is required`);
@@ -130,15 +133,10 @@ async function makeUser(hub: Hub, { body, actor }: Call<z.output<typeof UserCrea
   await checkGiven(hub, actor, roles, claims);
   const passwordHash = body.password === "" ? null : await hub.passwords.hash(body.password);
   const { username, name, email } = body;
-  const user = await createUser(hub.db, {
-    id: crypto.randomUUID(),
-    username: username.trim(),
-    name: name.trim(),
-    email: email.trim(),
-    passwordHash,
-    roles,
-    claims,
+  const wanted = { id: crypto.randomUUID(), username: username.trim(), name: name.trim(), email: email.trim() };
+  return telling(hub, asked, aboutUser("added", wanted), async (tx) => {
+    const user = await createUser(tx, { ...wanted, passwordHash, roles, claims });
+    if (!user) throw refusal(400, "error 400: user already exists");
+    return wireUser(user);
   });
-  if (!user) throw refusal(400, "error 400: user already exists");
-  return wireUser(user);
 }

@@ -60,6 +60,10 @@ export const ClaimResponse = z
     group: z.string().optional(),
     resource: z.string().optional(),
     action: z.string().optional(),
+    users: z
+      .array(z.record(z.string(), z.unknown()))
+      .optional()
+      .meta({ description: "Those who hold it themselves; told of one claim only." }),
   })
   .meta({ id: "ClaimResponse" });
 export const RoleResponse = z
@@ -111,15 +115,28 @@ export function wireUser(user: UserRow): z.input<typeof ApiUser> {
 }
 
 export function wireClaim(claim: Claim): z.input<typeof ClaimResponse> {
-  const { id, description, internal, group, resource, action } = claim;
+  const { id, internal, group, resource, action } = claim;
+  const description = claim.description || (action && resource ? `May ${action}: ${resource}.` : "");
   return { id, name: id, internal, ...present({ description, group, resource, action }) };
+}
+
+/** Users as they stand within roles and claims. */
+const wireHolder = ({ id, username, name, email, isSuperUser }: UserRow) => ({
+  id,
+  username,
+  name,
+  email,
+  effective_claims: null,
+  isSuperUser,
+});
+
+export function wireClaimWithHolders(claim: Claim, users: readonly UserRow[]): z.input<typeof ClaimResponse> {
+  return { ...wireClaim(claim), ...present({ users: users.filter(({ claims }) => claims.includes(claim.id)).map(wireHolder) }) };
 }
 
 export function wireRole(role: Role, claims: readonly Claim[], users: readonly UserRow[]): z.input<typeof RoleResponse> {
   const own = role.claims.flatMap((id) => claims.filter((claim) => claim.id === id));
-  const holders = users
-    .filter((user) => user.roles.includes(role.id))
-    .map(({ id, username, name, email, isSuperUser }) => ({ id, username, name, email, effective_claims: null, isSuperUser }));
+  const holders = users.filter((user) => user.roles.includes(role.id)).map(wireHolder);
   return {
     id: role.id,
     name: role.id,

@@ -13,6 +13,7 @@ import { faults, json } from "../http.ts";
 import { actorOf, authorised } from "../middleware/authorise.ts";
 import type { Hub } from "../ports.ts";
 import { askedBy, idempotent, pageOf, pageQuery, routesOf } from "../route.ts";
+import { aboutImage, telling } from "../told.ts";
 
 const tags = ["images"];
 const key = z.object({ catalogId: CatalogId, version: Version, architecture: Architecture });
@@ -90,7 +91,8 @@ function removeRoutes(hub: Hub) {
   });
 
   return routesOf().openapi(remove, async (c) => {
-    await deleteVersion(hub.db, (await found(hub, c.req.valid("param"), actorOf(c))).id);
+    const image = await found(hub, c.req.valid("param"), actorOf(c));
+    await telling(hub, askedBy(c), aboutImage("deleted", image), (tx) => deleteVersion(tx, image.id));
     return c.body(null, 204);
   });
 }

@@ -3,17 +3,20 @@
  *
  * The one idea: the wire's push replaces what a version had and its pull registers a machine, as its clients expect; both are our own operations.
  */
+import { normalize } from "node:path/posix";
 import type { z } from "zod";
 import { findImageById } from "../../db/images.ts";
 import { findMachine } from "../../db/machines.ts";
 import { architectureOf, maySee, normalise } from "../../domain/catalog/rules.ts";
 import { NewImageVersion } from "../../domain/catalog/schema.ts";
 import { FaultError, unwrap } from "../../domain/errors.ts";
+import type { Host } from "../../domain/hosts/schema.ts";
 import { NewMachine } from "../../domain/machines/schema.ts";
 import type { Operation } from "../../domain/operations/schema.ts";
 import { mustNameHost, namedHost } from "../hosts/scope.ts";
 import { finished } from "../machines/act.ts";
 import { imageOf } from "../machines/image.ts";
+import { provision } from "../machines/provision.ts";
 import { jobOf } from "../operations/wire-routes.ts";
 import { JobResponse, wordIn } from "../operations/wire.ts";
 import type { Hub } from "../ports.ts";
@@ -79,7 +82,7 @@ export function transferRoutes(hub: Hub, mount: Mount): void {
     "/catalog/pull/async",
     "Make a machine from an image; answers with a job",
     { ...pull, status: 202, reply: JobResponse },
-    async (call) => jobOf(hub, (await beginPull(hub, call)).operation, { type: "catalog", operation: "pull" }),
+    async (call) => jobOf(hub, (await beginPull(hub, call)).operation),
   );
 }
 
@@ -116,6 +119,7 @@ async function beginPull(
   const image = imageOf(body);
   if (body.machine_name === "") throw refusal(400, "Invalid request body: error 400: missing machine name");
   const host = await namedHost(hub, call);
+  checkPath(body.path, host);
   const wanted = NewMachine.safeParse({
     name: body.machine_name,
     image,
@@ -124,16 +128,18 @@ async function beginPull(
     onFault: "fail",
   });
   if (!wanted.success) throw refusal(400, `Invalid request body: ${wanted.error.issues.map(({ message }) => message).join("; ")}`);
-  const begun = await inWireWords(() => hub.operations.provision(wanted.data, call.asked));
+  const begun = await provision(hub, call, wanted.data, { type: "catalog", operation: "pull" });
   return { operation: begun.operation, imageId: begun.machine.imageVersionId };
 }
 
-/** Whatever keeps an image from being pulled is a 400 there. */
-async function inWireWords<T>(work: () => Promise<{ ok: true; value: T } | { ok: false; fault: FaultError["fault"] }>): Promise<T> {
-  const answer = await work();
-  if (answer.ok) return answer.value;
-  const { code, message } = answer.fault;
-  if (code === "image_not_found" || code === "image_revoked" || code === "image_tainted")
-    throw refusal(400, `Error pulling manifest: ${message}`);
-  throw new FaultError(answer.fault);
+/** Machines lie in their host's machine folder; a path that leads elsewhere on the host is refused as a push from there is. */
+export function checkPath(path: string, host: Host | null): void {
+  const roots = host?.facts?.roots ?? [];
+  const inside = roots.some((root) => normalize(`${path}/`).startsWith(normalize(`${root}/`)));
+  if (path === "" || roots.length === 0 || inside) return;
+  throw new FaultError({
+    code: "path_forbidden",
+    message: `The path ${path} lies outside the roots of the host ${host?.name ?? ""}.`,
+    subject: path,
+  });
 }

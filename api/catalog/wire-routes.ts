@@ -9,6 +9,7 @@ import { architectureOf, mayPull, normalise } from "../../domain/catalog/rules.t
 import { type ImageVersion } from "../../domain/catalog/schema.ts";
 import { FaultError, unwrap } from "../../domain/errors.ts";
 import type { Hub } from "../ports.ts";
+import { aboutImage, telling } from "../told.ts";
 import { refusal } from "../wire/errors.ts";
 import { filtered } from "../wire/filter.ts";
 import type { Call, Mount } from "../wire/mount.ts";
@@ -119,11 +120,14 @@ function removeRoutes(hub: Hub, mount: Mount): void {
       { tag, needs: { claims: ["DELETE_CATALOG_MANIFEST"] }, status: 202 },
       async (call) => {
         await mustFind(hub, call);
-        for (const { id } of await named(hub, call)) await deleteVersion(hub.db, id);
+        for (const image of await named(hub, call))
+          await telling(hub, call.asked, aboutImage("deleted", image), (tx) => deleteVersion(tx, image.id));
       },
     );
   }
 }
+
+const marked = { taint: "tainted", untaint: "untainted", revoke: "revoked" } as const;
 
 function markRoutes(hub: Hub, mount: Mount): void {
   for (const mark of ["taint", "untaint", "revoke"] as const) {
@@ -134,7 +138,10 @@ function markRoutes(hub: Hub, mount: Mount): void {
       { tag, needs: { superUser: true }, status: 200, reply: CatalogManifest },
       async (call) => {
         const image = await mustFind(hub, call);
-        return wireManifest(unwrap(await markVersion(hub.db, image.id, mark, call.actor.username)));
+        const told = aboutImage(marked[mark], image);
+        return telling(hub, call.asked, told, async (tx) =>
+          wireManifest(unwrap(await markVersion(tx, image.id, mark, call.actor.username))),
+        );
       },
     );
   }
@@ -163,7 +170,10 @@ function editRoutes(hub: Hub, mount: Mount): void {
           const image = await mustFind(hub, call);
           const same = (a: string) => words.some((word) => word.toLowerCase() === a.toLowerCase());
           const kept = image[column].filter((word) => !same(word));
-          return wireRecord(await changeVersion(hub.db, image.id, { [column]: method === "patch" ? [...kept, ...new Set(words)] : kept }));
+          const changes = { [column]: method === "patch" ? [...kept, ...new Set(words)] : kept };
+          return telling(hub, call.asked, aboutImage("changed", image), async (tx) =>
+            wireRecord(await changeVersion(tx, image.id, changes)),
+          );
         },
       );
     }
@@ -179,7 +189,7 @@ function editRoutes(hub: Hub, mount: Mount): void {
       const given = Object.fromEntries(
         Object.entries({ description, tags, requiredRoles, requiredClaims }).filter(([, value]) => value !== undefined),
       );
-      return wireRecord(await changeVersion(hub.db, image.id, given));
+      return telling(hub, call.asked, aboutImage("changed", image), async (tx) => wireRecord(await changeVersion(tx, image.id, given)));
     },
   );
 }

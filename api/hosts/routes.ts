@@ -8,7 +8,8 @@ import { missingParts } from "../health.ts";
 import { faults, json } from "../http.ts";
 import { actorOf, authorised } from "../middleware/authorise.ts";
 import type { Hub } from "../ports.ts";
-import { routesOf } from "../route.ts";
+import { askedBy, routesOf } from "../route.ts";
+import { audited } from "../told.ts";
 
 const tags = ["hosts"];
 const params = z.object({ idOrName: z.string().min(1).max(128) });
@@ -95,11 +96,14 @@ function changeRoutes(hub: Hub) {
 
   return routesOf()
     .openapi(change, async (c) => {
-      const { id } = unwrap(await findHost(hub.db, c.req.valid("param").idOrName));
-      return c.json(unwrap(await updateHost(hub.db, id, c.req.valid("json"))), 200);
+      const { id, name } = unwrap(await findHost(hub.db, c.req.valid("param").idOrName));
+      const changed = { action: "host.changed", subject: name };
+      const host = await audited(hub, askedBy(c), changed, async (tx) => unwrap(await updateHost(tx, id, c.req.valid("json"))));
+      return c.json(host, 200);
     })
     .openapi(remove, async (c) => {
-      await removeHost(hub.db, unwrap(await findHost(hub.db, c.req.valid("param").idOrName)).id);
+      const { id, name } = unwrap(await findHost(hub.db, c.req.valid("param").idOrName));
+      await audited(hub, askedBy(c), { action: "host.removed", subject: name }, (tx) => removeHost(tx, id));
       return c.body(null, 204);
     });
 }

@@ -5,10 +5,11 @@
  */
 import { z } from "zod";
 import { seenMachines, type SeenMachine } from "../../db/observed.ts";
-import { findHost, listHosts, removeHost, updateHost } from "../../db/hosts.ts";
+import { findHost, listHosts, removeHost, updateHost, type HostChanges } from "../../db/hosts.ts";
 import { NewEnrolmentToken, type Host } from "../../domain/hosts/schema.ts";
 import { unwrap } from "../../domain/errors.ts";
 import type { Hub } from "../ports.ts";
+import { audited } from "../told.ts";
 import { refusal } from "../wire/errors.ts";
 import { filtered } from "../wire/filter.ts";
 import type { Call, Mount } from "../wire/mount.ts";
@@ -117,6 +118,9 @@ function fleetRoutes(hub: Hub, mount: Mount): void {
   );
 }
 
+const changedHost = (hub: Hub, { asked }: Pick<Call<unknown>, "asked">, { id, name }: Host, changes: HostChanges): Promise<Host> =>
+  audited(hub, asked, { action: "host.changed", subject: name }, async (tx) => unwrap(await updateHost(tx, id, changes)));
+
 function fleetChangeRoutes(hub: Hub, mount: Mount): void {
   const update = { claims: ["UPDATE"] } as const;
   mount(
@@ -126,7 +130,7 @@ function fleetChangeRoutes(hub: Hub, mount: Mount): void {
     { tag, needs: update, status: 201, body: OrchestratorHostUpdateRequest, reply: OrchestratorHostResponse },
     async (call) => {
       const host = await named(hub, call);
-      return shown(hub, unwrap(await updateHost(hub.db, host.id, { labels: call.body.tags })));
+      return shown(hub, await changedHost(hub, call, host, { labels: call.body.tags }));
     },
   );
   for (const [verb, enabled] of [
@@ -138,7 +142,7 @@ function fleetChangeRoutes(hub: Hub, mount: Mount): void {
       `/orchestrator/hosts/{id}/${verb}`,
       `${enabled ? "Let a host take" : "Keep a host from"} new work`,
       { tag, needs: update, status: 200, reply: OrchestratorHostResponse },
-      async (call) => shown(hub, unwrap(await updateHost(hub.db, (await named(hub, call)).id, { enabled }))),
+      async (call) => shown(hub, await changedHost(hub, call, await named(hub, call), { enabled })),
     );
   }
   mount(
@@ -146,15 +150,17 @@ function fleetChangeRoutes(hub: Hub, mount: Mount): void {
     "/orchestrator/hosts/{id}",
     "Remove a host; one that is unknown is gone already",
     { tag, needs: { claims: ["DELETE"] }, status: 202 },
-    async ({ param }) => {
+    async ({ asked, param }) => {
       const host = await findHost(hub.db, param("id"));
-      if (host.ok) await removeHost(hub.db, host.value.id);
+      if (!host.ok) return;
+      const { id, name } = host.value;
+      await audited(hub, asked, { action: "host.removed", subject: name }, (tx) => removeHost(tx, id));
     },
   );
   mount("post", "/orchestrator/hosts", "Refused: hosts enrol themselves", { tag, needs: { claims: ["CREATE"] }, status: 201 }, async () => {
     throw refusal(
       400,
-      "Hosts enrol themselves: make a token with POST /orchestrator/enrollment-token and run `drover enrol <url> <token>` on the Mac",
+      "Hosts enrol themselves: make a token with POST /orchestrator/enrollment-token and run `drover host enrol <url> <token>` on the Mac",
     );
   });
 }

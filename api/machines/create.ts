@@ -16,6 +16,7 @@ import { present } from "../wire/present.ts";
 import { finished } from "./act.ts";
 import { imageOf } from "./image.ts";
 import type { Family } from "./family.ts";
+import { provision } from "./provision.ts";
 import { CreateVirtualMachineRequest, CreateVirtualMachineResponse, mebibyte, wireState } from "./wire.ts";
 
 type Creating = Call<CreateVirtualMachineRequest>;
@@ -24,7 +25,7 @@ export function createRoutes(hub: Hub, mount: Mount, family: Family): void {
   const { base, tag, fleet } = family;
   const needs = { claims: ["CREATE_VM"] } as const;
   const common = { tag, needs, body: CreateVirtualMachineRequest };
-  const kind = { type: fleet ? "orchestrator" : "machines", operation: "create" };
+  const job = { type: fleet ? "orchestrator" : "machines", operation: "create" };
 
   mount("post", base, "Make a machine and wait for it", { ...common, status: 200, reply: CreateVirtualMachineResponse }, async (call) => {
     const { operation, machine } = await begin(call);
@@ -39,12 +40,12 @@ export function createRoutes(hub: Hub, mount: Mount, family: Family): void {
       throw refusal(400, "Invalid request body: async machine creation currently supports only catalog_manifest");
     }
     const { operation } = await begin(call);
-    return jobOf(hub, operation, kind);
+    return jobOf(hub, operation);
   });
 
   async function begin(call: Creating) {
     const wanted = wantedMachine(call.body, { fleet, hostId: await family.hostId(hub, call) });
-    return unwrap(await hub.operations.provision(wanted, call.asked));
+    return provision(hub, call, wanted, job);
   }
 }
 

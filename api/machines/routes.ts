@@ -12,6 +12,7 @@ import { faults, json } from "../http.ts";
 import { actorOf, authorised } from "../middleware/authorise.ts";
 import type { Hub } from "../ports.ts";
 import { askedBy, idempotent, pageOf, pageQuery, routesOf } from "../route.ts";
+import { telling } from "../told.ts";
 
 const tags = ["machines"];
 const params = z.object({ idOrName: z.string().min(1).max(200) });
@@ -111,7 +112,14 @@ function amendRoutes(hub: Hub) {
     const machine = unwrap(await findMachine(hub.db, c.req.valid("param").idOrName, { project: actorOf(c).project }));
     const given = { ...(labels === undefined ? {} : { labels }), ...(description === undefined ? {} : { description }) };
     const until = expiresAt === undefined ? {} : { expiresAt: expiresAt === null ? null : new Date(expiresAt) };
-    const amended = await amendMachine(hub.db, machine.id, { ...given, ...until, ttlSeconds });
+    const told = {
+      type: "machine",
+      name: "machine.amended",
+      subjectId: machine.id,
+      subject: machine.name,
+      body: { name: machine.name },
+    } as const;
+    const amended = await telling(hub, askedBy(c), told, (tx) => amendMachine(tx, machine.id, { ...given, ...until, ttlSeconds }));
     if (!amended)
       throw new FaultError({ code: "machine_not_found", message: `There is no machine ${machine.name}.`, subject: machine.name });
     return c.json(amended, 200);

@@ -7,6 +7,7 @@ import { z } from "zod";
 import type { MachineState } from "../../domain/machines/rules.ts";
 import type { SeenMachine } from "../../db/observed.ts";
 import { present } from "../wire/present.ts";
+import { completed } from "./listing.ts";
 
 const text = z.string().default("");
 export const mebibyte = 1024 ** 2;
@@ -122,7 +123,7 @@ export function wireMachine(
   const own = { ID: id, Name: name, Description: machine?.description ?? "", State: wireState(state), user: ownerName ?? "root" };
   const placed =
     fleet && host ? { host: host.name, host_url: host.name, host_id: host.id, host_name: host.name, host_state: wireHostState(host) } : {};
-  return { ...unseen(machine), ...seen?.raw, ...own, ...placed, internal_ip_address: address };
+  return { ...completed({ ...unseen(machine), ...seen?.raw }), ...own, ...placed, internal_ip_address: address };
 }
 
 export const wireHostState = ({ state }: { state: string }): string => (state === "online" || state === "late" ? "healthy" : "unhealthy");

@@ -1,7 +1,7 @@
 /**
- * The wire's jobs: list, get, and leave out of the list.
+ * The wire's jobs: list, get, remove.
  *
- * The one idea: an operation is memory and stays; a job that its owner deletes is only cancelled when it still runs.
+ * The one idea: an operation is memory and stays; a job that is deleted is cancelled where it still runs, and shown no more.
  */
 import { z } from "zod";
 import { holds } from "../../domain/access/rules.ts";
@@ -9,62 +9,66 @@ import type { Actor } from "../../domain/access/schema.ts";
 import { FaultError, unwrap } from "../../domain/errors.ts";
 import { isSettled } from "../../domain/operations/rules.ts";
 import type { Operation } from "../../domain/operations/schema.ts";
-import { listOperations, readOperation, type OperationRow } from "../../db/operations.ts";
+import { findJob, hideJobs, listJobs } from "../../db/jobs.ts";
 import { listSteps } from "../../db/steps.ts";
 import { askersOf } from "../../db/users.ts";
 import type { Hub } from "../ports.ts";
 import { refusal } from "../wire/errors.ts";
 import type { Mount } from "../wire/mount.ts";
-import { JobResponse, operationIdOf, wireJob, type JobKind } from "./wire.ts";
+import { JobResponse, operationIdOf, wireJob } from "./wire.ts";
 
 /** The wire has no pages; whoever wants more than the newest uses ours. */
 const newest = 200;
 
 /** The job as the wire shows it, steps included. */
-export async function jobOf(hub: Pick<Hub, "db">, operation: Operation, kind?: JobKind): Promise<z.input<typeof JobResponse>> {
-  const owner = (await askersOf(hub.db, [operation.id])).get(operation.id);
-  return wireJob(operation, await listSteps(hub.db, operation.id), owner, kind);
+export async function jobOf(hub: Pick<Hub, "db">, { id }: Pick<Operation, "id">): Promise<z.input<typeof JobResponse>> {
+  const job = await findJob(hub.db, id);
+  if (!job) throw noJob(id);
+  const owner = (await askersOf(hub.db, [id])).get(id);
+  return wireJob(job.operation, await listSteps(hub.db, id), owner, job.words ?? undefined);
 }
+
+const noJob = (id: string) => new FaultError({ code: "operation_not_found", message: `There is no job ${id}.` });
+const scopeOf = (actor: Actor) => ({ project: actor.project, ...(holds(actor, "JOB_MANAGER_LIST") ? {} : { actorId: actor.userId }) });
 
 export function jobWireRoutes(hub: Hub, mount: Mount): void {
   const tag = "jobs";
   const needs = { claims: ["JOB_MANAGER_LIST", "JOB_MANAGER_LIST_OWN"], any: true } as const;
-
-  async function found(id: string, actor: Actor): Promise<OperationRow> {
+  async function found(id: string, actor: Actor): Promise<Operation> {
     const operationId = operationIdOf(id);
-    if (operationId === null) throw new FaultError({ code: "operation_not_found", message: `There is no job ${id}.` });
-    const row = unwrap(await readOperation(hub.db, operationId));
-    if (row.actorId !== actor.userId && !holds(actor, "JOB_MANAGER_LIST")) throw refusal(403, "Forbidden to view this job");
-    return row;
+    const job = operationId === null ? null : await findJob(hub.db, operationId);
+    if (!job || job.operation.project !== actor.project) throw noJob(id);
+    if (job.actorId !== actor.userId && !holds(actor, "JOB_MANAGER_LIST")) throw refusal(403, "Forbidden to view this job");
+    return job.operation;
   }
 
   mount("get", "/jobs", "List jobs, newest first", { tag, needs, status: 200, reply: z.array(JobResponse) }, async ({ actor }) => {
-    const own = holds(actor, "JOB_MANAGER_LIST") ? {} : { actorId: actor.userId };
-    const { items } = await listOperations(hub.db, { project: actor.project, ...own }, { limit: newest });
+    const jobs = await listJobs(hub.db, scopeOf(actor), newest);
     const owners = await askersOf(
       hub.db,
-      items.map(({ id }) => id),
+      jobs.map(({ operation }) => operation.id),
     );
-    return Promise.all(items.map(async (operation) => wireJob(operation, await listSteps(hub.db, operation.id), owners.get(operation.id))));
+    return Promise.all(
+      jobs.map(async ({ operation, words }) =>
+        wireJob(operation, await listSteps(hub.db, operation.id), owners.get(operation.id), words ?? undefined),
+      ),
+    );
   });
   mount("get", "/jobs/{id}", "Get a job", { tag, needs, status: 200, reply: JobResponse }, async ({ param, actor }) =>
-    jobOf(hub, (await found(param("id"), actor)).operation),
+    jobOf(hub, await found(param("id"), actor)),
   );
-  mount(
-    "delete",
-    "/jobs/cleanup",
-    "Accepted for clients that clean up; operations are kept for 90 days",
-    { tag, needs, status: 200 },
-    async () => undefined,
+  mount("delete", "/jobs/cleanup", "Remove the jobs that have ended", { tag, needs, status: 200 }, ({ actor }) =>
+    hideJobs(hub.db, scopeOf(actor)),
   );
   mount(
     "delete",
     "/jobs/{id}",
-    "Cancel a job that still runs",
+    "Remove a job; one that still runs is cancelled",
     { tag, needs: { claims: ["JOB_MANAGER_DELETE", "JOB_MANAGER_LIST_OWN"], any: true }, status: 204 },
     async ({ param, actor, asked, c }) => {
-      const { operation } = await found(param("id"), actor);
+      const operation = await found(param("id"), actor);
       if (!isSettled(operation.state)) unwrap(await hub.operations.cancel(operation.id, asked));
+      await hideJobs(hub.db, scopeOf(actor), operation.id);
       return c.body(null, 204);
     },
   );

@@ -1,0 +1,82 @@
+/**
+ * Changes that are told: the change, its event and its audit record are one transaction.
+ *
+ * The one idea: whoever changes rights, images or hosts says here what it was, so nothing is changed in silence and nothing is told that did not happen.
+ */
+import { recordAudit } from "../db/audit.ts";
+import type { Database } from "../db/connect.ts";
+import { recordEvent } from "../db/events.ts";
+import type { EventType } from "../domain/events/schema.ts";
+import type { Asked } from "../control/start.ts";
+import type { Hub } from "./ports.ts";
+
+export interface Told {
+  readonly type: EventType;
+  /** Such as `user.added`; the audit calls the act so too. */
+  readonly name: string;
+  readonly subjectId: string;
+  /** For people. */
+  readonly subject: string;
+  readonly body?: Readonly<Record<string, unknown>>;
+}
+
+/** A change that throws is neither done nor told. */
+export function telling<T>(hub: Pick<Hub, "db">, asked: By, { subject, ...event }: Told, change: (tx: Database) => Promise<T>): Promise<T> {
+  return audited(hub, asked, { action: event.name, subject }, async (tx) => {
+    const result = await change(tx);
+    await recordEvent(tx, { ...event, project: asked.actor.project });
+    return result;
+  });
+}
+
+type By = Pick<Asked, "actor" | "requestId">;
+
+/** For changes that tell their event themselves. */
+export function audited<T>(
+  { db }: Pick<Hub, "db">,
+  { actor, requestId }: By,
+  { action, subject }: { action: string; subject: string },
+  change: (tx: Database) => Promise<T>,
+): Promise<T> {
+  return db.transaction(async (tx) => {
+    const result = await change(tx);
+    await recordAudit(tx, { actor: actor.username, action, subject, outcome: "done", requestId });
+    return result;
+  });
+}
+
+const access = (name: string, subjectId: string, subject: string, body: Record<string, unknown>): Told => ({
+  type: "access",
+  name,
+  subjectId,
+  subject,
+  body,
+});
+type Way = "added" | "removed";
+export const aboutUser = (way: Way | "updated", { id, username }: { id: string; username: string }) =>
+  access(`user.${way}`, id, username, { userId: id });
+export const aboutUserRight = (what: "role" | "claim", way: Way, { id, username }: { id: string; username: string }, right: string) =>
+  access(`user_${what}.${way}`, id, `${username}: ${right}`, { userId: id, [`${what}Id`]: right });
+export const aboutRole = (way: Way, id: string) => access(`role.${way}`, id, id, { roleId: id });
+export const aboutClaim = (way: Way, id: string) => access(`claim.${way}`, id, id, { claimId: id });
+export const aboutRoleClaim = (way: Way, roleId: string, claimId: string) =>
+  access(`role_claim.${way}`, roleId, `${roleId}: ${claimId}`, { roleId, claimId });
+export const aboutApiKey = (way: Way | "revoked", { id, name }: { id: string; name: string }) =>
+  access(`api_key.${way}`, id, name, { apiKeyId: id });
+
+interface ImageNamed {
+  readonly id: string;
+  readonly catalogId: string;
+  readonly version: string;
+  readonly architecture: string;
+}
+export const aboutImage = (
+  way: "tainted" | "untainted" | "revoked" | "changed" | "deleted",
+  { id, catalogId, version, architecture }: ImageNamed,
+): Told => ({
+  type: "image",
+  name: `image.${way}`,
+  subjectId: id,
+  subject: `${catalogId}/${version}/${architecture}`,
+  body: { catalogId, version, architecture },
+});
