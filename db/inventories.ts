@@ -28,6 +28,7 @@ export interface InventoryAsk {
 /** Answers the machines that the host must remove. Fails with `host_duplicate_session` while another process of the same host is alive. */
 export async function takeInventory(db: Database, ask: InventoryAsk, inventory: Inventory): Promise<Removals> {
   return db.transaction(async (tx) => {
+    await lockMachines(tx, ask.hostId);
     const silentMs = sql<string | null>`extract(epoch from clock_timestamp() - ${hosts.lastReportAt}) * 1000`;
     const [found] = await tx.select({ host: hosts, silentMs }).from(hosts).where(eq(hosts.id, ask.hostId)).for("update");
     if (!found) throw new FaultError({ code: "host_not_found", message: `There is no host ${ask.hostId}.`, subject: ask.hostId });
@@ -41,6 +42,12 @@ export async function takeInventory(db: Database, ask: InventoryAsk, inventory: 
     }
     return removals(tx, ask, inventory.machines);
   });
+}
+
+/** Machines before their host, as every request that reserves room does: two orders would make two wait for each other. */
+async function lockMachines(tx: Database, hostId: string): Promise<void> {
+  const living = and(eq(machines.hostId, hostId), isNull(machines.retiredAt));
+  await tx.select({ id: machines.id }).from(machines).where(living).orderBy(machines.id).for("update");
 }
 
 /**

@@ -8,9 +8,11 @@ import { requestPull, requestPush } from "../../control/catalog.ts";
 import { requestAction, requestMachine } from "../../control/machines.ts";
 import { requestRetire } from "../../control/retire.ts";
 import { grantScope, grantSubject } from "../../db/grants.ts";
+import { findHost } from "../../db/hosts.ts";
+import { takeInventory } from "../../db/inventories.ts";
 import { findMachine, observeMachine, updateMachine } from "../../db/machines.ts";
 import { listOperations } from "../../db/operations.ts";
-import { insertPlacement } from "../../db/placements.ts";
+import { insertPlacement, lockSupplies } from "../../db/placements.ts";
 import { operations, placements } from "../../db/schema.ts";
 import { settleOperation } from "../../db/settlement.ts";
 import { NewImageVersion } from "../../domain/catalog/schema.ts";
@@ -63,6 +65,43 @@ describe("a request with an Idempotency-Key", () => {
       requestMachine(hub.control, wanted, asked({ idempotency: { key, route: "POST /machines", body: wanted } }));
     unwrap(await send(newMachine()));
     expect(code(await send(newMachine()))).toBe("idempotency_conflict");
+  });
+});
+
+describe("a host's report", () => {
+  it("and a request for the same machine wait for each other in one order", async () => {
+    const { db, hubId, reserve } = hub.control;
+    const { machineId, hostId, name } = await standing();
+    const session = randomUUID();
+    const reported = { id: machineId, name, state: "running", kind: "pvm", guestOs: null, vcpus: 2, memoryBytes: 1, diskBytes: 1 } as const;
+    const rest = { macAddress: null, addresses: [], bundlePath: null, tools: null, mark: null, raw: {} };
+    const { facts } = unwrap(await findHost(db, hostId));
+    if (!facts) throw new Error("The host has no facts.");
+    const line = {
+      kind: "inventory",
+      sequence: 1,
+      session,
+      bootId: "b",
+      at: "",
+      facts,
+      machines: [{ ...reported, ...rest }],
+      cached: [],
+    } as const;
+    const report = { ...line, machines: [...line.machines], cached: [] };
+    let inventory: Promise<unknown> = Promise.resolve();
+    await db.transaction(async (tx) => {
+      await findMachine(tx, machineId, { lock: true });
+      inventory = takeInventory(db, { hostId, hubId, sessionSilentMs: 7_000 }, report);
+      await expect
+        .poll(
+          async () =>
+            (await hub.sql`select 1 from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()`).length,
+        )
+        .toBe(1);
+      await lockSupplies(tx, reserve, [hostId]);
+    });
+    await inventory;
+    expect(unwrap(await findMachine(db, machineId)).observed).toBe("running");
   });
 });
 
