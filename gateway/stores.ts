@@ -1,12 +1,14 @@
 /**
  * What the gateway asks of stores, and the stores that it has open.
  *
- * The one idea: a store is opened once per row and set of credentials; credentials that were renewed open it anew.
+ * The one idea: a store is opened once per row and set of credentials; credentials that were renewed open it anew. What a store answers on the way, its
+ * row tells.
  */
 import { createHash } from "node:crypto";
 import type { Database } from "../db/connect.ts";
-import { findStore, sealedCredentials } from "../db/stores.ts";
-import { unwrap } from "../domain/errors.ts";
+import { findStore, markStore, sealedCredentials } from "../db/stores.ts";
+import type { Store } from "../domain/catalog/schema.ts";
+import { FaultError, unwrap } from "../domain/errors.ts";
 import type { Sealer } from "../security/sealing.ts";
 
 /** The part of the store port that the gateway uses. */
@@ -14,6 +16,7 @@ export interface GatewayStore {
   read(key: string, range: { offsetBytes: number; lengthBytes: number } | null, signal: AbortSignal): Promise<ReadableStream<Uint8Array>>;
   write(key: string, body: Uint8Array, sha256: string, signal: AbortSignal): Promise<"written" | "present">;
   size(key: string): Promise<number | null>;
+  list(prefix: string): AsyncIterable<{ readonly key: string; readonly bytes: number }>;
   readonly presign?: (
     ask: { method: "GET"; key: string; ttlSeconds: number } | { method: "PUT"; key: string; sha256: string; ttlSeconds: number },
   ) => Promise<{ method: "GET" | "PUT"; url: string; headers: Readonly<Record<string, string>>; expiresAt: Date }>;
@@ -43,11 +46,11 @@ export const credentialsContext = (storeId: string): string => `store:${storeId}
 const keptTrees = 100;
 
 export function openStores({ db, sealer, ports }: { db: Database; sealer: Sealer; ports: StorePorts }): OpenStores {
-  const stores = new Map<string, { mark: string; store: GatewayStore }>();
+  const stores = new Map<string, { mark: string; store: GatewayStore; seen: { state: Store["state"] } }>();
   const packs = new Map<string, Promise<ReadonlySet<string>>>();
 
   const open = async (storeId: string) => {
-    const { location } = unwrap(await findStore(db, storeId));
+    const { location, state } = unwrap(await findStore(db, storeId));
     const sealed = await sealedCredentials(db, storeId);
     const mark = createHash("sha256")
       .update(location)
@@ -55,9 +58,18 @@ export function openStores({ db, sealer, ports }: { db: Database; sealer: Sealer
       .update(sealed ?? "")
       .digest("hex");
     const known = stores.get(storeId);
-    if (known?.mark === mark) return known.store;
-    const store = ports.open(location, sealed && (await sealer.open(sealed, credentialsContext(storeId))));
-    stores.set(storeId, { mark, store });
+    if (known?.mark === mark) {
+      known.seen.state = state;
+      return known.store;
+    }
+    const seen = { state };
+    const opened = ports.open(location, sealed && (await sealer.open(sealed, credentialsContext(storeId))));
+    const store = watched(opened, async (now) => {
+      if (now === seen.state) return;
+      seen.state = now;
+      await markStore(db, storeId, now);
+    });
+    stores.set(storeId, { mark, store, seen });
     return store;
   };
   const packsOf: OpenStores["packsOf"] = (storeId, tree, signal) => {
@@ -72,4 +84,34 @@ export function openStores({ db, sealer, ports }: { db: Database; sealer: Sealer
     return found;
   };
   return { open, packsOf };
+}
+
+/** What a store's answer says of it; null where it says nothing. */
+export function stateShownBy(error: unknown): Store["state"] | null {
+  if (!(error instanceof FaultError)) return null;
+  if (error.fault.code === "store_denied") return "denied";
+  return error.fault.code === "store_unavailable" ? "unavailable" : null;
+}
+
+function watched(store: GatewayStore, tell: (state: Store["state"]) => Promise<void>): GatewayStore {
+  // The row is for people: a transfer neither waits for it for long nor fails by it.
+  const told = (state: Store["state"] | null) => (state === null ? undefined : tell(state).catch(() => undefined));
+  const seen = async <T>(answer: Promise<T>): Promise<T> => {
+    try {
+      const value = await answer;
+      await told("ready");
+      return value;
+    } catch (error) {
+      await told(stateShownBy(error));
+      throw error;
+    }
+  };
+  const { presign } = store;
+  return {
+    read: (key, range, signal) => seen(store.read(key, range, signal)),
+    write: (key, body, sha256, signal) => seen(store.write(key, body, sha256, signal)),
+    size: (key) => seen(store.size(key)),
+    list: (prefix) => store.list(prefix),
+    ...(presign ? { presign: (ask) => presign(ask) } : {}),
+  };
 }

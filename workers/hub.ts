@@ -29,7 +29,7 @@ import { faultInterceptor } from "./faults.ts";
 import { serveHealth } from "./health.ts";
 import { runProcess, type Running } from "./process.ts";
 import { installRuntime, temporalLogger } from "./runtime.ts";
-import { keepDefaultStore, storePorts } from "./stores.ts";
+import { checkStores, keepDefaultStore, storePorts } from "./stores.ts";
 import { connectTemporal, connectWorker, hubConverter, type TemporalClient } from "./temporal.ts";
 
 export async function runHub({ config, log, signal }: Running): Promise<void> {
@@ -45,7 +45,10 @@ export async function runHub({ config, log, signal }: Running): Promise<void> {
   const connection = await connectWorker();
   const control = controlOf({ config, db: open.db, security, temporal, log });
   const worker = await hubWorker({ control, codec: security.codec, connection });
-  const leader = lead({ url, loops: hubLoops(control), log });
+  const stores = openStores({ db: open.db, sealer: security.sealer, ports: storePorts });
+  // Slow, because a store is asked over the network and its state is for people.
+  const storeLoop = { name: "stores", everyMs: 60_000, pass: () => checkStores(open.db, stores) };
+  const leader = lead({ url, loops: [...hubLoops(control), storeLoop], log });
   const health = await serveHubHealth({ config, open, temporal, worker, leader, metricsPort });
   const store = await keepDefaultStore(control, config, signal);
   if (store.problem)

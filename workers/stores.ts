@@ -6,14 +6,14 @@
  */
 import { randomUUID } from "node:crypto";
 import type { Database } from "../db/connect.ts";
-import { ensureStore, findStoreAt, makeDefault, markStore } from "../db/stores.ts";
+import { ensureStore, findStoreAt, listStores, makeDefault, markStore } from "../db/stores.ts";
 import type { Store } from "../domain/catalog/schema.ts";
 import type { Config } from "../domain/config/schema.ts";
 import { factsOf, FaultError, unwrap, type Fault } from "../domain/errors.ts";
-import { credentialsContext, type StorePorts } from "../gateway/stores.ts";
+import { credentialsContext, stateShownBy, type OpenStores, type StorePorts } from "../gateway/stores.ts";
 import { readImage } from "../images/stored.ts";
 import type { Sealer } from "../security/sealing.ts";
-import { claimStore } from "../stores/identity.ts";
+import { claimStore, identityKey } from "../stores/identity.ts";
 import { formatStoreLocation, openStore, parseStoreLocation, StoreCredentials } from "../stores/location.ts";
 
 export const storePorts: StorePorts = {
@@ -53,10 +53,17 @@ export async function keepDefaultStore(
     return { ...kept, problem: null };
   } catch (error) {
     if (!(error instanceof FaultError) || !factsOf(error.fault.code).parks) throw error;
-    const state = error.fault.code === "store_denied" ? "denied" : "unavailable";
+    const state = stateShownBy(error) ?? "unavailable";
     await markStore(keeper.db, kept.id, state);
     return { ...kept, state, problem: error.fault };
   }
+}
+
+/** Asks each store for its identity. What it answers, the row tells: transfers by presigned requests pass us by, and an idle store would stay as it was. */
+export async function checkStores(db: Database, stores: OpenStores): Promise<void> {
+  const asked = (await listStores(db)).map(async ({ id }) => (await stores.open(id)).size(identityKey));
+  for (const answer of await Promise.allSettled(asked))
+    if (answer.status === "rejected" && stateShownBy(answer.reason) === null) throw answer.reason;
 }
 
 async function keepRow({ db, sealer }: StoreKeeper, { name, location, credentials }: NewStore): Promise<Store> {
