@@ -33,8 +33,13 @@ export async function openHome(folder: string): Promise<Home> {
     await checkSpace(folder);
     await checkFormat(folder);
   });
+  return { folder, ...(await lockFolder(folder)) };
+}
+
+/** Holds a folder that exists for this process alone; fails with `home_in_use`. The lock of a process that is gone counts for nothing. */
+export async function lockFolder(folder: string): Promise<Pick<Home, "unclean" | "release">> {
   const unclean = await takeLock(folder);
-  return { folder, unclean, release: () => rm(lockOf(folder), { force: true }) };
+  return { unclean, release: () => rm(lockOf(folder), { force: true }) };
 }
 
 /** The process that holds the folder now, or `null`. */

@@ -16,19 +16,21 @@ import { bundleActivities } from "../activities/host/bundles.ts";
 import type { HostContext } from "../activities/host/context.ts";
 import { hostFacts } from "../activities/host/facts.ts";
 import { cacheActivities } from "../activities/host/fetch.ts";
-import { openHubLink, readIdentity, type HubLink } from "../activities/host/hub-link.ts";
+import { openHubLink, readIdentity, type HostIdentity, type HubLink } from "../activities/host/hub-link.ts";
 import { inventoryLoop, type InventoryLoop } from "../activities/host/inventory.ts";
 import { openLedger } from "../activities/host/ledger.ts";
 import { ensureAbsent, machineActivities } from "../activities/host/machines.ts";
 import { removeUnfinished } from "../activities/host/mark.ts";
 import { openPins } from "../activities/host/pins.ts";
 import { openKeyedSlots, openSlots } from "../activities/host/slots.ts";
+import { lockFolder } from "../deploy/home.ts";
 import { hostQueue } from "../domain/operations/rules.ts";
 import { openCache } from "../images/cache.ts";
 import { faultInterceptor } from "./faults.ts";
 import { serveHealth } from "./health.ts";
 import { openParallels } from "./parallels.ts";
 import { runProcess, type Running } from "./process.ts";
+import { installRuntime } from "./runtime.ts";
 
 /** Two images at once fill a line and a disk; more only make each of them late. */
 const transfersAtOnce = 2;
@@ -37,15 +39,25 @@ const sessionsAtOnce = 2;
 /** Many operations wait on this host for slots and boots; waiting costs nothing. */
 const activitiesAtOnce = 200;
 
-export async function runHost({ config, log, signal }: Running): Promise<void> {
-  const identity = await readIdentity(join(config.home, "identity.json"));
+export async function runHost(running: Running): Promise<void> {
+  const identity = await readIdentity(join(running.config.home, "identity.json"));
+  // Slots and locks of machines live in this process, so there is one of it.
+  const own = join(running.config.home, "host");
+  await mkdir(own, { recursive: true });
+  const lock = await lockFolder(own);
+  await serveHub(running, identity).finally(() => lock.release());
+}
+
+async function serveHub({ config, log, signal }: Running, identity: HostIdentity): Promise<void> {
+  const metricsPort = await installRuntime(config.health.hostPort, log);
   const link = await openHubLink(identity, { log });
   try {
     const { context, loop } = await openHost({ config, log }, link, identity.hubId);
     const worker = await hostWorker(context, link, identity.hostId, log);
-    const health = await serveHostHealth(config.health.hostPort, worker, loop);
+    const health = await serveHostHealth({ port: config.health.hostPort, metricsPort, worker, loop });
     log.info({ event: "host.started", hostId: identity.hostId, hub: identity.hubUrl }, `The host ${identity.name} takes work.`);
     signal.addEventListener("abort", () => worker.shutdown(), { once: true });
+    if (signal.aborted) worker.shutdown();
     const ended = new AbortController();
     const reporting = loop.run(ended.signal);
     await worker.run().finally(() => ended.abort());
@@ -94,7 +106,14 @@ async function openHost({ config, log }: Pick<Running, "config" | "log">, link: 
   return { context, loop };
 }
 
-async function serveHostHealth(port: number, worker: Worker, loop: InventoryLoop) {
+interface HealthParts {
+  readonly port: number;
+  readonly metricsPort: number | null;
+  readonly worker: Worker;
+  readonly loop: InventoryLoop;
+}
+
+async function serveHostHealth({ port, metricsPort, worker, loop }: HealthParts) {
   if (port === 0) return null;
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });
@@ -102,7 +121,12 @@ async function serveHostHealth(port: number, worker: Worker, loop: InventoryLoop
     worker: async () => (worker.getState() === "RUNNING" ? null : `is ${worker.getState().toLowerCase()}`),
     hub: async () => (loop.heard() ? null : "took no report of this host yet"),
   };
-  return serveHealth({ port, checks, registry });
+  return serveHealth({
+    port,
+    checks,
+    registry,
+    ...(metricsPort === null ? {} : { coreMetricsUrl: `http://127.0.0.1:${metricsPort}/metrics` }),
+  });
 }
 
 function removeTwins(context: HostContext, machines: readonly { machineId: string; epoch: number }[], log: Logger): void {
