@@ -18,6 +18,7 @@ import { execute } from "./execute.ts";
 import { found } from "./prepare.ts";
 import { openReporter } from "./reporter.ts";
 import { snapshotAction } from "./snapshots.ts";
+import { ensured } from "./steps.ts";
 
 /** Suspending writes the guest's memory to disk: minutes on a large machine. */
 const settleWithinMs = 600_000;
@@ -40,7 +41,7 @@ export function actionActivities(context: HostContext): HostActionActivities {
           signal,
           begin: () => context.ledger.beginAct(operationId),
         };
-        const once = isUnrepeatable(wanted.verb) ? () => atMostOnce(act, () => perform(act, wanted)) : () => perform(act, wanted);
+        const once = isUnrepeatable(wanted.verb) ? () => atMostOnce(act, () => perform(act, wanted)) : () => ensured(() => perform(act, wanted));
         try {
           // Guests answer several readers at once; only changes go one by one.
           return await (wanted.verb === "execute" || wanted.verb === "capture" ? once() : machines.run(machineId, signal, once));

@@ -12,7 +12,7 @@ import { madeLinked } from "./clone.ts";
 import { readMark, removeMarked } from "./mark.ts";
 import { prepare } from "./prepare.ts";
 import { openReporter } from "./reporter.ts";
-import { inStep } from "./steps.ts";
+import { ensured, inStep } from "./steps.ts";
 
 export function machineActivities(context: HostContext): MachineActivities {
   const { attempts, machines, link, pins } = context;
@@ -45,13 +45,13 @@ export function machineActivities(context: HostContext): MachineActivities {
       attempts.run(`stop/${operationId}`, ({ signal }) =>
         machines.run(machineId, signal, async () => {
           if (ifStarted && (await context.ledger.act(operationId)) === null) return;
-          await ensureStopped(context, machineId, graceMs, signal);
+          await ensured(() => ensureStopped(context, machineId, graceMs, signal));
         }),
       ),
 
     removeMachine: ({ operationId, machineId, epoch }) =>
       attempts.run(`remove/${operationId}/${machineId}`, ({ signal }) =>
-        machines.run(machineId, signal, () => ensureAbsent(context, machineId, epoch, signal)),
+        machines.run(machineId, signal, () => ensured(() => ensureAbsent(context, machineId, epoch, signal))),
       ),
   };
 }

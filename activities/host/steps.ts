@@ -10,17 +10,19 @@ export async function inStep<T>(reporter: Reporter, step: string, act: () => Pro
     reporter.state(step, "done");
     return value;
   } catch (error) {
-    const known = triedAgain(fullDiskAsFault(error));
+    const known = mayRepeat(fullDiskAsFault(error));
     if (!(known instanceof FaultError)) throw error;
     throw new FaultError({ ...known.fault, details: { ...known.fault.details, step } }, { cause: error });
   }
 }
 
 /**
- * What ensures something looks before it acts, so a command whose outcome nobody knows is simply tried again; only what must not happen twice may end
- * as `outcome_unknown`.
+ * Runs what may be repeated: it looks before it acts, so a command whose outcome nobody knows is simply tried again. Only what must not happen twice
+ * may end as `outcome_unknown`.
  */
-export function triedAgain(error: unknown): unknown {
+export const ensured = <T>(act: () => Promise<T>): Promise<T> => act().catch((error: unknown) => Promise.reject(mayRepeat(error)));
+
+function mayRepeat(error: unknown): unknown {
   if (!(error instanceof FaultError) || error.fault.code !== "outcome_unknown") return error;
   return new FaultError({ ...error.fault, code: "prlctl_failed" }, { cause: error });
 }

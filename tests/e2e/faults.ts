@@ -88,7 +88,7 @@ export async function onDiskOf(stack: TestStack, host: string): Promise<{ bundle
   const cache = cacheOf(stack, host);
   const names = async (folder: string) => (await readdir(folder).catch(() => [])).toSorted((a, b) => a.localeCompare(b));
   return {
-    bundles: (await names(machineFolderOf(stack, host))).filter((name) => /\.(pvm|macvm)/.test(name)),
+    bundles: (await names(machineFolderOf(stack, host))).filter((name) => /\.(pvm|macvm|making)/.test(name)),
     cached: (await names(cache)).filter((name) => !name.startsWith(".")),
     incoming: await names(join(cache, ".incoming")),
   };

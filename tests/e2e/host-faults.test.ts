@@ -19,6 +19,7 @@ import {
   onDiskOf,
   operationUntil,
   parkedAt,
+  refusalOf,
   settled,
   simulatorOf,
 } from "./faults.ts";
@@ -88,14 +89,47 @@ describe.skipIf(!mayMount)("a full disk (needs the right to mount)", () => {
     });
   }, 60_000);
 
-  it("parks a machine that cannot be cloned, and a cancel then leaves nothing of it", async () => {
-    await withDisk(machineFolderOf(stack, host), "size=1g,nr_inodes=4", async () => {
-      const id = await provision("cramped");
-      expect(await parkedAt(stack, id)).toEqual({ step: "clone", code: "no_space" });
-      await stack.json("operation", "cancel", id);
-      expect((await onDiskOf(stack, host)).bundles).toEqual([]);
-      expect(await stack.json("machine", "list")).toEqual([]);
-    });
+  it.each([
+    { what: "is full in the middle of the copy", room: () => 4 },
+    { what: "has room for the copy and for nothing more", room: entriesOfImage },
+  ])(
+    "parks a machine whose disk $what, and a cancel then leaves nothing of it",
+    async ({ room }) => {
+      await withDisk(machineFolderOf(stack, host), `size=1g,nr_inodes=${await room()}`, async () => {
+        const id = await provision("cramped");
+        expect(await parkedAt(stack, id)).toEqual({ step: "clone", code: "no_space" });
+        await stack.json("operation", "cancel", id);
+        expect((await onDiskOf(stack, host)).bundles).toEqual([]);
+        expect(await stack.json("machine", "list")).toEqual([]);
+      });
+    },
+    60_000,
+  );
+});
+
+describe("a Parallels Desktop that misbehaves", () => {
+  it("makes, changes and retires a machine although commands lose their exit codes", async () => {
+    const losing = (verb: string) => ({ verb, kind: "lost-exit-code", times: 1 }) as const;
+    controlSimulator(simulatorOf(stack, host), { faults: ["register", "set", "start", "suspend", "stop", "delete"].map(losing) });
+    await stack.json("machine", "create", "forgetful", ...small);
+    expect(await stack.json("machine", "show", "forgetful")).toMatchObject({ observed: "running" });
+    await stack.json("machine", "suspend", "forgetful");
+    await stack.json("machine", "delete", "forgetful", "--force");
+  }, 60_000);
+
+  it("ends within 5 s when it is cancelled while a command hangs, and leaves nothing", async () => {
+    controlSimulator(simulatorOf(stack, host), { faults: [{ verb: "start", kind: "hang", times: 1 }] });
+    const id = await provision("hanging");
+    await expect.poll(() => readdir(join(simulatorOf(stack, host), "hanging")).catch(() => []), { timeout: 20_000 }).not.toEqual([]);
+    await cancelled(id);
+    expect(await stack.json("machine", "list")).toEqual([]);
+  }, 60_000);
+
+  it("fails at once and leaves nothing where the caller asked not to park", async () => {
+    controlSimulator(simulatorOf(stack, host), { licence: "expired" });
+    const refused = await refusalOf(stack, "machine", "create", "unlicensed", "--on-fault", "fail", ...small);
+    expect(refused).toMatchObject({ exit: 6, code: "licence_expired" });
+    expect(await stack.json("machine", "list")).toEqual([]);
   }, 60_000);
 });
 
@@ -206,6 +240,13 @@ async function sampleIn(folder: string, name: string, contentMebibytes: number):
 const start = (...words: string[]): Promise<Started> => stack.json<Started>(...words, "--detach");
 const provision = async (name: string): Promise<string> => (await start("machine", "create", name, ...small)).id;
 const workflowOf = async (id: string): Promise<string> => (await stack.json<Started>("operation", "show", id)).workflowId;
+
+/** As many files and folders as a copy of the image needs, on a disk whose root counts as one. */
+async function entriesOfImage(): Promise<number> {
+  const [digest = ""] = before.cached;
+  const entries = await readdir(join(cacheOf(stack, host), digest, "bundle"), { recursive: true });
+  return entries.length + 2;
+}
 
 async function cancelInTheMiddle({ id }: Started, step: string): Promise<void> {
   await moving(stack, id, step);
