@@ -9,7 +9,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { makeSampleBundle, type Sample } from "../../parallels/sample/make.ts";
 import { expectEqualDisks } from "./disks.ts";
-import { openStack, ownServers, type TestStack } from "./stack.ts";
+import { openStack, ownServers, runCommand, type TestStack } from "./stack.ts";
 
 const mebibyte = 1024 ** 2;
 const seed = Number(process.env["DROVER_TEST_SEED"] ?? Date.now() % 1_000_000);
@@ -75,6 +75,13 @@ async function packBytes(): Promise<number> {
   const sizes = await Promise.all(names.filter((name) => name.includes("/")).map(async (name) => (await stat(join(packs, name))).size));
   return sizes.reduce((sum, size) => sum + size, 0);
 }
+
+it("refuses a second process of one host on the same computer, and says which one runs", async () => {
+  const env = { PATH: process.env["PATH"], DROVER_HOME: join(stack.home, "hosts", "mac-1"), DROVER_SIMULATE: "true" };
+  const ran = await runCommand(["run", "host"], env);
+  expect(ran.code).not.toBe(0);
+  expect(ran.stderr).toContain(`process ${stack.stack.pids()["mac-1"]}`);
+}, 20_000);
 
 /** Kills the process that works now; the supervisor starts another. */
 async function kill(host: string, afterMs: number): Promise<void> {
