@@ -5,23 +5,20 @@
  * answers `outcome_unknown` instead of doing it twice.
  */
 import { FaultError, unwrap, type Code } from "../../domain/errors.ts";
-import { mayAct, type MachineState } from "../../domain/machines/rules.ts";
+import { mayAct } from "../../domain/machines/rules.ts";
 import { MachineAction } from "../../domain/machines/schema.ts";
 import { isUnrepeatable } from "../../domain/operations/rules.ts";
 import type { Effect, HostActionActivities } from "../../workflows/machines/operate.ts";
-import { ensureRunning, ensureStopped, untilState } from "./boot.ts";
 import { effectOf, type Act } from "./act.ts";
 import { capture } from "./capture.ts";
 import { cloneMachine } from "./clone.ts";
 import type { HostContext } from "./context.ts";
 import { execute } from "./execute.ts";
 import { found } from "./prepare.ts";
+import { power } from "./power.ts";
 import { openReporter } from "./reporter.ts";
 import { snapshotAction } from "./snapshots.ts";
 import { ensured } from "./steps.ts";
-
-/** Suspending writes the guest's memory to disk: minutes on a large machine. */
-const settleWithinMs = 600_000;
 
 export function actionActivities(context: HostContext): HostActionActivities {
   const { attempts, machines, link } = context;
@@ -41,7 +38,9 @@ export function actionActivities(context: HostContext): HostActionActivities {
           signal,
           begin: () => context.ledger.beginAct(operationId),
         };
-        const once = isUnrepeatable(wanted.verb) ? () => atMostOnce(act, () => perform(act, wanted)) : () => ensured(() => perform(act, wanted));
+        const once = isUnrepeatable(wanted.verb)
+          ? () => atMostOnce(act, () => perform(act, wanted))
+          : () => ensured(() => perform(act, wanted));
         try {
           // Guests answer several readers at once; only changes go one by one.
           return await (wanted.verb === "execute" || wanted.verb === "capture" ? once() : machines.run(machineId, signal, once));
@@ -94,32 +93,7 @@ async function perform(act: Act, action: MachineAction): Promise<Effect> {
   const { prlctl } = context;
   const before = await found(context, machineId, signal);
   unwrap(mayAct(action.verb, { name: before.name, observed: before.state }));
-  const to = async (command: () => Promise<unknown>, state: MachineState, onTheWay: MachineState): Promise<Effect> => {
-    if (before.state !== state && before.state !== onTheWay) await command();
-    await untilState(context, machineId, [state], settleWithinMs, signal);
-    return effectOf(act);
-  };
   switch (action.verb) {
-    case "start":
-    case "resume":
-      // What was running before is not stopped should this come to nothing.
-      if (before.state === "stopped") await act.begin();
-      await ensureRunning(context, machineId, signal);
-      return effectOf(act);
-    case "stop":
-      if (action.mode === "graceful" && before.state === "suspended") throw keepsMemory(before.name);
-      await ensureStopped(context, machineId, action.mode === "graceful" ? action.graceSeconds * 1000 : 0, signal);
-      return effectOf(act);
-    case "suspend":
-      return to(() => prlctl.suspend(machineId, { signal }), "suspended", "suspending");
-    case "pause":
-      return to(() => prlctl.pause(machineId, { signal }), "paused", "pausing");
-    case "restart":
-    case "reset":
-      await act.begin();
-      await (action.verb === "restart" ? prlctl.restart(machineId, { signal }) : prlctl.reset(machineId, { signal }));
-      await untilState(context, machineId, ["running"], settleWithinMs, signal);
-      return effectOf(act);
     case "configure": {
       const { vcpus, memoryBytes, description, options } = action;
       const sizes = {
@@ -139,15 +113,12 @@ async function perform(act: Act, action: MachineAction): Promise<Effect> {
       return execute(act, action);
     case "capture":
       return capture(act);
-    default:
+    case "snapshot-create":
+    case "snapshot-list":
+    case "snapshot-revert":
+    case "snapshot-delete":
       return snapshotAction(act, action);
+    default:
+      return power(act, action, before);
   }
 }
-
-/** What the guest had in memory is somebody's work: only a word of its own throws it away. */
-const keepsMemory = (name: string) =>
-  new FaultError({
-    code: "machine_state",
-    message: `${name} is suspended and has nothing to be asked: resume it, or stop it with its state dropped.`,
-    subject: name,
-  });

@@ -4,16 +4,16 @@
  * The one idea: a full clone is made like a machine from an image (copy-on-write where the disk can, marked, then registered). Only a linked one needs
  * Parallels Desktop to make it; it is then registered anew under our id.
  */
-import { readFile, stat } from "node:fs/promises";
+import { stat } from "node:fs/promises";
 import { extname, join } from "node:path";
 import { FaultError } from "../../domain/errors.ts";
-import { elementOf } from "../../parallels/bundle/config.ts";
 import type { VmInfo } from "../../parallels/parse/machines.ts";
 import type { MachineAction } from "../../domain/machines/schema.ts";
 import type { Effect } from "../../workflows/machines/operate.ts";
 import { effectOf, type Act } from "./act.ts";
 import type { HostContext } from "./context.ts";
 import type { Placed } from "./ledger.ts";
+import { originOf } from "./linked.ts";
 import { readMark, writeMark } from "./mark.ts";
 import { copyMarked, found, register } from "./prepare.ts";
 
@@ -66,8 +66,5 @@ const isTaken = async ({ prlctl }: HostContext, name: string, bundlePath: string
 /** The clone as Parallels Desktop made it, before it got our id: it has our name and points into our source. */
 export async function madeLinked({ prlctl }: HostContext, { linked }: Placed, signal: AbortSignal): Promise<VmInfo | null> {
   const made = linked ? await prlctl.find(linked.name, { signal }) : null;
-  if (!linked || !made?.bundlePath) return null;
-  const xml = await readFile(join(made.bundlePath, "config.pvs"), "utf8").catch(() => "");
-  const source = elementOf(xml, "Identification", "LinkedVmUuid")?.replace(/[{}]/g, "").toLowerCase();
-  return source === linked.sourceId ? made : null;
+  return made && (await originOf(made))?.sourceId === linked?.sourceId ? made : null;
 }

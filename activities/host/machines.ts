@@ -9,6 +9,7 @@ import type { MachineActivities } from "../../workflows/machines/provision.ts";
 import { awaitAddress, awaitAnswer, ensureRunning, ensureStopped } from "./boot.ts";
 import type { HostContext } from "./context.ts";
 import { madeLinked } from "./clone.ts";
+import { dropSnapshotOf, originOf } from "./linked.ts";
 import { readMark, removeMarked } from "./mark.ts";
 import { prepare } from "./prepare.ts";
 import { openReporter } from "./reporter.ts";
@@ -66,15 +67,18 @@ export async function ensureAbsent(context: HostContext, machineId: string, epoc
   const newest = Math.max(placed?.epoch ?? 0, mark?.machineId === machineId ? mark.epoch : 0);
   if (newest > epoch) return;
 
+  const unmarked = placed ? await madeLinked(context, placed, signal) : null;
+  const made = machine ?? unmarked;
+  const origin = made && (await originOf(made));
   if (machine) {
     await ensureStopped(context, machineId, 0, signal);
     await absentFromParallels(context, machineId, machine.state === "invalid", signal);
     if (machine.bundlePath !== null) await rm(machine.bundlePath, { recursive: true, force: true });
   }
-  const unmarked = placed ? await madeLinked(context, placed, signal) : null;
-  if (unmarked) await absentFromParallels(context, unmarked.id, false, signal);
+  if (unmarked && unmarked.id !== machineId) await absentFromParallels(context, unmarked.id, false, signal);
   await removeMarked(context.machineFolder, machineId, epoch);
   await ledger.forget(machineId);
+  if (origin) await dropSnapshotOf(context, origin, signal);
   context.changed();
 }
 

@@ -1,8 +1,9 @@
 /** Snapshots of a machine. A create finds its earlier result by the operation's id in the description; a delete of what is gone succeeds. */
 import { FaultError } from "../../domain/errors.ts";
-import type { MachineAction } from "../../domain/machines/schema.ts";
+import type { MachineAction, Snapshot } from "../../domain/machines/schema.ts";
 import type { Effect } from "../../workflows/machines/operate.ts";
 import { effectOf, type Act } from "./act.ts";
+import { clonesOf } from "./linked.ts";
 
 type SnapshotAction = Extract<MachineAction, { verb: `snapshot-${string}` }>;
 
@@ -30,11 +31,27 @@ export async function snapshotAction(act: Act, action: SnapshotAction): Promise<
       return effectOf(act, { snapshotId: action.snapshotId });
     }
     case "snapshot-delete": {
-      const there = (await listed()).some(({ id }) => id === action.snapshotId);
+      const tree = await listed();
+      const there = tree.some(({ id }) => id === action.snapshotId);
+      if (there) await mustNotCarry(act, action.children ? below(tree, action.snapshotId) : [action.snapshotId]);
       if (there) await prlctl.snapshotRemove(machineId, { snapshotId: action.snapshotId, children: action.children }, { signal });
       return effectOf(act, { snapshotId: action.snapshotId });
     }
   }
+}
+
+/** The snapshot and those that were made after it. */
+const below = (tree: readonly Snapshot[], snapshotId: string): string[] => [
+  snapshotId,
+  ...tree.filter(({ parentId }) => parentId === snapshotId).flatMap(({ id }) => below(tree, id)),
+];
+
+/** The disks of linked clones would lose what they stand on. */
+async function mustNotCarry({ context, machineId, signal }: Act, snapshotIds: readonly string[]): Promise<void> {
+  const clone = (await clonesOf(context, machineId, signal)).find(({ snapshotId }) => snapshotIds.includes(snapshotId));
+  if (!clone) return;
+  const message = `The snapshot carries the linked clone ${clone.name}: retire that machine first.`;
+  throw new FaultError({ code: "machine_state", message, subject: clone.name });
 }
 
 async function mustHave({ context, machineId, signal }: Act, snapshotId: string): Promise<void> {

@@ -15,6 +15,11 @@ async function hashes(folder: string): Promise<Record<string, string>> {
   const entries = await readdir(folder, { recursive: true, withFileTypes: true });
   const files = entries.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name));
   const named = files.map((path) => path.slice(folder.length + 1)).filter((name) => !ofTheMachine.test(name));
-  const hashed = named.toSorted().map(async (name) => [name, createHash("sha256").update(await readFile(join(folder, name))).digest("hex")]);
+  const hashed = named.toSorted().map(async (name) => [
+    name,
+    createHash("sha256")
+      .update(await readFile(join(folder, name)))
+      .digest("hex"),
+  ]);
   return Object.fromEntries(await Promise.all(hashed)) as Record<string, string>;
 }

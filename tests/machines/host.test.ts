@@ -11,7 +11,18 @@ import { installSimulator } from "../../parallels/simulator/install.ts";
 import { openRegistry } from "../../parallels/simulator/registry.ts";
 import type { Action } from "../../workflows/machines/operate.ts";
 import { expectEqualBundles } from "./bundles.ts";
-import { bundlesIn, cacheImage, digest, hubId, machineFolderIn, newHome, openTestHost, placementOf, simulatorIn, type TestHost } from "./host.ts";
+import {
+  bundlesIn,
+  cacheImage,
+  digest,
+  hubId,
+  machineFolderIn,
+  newHome,
+  openTestHost,
+  placementOf,
+  simulatorIn,
+  type TestHost,
+} from "./host.ts";
 import { hanging, isAlive, killWhen } from "./victims.ts";
 
 const quiet = new AbortController().signal;
@@ -34,7 +45,10 @@ describe("a machine in the making, whose host is killed with -9", () => {
     return async () => (await hanging(home)).length > 0;
   };
   const moments = [
-    { moment: "while its disk is copied", due: (id: string) => async () => existsSync(join(machineFolderIn(home), makingName({ machineId: id, epoch: 1 }))) },
+    {
+      moment: "while its disk is copied",
+      due: (id: string) => async () => existsSync(join(machineFolderIn(home), makingName({ machineId: id, epoch: 1 }))),
+    },
     { moment: "before it is registered", due: () => hangs("register") },
     { moment: "before it is configured", due: () => hangs("set") },
   ];
@@ -46,8 +60,14 @@ describe("a machine in the making, whose host is killed with -9", () => {
       await killWhen({ home, prepare: order }, due(machineId));
       controlSimulator(simulatorIn(home), { faults: [] });
       const made = await host.run(({ prepareMachine }) => prepareMachine(order));
-      expect((await host.context.prlctl.list()).filter((machine) => machine.name === name)).toMatchObject([{ id: machineId, state: "stopped" }]);
-      expect(await host.context.prlctl.find(machineId)).toMatchObject({ cpus: 1, description: "made by a test", bundlePath: made.bundlePath });
+      expect((await host.context.prlctl.list()).filter((machine) => machine.name === name)).toMatchObject([
+        { id: machineId, state: "stopped" },
+      ]);
+      expect(await host.context.prlctl.find(machineId)).toMatchObject({
+        cpus: 1,
+        description: "made by a test",
+        bundlePath: made.bundlePath,
+      });
       expect(await bundlesIn(home)).toEqual([`${name}.pvm`]);
       await expectEqualBundles(host.context.cache.paths(digest).bundle, made.bundlePath);
       await absent(machineId, 1);
@@ -64,7 +84,11 @@ describe("a machine in the making, whose host is killed with -9", () => {
       controlSimulator(simulatorIn(home), { faults: [] });
       await host.run(({ removeMachine }) => removeMachine({ operationId: order.operationId, machineId, epoch: 1 }));
       await host.run(({ removeMachine }) => removeMachine({ operationId: order.operationId, machineId, epoch: 1 }));
-      expect([await bundlesIn(home), await host.context.prlctl.list(), await host.context.ledger.placed(machineId)]).toEqual([[], [], null]);
+      expect([await bundlesIn(home), await host.context.prlctl.list(), await host.context.ledger.placed(machineId)]).toEqual([
+        [],
+        [],
+        null,
+      ]);
     },
     30_000,
   );
@@ -84,7 +108,14 @@ describe("a linked clone, whose host is killed with -9 before it has our id", ()
     async (what) => {
       const source = await machine();
       const cloneId = randomUUID();
-      const act = { operationId: randomUUID(), step: "clone", machineId: source.id, epoch: 1, cloneId, action: { verb: "clone", name: "linked", linked: true } } as const;
+      const act = {
+        operationId: randomUUID(),
+        step: "clone",
+        machineId: source.id,
+        epoch: 1,
+        cloneId,
+        action: { verb: "clone", name: "linked", linked: true },
+      } as const;
       controlSimulator(simulatorIn(home), { faults: [{ verb: "unregister", kind: "hang" }] });
       await killWhen({ home, act }, async () => (await hanging(home)).length > 0);
       controlSimulator(simulatorIn(home), { faults: [] });
@@ -190,7 +221,10 @@ describe("cancellation", () => {
       const machineId = (start ? running : still).id;
       const act = { operationId: randomUUID(), step: action.verb, machineId, epoch: 1, cloneId: randomUUID(), action };
       const acting = host.run(({ actOnMachine }) => actOnMachine(act));
-      const outcome = acting.then(() => "ended", (error: unknown) => (error as Error).name);
+      const outcome = acting.then(
+        () => "ended",
+        (error: unknown) => (error as Error).name,
+      );
       const pid = await untilHanging();
       const cancelled = performance.now();
       acting.cancel();
@@ -235,7 +269,10 @@ function newOrder(epoch = 1) {
 async function machine({ start = false, epoch = 1 }: { start?: boolean; epoch?: number } = {}): Promise<Made> {
   const { order, machineId: id, name } = newOrder(epoch);
   const { bundlePath } = await host.run(({ prepareMachine }) => prepareMachine(order));
-  if (start) await host.run(({ startMachine }) => startMachine({ ...order, skip: ["address"], placement: { ...order.placement, probe: { kind: "tools" } } }));
+  if (start)
+    await host.run(({ startMachine }) =>
+      startMachine({ ...order, skip: ["address"], placement: { ...order.placement, probe: { kind: "tools" } } }),
+    );
   return { id, name, bundlePath, remove: () => absent(id, epoch) };
 }
 

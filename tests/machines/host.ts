@@ -108,7 +108,10 @@ export async function cacheImage(home: string, bytes = 96 * mebibyte): Promise<v
   await mkdir(folder, { recursive: true });
   const facts = { kind: "pvm", osType: 9, osNumber: 2314, cpus: 2, memoryMegabytes: 1024, diskBytes: 2 * bytes } as const;
   const made = await makeBundle({ folder: home, name: "Golden", ...facts });
-  const clusters = Array.from({ length: Math.floor(bytes / clusterBytes) }, (_, cluster) => [cluster, patternCluster("golden", cluster)] as const);
+  const clusters = Array.from(
+    { length: Math.floor(bytes / clusterBytes) },
+    (_, cluster) => [cluster, patternCluster("golden", cluster)] as const,
+  );
   if (made.imagePath !== null) await rewriteClusters(made.imagePath, clusters);
   await rename(made.bundlePath, bundle);
 }
