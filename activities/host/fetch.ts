@@ -90,11 +90,14 @@ async function fetchImage(
   };
   const onProgress = ({ doneBytes, totalBytes, fetchedBytes }: PullProgress) =>
     reporter.progress(step, { doneBytes, totalBytes, newBytes: fetchedBytes });
-  const pulled = await transfers.join(wanted.digest, { operationId, signal, onProgress }, (transfer) =>
-    context.transfers.run(transfer.signal, () => transferImage(context, wanted, transfer), wait),
-  );
+  let began = false;
+  const pulled = await transfers.join(wanted.digest, { operationId, signal, onProgress }, (transfer) => {
+    began = true;
+    return context.transfers.run(transfer.signal, () => transferImage(context, wanted, transfer), wait);
+  });
   arrivals.arrived(wanted.digest);
-  return fetchedOf(wanted, pulled);
+  // What travels once is counted once: for the operation that began the transfer.
+  return began ? fetchedOf(wanted, pulled) : fetchedOf(wanted, { ...pulled, fetchedBytes: 0 });
 }
 
 async function verifyIncoming(cache: Cache, digest: string, signal: AbortSignal): Promise<Mismatch[]> {

@@ -225,6 +225,8 @@ describe("what is asked for more than once, or by nobody", () => {
     expect(carried).toBeGreaterThan(result.storedBytes * 0.9);
     // The image's two lists travel besides its packs.
     expect(carried).toBeLessThan(result.storedBytes * 1.2);
+    const told = ended.reduce((sum, { result: own }) => sum + Number(own?.["fetchedBytes"]), 0);
+    expect(told).toBeLessThanOrEqual(carried);
     before = { ...before, cached: (await onDiskOf(stack, host)).cached };
   }, 60_000);
 });

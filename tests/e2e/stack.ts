@@ -66,7 +66,8 @@ export async function openStack(variables: Readonly<Record<string, string>> = {}
   const env = { ...process.env, BASE_URL: "", MODE: "", ...chosen, ...small, DROVER_HOME: home, ...variables };
   const lines: string[] = [];
   const drover = await startDrover({ config: unwrap(readConfig(env)), env, onLine: (line) => void lines.push(line) }).catch(
-    (error: unknown) => {
+    async (error: unknown) => {
+      await removeHome(home);
       throw new Error(`The stack did not start:\n${lines.join("\n")}`, { cause: error });
     },
   );
@@ -83,9 +84,13 @@ export async function openStack(variables: Readonly<Record<string, string>> = {}
     },
     close: async () => {
       await drover.stack.stop();
-      for (const folder of [await outsideOf(home), home]) if (folder !== null) await rm(folder, { recursive: true, force: true });
+      await removeHome(home);
     },
   };
+}
+
+async function removeHome(home: string): Promise<void> {
+  for (const folder of [await outsideOf(home), home]) if (folder !== null) await rm(folder, { recursive: true, force: true });
 }
 
 const withJson = (words: string[]): string[] =>
