@@ -20,6 +20,19 @@ const redact = {
   censor: "***",
 };
 
+export const serializers = { err: toldError, error: toldError };
+
+/** What a query was given may be a secret, so an error of the database is told without it. */
+function toldError(error: unknown): unknown {
+  if (!(error instanceof Error)) return error;
+  const { query, params: _params, parameters: _parameters, args: _args, cause, ...rest } = error as Error & Record<string, unknown>;
+  // Drizzle writes the query's values into its message, and so into the stack.
+  const isQuery = typeof query === "string";
+  const message = isQuery ? error.message.replace(/\nparams: [\s\S]*$/, "") : error.message;
+  const stack = isQuery ? error.stack?.replace(error.message, () => message) : error.stack;
+  return { ...rest, type: error.name, message, stack, ...(cause === undefined ? {} : { cause: toldError(cause) }) };
+}
+
 /** Longer than any process drains, so that this ends only one that hangs. */
 const graceMs = 30_000;
 
@@ -27,7 +40,7 @@ export async function runProcess(name: string, program: (running: Running) => Pr
   const end = new AbortController();
   try {
     const config = loadConfig();
-    const log = pino({ name, level: config.logLevel, redact }, destination(1));
+    const log = pino({ name, level: config.logLevel, redact, serializers }, destination(1));
     for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
       process.on(signal, () => {
         if (end.signal.aborted) process.exit(1);
