@@ -13,6 +13,9 @@ import type { Database } from "./connect.ts";
 import { recordEvent } from "./events.ts";
 import { enrolmentTokens, hosts } from "./schema.ts";
 
+/** Any number that nobody else locks in this database. */
+const enrolmentLock = 7_310_004;
+
 export interface NewToken {
   readonly hash: string;
   readonly hostName: string;
@@ -54,10 +57,21 @@ export interface Enrolment {
 export async function enrolHost(db: Database, { hash, publicKey, facts, replace }: Enrolment): Promise<{ hostId: string; name: string }> {
   return db.transaction(async (tx) => {
     const { hostName: name, labels, createdBy } = await useToken(tx, hash);
+    // One after the other: of two that want one name, or are one computer, the second reads what the first wrote.
+    await tx.execute(sql`select pg_advisory_xact_lock(${enrolmentLock})`);
     await refuseTakenName(tx, name, facts.hardwareId);
-    const [known] = await tx.select({ id: hosts.id }).from(hosts).where(eq(hosts.hardwareId, facts.hardwareId)).for("update");
+    const [known] = await tx
+      .select({ id: hosts.id, name: hosts.name })
+      .from(hosts)
+      .where(eq(hosts.hardwareId, facts.hardwareId))
+      .for("update");
     if (known && !replace) {
       throw new FaultError({ code: "host_exists", message: `This hardware is enrolled already, as host ${known.id}.`, subject: known.id });
+    }
+    // A token is good for the host that it names: whoever has one may not take the place of another host by telling its hardware.
+    if (known && known.name.toLowerCase() !== name.toLowerCase()) {
+      const message = `This hardware is enrolled as host ${known.name}, and the token is for ${name}: make one for ${known.name}, or remove that host.`;
+      throw new FaultError({ code: "host_exists", message, subject: known.id });
     }
     const fresh = { name, publicKey, labels: [...labels], facts, session: null, bootId: null, sequence: 0, lastReportAt: null };
     const hostId = known?.id ?? randomUUID();
