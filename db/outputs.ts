@@ -19,9 +19,22 @@ export interface ReportedOutput {
   readonly text: string;
 }
 
-export async function appendOutput(db: Database, line: ReportedOutput): Promise<void> {
-  if ((await storedBytes(db, line.operationId)) >= outputLimitBytes) return;
-  await db.insert(outputs).values(line).onConflictDoNothing();
+/** What a line costs besides its text: a million empty ones are not nothing. */
+export const lineBytes = 64;
+
+/** Takes lines of one operation as long as there is room for them. Two reports at once may pass the limit by one report. */
+export async function appendOutput(db: Database, operationId: string, lines: readonly ReportedOutput[]): Promise<void> {
+  let room = outputLimitBytes - (await storedBytes(db, operationId));
+  const taken = lines.filter(({ text }) => {
+    if (room <= 0) return false;
+    room -= Buffer.byteLength(text) + lineBytes;
+    return true;
+  });
+  if (taken.length > 0)
+    await db
+      .insert(outputs)
+      .values([...taken])
+      .onConflictDoNothing();
 }
 
 /** Lines after `after` of the newest attempt. `cut` tells that there was more than is kept. */
@@ -37,7 +50,7 @@ export async function listOutput(
 
 async function storedBytes(db: Database, operationId: string): Promise<number> {
   const [row] = await db
-    .select({ bytes: sql<string>`coalesce(sum(octet_length(${outputs.text})), 0)` })
+    .select({ bytes: sql<string>`coalesce(sum(octet_length(${outputs.text}) + ${lineBytes}::int), 0)` })
     .from(outputs)
     .where(eq(outputs.operationId, operationId));
   return Number(row?.bytes ?? 0);

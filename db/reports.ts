@@ -21,14 +21,17 @@ export async function takeLines(db: Database, holder: Holder, lines: readonly At
   if (lines.length === 0) return 0;
   return db.transaction(async (tx) => {
     const known = await reportedOperations(tx, holder, [...new Set(lines.map(({ operationId }) => operationId))]);
-    let taken = 0;
-    for (const line of newestProgress(lines)) {
+    const newest = newestProgress(lines);
+    const theirs = newest.flatMap((line) => {
       const operation = known.get(line.operationId);
-      if (!operation || isSettled(operation.state)) continue;
-      taken += 1;
-      await takeLine(tx, operation, line);
-    }
-    return taken + (lines.length - newestProgress(lines).length);
+      return operation && !isSettled(operation.state) ? [{ operation, line }] : [];
+    });
+    for (const { operation, line } of theirs) if (line.kind !== "output") await takeLine(tx, operation, line);
+    await takeOutput(
+      tx,
+      theirs.flatMap(({ line }) => (line.kind === "output" ? [line] : [])),
+    );
+    return theirs.length + (lines.length - newest.length);
   });
 }
 
@@ -53,14 +56,18 @@ function newestProgress(lines: readonly Attempted[]): Attempted[] {
   return lines.filter((line) => line.kind !== "progress" || last.get(`${line.operationId}/${line.step}/${line.fence}`) === line);
 }
 
-async function takeLine(tx: Database, operation: Reported, line: Attempted): Promise<void> {
-  if (line.kind === "output") {
-    const { operationId, fence, stream, text } = line;
+/** In one write per operation, since a script that talks fills whole reports. */
+async function takeOutput(tx: Database, lines: readonly Extract<Attempted, { kind: "output" }>[]): Promise<void> {
+  for (const [operationId, said] of Map.groupBy(lines, (line) => line.operationId)) {
     // PostgreSQL's text holds every character but this one.
-    await appendOutput(tx, { operationId, fence, line: line.line, stream, text: text.replaceAll("\0", "") });
-    return;
+    const rows = said.map(({ fence, line, stream, text }) => ({ operationId, fence, line, stream, text: text.replaceAll("\0", "") }));
+    await appendOutput(tx, operationId, rows);
   }
-  if (line.fence < operation.fence) return;
+}
+
+async function takeLine(tx: Database, operation: Reported, line: Exclude<Attempted, { kind: "output" }>): Promise<void> {
+  // Older: of an attempt that was replaced. Newer: of none that the hub knows.
+  if (line.fence !== operation.fence) return;
   const later = sql`(${steps.fence}, ${steps.line}) < (${line.fence}, ${line.line})`;
   const at = and(eq(steps.operationId, line.operationId), eq(steps.name, line.step), later);
   const place = { fence: line.fence, line: line.line };

@@ -34,8 +34,10 @@ export interface GatewayOptions {
   readonly reach: Pick<EnrolAnswer, "hubId" | "authority" | "grpcAddress" | "namespace">;
 }
 
-/** A thousand lines of a report with output; an enrolment is a kilobyte. */
+/** A thousand lines of a report with output. */
 const bodyBytes = 16 * 1024 ** 2;
+/** An enrolment is two kilobytes, and whoever sends one is not known yet. */
+const enrolmentBytes = 64 * 1024;
 
 export function gatewayApp(options: GatewayOptions) {
   const { db, reach, identify } = options;
@@ -43,19 +45,12 @@ export function gatewayApp(options: GatewayOptions) {
   const grants = grantHandler(options);
   const objects = objectHandlers(options);
   const callerOf = (c: Context) => identify(c.req.header("authorization"));
-  const bounded = bodyLimit({
-    maxSize: bodyBytes,
-    onError: () => {
-      throw new FaultError({ code: "invalid_request", message: `The request has more than ${bodyBytes} bytes.` });
-    },
-  });
-
   const app = new Hono();
   app.onError((error, c) => refusal(c, error, options));
   app.notFound((c) => refusal(c, new FaultError({ code: "route_not_found", message: `The gateway has no route ${c.req.path}.` }), options));
-  app.post("/host/v1/enrol", bounded, async (c) => c.json({ ...(await enrol(db, c)), ...reach }, 201));
-  app.post("/host/v1/report", bounded, async (c) => c.json(await report(await callerOf(c), await bodyOf(c, Report))));
-  app.post("/host/v1/grants", bounded, async (c) =>
+  app.post("/host/v1/enrol", atMost(enrolmentBytes), async (c) => c.json({ ...(await enrol(db, c)), ...reach }, 201));
+  app.post("/host/v1/report", atMost(bodyBytes), async (c) => c.json(await report(await callerOf(c), await bodyOf(c, Report))));
+  app.post("/host/v1/grants", atMost(bodyBytes), async (c) =>
     c.json(await grants(await callerOf(c), await bodyOf(c, GrantRequest), c.req.raw.signal)),
   );
   app.delete("/host/v1/session", async (c) => {
@@ -67,6 +62,14 @@ export function gatewayApp(options: GatewayOptions) {
   app.put("/host/v1/objects/*", (c) => objects.write(c));
   return app;
 }
+
+const atMost = (bytes: number) =>
+  bodyLimit({
+    maxSize: bytes,
+    onError: () => {
+      throw new FaultError({ code: "invalid_request", message: `The request has more than ${bytes} bytes.` });
+    },
+  });
 
 async function enrol(db: Database, c: Context): Promise<{ hostId: string; name: string }> {
   const { token, publicKey, facts, replace } = await bodyOf(c, EnrolRequest);

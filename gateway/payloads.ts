@@ -7,6 +7,8 @@
 import type { Payload, PayloadCodec } from "@temporalio/common";
 import visitor from "@temporalio/common/lib/internal-non-workflow/payload-visitor.js";
 import type { temporal } from "@temporalio/proto";
+import { FaultError } from "../domain/errors.ts";
+import { isEncrypted } from "../security/payload-codec.ts";
 
 type Failure = temporal.api.failure.v1.IFailure;
 type Walk<Message> = Parameters<typeof visitor.visit<Message>>[1];
@@ -31,8 +33,14 @@ export function payloadBorder(codec: PayloadCodec): PayloadBorder {
     });
   return {
     toHost: (message, walk) => through(message, walk, (payloads) => codec.decode(payloads)),
-    fromHost: (message, walk) => through(message, walk, (payloads) => codec.encode(payloads)),
+    fromHost: (message, walk) => through(message, walk, (payloads) => codec.encode(payloads.map(inClear))),
   };
+}
+
+/** What comes from a host encrypted is not its own: it would be opened for it the next time that it polls. */
+function inClear(payload: Payload): Payload {
+  if (!isEncrypted(payload)) return payload;
+  throw new FaultError({ code: "invalid_request", message: "A host holds no payload key, so it sends nothing encrypted." });
 }
 
 /** Moves message and stack of a failure and of its causes into a payload, which is then encrypted like any other. */

@@ -41,6 +41,8 @@ export async function startTemporalFront(options: TemporalFrontOptions): Promise
     // Payloads are bounded by Temporal itself; its own limit is 4 MiB.
     "grpc.max_receive_message_length": 8 * 1024 * 1024,
     "grpc.max_send_message_length": -1,
+    // A host has a dozen pollers and as many answers on their way; one that opens more waits by itself.
+    "grpc.max_concurrent_streams": 200,
     // Networks drop idle connections without a word; a host that vanished is noticed after 30 + 10 s.
     "grpc.keepalive_time_ms": 30_000,
     "grpc.keepalive_timeout_ms": 10_000,

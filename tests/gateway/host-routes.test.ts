@@ -4,7 +4,7 @@ import { eq } from "drizzle-orm";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { enrol, type HostIdentity } from "../../activities/host/hub-link.ts";
 import { findHost, removeHost } from "../../db/hosts.ts";
-import { listOutput } from "../../db/outputs.ts";
+import { lineBytes, listOutput, outputLimitBytes } from "../../db/outputs.ts";
 import { events, machines, observations, operations, steps } from "../../db/schema.ts";
 import { unwrap } from "../../domain/errors.ts";
 import type { ObservedMachine } from "../../domain/machines/schema.ts";
@@ -49,6 +49,28 @@ describe("enrolment", () => {
     expect(second.hostId).toBe(first.hostId);
     await expect(post(first, "/host/v1/report", { lines: [] })).resolves.toMatchObject({ status: 401 });
     await expect(post(second, "/host/v1/report", { lines: [] })).resolves.toMatchObject({ status: 200 });
+  });
+
+  it("gives nobody the place of another host, whatever hardware they tell", async () => {
+    const facts = hostFacts();
+    const victim = await hub.enrol("victim", facts);
+    await expect(enrolWith(await hub.token("intruder"), { facts, replace: true })).rejects.toMatchObject({
+      fault: { code: "host_exists" },
+    });
+    await expect(post(victim, "/host/v1/report", { lines: [] })).resolves.toMatchObject({ status: 200 });
+  });
+
+  it("tells the second of two that come at once for one name, or from one computer, that it is taken", async () => {
+    const facts = hostFacts();
+    const [one, two, three, four] = await Promise.all(["same", "same", "this", "that"].map((name) => hub.token(name)));
+    const pairs = [
+      [enrolWith(one ?? ""), enrolWith(two ?? "")],
+      [enrolWith(three ?? "", { facts }), enrolWith(four ?? "", { facts })],
+    ];
+    for (const pair of pairs) {
+      const refused = (await Promise.allSettled(pair)).filter((outcome) => outcome.status === "rejected");
+      expect(refused).toMatchObject([{ reason: { fault: { code: "host_exists" } } }]);
+    }
   });
 
   it("refuses a name that other hardware has, in any case, also with replace", async () => {
@@ -97,9 +119,31 @@ describe("reports", () => {
       line,
       progress: { doneBytes, totalBytes: 100 },
     });
-    await link.report([progress(9, 1, 50)]);
-    await link.report([progress(8, 99, 90)]);
+    await link.report([progress(7, 1, 50)]);
+    // Nor does one of an attempt that nobody began.
+    await link.report([progress(6, 99, 90), progress(8, 99, 90)]);
     expect((await told(operationId)).step?.progress).toEqual({ doneBytes: 50, totalBytes: 100 });
+  });
+
+  it("fill the database with no more output than is kept, even by empty lines", async () => {
+    const { operationId, identity } = await hostAtWork("chatty");
+    const line = (number: number, text: string) => ({
+      kind: "output",
+      operationId,
+      step: "upload",
+      fence: 7,
+      line: number,
+      stream: "stdout",
+      text,
+    });
+    const send = (from: number, text: string, count: number) =>
+      post(identity, "/host/v1/report", { lines: Array.from({ length: count }, (_, n) => line(from + n, text)) });
+    await hub.sql`insert into outputs (operation_id, fence, line, stream, text)
+      select ${operationId}, 7, n, 'stdout', '' from generate_series(1, ${outputLimitBytes / lineBytes - 10}) n`;
+    await send(1_000_000, "", 1_000);
+    const [row] = await hub.sql`select count(*)::int as count from outputs where operation_id = ${operationId}`;
+    expect(row?.["count"]).toBe(outputLimitBytes / lineBytes);
+    expect((await listOutput(hub.db, { operationId, after: 0, limit: 1 })).cut).toBe(true);
   });
 
   it("leave out lines on operations of other hosts", async () => {
@@ -184,7 +228,9 @@ async function hostAtWork(name: string) {
   const identity = await hub.enrol(name);
   const operationId = randomUUID();
   const said = { verb: "push", state: "running", subject: name, actor: "root", actorId: "root", onFault: "fail", input: {} } as const;
-  await hub.db.insert(operations).values({ id: operationId, hostId: identity.hostId, workflowId: `push/${operationId}`, ...said });
+  await hub.db
+    .insert(operations)
+    .values({ id: operationId, hostId: identity.hostId, workflowId: `push/${operationId}`, fence: 7, ...said });
   await hub.db.insert(steps).values({ operationId, name: "upload", position: 0, state: "pending" });
   return { identity, operationId, link: await hub.link(identity) };
 }

@@ -169,6 +169,19 @@ describe("the front for Temporal", () => {
     await connection.close();
   });
 
+  it("opens nothing for a host that sends what was encrypted elsewhere", async () => {
+    const connection = await intruder(a);
+    await start("echo", a, "a task");
+    const { taskToken } = await connection.workflowService.pollActivityTaskQueue({ namespace, taskQueue: { name: hostQueue(a.hostId) } });
+    const foreign = await hub.security.codec.encode([{ metadata: { encoding: Buffer.from("json/plain") }, data: Buffer.from('"of b"') }]);
+    const details = { payloads: foreign };
+    await expect(connection.workflowService.recordActivityTaskHeartbeat({ namespace, taskToken, details })).rejects.toMatchObject({
+      code: 3,
+    });
+    await connection.workflowService.respondActivityTaskFailed({ namespace, taskToken, failure: { message: "enough", applicationFailureInfo: {} } });
+    await connection.close();
+  });
+
   it("knows no login: a token of a user opens nothing here", async () => {
     const claims = { email: "ann@example.com", username: "Ann", uid: "ann", roles: [], claims: [] };
     const { token } = await hub.security.signer.issue(claims, 60_000);
