@@ -3,10 +3,10 @@
  *
  * The one idea: states only move forward, and every move names the states that it may start from and answers whether it won.
  */
-import { and, count, eq, gt, inArray, notInArray, sql } from "drizzle-orm";
+import { and, count, eq, gt, inArray, sql } from "drizzle-orm";
 import { refuse, ok, type Result } from "../domain/errors.ts";
 import { Uuid } from "../domain/ids.ts";
-import { settledStates, type OnFault, type OperationState, type Outcome, type Verb } from "../domain/operations/rules.ts";
+import type { OnFault, OperationState, Outcome, Verb } from "../domain/operations/rules.ts";
 import { Operation, type FaultRecord } from "../domain/operations/schema.ts";
 import type { Database } from "./connect.ts";
 import { recordEvent } from "./events.ts";
@@ -62,6 +62,9 @@ export async function readOperation(db: Database, id: string, { lock = false } =
   return ok({ operation: Operation.parse(row), actorId, input, fence, requestId });
 }
 
+/** In the words of the index over them, which the planner compares literally. */
+const unsettled = sql`${operations.state} not in ('done', 'failed', 'cancelled')`;
+
 export interface OperationFilter {
   readonly project?: string | undefined;
   readonly state?: OperationState | undefined;
@@ -90,7 +93,7 @@ export async function unsettledOperations(
   { machineId, verb, limit = 1000 }: { machineId?: string; verb?: Verb; limit?: number } = {},
 ): Promise<Operation[]> {
   const wanted = and(
-    notInArray(operations.state, [...settledStates]),
+    unsettled,
     machineId === undefined ? undefined : eq(operations.machineId, machineId),
     verb === undefined ? undefined : eq(operations.verb, verb),
   );
@@ -100,8 +103,7 @@ export async function unsettledOperations(
 
 /** How many have not ended, by state. */
 export async function countUnsettled(db: Database): Promise<Array<[OperationState, number]>> {
-  const open = notInArray(operations.state, [...settledStates]);
-  const rows = await db.select({ state: operations.state, count: count() }).from(operations).where(open).groupBy(operations.state);
+  const rows = await db.select({ state: operations.state, count: count() }).from(operations).where(unsettled).groupBy(operations.state);
   return rows.map((row) => [row.state, row.count]);
 }
 
@@ -111,7 +113,7 @@ export async function startedOperations(db: Database, { afterId, limit }: { afte
   const rows = await db
     .select()
     .from(operations)
-    .where(and(gt(operations.id, afterId), notInArray(operations.state, [...settledStates]), started))
+    .where(and(gt(operations.id, afterId), unsettled, started))
     .orderBy(operations.id)
     .limit(limit);
   return rows.map((row) => Operation.parse(row));
@@ -168,7 +170,7 @@ export async function endOperation(db: Database, id: string, { outcome, fault, r
   const [row] = await db
     .update(operations)
     .set(ended)
-    .where(and(eq(operations.id, id), notInArray(operations.state, [...settledStates])))
+    .where(and(eq(operations.id, id), unsettled))
     .returning();
   if (!row) return null;
   const { actorId, input, fence, requestId } = row;

@@ -161,6 +161,16 @@ describe("the relay", () => {
 });
 
 describe("the schema", () => {
+  it("is brought up once by processes that start at the same moment on an empty database", async () => {
+    const empty = await createDatabase(inject("databaseUrl"));
+    await Promise.all([migrate(empty), migrate(empty), migrate(empty), migrate(empty)]);
+    await checkSchema(empty);
+    const { sql: query, close } = openDatabase(empty);
+    const applied = await query`select hash from drizzle.__drizzle_migrations`;
+    expect(new Set(applied.map(({ hash }) => hash)).size).toBe(applied.length);
+    await close();
+  });
+
   it("of a newer program is refused by name, and an older one is told apart", async () => {
     const other = await createDatabase(inject("databaseUrl"));
     await expect(checkSchema(other)).rejects.toMatchObject({ fault: { code: "schema_older" } });
