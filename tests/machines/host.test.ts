@@ -14,8 +14,9 @@ import { expectEqualBundles } from "./bundles.ts";
 import {
   bundlesIn,
   cacheImage,
-  digest,
   hubId,
+  images,
+  type ImageSize,
   machineFolderIn,
   newHome,
   openTestHost,
@@ -31,7 +32,8 @@ let host: TestHost;
 beforeAll(async () => {
   home = await newHome();
   await installSimulator(simulatorIn(home), { hostName: "mac-1", cpus: 8, memoryBytes: 16 * 1024 ** 3 });
-  await cacheImage(home);
+  await cacheImage(home, "small");
+  await cacheImage(home, "large");
 }, 60_000);
 afterAll(() => rm(home, { recursive: true, force: true }));
 beforeEach(() => {
@@ -56,7 +58,7 @@ describe("a machine in the making, whose host is killed with -9", () => {
   it.each(moments)(
     "$moment is made by the next attempt: one machine, whole, configured, nothing beside it",
     async ({ due }) => {
-      const { order, machineId, name } = newOrder();
+      const { order, machineId, name } = newOrder("large");
       await killWhen({ home, prepare: order }, due(machineId));
       controlSimulator(simulatorIn(home), { faults: [] });
       const made = await host.run(({ prepareMachine }) => prepareMachine(order));
@@ -69,7 +71,7 @@ describe("a machine in the making, whose host is killed with -9", () => {
         bundlePath: made.bundlePath,
       });
       expect(await bundlesIn(home)).toEqual([`${name}.pvm`]);
-      await expectEqualBundles(host.context.cache.paths(digest).bundle, made.bundlePath);
+      await expectEqualBundles(host.context.cache.paths(images.large).bundle, made.bundlePath);
       await absent(machineId, 1);
       expect(await bundlesIn(home)).toEqual([]);
     },
@@ -79,7 +81,7 @@ describe("a machine in the making, whose host is killed with -9", () => {
   it.each(moments)(
     "$moment is removed without a trace when nobody wants it any more",
     async ({ due }) => {
-      const { order, machineId } = newOrder();
+      const { order, machineId } = newOrder("large");
       await killWhen({ home, prepare: order }, due(machineId));
       controlSimulator(simulatorIn(home), { faults: [] });
       await host.run(({ removeMachine }) => removeMachine({ operationId: order.operationId, machineId, epoch: 1 }));
@@ -94,7 +96,7 @@ describe("a machine in the making, whose host is killed with -9", () => {
   );
 
   it("leaves no unfinished copy once the host is back, even if nobody asks for it", async () => {
-    const { order, machineId } = newOrder();
+    const { order, machineId } = newOrder("large");
     await killWhen({ home, prepare: order }, moments[0]?.due(machineId) ?? (async () => true));
     expect(await bundlesIn(home)).toHaveLength(1);
     await removeUnfinished(machineFolderIn(home));
@@ -260,14 +262,14 @@ interface Made {
   remove(): Promise<void>;
 }
 let count = 0;
-function newOrder(epoch = 1) {
+function newOrder(size: ImageSize, epoch = 1) {
   const machineId = randomUUID();
   const name = `m-${++count}`;
-  return { machineId, name, order: { operationId: randomUUID(), placement: placementOf(machineId, name, epoch), skip: [] } };
+  return { machineId, name, order: { operationId: randomUUID(), placement: placementOf(machineId, name, size, epoch), skip: [] } };
 }
 
 async function machine({ start = false, epoch = 1 }: { start?: boolean; epoch?: number } = {}): Promise<Made> {
-  const { order, machineId: id, name } = newOrder(epoch);
+  const { order, machineId: id, name } = newOrder("small", epoch);
   const { bundlePath } = await host.run(({ prepareMachine }) => prepareMachine(order));
   if (start)
     await host.run(({ startMachine }) =>

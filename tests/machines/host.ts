@@ -7,6 +7,7 @@ import { mkdir, mkdtemp, readdir, rename } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { MockActivityEnvironment } from "@temporalio/testing";
+import { DefaultLogger } from "@temporalio/worker";
 import { actionActivities } from "../../activities/host/actions.ts";
 import { openAttempts } from "../../activities/host/attempt.ts";
 import { bootLimits } from "../../activities/host/boot.ts";
@@ -26,9 +27,13 @@ import type { HostActionActivities } from "../../workflows/machines/operate.ts";
 import type { MachineActivities, Placement } from "../../workflows/machines/provision.ts";
 
 export const hubId = "0a1b2c3d-0000-4000-8000-000000000001";
-/** The one image that is cached here. */
-export const digest = "d".repeat(64);
+/** The images that are cached here: one for machines that are made in a moment, one whose copy takes long enough to be interrupted. */
+export const images = { small: "a".repeat(64), large: "b".repeat(64) } as const;
+const sizes = { small: 4 * 1024 ** 2, large: 96 * 1024 ** 2 } as const;
+export type ImageSize = keyof typeof images;
 const mebibyte = 1024 ** 2;
+/** Faults are what these tests are about: only what nobody foresaw is worth a line. */
+const logger = new DefaultLogger("ERROR");
 
 export interface TestHost {
   readonly context: HostContext;
@@ -75,7 +80,7 @@ export function openTestHost(home: string, sealed: Record<string, unknown> = {},
     context,
     lines,
     run: (act) => {
-      const environment = new MockActivityEnvironment();
+      const environment = new MockActivityEnvironment({}, { logger });
       const running = runIn(environment, () => act(activities));
       return Object.assign(running, { cancel: () => environment.cancel("CANCELLED") });
     },
@@ -102,9 +107,10 @@ function testLink(sealed: Record<string, unknown>, onLine: (line: ReportLine) =>
   };
 }
 
-/** Puts an image into the cache whose copy takes long enough to be interrupted. */
-export async function cacheImage(home: string, bytes = 96 * mebibyte): Promise<void> {
-  const { folder, bundle } = openCache(join(home, "cache")).paths(digest);
+/** Puts an image into the cache. */
+export async function cacheImage(home: string, size: ImageSize): Promise<void> {
+  const bytes = sizes[size];
+  const { folder, bundle } = openCache(join(home, "cache")).paths(images[size]);
   await mkdir(folder, { recursive: true });
   const facts = { kind: "pvm", osType: 9, osNumber: 2314, cpus: 2, memoryMegabytes: 1024, diskBytes: 2 * bytes } as const;
   const made = await makeBundle({ folder: home, name: "Golden", ...facts });
@@ -116,7 +122,7 @@ export async function cacheImage(home: string, bytes = 96 * mebibyte): Promise<v
   await rename(made.bundlePath, bundle);
 }
 
-export const placementOf = (machineId: string, name: string, epoch = 1): Placement => ({
+export const placementOf = (machineId: string, name: string, size: ImageSize, epoch: number): Placement => ({
   hostId: "host",
   machineId,
   epoch,
@@ -127,7 +133,14 @@ export const placementOf = (machineId: string, name: string, epoch = 1): Placeme
   memoryBytes: 512 * mebibyte,
   start: false,
   probe: { kind: "none" },
-  wanted: { image: "golden/1/arm64", digest, generation: 1, kind: "pvm", logicalBytes: 0, allocatedBytes: 0 } as Placement["wanted"],
+  wanted: {
+    image: "golden/1/arm64",
+    digest: images[size],
+    generation: 1,
+    kind: "pvm",
+    logicalBytes: 0,
+    allocatedBytes: 0,
+  } as Placement["wanted"],
 });
 
 /** What lies in the folder of machines: bundles, also half made ones. */
