@@ -4,7 +4,7 @@
  * On S3 their bytes travel too, without a stop on the disk: the stream goes up in parts of 16 MiB, four at once, as `aws s3 cp -` does, and comes down as one answer.
  */
 import { spawn, type ChildProcess } from "node:child_process";
-import { createReadStream, createWriteStream, mkdirSync, readFileSync } from "node:fs";
+import { createReadStream, createWriteStream, mkdirSync } from "node:fs";
 import { rm, stat } from "node:fs/promises";
 import { basename, dirname } from "node:path";
 import { Readable } from "node:stream";
@@ -17,6 +17,7 @@ import {
   type S3Client,
 } from "@aws-sdk/client-s3";
 import { forEachLimited } from "../images/limited.ts";
+import { peakBytesOf } from "./peak.ts";
 
 /** Where the peer keeps its archive. */
 export interface Shelf {
@@ -125,7 +126,7 @@ async function timed(work: (watch: (...children: ChildProcess[]) => void) => Pro
   const peaks = new Map<number, number>();
   const watched: ChildProcess[] = [];
   const look = () => {
-    for (const { pid = 0 } of watched) peaks.set(pid, Math.max(peaks.get(pid) ?? 0, peakOf(pid)));
+    for (const { pid = 0 } of watched) peaks.set(pid, Math.max(peaks.get(pid) ?? 0, peakBytesOf(pid)));
   };
   // Each 20 ms: the kernel keeps the high-water mark itself, so only what a process grew in its last moments can be missed.
   const timer = setInterval(look, 20);
@@ -136,14 +137,6 @@ async function timed(work: (watch: (...children: ChildProcess[]) => void) => Pro
     return { seconds, storedBytes, peakBytes: [...peaks.values()].reduce((sum, bytes) => sum + bytes, 0) };
   } finally {
     clearInterval(timer);
-  }
-}
-
-function peakOf(pid: number): number {
-  try {
-    return Number(/VmHWM:\s+(\d+) kB/.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1] ?? 0) * 1024;
-  } catch {
-    return 0; // It has ended, or this system has no such file.
   }
 }
 

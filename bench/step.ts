@@ -3,12 +3,12 @@
  *
  * The peak is the kernel's own high-water mark of this process, with everything a transfer needs: runtime, threads, buffers. The clock runs while the work runs.
  */
-import { readFileSync } from "node:fs";
 import { cloneFolder } from "../images/clone-file.ts";
 import { pullTree } from "../images/pull.ts";
 import { pushBundle } from "../images/push.ts";
 import type { ImageRef } from "../images/stored.ts";
 import { openStore, type StoreCredentials, type StoreLocation } from "../stores/location.ts";
+import { ownPeakBytes } from "./peak.ts";
 
 export interface StoreAt {
   readonly location: StoreLocation;
@@ -41,15 +41,18 @@ export interface Done {
   readonly storedBytes: number;
 }
 
-process.once("message", (order: Order) => {
-  void perform(order).then((done) => process.send?.(done, () => process.disconnect?.()));
-});
+process.once("message", (order: Order) => void answer(order));
+
+async function answer(order: Order): Promise<void> {
+  const done = await perform(order);
+  process.send?.(done, () => process.disconnect?.());
+}
 
 async function perform(order: Order): Promise<Done> {
   const start = performance.now();
   const told = await work(order);
   const seconds = (performance.now() - start) / 1000;
-  return { seconds, peakBytes: peakBytes(), ...told };
+  return { seconds, peakBytes: ownPeakBytes(), ...told };
 }
 
 async function work(order: Order): Promise<Omit<Done, "seconds" | "peakBytes">> {
@@ -67,13 +70,4 @@ async function work(order: Order): Promise<Omit<Done, "seconds" | "peakBytes">> 
   const { image, targetPath, seeds } = order;
   const { fetchedBytes } = await pullTree({ ...image, store, targetPath, seeds, signal });
   return { digest: image.digest, movedBytes: fetchedBytes, storedBytes: 0 };
-}
-
-/** Not from getrusage where the kernel tells better: that number begins with what the parent had when it started us. */
-function peakBytes(): number {
-  try {
-    return Number(/VmHWM:\s+(\d+) kB/.exec(readFileSync("/proc/self/status", "utf8"))?.[1]) * 1024;
-  } catch {
-    return process.resourceUsage().maxRSS * 1024;
-  }
 }

@@ -48,7 +48,7 @@ export function openChunkPool(threads = defaultThreads): ChunkPool {
   const count = Math.max(1, Math.min(threads, availableParallelism()));
   const waiting = new Map<number, Waiting>();
   const lanes: Lane[] = [];
-  const free: Uint8Array<ArrayBuffer>[] = [];
+  const { memory, giveBack } = bodies();
   let hashes: SharedHashes | null = null;
   let lastId = 0;
 
@@ -79,11 +79,6 @@ export function openChunkPool(threads = defaultThreads): ChunkPool {
     }
   };
 
-  const memory = (bytes: number): Uint8Array<ArrayBuffer> => {
-    const used = bytes <= bodyBytes ? free.pop() : undefined;
-    return (used ?? new Uint8Array(Math.max(bytes, bodyBytes))).subarray(0, bytes);
-  };
-
   return {
     tasks: count * laneTasks,
     read: (task) => {
@@ -93,14 +88,26 @@ export function openChunkPool(threads = defaultThreads): ChunkPool {
     },
     place: (task) => ask<PlaceResult>(task, [task.body.buffer]),
     memory,
-    giveBack: ({ body }) => {
-      if (body.buffer.byteLength >= bodyBytes) free.push(new Uint8Array(body.buffer));
-    },
+    giveBack,
     know: (known) => {
       hashes = known;
       lanes.forEach(({ worker }) => worker.postMessage({ known } satisfies WorkerQuestion));
     },
     close: async () => void (await Promise.all(lanes.map(({ worker }) => worker.terminate()))),
+  };
+}
+
+/** The memory of bodies that are done with, for those to come. */
+function bodies(): Pick<ChunkPool, "memory" | "giveBack"> {
+  const free: Uint8Array<ArrayBuffer>[] = [];
+  return {
+    memory: (bytes) => {
+      const used = bytes <= bodyBytes ? free.pop() : undefined;
+      return (used ?? new Uint8Array(Math.max(bytes, bodyBytes))).subarray(0, bytes);
+    },
+    giveBack: ({ body }) => {
+      if (body.buffer.byteLength >= bodyBytes) free.push(new Uint8Array(body.buffer));
+    },
   };
 }
 

@@ -22,7 +22,6 @@ const root = ".drover/v1";
 /** Packs lie in 256 folders, so that each can be listed apart and none grows huge. */
 export const packFolder = (sha256: string) => `${root}/packs/${sha256.slice(0, 2)}/`;
 export const packKey = (sha256: string) => `${packFolder(sha256)}${sha256}`;
-export const packsPrefix = `${root}/packs/`;
 export const treeKey = (digest: string) => `${root}/trees/${digest}`;
 export const locationsKey = (digest: string, generation: number) => `${root}/locations/${digest}/${generation}`;
 

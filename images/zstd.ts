@@ -35,7 +35,10 @@ function direct(): Codec | null {
     const compressor = Buffer.allocUnsafeSlow(Number(compressorBytes(level)));
     const decompressor = Buffer.allocUnsafeSlow(Number(decompressorBytes()));
     const compressing: unknown = library.func("void *ZSTD_initStaticCCtx(void *room, size_t bytes)")(compressor, compressor.byteLength);
-    const decompressing: unknown = library.func("void *ZSTD_initStaticDCtx(void *room, size_t bytes)")(decompressor, decompressor.byteLength);
+    const decompressing: unknown = library.func("void *ZSTD_initStaticDCtx(void *room, size_t bytes)")(
+      decompressor,
+      decompressor.byteLength,
+    );
     if (!compressing || !decompressing) return null;
     // Sizes that stand for an error are the highest there are: as signed numbers they are below zero.
     const compress = library.func("int64_t ZSTD_compressCCtx(void *context, void *into, size_t room, void *from, size_t bytes, int level)");

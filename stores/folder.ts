@@ -20,7 +20,8 @@ const abandonedMs = 24 * 60 * 60 * 1000;
 export function folderStore(root: string): ObjectStore {
   const at = (key: string) => join(root, checkKey(key));
   let begun: Promise<void> | undefined;
-  const begin = () => (begun ??= sweep(join(root, temporaryFolder)).catch((error: unknown) => ((begun = undefined), Promise.reject(error))));
+  const begin = () =>
+    (begun ??= sweep(join(root, temporaryFolder)).catch((error: unknown) => ((begun = undefined), Promise.reject(error))));
 
   return {
     read: (key, range, signal) => restated(key, () => readRange(at(key), range, signal)),

@@ -2,6 +2,7 @@
  * A push or a pull in a process of its own, to be killed: it says each step, logs what it sends, and does what its one argument tells.
  */
 import { appendFileSync } from "node:fs";
+import { ownPeakBytes } from "../../bench/peak.ts";
 import { pullTree } from "../../images/pull.ts";
 import { pushBundle } from "../../images/push.ts";
 import { folderStore } from "../../stores/folder.ts";
@@ -11,13 +12,12 @@ import type { Order } from "./victims.ts";
 const order = JSON.parse(process.argv[2] ?? "{}") as Order;
 const signal = new AbortController().signal;
 
-/** The folder store, which writes down what was sent and what was acknowledged; or one that keeps nothing. */
+/** The folder store, which writes down what was sent and what was acknowledged. */
 function logged(): ObjectStore {
   const store = folderStore(order.store);
   return {
     ...store,
     write: async (key, body, sha256, within) => {
-      if (order.discard) return "written";
       appendFileSync(order.log, `sent ${key}\n`);
       const outcome = await store.write(key, body, sha256, within);
       appendFileSync(order.log, `${outcome} ${key}\n`);
@@ -32,4 +32,4 @@ const result =
   order.what === "push"
     ? await pushBundle({ ...shared, bundlePath: order.bundle, bases: [], journalPath: order.journal, generation: 1 })
     : await pullTree({ ...shared, digest: order.digest, generation: 1, targetPath: order.target, seeds: order.seeds });
-process.stdout.write(`\n${JSON.stringify({ ...result, peakBytes: process.resourceUsage().maxRSS * 1024 })}\n`);
+process.stdout.write(`\n${JSON.stringify({ ...result, peakBytes: ownPeakBytes() })}\n`);

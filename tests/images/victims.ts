@@ -10,8 +10,6 @@ export interface Order {
   readonly digest: string;
   readonly target: string;
   readonly seeds: readonly { digest: string; path: string }[];
-  /** Keep nothing of what is sent: for measuring memory. */
-  readonly discard?: boolean;
 }
 
 export interface Outcome {

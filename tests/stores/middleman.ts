@@ -13,7 +13,8 @@ export interface Middleman {
   stop(): Promise<void>;
 }
 
-const slowDown = '<?xml version="1.0" encoding="UTF-8"?><Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>';
+const slowDown =
+  '<?xml version="1.0" encoding="UTF-8"?><Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>';
 
 export async function startMiddleman(target: string): Promise<Middleman> {
   const { hostname, port } = new URL(target);
