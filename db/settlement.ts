@@ -13,7 +13,7 @@ import type { Database } from "./connect.ts";
 import { recordEvent } from "./events.ts";
 import { releaseHolds } from "./holds.ts";
 import { deleteIntent } from "./intents.ts";
-import { isNameFree, renameMachine, retireRow, updateMachine } from "./machines.ts";
+import { findMachine, isNameFree, renameMachine, retireRow, updateMachine } from "./machines.ts";
 import { endOperation, readOperation, type Ending } from "./operations.ts";
 import { changePlacement, deletePlacement } from "./placements.ts";
 import { closeSteps, writeStep, type ToldStep } from "./steps.ts";
@@ -63,13 +63,15 @@ async function putBack(tx: Database, { machineId }: Operation, input: Readonly<R
   const before = Before.safeParse(input["before"]);
   if (!before.success || machineId === null) return;
   const { desired, runs, name, cloneId } = before.data;
+  // The machine's row is the lock of its placement, and always comes first. A clone's source lost nothing.
+  await findMachine(tx, cloneId ?? machineId, { lock: true });
   if (desired !== undefined) await updateMachine(tx, machineId, { desired });
   if (runs !== undefined) await changePlacement(tx, machineId, { runs });
   // Somebody may have taken the old name meanwhile: the machine then keeps the one it was to get.
   if (name !== undefined && (await isNameFree(tx, machineId, name))) await renameMachine(tx, machineId, name);
   if (cloneId === undefined) return;
-  await deletePlacement(tx, cloneId);
   await retireRow(tx, cloneId, "machine.forgotten");
+  await deletePlacement(tx, cloneId);
 }
 
 async function tellEnd(tx: Database, operation: Operation, requestId: string | null): Promise<void> {

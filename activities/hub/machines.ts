@@ -29,8 +29,8 @@ export function placementActivities(deps: Placing): PlacementActivities {
     forgetMachine: ({ operationId, machineId }) =>
       db.transaction(async (tx) => {
         await underWay(tx, operationId, z.unknown());
-        await deletePlacement(tx, machineId);
         await retireRow(tx, machineId, "machine.forgotten");
+        await deletePlacement(tx, machineId);
       }),
     recordMachine: ({ operationId, placement, made, started }) =>
       db.transaction(async (tx) => {
@@ -58,8 +58,8 @@ export function retireActivities({ db }: { db: Database }): RetireActivities {
     recordRetired: ({ operationId, machineId }) =>
       db.transaction(async (tx) => {
         await underWay(tx, operationId, z.unknown());
-        await deletePlacement(tx, machineId);
         await retireRow(tx, machineId, "machine.retired");
+        await deletePlacement(tx, machineId);
       }),
   };
 }
