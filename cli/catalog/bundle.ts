@@ -22,13 +22,22 @@ export async function checkBundle(context: Context, [path = ""]: readonly string
   return (good ? exitCodes.done : exitCodes.failed).code;
 }
 
-const refusalLines = ({ refusals }: BundleReport): string[] =>
-  refusals.length === 0
-    ? []
-    : [
-        "A push would refuse this bundle:",
-        ...refusals.flatMap(({ message, remedy }) => [`  ${message}`, ...(remedy === "" ? [] : [`    ${remedy}`])]),
-      ];
+/** A person mends these before asking again; the rest is in the JSON. */
+const shownRefusals = 10;
+
+/** Each reason, and once at its end what to do about those of its kind. */
+function refusalLines({ refusals }: BundleReport): string[] {
+  if (refusals.length === 0) return [];
+  const shown = refusals.slice(0, shownRefusals);
+  const more = refusals.length - shown.length;
+  const remedies = new Set(shown.map(({ remedy }) => remedy).filter((remedy) => remedy !== ""));
+  return [
+    "A push would refuse this bundle:",
+    ...shown.map(({ message }) => `  ${message}`),
+    ...(more > 0 ? [`  and ${more} more`] : []),
+    ...[...remedies].map((remedy) => `    ${remedy}`),
+  ];
+}
 
 /** Facts by their names: those that end in `Bytes` are sizes, lists and objects get lines of their own. */
 function lines(given: Readonly<Record<string, unknown>>, prefix = ""): Array<readonly [string, string]> {

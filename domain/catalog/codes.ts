@@ -8,7 +8,7 @@ export const catalogCodes = {
   image_tainted: { kind: "forbidden", wireStatus: 400, remedy: "Choose another version, or have the taint removed by an administrator." },
   image_revoked: { kind: "forbidden", wireStatus: 403, remedy: "Choose another version; a revoked one does not come back." },
   bundle_not_found: { kind: "not_found", wireStatus: 400, remedy: "Name a folder that exists on that host and ends in .pvm or .macvm." },
-  bundle_invalid: { kind: "invalid", remedy: "`drover bundle check` tells what is missing in the bundle." },
+  bundle_invalid: { kind: "invalid", remedy: "Name the folder of a whole machine, as Parallels Desktop keeps it." },
   bundle_refused: { kind: "invalid", remedy: "Do what the message names (stop, unpack, decrypt, or make a full clone), then push again." },
   bundle_changed: { kind: "conflict", remedy: "Stop whatever writes to the bundle, then push again." },
   path_forbidden: { kind: "forbidden", remedy: "Use a path below the host's roots (DROVER_HOST_ROOTS)." },
