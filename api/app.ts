@@ -12,6 +12,7 @@ import { catalogRoutes } from "./catalog/routes.ts";
 import { catalogWireRoutes } from "./catalog/wire-routes.ts";
 import { codecRoutes } from "./codec.ts";
 import { documentation } from "./docs.ts";
+import { eventWireRoutes } from "./events/wire-routes.ts";
 import { healthRoutes, healthWireRoutes } from "./health.ts";
 import { hostRoutes } from "./hosts/routes.ts";
 import { hostWireRoutes } from "./hosts/wire-routes.ts";
@@ -44,6 +45,7 @@ export function createApp(hub: Hub): OpenAPIHono<ApiEnv> {
   const login = logins(hub);
   accessWireRoutes(hub, mounting(app, hub), login);
   jobWireRoutes(hub, mounting(app, hub));
+  eventWireRoutes(hub, mounting(app, hub));
   healthWireRoutes(hub, mounting(app, hub));
   catalogWireRoutes(hub, mounting(app, hub, "catalog"));
   machineWireRoutes(hub, mounting(app, hub, "host"), mounting(app, hub, "orchestrator"));

@@ -10,6 +10,7 @@ import { HTTPException } from "hono/http-exception";
 import type { ContentfulStatusCode } from "hono/utils/http-status";
 import type { Logger } from "pino";
 import { z } from "zod";
+import type { Needs } from "../domain/access/rules.ts";
 import type { Actor } from "../domain/access/schema.ts";
 import { factsOf, FaultError, kindOf, kinds, type Code, type Fault } from "../domain/errors.ts";
 import { foreignFault } from "./foreign.ts";
@@ -17,7 +18,7 @@ import { isWire } from "./paths.ts";
 import { wireRefusal } from "./wire/errors.ts";
 
 export interface ApiEnv {
-  Variables: { requestId: string; actor: Actor | undefined; log: Logger };
+  Variables: { requestId: string; actor: Actor | undefined; needs: Needs | undefined; log: Logger };
 }
 
 export const Problem = z

@@ -11,6 +11,7 @@ import { requestRetire } from "../control/retire.ts";
 import type { Control } from "../control/start.ts";
 import { openDatabase, type OpenDatabase } from "../db/connect.ts";
 import { findEnrolmentToken, insertEnrolmentToken } from "../db/enrolment.ts";
+import { findHost } from "../db/hosts.ts";
 import { keyRows } from "../db/keys.ts";
 import { migrate } from "../db/migrate.ts";
 import { findStoreAt } from "../db/stores.ts";
@@ -73,8 +74,9 @@ export async function runApi({ config, log, signal }: Running): Promise<void> {
     checks: checksOf(open, temporal),
     settings: settingsOf(config, security),
   };
+  await warnOfDefaultHost(hub);
   const app = createApp(hub);
-  const served = await listen(config, (request) => app.fetch(request));
+  const served = await listen(config, (request, connection) => app.fetch(request, connection));
   log.info({ event: "api.started", url: config.api.url }, `The API listens at ${config.api.url}.`);
   if (!signal.aborted) await new Promise<void>((resolve) => signal.addEventListener("abort", () => resolve(), { once: true }));
   await Promise.all(served.map((one) => one.close(graceMs)));
@@ -83,7 +85,14 @@ export async function runApi({ config, log, signal }: Running): Promise<void> {
   await open.close();
 }
 
-async function listen({ api }: Config, answer: (request: Request) => Response | Promise<Response>): Promise<Served[]> {
+/** A name that no host has makes half of the wire's routes answer 404, so it is said before anybody asks. */
+async function warnOfDefaultHost({ db, log, settings: { defaultHost } }: Hub): Promise<void> {
+  if (defaultHost === undefined || defaultHost === "" || (await findHost(db, defaultHost)).ok) return;
+  const message = `DROVER_DEFAULT_HOST names ${defaultHost}, but no host of that name has enrolled yet: until then, requests that name no host are answered with 404.`;
+  log.warn({ event: "default_host.unknown", host: defaultHost }, message);
+}
+
+async function listen({ api }: Config, answer: (request: Request, connection: object) => Response | Promise<Response>): Promise<Served[]> {
   const { host, port, tls } = api;
   const plain = tls?.only ? [] : [await serveApi(answer, { host, port })];
   return tls ? [...plain, await serveApi(answer, { host, port: tls.port, tls })] : plain;

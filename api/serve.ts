@@ -1,13 +1,14 @@
 /**
  * The API on a port.
  *
- * The one idea: requests that ask for another protocol (`Upgrade: h2c`, which some HTTP clients send first) are answered as the plain requests that they
- * are; streams and waits are told to end before connections are closed.
+ * The one idea: only a WebSocket is upgraded; a request that asks for another protocol (`Upgrade: h2c`, which some HTTP clients send first) is answered as
+ * the plain request that it is. Streams and waits are told to end before connections are closed.
  */
-import { createServer as createHttpServer, type Server } from "node:http";
+import { createServer as createHttpServer, type IncomingMessage, type Server } from "node:http";
 import { createServer as createHttpsServer } from "node:https";
 import type { AddressInfo } from "node:net";
-import { getRequestListener } from "@hono/node-server";
+import { createAdaptorServer, type WebSocketServerLike } from "@hono/node-server";
+import { WebSocketServer } from "ws";
 import { FaultError } from "../domain/errors.ts";
 
 export interface Listening {
@@ -15,7 +16,11 @@ export interface Listening {
   readonly port: number;
   readonly tls?: { readonly certificate: string; readonly privateKey: string } | undefined;
 }
-type Answer = (request: Request) => Response | Promise<Response>;
+/** `connection` tells from where a request came, and lets a route take its socket over. */
+type Answer = (request: Request, connection: object) => Response | Promise<Response>;
+
+/** Clients of the event hub send a word at a time. */
+const longestMessageBytes = 64 * 1024;
 
 export interface Served {
   readonly port: number;
@@ -24,11 +29,15 @@ export interface Served {
 }
 
 export async function serveApi(answer: Answer, { host, port, tls }: Listening): Promise<Served> {
-  const listener = getRequestListener(answer);
-  const options = { shouldUpgradeCallback: () => false };
-  const server: Server = tls
-    ? createHttpsServer({ ...options, cert: tls.certificate, key: tls.privateKey, minVersion: "TLSv1.2" }, listener)
-    : createHttpServer(options, listener);
+  const sockets = new WebSocketServer({ noServer: true, maxPayload: longestMessageBytes });
+  const serving = { fetch: answer, websocket: { server: sockets as unknown as WebSocketServerLike } };
+  const options = { shouldUpgradeCallback: ({ headers }: IncomingMessage) => headers.upgrade?.toLowerCase() === "websocket" };
+  const secure = tls && ({ ...options, cert: tls.certificate, key: tls.privateKey, minVersion: "TLSv1.2" } as const);
+  const server = (
+    secure
+      ? createAdaptorServer({ ...serving, createServer: createHttpsServer, serverOptions: secure })
+      : createAdaptorServer({ ...serving, createServer: createHttpServer, serverOptions: options })
+  ) as Server;
   await new Promise<void>((resolve, reject) => {
     const refused = (cause: NodeJS.ErrnoException) =>
       reject(
@@ -44,7 +53,11 @@ export async function serveApi(answer: Answer, { host, port, tls }: Listening): 
     close: async (graceMs) => {
       const ended = new Promise<void>((resolve) => server.close(() => resolve()));
       server.closeIdleConnections();
-      const late = setTimeout(() => server.closeAllConnections(), graceMs);
+      for (const socket of sockets.clients) socket.close(1001, "The API shuts down.");
+      const late = setTimeout(() => {
+        for (const socket of sockets.clients) socket.terminate();
+        server.closeAllConnections();
+      }, graceMs);
       await ended;
       clearTimeout(late);
     },

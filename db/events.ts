@@ -41,6 +41,12 @@ export async function listEvents(db: Database, { after, limit, operationId, proj
   return rows.map((row) => Event.parse(row));
 }
 
+/** Where somebody begins who wants only what happens from now on. */
+export async function lastEventNumber(db: Database): Promise<number> {
+  const [row] = await db.select({ last: sql<string | null>`max(${events.number})` }).from(events);
+  return Number(row?.last ?? 0);
+}
+
 /** Whether an operation has told such an event: what marks an act as done once. */
 export async function hasTold(db: Database, operationId: string, name: string): Promise<boolean> {
   const found = await db

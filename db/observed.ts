@@ -38,6 +38,11 @@ export async function seenMachines(db: Database, hostId?: string): Promise<SeenM
   return [...ours, ...foreign.map((row) => ({ ...row, machine: null, ownerName: null }))].map(whole);
 }
 
+/** One living machine of ours, with what its host last saw of it. */
+export async function seenMachine(db: Database, id: string): Promise<SeenMachine | null> {
+  return (await seenMachines(db)).find(({ machine }) => machine?.id === id) ?? null;
+}
+
 interface Row {
   readonly machine: typeof machines.$inferSelect | null;
   readonly seen: unknown;

@@ -1,11 +1,12 @@
 /**
  * Logging in: by password or API key, quickly for whoever is right and slowly for whoever guesses.
  *
- * The one idea: nobody sleeps in a request. Whoever failed too often is told to wait and its password is not even looked at, unless it is the one
- * that was right a moment ago: a guesser cannot lock out a client that logs in before each request.
+ * The one idea: nobody sleeps in a request, and wrong passwords count for the address that they come from: a guesser is told to wait and gets one try
+ * a second, whoever logs in elsewhere notices nothing, and a right password works at once.
  */
-import { createHmac, randomBytes, timingSafeEqual } from "node:crypto";
-import { waitMs } from "../../domain/access/rules.ts";
+import { IncomingMessage } from "node:http";
+import type { Context } from "hono";
+import { waitMs, type Guard } from "../../domain/access/rules.ts";
 import { FaultError, ok, refuse, type Result } from "../../domain/errors.ts";
 import { findUser, noteFailedLogin, noteGoodLogin, type UserRow } from "../../db/users.ts";
 import type { Hub } from "../ports.ts";
@@ -22,22 +23,20 @@ const wrong = { code: "unauthenticated", message: "Invalid user or Password" } a
 
 export function logins(hub: Pick<Hub, "db" | "signer" | "passwords" | "settings">) {
   const { db, passwords, settings } = hub;
-  const lastRight = rightOnes();
+  const guesses = guessing(settings.guard);
 
-  async function byPassword(word: string, password: string): Promise<Result<IssuedToken>> {
+  /** `source`: the address that the request came from. */
+  async function byPassword(word: string, password: string, source: string): Promise<Result<IssuedToken>> {
     const user = await findUser(db, word);
-    if (user && !lastRight.is(user, password)) {
-      const left = Math.min(
-        longestWaitMs,
-        waitMs(settings.guard, { count: user.failedLogins, sinceLastMs: user.sinceFailureMs ?? Infinity }),
-      );
-      if (left > 0) return tooMany(left);
-    }
+    const from = `${user?.id ?? word.toLowerCase()} ${source}`;
+    const locked = guesses.lockedMs(from);
+    if (locked > 0 && !guesses.mayTry(from)) return tooMany(locked);
     if (!(await passwords.matches(password, user?.passwordHash ?? null)) || !user) {
+      guesses.note(from);
       if (user) await noteFailedLogin(db, user.id);
-      return refuse(wrong);
+      return locked > 0 ? tooMany(guesses.lockedMs(from)) : refuse(wrong);
     }
-    lastRight.note(user, password);
+    guesses.forget(from);
     if (user.failedLogins > 0) await noteGoodLogin(db, user.id);
     return ok(await issue(user, null));
   }
@@ -61,29 +60,51 @@ function tooMany(leftMs: number): Result<never> {
   });
 }
 
-/** More users than log in at one hub; bounds the memory. */
-const rememberedUsers = 10_000;
+/** More sources than guess at one hub within minutes; bounds the memory. */
+const rememberedSources = 10_000;
+/** While it is locked, a source may try so many passwords at once, and one more each second: a right one passes, a list of words does not. */
+const triesWhileLocked = 3;
+const tryEveryMs = 1_000;
 
-/** The last right password of each user, as an HMAC under a key of this process and bound to the stored hash. */
-function rightOnes() {
-  const key = randomBytes(32);
-  const marks = new Map<string, Buffer>();
-  const markOf = (user: UserRow, password: string) =>
-    createHmac("sha256", key)
-      .update(user.passwordHash ?? "")
-      .update("\0")
-      .update(password)
-      .digest();
+interface Guesser {
+  count: number;
+  at: number;
+  tries: number;
+  triedAt: number;
+}
+
+/** Wrong passwords, counted per user and source, so that nobody locks another one out. */
+function guessing(guard: Guard) {
+  const known = new Map<string, Guesser>();
   return {
-    is: (user: UserRow, password: string): boolean => {
-      const mark = marks.get(user.id);
-      return mark !== undefined && timingSafeEqual(mark, markOf(user, password));
+    lockedMs: (from: string): number => {
+      const guesser = known.get(from);
+      return guesser ? Math.min(longestWaitMs, waitMs(guard, { count: guesser.count, sinceLastMs: Date.now() - guesser.at })) : 0;
     },
-    note: (user: UserRow, password: string): void => {
-      if (marks.size >= rememberedUsers) marks.clear();
-      marks.set(user.id, markOf(user, password));
+    mayTry: (from: string): boolean => {
+      const guesser = known.get(from);
+      if (!guesser) return true;
+      const now = Date.now();
+      guesser.tries = Math.min(triesWhileLocked, guesser.tries + (now - guesser.triedAt) / tryEveryMs);
+      guesser.triedAt = now;
+      if (guesser.tries < 1) return false;
+      guesser.tries -= 1;
+      return true;
     },
+    note: (from: string): void => {
+      const now = Date.now();
+      if (known.size >= rememberedSources) known.clear();
+      const guesser = known.get(from) ?? { count: 0, at: now, tries: triesWhileLocked, triedAt: now };
+      known.set(from, { ...guesser, count: guesser.count + 1, at: now });
+    },
+    forget: (from: string): void => void known.delete(from),
   };
+}
+
+/** The address behind a request; all that come through one proxy have one. */
+export function sourceOf(c: Context): string {
+  const incoming: unknown = c.env?.incoming;
+  return incoming instanceof IncomingMessage ? (incoming.socket.remoteAddress ?? "unknown") : "unknown";
 }
 
 /** Of a token that is given to us: garbage is the caller's mistake, a foreign or old one is nobody's. */

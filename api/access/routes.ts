@@ -7,7 +7,7 @@ import { faults, json } from "../http.ts";
 import { actorOf, authorised } from "../middleware/authorise.ts";
 import type { Hub } from "../ports.ts";
 import { routesOf } from "../route.ts";
-import type { Logins } from "./login.ts";
+import { sourceOf, type Logins } from "./login.ts";
 
 const tags = ["access"];
 
@@ -43,7 +43,7 @@ export function accessRoutes(hub: Hub, login: Logins) {
   return routesOf()
     .openapi(logIn, async (c) => {
       const { username, password } = c.req.valid("json");
-      const { token, expiresAt, user } = unwrap(await login.byPassword(username, password));
+      const { token, expiresAt, user } = unwrap(await login.byPassword(username, password, sourceOf(c)));
       return c.json({ token, expiresAt, username: user.username }, 200);
     })
     .openapi(whoAmI, (c) => c.json(actorOf(c), 200))

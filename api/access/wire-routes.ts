@@ -19,7 +19,7 @@ import { userConfigRoutes } from "./wire-configs.ts";
 import { apiKeyRoutes } from "./wire-keys.ts";
 import { rightRoutes } from "./wire-rights.ts";
 import { roleRoutes } from "./wire-roles.ts";
-import { validateToken, type IssuedToken, type Logins } from "./login.ts";
+import { sourceOf, validateToken, type IssuedToken, type Logins } from "./login.ts";
 import {
   ApiUser,
   LoginRequest,
@@ -48,19 +48,19 @@ function tokenRoutes(hub: Hub, mount: Mount, login: Logins): void {
     "/auth/token",
     "Log in",
     { tag, needs: "public", status: 200, body: LoginRequest, reply: LoginResponse },
-    async ({ body }) => {
-      const { token, expiresAt, user } = body.api_key === "" ? await byPassword(body) : await byKey(body.api_key);
+    async ({ body, c }) => {
+      const { token, expiresAt, user } = body.api_key === "" ? await byPassword(body, sourceOf(c)) : await byKey(body.api_key);
       return { email: user.email, token, expires_at: Math.floor(expiresAt.getTime() / 1000) };
     },
   );
 
-  async function byPassword({ email, username, password }: z.infer<typeof LoginRequest>): Promise<IssuedToken> {
+  async function byPassword({ email, username, password }: z.infer<typeof LoginRequest>, source: string): Promise<IssuedToken> {
     const word = email === "" ? username : email;
     if (word === "") throw refusal(400, "Invalid request body: error 400: Email or username is required");
     if (password === "")
       throw refusal(400, `Invalid request body: error 400: Password is required for ${email === "" ? "username" : "email"} login`);
     if (password.length > longestSecret) throw refusal(400, "Invalid user or Password");
-    return unwrap(await login.byPassword(word, password));
+    return unwrap(await login.byPassword(word, password, source));
   }
 
   async function byKey(encoded: string): Promise<IssuedToken> {

@@ -17,7 +17,7 @@ import { mustNameHost, namedHost } from "../hosts/scope.ts";
 import { finished } from "../machines/act.ts";
 import { imageOf } from "../machines/image.ts";
 import { provision } from "../machines/provision.ts";
-import { jobOf } from "../operations/wire-routes.ts";
+import { jobOf } from "../operations/job.ts";
 import { JobResponse, wordIn } from "../operations/wire.ts";
 import type { Hub } from "../ports.ts";
 import { refusal } from "../wire/errors.ts";

@@ -6,13 +6,14 @@
 import { FaultError, isCode, unwrap, type Result } from "../../domain/errors.ts";
 import type { MachineAction } from "../../domain/machines/schema.ts";
 import type { Operation } from "../../domain/operations/schema.ts";
+import { mustStillBe } from "../middleware/authorise.ts";
 import { settled } from "../operations/settled.ts";
 import type { Hub } from "../ports.ts";
 import { refusal } from "../wire/errors.ts";
 import type { Call } from "../wire/mount.ts";
 
 export async function finished(hub: Hub, { c }: Pick<Call<unknown>, "c">, begun: Result<Operation>): Promise<Operation> {
-  const operation = await settled(hub, unwrap(begun).id, c.req.raw.signal);
+  const operation = await settled(hub, unwrap(begun).id, c.req.raw.signal, () => mustStillBe(hub, c));
   if (operation.state === "done") return operation;
   const { fault } = operation;
   if (fault && isCode(fault.code)) throw new FaultError({ code: fault.code, message: fault.message });

@@ -7,7 +7,7 @@ import { NewMachine } from "../../domain/machines/schema.ts";
 import { unwrap } from "../../domain/errors.ts";
 import { findMachine } from "../../db/machines.ts";
 import { findUser } from "../../db/users.ts";
-import { jobOf } from "../operations/wire-routes.ts";
+import { jobOf } from "../operations/job.ts";
 import { JobResponse } from "../operations/wire.ts";
 import type { Hub } from "../ports.ts";
 import { refusal } from "../wire/errors.ts";

@@ -19,12 +19,30 @@ export type Identity = { ok: true; actor: Actor } | { ok: false; description: st
 const unknown = (description: string | null): Identity => ({ ok: false, description });
 
 export async function identify(hub: Access, c: Context<ApiEnv>): Promise<Identity> {
-  const authorization = c.req.header("Authorization");
+  const authorization = c.req.header("Authorization") ?? tokenInAddress(c);
   const apiKey = c.req.header("X-Api-Key");
   if (authorization !== undefined && apiKey !== undefined) return unknown(null);
   if (authorization === undefined) return byApiKey(hub, apiKey ?? "");
   if (!authorization.startsWith("Bearer ")) return unknown(null);
   return byToken(hub, authorization.slice("Bearer ".length));
+}
+
+/** Browsers cannot send headers with a WebSocket, so there, and nowhere else, the token may stand in the address. */
+function tokenInAddress(c: Context<ApiEnv>): string | undefined {
+  const isUpgrade = c.req.header("Upgrade")?.toLowerCase() === "websocket" && c.req.path.startsWith("/api/v1/ws/");
+  const token =
+    isUpgrade && c.req.header("X-Api-Key") === undefined ? (c.req.query("access_token") ?? c.req.query("authorization")) : undefined;
+  return token === undefined ? undefined : `Bearer ${token.replace(/^Bearer /, "")}`;
+}
+
+/** The same caller with the rights of this moment; null when its user or its key is worth nothing any more. */
+export async function actorAgain({ db }: Pick<Hub, "db">, { userId, apiKeyId }: Actor): Promise<Actor | null> {
+  if (apiKeyId !== null) {
+    const key = await findApiKey(db, apiKeyId);
+    if (!key || key.revokedAt || key.expired) return null;
+  }
+  const user = await findUser(db, userId);
+  return user ? actorOf(user, apiKeyId) : null;
 }
 
 async function byToken(hub: Access, token: string): Promise<Identity> {

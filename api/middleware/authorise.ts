@@ -10,7 +10,7 @@ import { FaultError } from "../../domain/errors.ts";
 import type { ApiEnv } from "../http.ts";
 import type { Hub } from "../ports.ts";
 import { isWire } from "../paths.ts";
-import { identify } from "./authenticate.ts";
+import { actorAgain, identify } from "./authenticate.ts";
 
 export const authorised =
   (hub: Hub, needs: Needs): MiddlewareHandler<ApiEnv> =>
@@ -20,8 +20,17 @@ export const authorised =
     const verdict = mayUse(identity.actor, needs);
     if (!verdict.ok) return isWire(c.req.path) ? oauth(c, verdict.fault.message) : thrown(new FaultError(verdict.fault));
     c.set("actor", identity.actor);
+    c.set("needs", needs);
     return next();
   };
+
+/** For whoever waits long: throws once the caller may not call this route any more. */
+export async function mustStillBe(hub: Pick<Hub, "db">, c: Context<ApiEnv>): Promise<void> {
+  const actor = await actorAgain(hub, actorOf(c));
+  if (!actor) throw new FaultError({ code: "unauthenticated", message: "The credentials of this request have ended." });
+  const verdict = mayUse(actor, c.var.needs ?? {});
+  if (!verdict.ok) throw new FaultError(verdict.fault);
+}
 
 /** The caller of a route that has passed `authorised`. */
 export function actorOf(c: Context<ApiEnv>): Actor {

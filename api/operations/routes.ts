@@ -14,7 +14,7 @@ import { HostId, MachineId, OperationId } from "../../domain/ids.ts";
 import { OutputLine } from "../../domain/machines/schema.ts";
 import { Operation, OperationState, Verb } from "../../domain/operations/schema.ts";
 import { faults, json } from "../http.ts";
-import { actorOf, authorised } from "../middleware/authorise.ts";
+import { actorOf, authorised, mustStillBe } from "../middleware/authorise.ts";
 import type { Hub } from "../ports.ts";
 import { askedBy, pageOf, pageQuery, routesOf } from "../route.ts";
 import { detailOf, OperationDetail } from "./detail.ts";
@@ -135,7 +135,7 @@ function followRoutes(hub: Hub) {
     .openapi(wait, async (c) => {
       const { id } = await found(hub, c.req.valid("param").id, actorOf(c));
       const over = AbortSignal.any([c.req.raw.signal, AbortSignal.timeout(c.req.valid("query").timeout * 1000)]);
-      return c.json(await detailOf(hub, await settled(hub, id, over)), 200);
+      return c.json(await detailOf(hub, await settled(hub, id, over, () => mustStillBe(hub, c))), 200);
     })
     .openapi(events, async (c) => {
       const { id } = await found(hub, c.req.valid("param").id, actorOf(c));

@@ -9,10 +9,23 @@ import type { Operation } from "../../domain/operations/schema.ts";
 import { unwrap } from "../../domain/errors.ts";
 import type { Hub } from "../ports.ts";
 
-/** The operation as it is once it has ended, or when the signal is aborted. */
-export async function settled(hub: Pick<Hub, "db" | "notifications" | "closing">, id: string, signal: AbortSignal): Promise<Operation> {
+/** Whoever waits and loses their rights meanwhile is told nothing more after this time. */
+export const checkEveryMs = 60_000;
+
+/** The operation as it is once it has ended, or when the signal is aborted. `check` throws when its caller may not wait on. */
+export async function settled(
+  hub: Pick<Hub, "db" | "notifications" | "closing">,
+  id: string,
+  signal: AbortSignal,
+  check: () => Promise<void>,
+): Promise<Operation> {
   const ends = AbortSignal.any([signal, hub.closing]);
+  let checkedAt = Date.now();
   for (;;) {
+    if (Date.now() - checkedAt > checkEveryMs) {
+      await check();
+      checkedAt = Date.now();
+    }
     const operation = unwrap(await findOperation(hub.db, id));
     if (isSettled(operation.state) || ends.aborted) return operation;
     await hub.notifications.next(ends);

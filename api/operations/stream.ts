@@ -7,28 +7,25 @@ import type { Context } from "hono";
 import { streamSSE, type SSEStreamingApi } from "hono/streaming";
 import { findOperation } from "../../db/operations.ts";
 import { listEvents } from "../../db/events.ts";
-import { findUser } from "../../db/users.ts";
 import { isSettled } from "../../domain/operations/rules.ts";
 import type { ApiEnv } from "../http.ts";
-import { actorOf } from "../middleware/authorise.ts";
+import { mustStillBe } from "../middleware/authorise.ts";
 import type { Hub } from "../ports.ts";
 import { detailOf } from "./detail.ts";
+import { checkEveryMs } from "./settled.ts";
 
 /** Shorter than the idle limit of common proxies, which is 60 s. */
 const heartbeatMs = 15_000;
 /** The relay numbers an ending's event within milliseconds; whoever never sees it has the state anyway. */
 const lastEventsMs = 2_000;
-/** A user whose rights end loses the stream within this time. */
-const checkMs = 60_000;
 const batch = 500;
 
 export function operationEvents(hub: Hub, c: Context<ApiEnv>, operationId: string, after: number): Response {
-  const userId = actorOf(c).userId;
   return streamSSE(c, async (stream) => {
     const gone = new AbortController();
     stream.onAbort(() => gone.abort());
     const ends = AbortSignal.any([gone.signal, hub.closing]);
-    await followed(hub, stream, { operationId, after, ends, userId });
+    await followed(hub, stream, { operationId, after, ends, check: () => mustStillBe(hub, c) });
   });
 }
 
@@ -36,10 +33,10 @@ interface Following {
   readonly operationId: string;
   readonly after: number;
   readonly ends: AbortSignal;
-  readonly userId: string;
+  check(): Promise<void>;
 }
 
-async function followed(hub: Hub, stream: SSEStreamingApi, { operationId, after, ends, userId }: Following): Promise<void> {
+async function followed(hub: Hub, stream: SSEStreamingApi, { operationId, after, ends, check }: Following): Promise<void> {
   let last = after;
   let shown = "";
   let endedAt: number | null = null;
@@ -65,8 +62,8 @@ async function followed(hub: Hub, stream: SSEStreamingApi, { operationId, after,
       await stream.write(": alive\n\n");
       wroteAt = now;
     }
-    if (now - checkedAt > checkMs) {
-      if (!(await findUser(hub.db, userId))) return;
+    if (now - checkedAt > checkEveryMs) {
+      await check();
       checkedAt = now;
     }
     await hub.notifications.next(ends);

@@ -6,29 +6,19 @@
 import { z } from "zod";
 import { holds } from "../../domain/access/rules.ts";
 import type { Actor } from "../../domain/access/schema.ts";
-import { FaultError, unwrap } from "../../domain/errors.ts";
+import { unwrap } from "../../domain/errors.ts";
 import { isSettled } from "../../domain/operations/rules.ts";
 import type { Operation } from "../../domain/operations/schema.ts";
 import { findJob, hideJobs, listJobs } from "../../db/jobs.ts";
-import { listSteps } from "../../db/steps.ts";
-import { askersOf } from "../../db/users.ts";
 import type { Hub } from "../ports.ts";
 import { refusal } from "../wire/errors.ts";
 import type { Mount } from "../wire/mount.ts";
-import { JobResponse, operationIdOf, wireJob } from "./wire.ts";
+import { jobIn, jobOf, noJob } from "./job.ts";
+import { JobResponse, operationIdOf } from "./wire.ts";
 
 /** The wire has no pages; whoever wants more than the newest uses ours. */
 const newest = 200;
 
-/** The job as the wire shows it, steps included. */
-export async function jobOf(hub: Pick<Hub, "db">, { id }: Pick<Operation, "id">): Promise<z.input<typeof JobResponse>> {
-  const job = await findJob(hub.db, id);
-  if (!job) throw noJob(id);
-  const owner = (await askersOf(hub.db, [id])).get(id);
-  return wireJob(job.operation, await listSteps(hub.db, id), owner, job.words ?? undefined);
-}
-
-const noJob = (id: string) => new FaultError({ code: "operation_not_found", message: `There is no job ${id}.` });
 const scopeOf = (actor: Actor) => ({ project: actor.project, ...(holds(actor, "JOB_MANAGER_LIST") ? {} : { actorId: actor.userId }) });
 
 export function jobWireRoutes(hub: Hub, mount: Mount): void {
@@ -44,15 +34,7 @@ export function jobWireRoutes(hub: Hub, mount: Mount): void {
 
   mount("get", "/jobs", "List jobs, newest first", { tag, needs, status: 200, reply: z.array(JobResponse) }, async ({ actor }) => {
     const jobs = await listJobs(hub.db, scopeOf(actor), newest);
-    const owners = await askersOf(
-      hub.db,
-      jobs.map(({ operation }) => operation.id),
-    );
-    return Promise.all(
-      jobs.map(async ({ operation, words }) =>
-        wireJob(operation, await listSteps(hub.db, operation.id), owners.get(operation.id), words ?? undefined),
-      ),
-    );
+    return Promise.all(jobs.map((job) => jobIn(hub, job)));
   });
   mount("get", "/jobs/{id}", "Get a job", { tag, needs, status: 200, reply: JobResponse }, async ({ param, actor }) =>
     jobOf(hub, await found(param("id"), actor)),

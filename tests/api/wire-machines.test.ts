@@ -160,8 +160,10 @@ describe("machines", () => {
     const id = await addMachine("guest", { observed: "running", desired: "running" });
     const running = as("PUT", `/api/v1/machines/${id}/execute`, { command: "echo hello", environment_variables: { A: "secret-value" } });
     const operationId = await until(async () => (await world.sql`select id from operations where machine_id = ${id}`)[0]?.["id"]);
-    await appendOutput(world.hub.db, { operationId, fence: 1, line: 1, stream: "stdout", text: "hello\n" });
-    await appendOutput(world.hub.db, { operationId, fence: 1, line: 2, stream: "stderr", text: "oops\n" });
+    await appendOutput(world.hub.db, operationId, [
+      { operationId, fence: 1, line: 1, stream: "stdout", text: "hello\n" },
+      { operationId, fence: 1, line: 2, stream: "stderr", text: "oops\n" },
+    ]);
     await world.settle("execute", { result: { exitCode: 3 } });
     expect((await running).body).toEqual({ stdout: "hello", stderr: "oops", exit_code: 3, error: "oops\n, err: exit status 3" });
     const [row] = await world.sql`select input::text as input from operations where id = ${operationId}`;

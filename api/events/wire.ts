@@ -1,0 +1,93 @@
+/**
+ * What happened, as the messages that the wire's WebSocket clients know.
+ *
+ * The one idea: each message is made from a row of the events, read with the thing that it tells of; what the contract has no word for is not sent.
+ */
+import { randomBytes } from "node:crypto";
+import { z } from "zod";
+import type { ClaimId } from "../../domain/access/claims.ts";
+import type { Needs } from "../../domain/access/rules.ts";
+import type { Event } from "../../domain/events/schema.ts";
+import { machineStates } from "../../domain/machines/rules.ts";
+import type { SeenMachine } from "../../db/observed.ts";
+import { wireHostState, wireMachine, wireState } from "../machines/wire.ts";
+
+export const wireEventTypes = [
+  "global",
+  "pdfm",
+  "system",
+  "system_logs",
+  "health",
+  "orchestrator",
+  "stats",
+  "reverse_proxy",
+  "catalog_cache",
+  "job_manager",
+  "auth",
+] as const;
+export const WireEventType = z.enum(wireEventTypes);
+export type WireEventType = z.infer<typeof WireEventType>;
+
+export interface Message {
+  readonly event_type: WireEventType;
+  readonly message: string;
+  readonly body?: unknown;
+  readonly ref_id?: string;
+  readonly client_id?: string;
+}
+
+export const framed = (message: Message): string =>
+  JSON.stringify({ id: randomBytes(32).toString("hex"), timestamp: new Date().toISOString(), ...message });
+
+const any = (...claims: ClaimId[]): Needs => ({ claims, any: true });
+/** What a subscriber must hold to be told of a type; jobs are told to their owners too. */
+export const seeing: Partial<Record<WireEventType, Needs>> = {
+  pdfm: any("LIST_VM", "LIST"),
+  orchestrator: any("LIST"),
+  auth: any("LIST_USER", "LIST_ROLE", "LIST_CLAIM"),
+  job_manager: any("JOB_MANAGER_LIST"),
+};
+
+const State = z.enum(machineStates).catch("unknown");
+
+/** `one`: the machine that the event tells of, null when it is gone. */
+export function machineMessages({ name, subjectId, body }: Event, one: SeenMachine | null): Message[] {
+  const about = (message: string, told: object): Message[] => [
+    { event_type: "pdfm", message, body: told },
+    ...(one?.host
+      ? [{ event_type: "orchestrator", message: `HOST_${message}`, body: { host_id: one.host.id, event: told } } as const]
+      : []),
+  ];
+  if (name === "machine.retired" || name === "machine.forgotten") return about("VM_REMOVED", { vm_id: subjectId });
+  if (!one) return [];
+  const shown = { vm_id: subjectId, new_vm: wireMachine(one, { fleet: false }) };
+  if (name !== "machine.observed") return about(name === "machine.ready" ? "VM_ADDED" : "VM_UPDATED", shown);
+  const [before, now] = [wireState(State.parse(body["before"])), wireState(State.parse(body["observed"]))];
+  if (before === now) return [];
+  return about("VM_STATE_CHANGED", { previous_state: before, current_state: now, vm_id: subjectId });
+}
+
+export function hostMessages({ name, subjectId, body }: Event): Message[] {
+  const told = (message: string, more: object): Message[] => [
+    { event_type: "orchestrator", message, body: { host_id: subjectId, ...more } },
+  ];
+  const state = name.slice("host.".length);
+  if (name === "host.enrolled" || name === "host.replaced") return told("HOST_ADDED", { host: body["name"], description: body["name"] });
+  if (name === "host.removed") return told("HOST_REMOVED", { host: body["name"] });
+  if (["online", "late", "lost"].includes(state)) return told("HOST_HEALTH_UPDATE", { state: wireHostState({ state }) });
+  return [];
+}
+
+/** `user_role.added` becomes USER_ROLE_ADDED with `user_id` and `role_id`. */
+export function accessMessages({ name, body }: Event): Message[] {
+  if (name.startsWith("api_key.")) return [];
+  const fields = Object.entries(body).map(([key, value]) => [key.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`), value]);
+  return [{ event_type: "auth", message: name.replace(".", "_").toUpperCase(), body: Object.fromEntries(fields) }];
+}
+
+/** The message of an operation's event; its body is the job. */
+export function jobMessage(name: string): string | null {
+  if (!name.startsWith("operation.")) return null;
+  const words: Readonly<Record<string, string>> = { pending: "JOB_CREATED", done: "JOB_COMPLETED", hidden: "JOB_DELETED" };
+  return words[name.slice("operation.".length)] ?? "JOB_UPDATED";
+}

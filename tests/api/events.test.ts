@@ -1,0 +1,135 @@
+/** The wire's WebSocket: who may listen, what is told, and that other clients of the port notice nothing. */
+import { once } from "node:events";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { WebSocket } from "ws";
+import { serveApi, type Served } from "../../api/serve.ts";
+import { recordEvent } from "../../db/events.ts";
+import { addHost } from "../control/hub.ts";
+import { askingForHttp2, callerTo } from "./clients/caller.ts";
+import { openWorld, rootPassword, type World } from "./world.ts";
+
+let world: World;
+let served: Served;
+let root: string;
+let jane: string;
+beforeAll(async () => {
+  world = await openWorld();
+  served = await serveApi((request, connection) => world.app.fetch(request, connection), { host: "127.0.0.1", port: 0 });
+  root = await world.login("root", rootPassword);
+  const body = { username: "jdoe", name: "J", email: "j@example.com", password: "Correct-horse-8!" };
+  await world.call("POST", "/api/v1/auth/users", { token: root, body });
+  jane = await world.login("jdoe", "Correct-horse-8!");
+});
+afterAll(async () => {
+  await served.close(1000);
+  await world.close();
+});
+
+interface Frame {
+  readonly id: string;
+  readonly event_type: string;
+  readonly message: string;
+  readonly ref_id?: string;
+  readonly body?: ReturnType<typeof JSON.parse>;
+}
+const address = (query: string) => `ws://127.0.0.1:${served.port}/api/v1/ws/subscribe?${query}`;
+
+async function listen(types: string, token: string, parameter = "access_token") {
+  const socket = new WebSocket(address(`event_types=${types}&${parameter}=${token}`));
+  const frames: Frame[] = [];
+  socket.on("message", (data) => frames.push(JSON.parse(String(data))));
+  await once(socket, "open");
+  const until = async (wanted: (frame: Frame) => boolean): Promise<Frame> => {
+    for (;;) {
+      const found = frames.find(wanted);
+      if (found) return found;
+      await once(socket, "message");
+    }
+  };
+  return { socket, frames, until, welcome: await until(({ event_type: type }) => type === "global") };
+}
+const refused = async (query: string): Promise<number> => {
+  const socket = new WebSocket(address(query));
+  const [, response] = await once(socket, "unexpected-response");
+  return response.statusCode;
+};
+
+describe("subscribing", () => {
+  it.each(["access_token", "authorization"])("takes the token as %s and greets", async (parameter) => {
+    const { socket, welcome } = await listen("pdfm,nonsense,auth", root, parameter);
+    expect(welcome).toMatchObject({
+      id: expect.stringMatching(/^[0-9a-f]{64}$/),
+      message: "WebSocket connection established subscribed to global by default",
+      body: { client_id: expect.any(String), subscriptions: ["pdfm", "auth", "global"] },
+    });
+    socket.close();
+  });
+  it("refuses who has no token, and a token in the address of anything else", async () => {
+    expect(await refused("event_types=pdfm")).toBe(401);
+    expect(await refused("event_types=pdfm&access_token=garbage")).toBe(401);
+    expect((await world.call("GET", `/api/v1/machines?access_token=${root}`)).status).toBe(401);
+    expect((await world.call("GET", "/api/v1/ws/subscribe", { token: root })).status).toBe(400);
+    expect(world.lines.join("")).not.toContain(root);
+  });
+  it("answers pings and tells who one is", async () => {
+    const { socket, until, welcome } = await listen("health,system", jane);
+    socket.send(JSON.stringify({ id: "a", event_type: "health", message: "ping" }));
+    socket.send(JSON.stringify({ event_type: "system", message: "client-id" }));
+    socket.send("{");
+    expect(await until(({ message }) => message === "pong")).toMatchObject({ event_type: "health", ref_id: "a" });
+    expect((await until(({ event_type: type }) => type === "system")).body).toEqual({ "client-id": welcome.body.client_id });
+    await until(({ event_type: type, message }) => type === "global" && message === "error");
+    socket.close();
+  });
+});
+
+describe("what is told", () => {
+  it("is the changes of rights, in the contract's words, and only to who may list them", async () => {
+    const [listener, stranger] = await Promise.all([listen("auth", root), listen("auth", jane)]);
+    await world.call("POST", "/api/v1/auth/claims", { token: root, body: { name: "tmp claim" } });
+    await world.call("POST", "/api/v1/auth/users/jdoe/claims", { token: root, body: { name: "TMP_CLAIM" } });
+    await world.relay();
+    expect((await listener.until(({ message }) => message === "CLAIM_ADDED")).body).toEqual({ claim_id: "TMP_CLAIM" });
+    const added = await listener.until(({ message }) => message === "USER_CLAIM_ADDED");
+    expect(added.body).toEqual({ user_id: expect.any(String), claim_id: "TMP_CLAIM" });
+    expect(stranger.frames).toHaveLength(1);
+    const [audited] = await world.sql`select actor, subject, outcome from audit where action = 'user_claim.added'`;
+    expect(audited).toEqual({ actor: "root", subject: "jdoe: TMP_CLAIM", outcome: "done" });
+    listener.socket.close();
+    stranger.socket.close();
+  });
+  it("is the health of hosts", async () => {
+    const hostId = await addHost(world);
+    const { socket, until } = await listen("orchestrator", root);
+    await recordEvent(world.hub.db, { type: "host", name: "host.lost", subjectId: hostId, body: { name: "mac" } });
+    await world.relay();
+    const { body } = await until(({ message }) => message === "HOST_HEALTH_UPDATE");
+    expect(body).toEqual({ host_id: hostId, state: "unhealthy" });
+    socket.close();
+  });
+  it("can be left, by its own client only", async () => {
+    const [{ socket, welcome, frames }, witness] = await Promise.all([listen("auth", root), listen("auth", root)]);
+    const leave = (token: string, types: string[]) =>
+      world.call("POST", "/api/v1/ws/unsubscribe", { token, body: { client_id: welcome.body.client_id, event_types: types } });
+    expect((await leave(root, ["global"])).status).toBe(400);
+    expect((await leave(jane, ["auth"])).status).toBe(404);
+    expect(await leave(root, ["auth"])).toMatchObject({ status: 200, body: null });
+    const stats = (await world.call("GET", "/api/v1/ws/stats", { token: root })).body;
+    expect(stats).toMatchObject({ total_clients: expect.any(Number), type_stats: { global: expect.any(Number) } });
+    expect((await world.call("GET", "/api/v1/ws/clients", { token: jane })).body).toEqual([]);
+    await world.call("DELETE", "/api/v1/auth/users/jdoe/claims/TMP_CLAIM", { token: root });
+    await world.relay();
+    await witness.until(({ message }) => message === "USER_CLAIM_REMOVED");
+    expect(frames.filter(({ event_type: type }) => type === "auth")).toEqual([]);
+    socket.close();
+    witness.socket.close();
+  });
+});
+
+it("leaves clients that ask for HTTP/2 on the same port alone", async () => {
+  const { socket } = await listen("pdfm", root);
+  const call = callerTo(`http://127.0.0.1:${served.port}`, askingForHttp2);
+  expect((await call("GET", "/api/v1/machines", { headers: { Authorization: `Bearer ${root}` } })).status).toBe(200);
+  call.close();
+  socket.close();
+});
