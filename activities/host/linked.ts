@@ -14,7 +14,7 @@ import type { HostContext } from "./context.ts";
 /** The name that Parallels Desktop gives by itself. A snapshot that a person made stays, whoever stands on it. */
 const ownName = "Snapshot for linked clone";
 
-export interface Origin {
+interface Origin {
   readonly sourceId: string;
   readonly snapshotId: string;
 }
