@@ -14,14 +14,16 @@ import type { GrantOptions } from "./grants.ts";
 import { holderOf } from "./reports.ts";
 
 const route = "/host/v1/objects/";
-/** 16 packs of the usual size at once; an object larger than this passes alone. */
-const roomBytes = 256 * 1024 ** 2;
+/** 16 packs of the usual size at once. */
+const packRoomBytes = 256 * 1024 ** 2;
+/** Trees and locations wait for each other and not with the packs; one larger than this, of a disk beyond a terabyte, passes alone. */
+const listRoomBytes = 128 * 1024 ** 2;
 
 export function objectHandlers(options: GrantOptions) {
-  const room = openRoom(roomBytes);
+  const rooms = { packs: openRoom(packRoomBytes), lists: openRoom(listRoomBytes) };
   return {
     read: (c: Context) => read(options, c),
-    write: (c: Context) => write(options, room, c),
+    write: (c: Context) => write(options, rooms, c),
     /** Answers the size of a pack to whoever pushes: it tells no more than a write would. */
     size: (c: Context, caller: Caller) => size(options, c, caller),
   };
@@ -29,6 +31,8 @@ export function objectHandlers(options: GrantOptions) {
 
 /** The slowest line of use sends a part of 64 KiB in a few seconds. */
 const stallMs = 30_000;
+/** A pack of 64 MiB then takes 17 minutes, which is as long as its grant lives: one that trickles would keep its room from others. */
+const slowestBytesPerMs = 64;
 
 /** The path as it was sent: a key has no character that would be written in another way. */
 const keyOf = (c: Context): string => new URL(c.req.url).pathname.slice(route.length);
@@ -69,13 +73,14 @@ function rangeOf(header: string | undefined, bytes: number): Range | null | "uns
   return first > last ? "unsatisfiable" : { offsetBytes: first, lengthBytes: last - first + 1 };
 }
 
-async function write(options: GrantOptions, room: Room, c: Context): Promise<Response> {
+async function write(options: GrantOptions, rooms: { packs: Room; lists: Room }, c: Context): Promise<Response> {
   const { key, name, grant, store } = await granted(options, c);
   const { sha256, bytes } = grant;
   if (sha256 === undefined || bytes === undefined || bytes > limitOf(name)) throw refused(key, "does not allow such a write");
   if (Number(c.req.header("content-length")) !== bytes) throw refused(key, `was given for ${bytes} bytes`);
   const signal = c.req.raw.signal;
   // Not a byte is read before there is room for all: the sender waits, and memory stays bounded.
+  const room = name.kind === "pack" ? rooms.packs : rooms.lists;
   const outcome = await room.within(bytes, signal, async () => store.write(key, await collect(c.req.raw.body, bytes, key), sha256, signal));
   options.metrics.carriedBytes.inc({ direction: "write" }, bytes);
   return c.json({ outcome }, outcome === "written" ? 201 : 200);
@@ -85,10 +90,13 @@ async function collect(body: ReadableStream<Uint8Array> | null, bytes: number, k
   const whole = new Uint8Array(bytes);
   let at = 0;
   const reader = body?.getReader();
+  const until = performance.now() + stallMs + bytes / slowestBytesPerMs;
   for (let part = await soon(reader, key); part; part = await soon(reader, key)) {
     if (at + part.byteLength > bytes) throw refused(key, `was given for ${bytes} bytes`);
     whole.set(part, at);
     at += part.byteLength;
+    if (performance.now() > until && at < bytes)
+      throw new FaultError({ code: "invalid_request", message: `The sender of ${key} is slower than any line of use.`, subject: key });
   }
   if (at !== bytes)
     throw new FaultError({ code: "invalid_request", message: `The request ended after ${at} of ${bytes} bytes.`, subject: key });
