@@ -15,6 +15,7 @@ import { documentation } from "./docs.ts";
 import { eventWireRoutes } from "./events/wire-routes.ts";
 import { healthRoutes, healthWireRoutes } from "./health.ts";
 import { hostRoutes } from "./hosts/routes.ts";
+import { cacheWireRoutes } from "./hosts/wire-cache.ts";
 import { hostWireRoutes } from "./hosts/wire-routes.ts";
 import { notFound, onError, rejectInvalid, type ApiEnv } from "./http.ts";
 import { machineRoutes } from "./machines/routes.ts";
@@ -47,6 +48,8 @@ export function createApp(hub: Hub): OpenAPIHono<ApiEnv> {
   jobWireRoutes(hub, mounting(app, hub));
   eventWireRoutes(hub, mounting(app, hub));
   healthWireRoutes(hub, mounting(app, hub));
+  // Before the catalog, whose first path part may be any catalog id.
+  cacheWireRoutes(hub, mounting(app, hub, "host"), mounting(app, hub, "orchestrator"));
   catalogWireRoutes(hub, mounting(app, hub, "catalog"));
   machineWireRoutes(hub, mounting(app, hub, "host"), mounting(app, hub, "orchestrator"));
   hostWireRoutes(hub, mounting(app, hub), mounting(app, hub, "orchestrator"));

@@ -3,7 +3,7 @@
  *
  * The one idea: a version becomes visible, or points elsewhere, in one write under its catalog id's lock, which also moves the tag `latest`.
  */
-import { and, arrayContains, asc, desc, eq, ne, sql } from "drizzle-orm";
+import { and, arrayContains, asc, desc, eq, inArray, ne, sql } from "drizzle-orm";
 import { imageName, latest, type Architecture, type ImageKey } from "../domain/catalog/rules.ts";
 import { ImageVersion } from "../domain/catalog/schema.ts";
 import { ok, refuse, type Result } from "../domain/errors.ts";
@@ -23,6 +23,17 @@ export async function findImage(db: Database, project: string, key: ImageKey): P
 export async function findImageById(db: Database, id: string): Promise<Result<ImageVersion>> {
   const [row] = Uuid.safeParse(id).success ? await db.select().from(versions).where(eq(versions.id, id)) : [];
   return row ? ok(ImageVersion.parse(row)) : noImage(id);
+}
+
+/** The versions that point to any of these trees. */
+export async function imagesOfDigests(db: Database, project: string, digests: readonly string[]): Promise<ImageVersion[]> {
+  if (digests.length === 0) return [];
+  const rows = await db
+    .select()
+    .from(versions)
+    .where(and(eq(versions.project, project), inArray(versions.digest, [...digests])))
+    .orderBy(desc(versions.updatedAt));
+  return rows.map((row) => ImageVersion.parse(row));
 }
 
 export interface Reference {

@@ -206,7 +206,7 @@ export function wireHost(host: Host, usage: Usage, modules: readonly string[]): 
     }),
     state: wireHostState(host),
     ...hypervisorOf(host),
-    has_websocket_events: false,
+    has_websocket_events: host.state === "online",
     ...noFeatures,
     enabled_modules: [...modules],
     resources: item(usage.total),

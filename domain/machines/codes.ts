@@ -12,7 +12,7 @@ export const machineCodes = {
     wireStatus: 400,
     remedy: "Stop or retire machines, add a host, or ask for less; the message says what each host lacks.",
   },
-  snapshot_not_found: { kind: "not_found", remedy: "`drover machine snapshot list` shows the snapshots." },
+  snapshot_not_found: { kind: "not_found", wireStatus: 400, remedy: "`drover machine snapshot list` shows the snapshots." },
   tools_unavailable: {
     kind: "unavailable",
     parks: true,

@@ -66,6 +66,16 @@ describe("logging in", () => {
     await world.login("guessed", "Correct-horse-7!");
   });
 
+  it("lets a right password in at once that was never seen before, whoever guessed at it", async () => {
+    const body = { username: "calm", name: "C", email: "calm@example.com", password: "Correct-horse-4!" };
+    await world.call("POST", "/api/v1/auth/users", { token: root, body });
+    const guess = () => world.call("POST", "/api/v1/auth/token", { body: { email: "calm", password: "wrong" } });
+    for (let tries = 0; tries < 6; tries += 1) await guess();
+    expect((await guess()).status).toBe(429);
+    await world.login("calm", "Correct-horse-4!");
+    expect((await guess()).status).toBe(401);
+  });
+
   it.each([
     [200, () => root],
     [400, () => "not.a.token"],

@@ -19,7 +19,7 @@ const leftOut: readonly (readonly [RegExp, string])[] = [
   [/(^|\.)diagnostics\.(path|metadata)/, "tells places in source code"],
   [/(^|\.)(reverse_proxy|reverse_proxy_hosts)$/, "a later part of the contract"],
   [/(^|\.)prl_home_(size|free_size|total_size)$/, "hosts report one disk"],
-  [/(^|\.)(virtual_machine_contents|pack_contents)\./, "the files of a version stand in its tree"],
+  [/(^|\.)(virtual_machine_contents|pack_contents)\[\]/, "the files of a version stand in its tree"],
   [/(^|\.)(cache_config|cache_items)($|\.)/, "a host's cache keeps to its own budget"],
   [/(^|\.)(SmartMount\.|Print Management|Guest Shared Folders\.Automount)/, "told where the guest has it"],
   [/(^|\.)is_orchestrator_job$/, "an operation has one id on the whole fleet"],

@@ -1,0 +1,72 @@
+/**
+ * The wire's caches: which images hosts have on disk, ready to clone.
+ *
+ * The one idea: hosts report digests, and the catalog knows which versions those are; what no version names any more is bytes and no image.
+ */
+import { z } from "zod";
+import { imagesOfDigests } from "../../db/images.ts";
+import { findHost, listHosts } from "../../db/hosts.ts";
+import { maySee } from "../../domain/catalog/rules.ts";
+import type { Host } from "../../domain/hosts/schema.ts";
+import { unwrap } from "../../domain/errors.ts";
+import { CatalogManifest, wireManifest } from "../catalog/wire.ts";
+import type { Hub } from "../ports.ts";
+import type { Call, Mount } from "../wire/mount.ts";
+import { present } from "../wire/present.ts";
+import { namedHost } from "./scope.ts";
+
+const mebibyte = 1024 ** 2;
+const CachedManifest = CatalogManifest.extend({
+  cache_date: z.string().optional(),
+  cache_local_path: z.string().optional(),
+  cache_file_name: z.string().optional(),
+  cache_type: z.string().optional(),
+  cache_size: z.int().optional(),
+  cache_last_used: z.string().optional(),
+});
+const CatalogManifestList = z
+  .object({ total_size: z.int().meta({ description: "In MB." }), manifests: z.array(CachedManifest) })
+  .meta({ id: "VirtualMachineCatalogManifestList" });
+
+export function cacheWireRoutes(hub: Hub, ofHost: Mount, orchestrator: Mount): void {
+  const common = { tag: "cache", status: 200, reply: CatalogManifestList } as const;
+  for (const path of ["/cache", "/catalog/cache"])
+    ofHost("get", path, "List the images in a host's cache", { ...common, needs: { claims: ["LIST_CACHE"] } }, async (call) => {
+      const host = await namedHost(hub, call);
+      return cacheOf(hub, call, host ? [host] : await listHosts(hub.db));
+    });
+  for (const path of ["/orchestrator/hosts/{id}/cache", "/orchestrator/hosts/{id}/catalog/cache"])
+    orchestrator("get", path, "List the images in a host's cache", { ...common, needs: { claims: ["LIST_CACHE"] } }, async (call) =>
+      cacheOf(hub, call, [unwrap(await findHost(hub.db, call.param("id")))]),
+    );
+}
+
+async function cacheOf(
+  hub: Hub,
+  { actor }: Pick<Call<unknown>, "actor">,
+  hosts: readonly Host[],
+): Promise<z.input<typeof CatalogManifestList>> {
+  const cached = hosts.flatMap((host) => host.cached);
+  const versions = await imagesOfDigests(
+    hub.db,
+    actor.project,
+    cached.map(({ digest }) => digest),
+  );
+  const manifests = versions
+    .filter((image) => maySee(image, { ...actor, everything: actor.isSuperUser }))
+    .flatMap((image) => {
+      const [one] = cached.filter(({ digest }) => digest === image.digest);
+      return one ? [{ ...wireManifest(image), ...cacheFields(one) }] : [];
+    });
+  return { total_size: Math.round(cached.reduce((sum, { bytes }) => sum + bytes, 0) / mebibyte), manifests };
+}
+
+/** A host does not say when an image came, only when it was used last. */
+const cacheFields = ({ digest, bytes, lastUsedAt }: Host["cached"][number]) => ({
+  cache_date: lastUsedAt,
+  cache_local_path: "/",
+  cache_file_name: digest,
+  cache_type: "folder",
+  ...present({ cache_size: Math.round(bytes / mebibyte) }),
+  cache_last_used: lastUsedAt,
+});
