@@ -178,7 +178,11 @@ describe("the front for Temporal", () => {
     await expect(connection.workflowService.recordActivityTaskHeartbeat({ namespace, taskToken, details })).rejects.toMatchObject({
       code: 3,
     });
-    await connection.workflowService.respondActivityTaskFailed({ namespace, taskToken, failure: { message: "enough", applicationFailureInfo: {} } });
+    await connection.workflowService.respondActivityTaskFailed({
+      namespace,
+      taskToken,
+      failure: { message: "enough", applicationFailureInfo: {} },
+    });
     await connection.close();
   });
 
