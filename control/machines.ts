@@ -6,6 +6,7 @@
 import { randomUUID } from "node:crypto";
 import type { Database } from "../db/connect.ts";
 import { busy, holdersOf } from "../db/holds.ts";
+import { countDownload } from "../db/images.ts";
 import { findAnyMachine, findMachine, insertMachine, renameMachine, updateMachine } from "../db/machines.ts";
 import { unsettledOperations } from "../db/operations.ts";
 import { findPlacement, insertPlacement } from "../db/placements.ts";
@@ -42,6 +43,7 @@ export async function requestMachine(
       holder,
     });
     const machine = await addMachine(tx, wanted, image, asked);
+    await countDownload(tx, image.id, asked.actor.username);
     const { id, name } = machine;
     const workflowInput: Own<ProvisionInput> = { machineId: id };
     return {

@@ -16,19 +16,14 @@ import { filtered } from "../wire/filter.ts";
 import type { Call, Mount } from "../wire/mount.ts";
 import { ApiKeyRequest, ApiKeyResponse, longestSecret, wireApiKey } from "./wire.ts";
 
+const tag = "API keys";
 /** Any of the two claims opens the route; the one for one's own keys reaches no others. */
+const either = <const A extends "LIST" | "CREATE" | "DELETE">(act: A) => ({
+  claims: [`${act}_API_KEY`, `${act}_OWN_API_KEY`] as const,
+  any: true,
+});
+
 export function apiKeyRoutes(hub: Hub, mount: Mount): void {
-  const tag = "API keys";
-  const either = <const A extends "LIST" | "CREATE" | "DELETE">(act: A) => ({
-    claims: [`${act}_API_KEY`, `${act}_OWN_API_KEY`] as const,
-    any: true,
-  });
-  const mayReach = (actor: Actor, key: ApiKey, act: "LIST" | "DELETE") => holds(actor, `${act}_API_KEY`) || key.userId === actor.userId;
-  const found = async (word: string, actor: Actor, act: "LIST" | "DELETE"): Promise<ApiKey> => {
-    const key = await findApiKey(hub.db, word);
-    if (key && mayReach(actor, key, act)) return key;
-    throw new FaultError({ code: "api_key_not_found", message: `There is no API key ${word}.` });
-  };
   const shown = async (key: ApiKey) => wireApiKey(key, key.userId === null ? null : await findUser(hub.db, key.userId));
 
   mount(
@@ -46,7 +41,7 @@ export function apiKeyRoutes(hub: Hub, mount: Mount): void {
     "/auth/api_keys/{id}",
     "Get an API key by id, name or key",
     { tag, needs: either("LIST"), status: 200, reply: ApiKeyResponse },
-    async ({ param, actor }) => shown(await found(param("id"), actor, "LIST")),
+    async ({ param, actor }) => shown(await found(hub, param("id"), actor, "LIST")),
   );
   mount(
     "post",
@@ -55,13 +50,17 @@ export function apiKeyRoutes(hub: Hub, mount: Mount): void {
     { tag, needs: either("CREATE"), status: 201, body: ApiKeyRequest, reply: ApiKeyResponse },
     (call) => makeApiKey(hub, call),
   );
+  endRoutes(hub, mount);
+}
+
+function endRoutes(hub: Hub, mount: Mount): void {
   mount(
     "delete",
     "/auth/api_keys/{id}",
     "Remove an API key",
     { tag, needs: either("DELETE"), status: 202 },
     async ({ asked, param, actor }) => {
-      const key = await found(param("id"), actor, "DELETE");
+      const key = await found(hub, param("id"), actor, "DELETE");
       await telling(hub, asked, aboutApiKey("removed", key), (tx) => removeApiKey(tx, key.id));
     },
   );
@@ -71,10 +70,18 @@ export function apiKeyRoutes(hub: Hub, mount: Mount): void {
     "Revoke an API key",
     { tag, needs: { superUser: true }, status: 202 },
     async ({ asked, param, actor }) => {
-      const key = await found(param("id"), actor, "DELETE");
+      const key = await found(hub, param("id"), actor, "DELETE");
       await telling(hub, asked, aboutApiKey("revoked", key), (tx) => revokeApiKey(tx, key.id));
     },
   );
+}
+
+const mayReach = (actor: Actor, key: ApiKey, act: "LIST" | "DELETE") => holds(actor, `${act}_API_KEY`) || key.userId === actor.userId;
+
+async function found(hub: Hub, word: string, actor: Actor, act: "LIST" | "DELETE"): Promise<ApiKey> {
+  const key = await findApiKey(hub.db, word);
+  if (key && mayReach(actor, key, act)) return key;
+  throw new FaultError({ code: "api_key_not_found", message: `There is no API key ${word}.` });
 }
 
 async function makeApiKey(hub: Hub, { asked, body, actor }: Call<z.output<typeof ApiKeyRequest>>) {

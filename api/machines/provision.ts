@@ -1,9 +1,8 @@
 /**
  * The wire's ways to a new machine: a create and a pull are one operation under two names.
  *
- * The one idea: whatever keeps an image from being pulled is a 400 there, and whoever makes a machine from an image has downloaded it.
+ * The one idea: whatever keeps an image from being pulled is a 400 there.
  */
-import { countDownload } from "../../db/images.ts";
 import type { JobWords } from "../../db/jobs.ts";
 import { FaultError } from "../../domain/errors.ts";
 import type { Machine, NewMachine } from "../../domain/machines/schema.ts";
@@ -16,7 +15,7 @@ const ofTheImage = new Set(["image_not_found", "image_revoked", "image_tainted"]
 
 export async function provision(
   hub: Hub,
-  { asked, actor }: Pick<Call<unknown>, "asked" | "actor">,
+  { asked }: Pick<Call<unknown>, "asked">,
   wanted: NewMachine,
   job: JobWords,
 ): Promise<{ operation: Operation; machine: Machine }> {
@@ -25,7 +24,5 @@ export async function provision(
     if (ofTheImage.has(begun.fault.code)) throw refusal(400, `Error pulling manifest: ${begun.fault.message}`);
     throw new FaultError(begun.fault);
   }
-  const { imageVersionId } = begun.value.machine;
-  if (imageVersionId !== null) await countDownload(hub.db, imageVersionId, actor.username);
   return begun.value;
 }

@@ -1,7 +1,7 @@
 /** The GitHub Action: it logs in once or sends a key, writes a double slash into the addresses of a host, and powers machines by GET. */
 import { expect, it } from "vitest";
 import type { Caller } from "./caller.ts";
-import { like, stateOf, type Session } from "./session.ts";
+import { jobDone, like, stateOf, type Session } from "./session.ts";
 
 export function playGitHubAction(session: () => Session): void {
   it("tests the connection before anything else", async () => {
@@ -23,7 +23,10 @@ export function playGitHubAction(session: () => Session): void {
       plain(method, path, { ...sent, headers: { "X-Api-Key": made.body.encoded, ...sent.headers } });
     like("auth-api-keys/11-use-ok", await byKey("GET", "/api/v1/machines"));
     await playJob(session(), byKey, "gh-key");
-    expect((await byKey("GET", "/api/v1/jobs")).status).toBe(200);
+    const push = { local_path: session().bundlePath, catalog_id: "by-key", version: "1", architecture: session().architecture };
+    const job = await byKey("POST", "/api/v1/catalog/push/async", { body: { ...push, connection: session().connections[0] } });
+    expect((await jobDone(byKey, job.body.id)).owner_email).toBe("root@localhost");
+    expect((await byKey("DELETE", "/api/v1/catalog/by-key")).status).toBe(202);
     expect((await byKey("GET", "/api/v1/auth/users")).status).toBe(200);
     const token = await session().logIn(plain, { api_key: made.body.encoded });
     expect((await plain("GET", "/api/v1//machines", { headers: { Authorization: `Bearer ${token}` } })).status).toBe(200);

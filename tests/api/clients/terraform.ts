@@ -213,7 +213,8 @@ function fleetTests({ session, call, catalogImage }: Playing): void {
     );
     expect((await call("PUT", "/api/v1/catalog/pull", { body: { ...body, machine_name: "outside", path: "/etc" } })).status).toBe(403);
     const job = await call("PUT", "/api/v1/catalog/pull/async", { body: { ...body, machine_name: "tf-pulled-2", start_after_pull: true } });
-    await jobDone(call, like("pull/12-pull-async", job).body.id);
+    const ended = await jobDone(call, like("pull/12-pull-async", job).body.id);
+    expect(ended).toMatchObject({ job_type: "catalog", job_operation: "pull", result_record_type: "virtual_machine" });
     expect((await stateOf(call, "/api/v1/machines/tf-pulled-2", "running")).status).toBe("running");
     for (const name of ["tf-pulled", "tf-pulled-2"]) expect((await call("DELETE", `/api/v1/machines/${name}?force=true`)).status).toBe(202);
   }, 60_000);
