@@ -24,7 +24,18 @@ import { refusal } from "../wire/errors.ts";
 import { filtered } from "../wire/filter.ts";
 import type { Mount } from "../wire/mount.ts";
 import { checkGiven } from "./given.ts";
-import { ClaimResponse, NameRequest, names, RoleRequest, RoleResponse, wireClaim, wireClaimWithHolders, wireRole } from "./wire.ts";
+import {
+  ClaimGroupResponse,
+  ClaimResponse,
+  groupedClaims,
+  NameRequest,
+  names,
+  RoleRequest,
+  RoleResponse,
+  wireClaim,
+  wireClaimWithHolders,
+  wireRole,
+} from "./wire.ts";
 
 const tag = "roles and claims";
 
@@ -143,6 +154,13 @@ function claimRoutes(hub: Hub, mount: Mount): void {
   };
   mount("get", "/auth/claims", "List claims", { tag, needs: list, status: 200, reply: z.array(ClaimResponse) }, async ({ c }) =>
     filtered((await listClaims(hub.db)).map(wireClaim), c.req.header("X-Filter")),
+  );
+  mount(
+    "get",
+    "/auth/claims/grouped",
+    "List claims by group and resource",
+    { tag, needs: list, status: 200, reply: z.array(ClaimGroupResponse) },
+    async () => groupedClaims(await listClaims(hub.db)),
   );
   mount("get", "/auth/claims/{id}", "Get a claim", { tag, needs: list, status: 200, reply: ClaimResponse }, async ({ param }) =>
     wireClaimWithHolders(await mustFindClaim(param("id")), await listUsers(hub.db)),

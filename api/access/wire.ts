@@ -120,6 +120,21 @@ export function wireClaim(claim: Claim): z.input<typeof ClaimResponse> {
   return { id, name: id, internal, ...present({ description, group, resource, action }) };
 }
 
+const groupOrder = ["Administration", "VMs", "Catalog", "Catalog Manager", "Reverse Proxy", "Cache", "Jobs", "SSH", "Custom"];
+export const ClaimGroupResponse = z
+  .object({ group: z.string(), resources: z.array(z.object({ resource: z.string(), claims: z.array(ClaimResponse) })) })
+  .meta({ id: "ClaimGroupResponse" });
+
+export function groupedClaims(claims: readonly Claim[]): z.input<typeof ClaimGroupResponse>[] {
+  const place = (group: string) => (groupOrder.includes(group) ? groupOrder.indexOf(group) : groupOrder.length);
+  return [...Map.groupBy(claims, ({ group }) => group)]
+    .toSorted(([a], [b]) => place(a) - place(b))
+    .map(([group, some]) => ({
+      group,
+      resources: [...Map.groupBy(some, ({ resource }) => resource)].map(([resource, of]) => ({ resource, claims: of.map(wireClaim) })),
+    }));
+}
+
 /** Users as they stand within roles and claims. */
 const wireHolder = ({ id, username, name, email, isSuperUser }: UserRow) => ({
   id,

@@ -19,12 +19,15 @@ import {
   addUsage,
   CreateEnrollmentTokenRequest,
   CreateEnrollmentTokenResponse,
+  DiskSpaceAvailable,
+  DiskSpaceAvailableRequest,
   HostResourceOverviewResponse,
   OrchestratorHostResponse,
   OrchestratorHostUpdateRequest,
   ParallelsDesktopLicense,
   SystemUsageResponse,
   usageOf,
+  wireDiskSpace,
   ValidateEnrollmentTokenResponse,
   wireHardware,
   wireHost,
@@ -61,6 +64,13 @@ function configRoutes(hub: Hub, mount: Mount): void {
         };
       return wireHardware(host, usageOf(host, await seenMachines(hub.db, host.id), reserved), modules);
     },
+  );
+  mount(
+    "post",
+    "/config/diskspace",
+    "Get the free space of a host's disk",
+    { tag: "config", needs: {}, status: 200, body: DiskSpaceAvailableRequest, reply: DiskSpaceAvailable },
+    async (call) => wireDiskSpace(await mustNameHost(hub, call), call.body.folder_path),
   );
   for (const path of ["/config/parallels-desktop/license", "/parallels_desktop/key"]) {
     mount(

@@ -239,6 +239,23 @@ export function wireHardware(host: Host, usage: Usage, modules: readonly string[
   };
 }
 
+export const DiskSpaceAvailableRequest = z.object({ username: text, folder_path: text }).meta({ id: "DiskSpaceAvailableRequest" });
+export const DiskSpaceAvailable = z
+  .object({
+    cache_folder_size: z.int().optional(),
+    parallels_home_size: z.int().optional(),
+    given_path_size: z.int().optional(),
+    prl_home_path: z.string().optional(),
+  })
+  .meta({ id: "DiskSpaceAvailable", description: "Free space in MB." });
+
+/** Hosts report one disk, on which machines and cache lie both. */
+export function wireDiskSpace({ facts }: Host, folder: string): z.input<typeof DiskSpaceAvailable> {
+  const free = Math.floor((facts?.freeBytes ?? 0) / mebibyte);
+  const given = folder === "" ? {} : { given_path_size: free };
+  return present({ cache_folder_size: free, parallels_home_size: free, ...given, prl_home_path: facts?.machineFolder });
+}
+
 /** What a host told of its licence; what it did not tell is empty. */
 export function wireLicence({ facts }: Host): z.input<typeof ParallelsDesktopLicense> {
   const licence = facts?.hypervisor.licence ?? "";

@@ -21,6 +21,12 @@ export function playVsCode(session: () => Session): void {
     like("auth-roles/01-list", await call("GET", "/api/v1/auth/roles"));
     like("auth-claims/01-list", await call("GET", "/api/v1/auth/claims"), "[].users");
     expect((await call("GET", "/api/v1/version")).status).toBe(200);
+    like("config/04-diskspace", await call("POST", "/api/v1/config/diskspace", { body: { username: "root" } }));
+    const groups = (await call("GET", "/api/v1/auth/claims/grouped")).body;
+    expect(groups[0]).toMatchObject({
+      group: "Administration",
+      resources: [{ resource: expect.any(String), claims: [{ internal: true }] }],
+    });
     const unserved = await call("GET", "/api/v1/reverse-proxy/hosts");
     expect(unserved).toMatchObject({ status: 404, body: { code: 404, message: "resource /api/v1/reverse-proxy/hosts not found" } });
   });
