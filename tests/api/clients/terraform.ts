@@ -27,7 +27,6 @@ export function playTerraform(session: () => Session): void {
   accessTests(call);
   it("logs in quickly enough to do so before every request", () => {
     const middle = took.toSorted((a, b) => a - b)[Math.floor(took.length / 2)] ?? Infinity;
-    console.log("P50", middle, took.length);
     expect(took.length).toBeGreaterThan(50);
     expect(middle).toBeLessThan(quickLoginMs);
   });

@@ -23,10 +23,8 @@ export function playVsCode(session: () => Session): void {
     expect((await call("GET", "/api/v1/version")).status).toBe(200);
     like("config/04-diskspace", await call("POST", "/api/v1/config/diskspace", { body: { username: "root" } }));
     const groups = (await call("GET", "/api/v1/auth/claims/grouped")).body;
-    expect(groups[0]).toMatchObject({
-      group: "Administration",
-      resources: [{ resource: expect.any(String), claims: [{ internal: true }] }],
-    });
+    expect(groups[0].group).toBe("Administration");
+    expect(groups[0].resources[0].claims[0]).toMatchObject({ internal: true, action: expect.any(String) });
     const unserved = await call("GET", "/api/v1/reverse-proxy/hosts");
     expect(unserved).toMatchObject({ status: 404, body: { code: 404, message: "resource /api/v1/reverse-proxy/hosts not found" } });
   });
