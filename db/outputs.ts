@@ -21,10 +21,12 @@ export interface ReportedOutput {
 
 /** What a line costs besides its text: a million empty ones are not nothing. */
 export const lineBytes = 64;
+/** Output in pieces of a pipe's size costs less than this in rows; a host that sends crumbs fills no database either. */
+export const storedLimitBytes = outputLimitBytes + 2 * 1024 * 1024;
 
 /** Takes lines of one operation as long as there is room for them. Two reports at once may pass the limit by one report. */
 export async function appendOutput(db: Database, operationId: string, lines: readonly ReportedOutput[]): Promise<void> {
-  let room = outputLimitBytes - (await storedBytes(db, operationId));
+  let room = storedLimitBytes - (await stored(db, operationId)).costBytes;
   const taken = lines.filter(({ text }) => {
     if (room <= 0) return false;
     room -= Buffer.byteLength(text) + lineBytes;
@@ -45,13 +47,14 @@ export async function listOutput(
   const newest = sql`(select max(o.fence) from outputs o where o.operation_id = ${operationId})`;
   const wanted = and(eq(outputs.operationId, operationId), sql`${outputs.fence} = ${newest}`, gt(outputs.line, after));
   const rows = await db.select().from(outputs).where(wanted).orderBy(asc(outputs.line)).limit(limit);
-  return { items: rows.map((row) => OutputLine.parse(row)), cut: (await storedBytes(db, operationId)) >= outputLimitBytes };
+  const { textBytes, costBytes } = await stored(db, operationId);
+  return { items: rows.map((row) => OutputLine.parse(row)), cut: textBytes >= outputLimitBytes || costBytes >= storedLimitBytes };
 }
 
-async function storedBytes(db: Database, operationId: string): Promise<number> {
-  const [row] = await db
-    .select({ bytes: sql<string>`coalesce(sum(octet_length(${outputs.text}) + ${lineBytes}::int), 0)` })
-    .from(outputs)
-    .where(eq(outputs.operationId, operationId));
-  return Number(row?.bytes ?? 0);
+async function stored(db: Database, operationId: string): Promise<{ textBytes: number; costBytes: number }> {
+  const text = sql<string>`coalesce(sum(octet_length(${outputs.text})), 0)`;
+  const lines = sql<string>`count(*)`;
+  const [row] = await db.select({ text, lines }).from(outputs).where(eq(outputs.operationId, operationId));
+  const textBytes = Number(row?.text ?? 0);
+  return { textBytes, costBytes: textBytes + Number(row?.lines ?? 0) * lineBytes };
 }

@@ -4,7 +4,7 @@ import { eq } from "drizzle-orm";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { enrol, type HostIdentity } from "../../activities/host/hub-link.ts";
 import { findHost, removeHost } from "../../db/hosts.ts";
-import { lineBytes, listOutput, outputLimitBytes } from "../../db/outputs.ts";
+import { lineBytes, listOutput, storedLimitBytes } from "../../db/outputs.ts";
 import { events, machines, observations, operations, steps } from "../../db/schema.ts";
 import { unwrap } from "../../domain/errors.ts";
 import type { ObservedMachine } from "../../domain/machines/schema.ts";
@@ -139,10 +139,10 @@ describe("reports", () => {
     const send = (from: number, text: string, count: number) =>
       post(identity, "/host/v1/report", { lines: Array.from({ length: count }, (_, n) => line(from + n, text)) });
     await hub.sql`insert into outputs (operation_id, fence, line, stream, text)
-      select ${operationId}, 7, n, 'stdout', '' from generate_series(1, ${outputLimitBytes / lineBytes - 10}) n`;
+      select ${operationId}, 7, n, 'stdout', '' from generate_series(1, ${storedLimitBytes / lineBytes - 10}) n`;
     await send(1_000_000, "", 1_000);
     const [row] = await hub.sql`select count(*)::int as count from outputs where operation_id = ${operationId}`;
-    expect(row?.["count"]).toBe(outputLimitBytes / lineBytes);
+    expect(row?.["count"]).toBe(storedLimitBytes / lineBytes);
     expect((await listOutput(hub.db, { operationId, after: 0, limit: 1 })).cut).toBe(true);
   });
 

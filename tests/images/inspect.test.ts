@@ -65,25 +65,27 @@ describe("inspecting a bundle", () => {
     ]);
   });
 
-  it.skipIf(!existsSync(realConfig))("reads a real configuration and a real disk descriptor", async () => {
-    await using folder = await workFolder();
-    const files = ["aux.bin", "macid.bin", "machw.bin"];
-    const path = makeBundle(join(folder.path, "real.macvm"), {
-      config: readFileSync(realConfig, "utf8"),
-      descriptor: readFileSync(realDescriptor, "utf8"),
-      files,
+  // They belong to others and are no part of the project: where they lie beside it, they are read; elsewhere nothing is missing.
+  if (existsSync(realConfig))
+    it("reads a real configuration and a real disk descriptor", async () => {
+      await using folder = await workFolder();
+      const files = ["aux.bin", "macid.bin", "machw.bin"];
+      const path = makeBundle(join(folder.path, "real.macvm"), {
+        config: readFileSync(realConfig, "utf8"),
+        descriptor: readFileSync(realDescriptor, "utf8"),
+        files,
+      });
+      expect(await inspectBundle(path)).toMatchObject({
+        kind: "macvm",
+        name: "macOS 13",
+        uuid: "3f2b6c1e-0a44-4a1b-9d0e-5a6f1d2c7b80",
+        guestOs: "macos",
+        vcpus: 4,
+        memoryBytes: 8 * 1024 ** 3,
+        refusals: [],
+        disks: [{ type: "expanding", logicalBytes: 64 * 1024 ** 3, snapshots: 0 }],
+      });
     });
-    expect(await inspectBundle(path)).toMatchObject({
-      kind: "macvm",
-      name: "macOS 13",
-      uuid: "3f2b6c1e-0a44-4a1b-9d0e-5a6f1d2c7b80",
-      guestOs: "macos",
-      vcpus: 4,
-      memoryBytes: 8 * 1024 ** 3,
-      refusals: [],
-      disks: [{ type: "expanding", logicalBytes: 64 * 1024 ** 3, snapshots: 0 }],
-    });
-  });
 
   it.each<[string, string, Parameters<typeof makeBundle>[1], RegExp]>([
     ["suspended", "a.pvm", { files: ["{9d4c7c7c-1b1b-4a7e-8c69-0e5a8c0fa001}.sav"] }, /bundle_refused .*suspended: start it/],
