@@ -15,6 +15,7 @@ import {
   removeClaim,
   removeRole,
   setRoleClaims,
+  type Claim,
   type Role,
 } from "../../db/roles.ts";
 import { listUsers } from "../../db/users.ts";
@@ -145,13 +146,14 @@ function roleClaimRoutes(hub: Hub, mount: Mount): void {
   );
 }
 
+async function mustFindClaim(hub: Hub, word: string): Promise<Claim> {
+  const claim = await findClaim(hub.db, accessName(word));
+  if (claim) return claim;
+  throw refusal(404, "error 404: claim not found");
+}
+
 function claimRoutes(hub: Hub, mount: Mount): void {
   const list = { claims: ["LIST_CLAIM"] } as const;
-  const mustFindClaim = async (word: string) => {
-    const claim = await findClaim(hub.db, accessName(word));
-    if (claim) return claim;
-    throw refusal(404, "error 404: claim not found");
-  };
   mount("get", "/auth/claims", "List claims", { tag, needs: list, status: 200, reply: z.array(ClaimResponse) }, async ({ c }) =>
     filtered((await listClaims(hub.db)).map(wireClaim), c.req.header("X-Filter")),
   );
@@ -163,8 +165,12 @@ function claimRoutes(hub: Hub, mount: Mount): void {
     async () => groupedClaims(await listClaims(hub.db)),
   );
   mount("get", "/auth/claims/{id}", "Get a claim", { tag, needs: list, status: 200, reply: ClaimResponse }, async ({ param }) =>
-    wireClaimWithHolders(await mustFindClaim(param("id")), await listUsers(hub.db)),
+    wireClaimWithHolders(await mustFindClaim(hub, param("id")), await listUsers(hub.db)),
   );
+  claimChangeRoutes(hub, mount);
+}
+
+function claimChangeRoutes(hub: Hub, mount: Mount): void {
   mount(
     "post",
     "/auth/claims",
@@ -176,7 +182,7 @@ function claimRoutes(hub: Hub, mount: Mount): void {
       await telling(hub, asked, aboutClaim("added", id), async (tx) => {
         if (!(await createClaim(tx, id))) throw refusal(400, "error 400: claim already exists");
       });
-      return wireClaim(await mustFindClaim(id));
+      return wireClaim(await mustFindClaim(hub, id));
     },
   );
   mount(
@@ -185,7 +191,7 @@ function claimRoutes(hub: Hub, mount: Mount): void {
     "Remove a claim",
     { tag, needs: { claims: ["DELETE_CLAIM"] }, status: 202 },
     async ({ asked, param }) => {
-      const claim = await mustFindClaim(param("id"));
+      const claim = await mustFindClaim(hub, param("id"));
       const holder = (await listUsers(hub.db)).find(({ claims }) => claims.includes(claim.id));
       if (claim.internal || holder)
         throw refusal(
