@@ -16,6 +16,7 @@ import { openArrivals, type Arrivals } from "./arrivals.ts";
 import type { Attempt } from "./attempt.ts";
 import type { HostContext } from "./context.ts";
 import { openReporter } from "./reporter.ts";
+import { openKeyedSlots } from "./slots.ts";
 import { openSharedTransfers, type SharedTransfers } from "./shared-transfer.ts";
 import { transferImage } from "./transfer.ts";
 
@@ -23,6 +24,10 @@ export function cacheActivities(context: HostContext): CacheActivities {
   const { attempts, cache, pins } = context;
   const fetching: Fetching = { context, transfers: openSharedTransfers(), arrivals: openArrivals() };
   const { transfers, arrivals } = fetching;
+  // One after the other per image: what one operation verifies, another must not rename or remove meanwhile.
+  const turns = openKeyedSlots();
+  const inTurn = <T>(key: string, digest: string, work: (attempt: Attempt) => Promise<T>) =>
+    attempts.run(key, (attempt) => turns.run(digest, attempt.signal, () => work(attempt)));
 
   return {
     makeRoom: ({ operationId, wanted }) =>
@@ -40,7 +45,7 @@ export function cacheActivities(context: HostContext): CacheActivities {
     fetchImage: (ask) => attempts.run(`fetch/${ask.operationId}`, (attempt) => fetchImage(fetching, ask, attempt)),
 
     verifyImage: ({ operationId, wanted }) =>
-      attempts.run(`verify/${operationId}`, async ({ signal }) => {
+      inTurn(`verify/${operationId}`, wanted.digest, async ({ signal }) => {
         arrivals.want(wanted.digest, operationId);
         if (await cache.has(wanted.digest)) return;
         const mismatches = await verifyIncoming(cache, wanted.digest, signal);
@@ -51,7 +56,7 @@ export function cacheActivities(context: HostContext): CacheActivities {
       }),
 
     revealImage: ({ operationId, wanted }) =>
-      attempts.run(`reveal/${operationId}`, async () => {
+      inTurn(`reveal/${operationId}`, wanted.digest, async () => {
         pins.keep(wanted.digest);
         await cache.reveal(wanted.digest);
         arrivals.leave(wanted.digest, operationId);
@@ -59,7 +64,7 @@ export function cacheActivities(context: HostContext): CacheActivities {
       }),
 
     discardFetch: ({ operationId, digest }) =>
-      attempts.run(`discard/${operationId}`, async () => {
+      inTurn(`discard/${operationId}`, digest, async () => {
         const last = arrivals.leave(digest, operationId);
         if (last && !transfers.isRunning(digest)) await cache.discard(digest);
       }),
