@@ -7,7 +7,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { makeSampleBundle, type Sample } from "../../parallels/sample/make.ts";
 import { controlSimulator } from "../../parallels/simulator/control.ts";
 import { expectNothingLeft, machineFolderOf, onDiskOf, refusalOf, settled, simulatorOf } from "./faults.ts";
-import { openStack, type TestStack } from "./stack.ts";
+import { openStack, ownServers, type TestStack } from "./stack.ts";
 
 const mebibyte = 1024 ** 2;
 const host = "mac-1";
@@ -18,7 +18,7 @@ let sample: Sample;
 let before: { bundles: string[]; cached: string[] };
 
 beforeAll(async () => {
-  stack = await openStack({ DROVER_HOSTS: "1" });
+  stack = await openStack({ ...(await ownServers()), DROVER_HOSTS: "1" });
   sample = await smallSample("Base");
   await stack.json("push", sample.bundlePath, "base", "--version", "1");
   await stack.json("pull", "base:1", "--host", host);

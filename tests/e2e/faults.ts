@@ -65,7 +65,7 @@ export const moving = (stack: TestStack, id: string, step: string): Promise<Oper
 
 /** Tells a parked step what to do, as an operator without our command would: by the stock command line of Temporal. */
 export async function decide(stack: TestStack, workflowId: string, word: "retry" | "skip" | "abort"): Promise<void> {
-  const { TEMPORAL_ADDRESS: address = "", TEMPORAL_NAMESPACE: namespace = "" } = stack.stack.env;
+  const { TEMPORAL_ADDRESS: address = "", TEMPORAL_NAMESPACE: namespace = "" } = stack.env;
   const where = ["--address", address, "--namespace", namespace, "--disable-config-file"];
   await promisify(execFile)(await temporalBinary(), [
     "workflow",

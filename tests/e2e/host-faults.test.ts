@@ -23,7 +23,7 @@ import {
   settled,
   simulatorOf,
 } from "./faults.ts";
-import { openStack, type TestStack } from "./stack.ts";
+import { openStack, ownServers, type TestStack } from "./stack.ts";
 
 const run = promisify(execFile);
 const mebibyte = 1024 ** 2;
@@ -43,7 +43,7 @@ interface Started {
 }
 
 beforeAll(async () => {
-  stack = await openStack({ DROVER_HOSTS: "1", DROVER_BOOT_LIMIT: "3s" });
+  stack = await openStack({ ...(await ownServers()), DROVER_HOSTS: "1", DROVER_BOOT_LIMIT: "3s" });
   hostId = (await stack.json<{ id: string }>("host", "show", host)).id;
   await stack.json("push", await sampleIn("own", "base", 8), "base", "--version", "1");
   await stack.json("pull", "base:1", "--host", host);

@@ -2,12 +2,12 @@
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { makeSampleBundle } from "../../parallels/sample/make.ts";
-import { openStack, runCommand, type TestStack } from "./stack.ts";
+import { openStack, ownServers, runCommand, type TestStack } from "./stack.ts";
 
 const mebibyte = 1024 ** 2;
 let stack: TestStack;
 beforeAll(async () => {
-  stack = await openStack({ DROVER_HOSTS: "1" });
+  stack = await openStack({ ...(await ownServers()), DROVER_HOSTS: "1" });
 }, 120_000);
 afterAll(() => stack?.close(), 60_000);
 

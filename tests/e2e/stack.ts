@@ -75,7 +75,7 @@ export async function openStack(variables: Readonly<Record<string, string>> = {}
   return {
     ...drover,
     home,
-    env,
+    env: { ...env, ...drover.stack.env },
     drover: run,
     json: async (...words) => {
       const { code, stdout, stderr } = await run(...withJson(words));

@@ -98,7 +98,7 @@ async function processes(): Promise<string> {
 }
 
 async function rowOf(operationId: string): Promise<string> {
-  const sql = postgres(stack.stack.env["DATABASE_URL"] ?? "", { max: 1 });
+  const sql = postgres(stack.env["DATABASE_URL"] ?? "", { max: 1 });
   try {
     const rows =
       await sql`select o::text as row, (select string_agg(e::text, ' ') from events e) as events from operations o where id = ${operationId}`;
@@ -110,7 +110,7 @@ async function rowOf(operationId: string): Promise<string> {
 
 /** The history as it lies at Temporal, payloads as they are stored. */
 async function historyOf(workflowId: string): Promise<string> {
-  const { TEMPORAL_ADDRESS: address = "", TEMPORAL_NAMESPACE: namespace = "" } = stack.stack.env;
+  const { TEMPORAL_ADDRESS: address = "", TEMPORAL_NAMESPACE: namespace = "" } = stack.env;
   const connection = await Connection.connect({ address });
   try {
     const history = await new Client({ connection, namespace }).workflow.getHandle(workflowId).fetchHistory();

@@ -11,7 +11,7 @@ import { openPrlctl, type Prlctl } from "../../../parallels/prlctl.ts";
 import { makeSampleBundle, makeSampleMacvm } from "../../../parallels/sample/make.ts";
 import { openRegistry } from "../../../parallels/simulator/registry.ts";
 import { machineFolderOf, simulatorOf } from "../faults.ts";
-import { openStack, type TestStack } from "../stack.ts";
+import { openStack, ownServers, type TestStack } from "../stack.ts";
 
 export const mebibyte = 1024 ** 2;
 export const host = "mac-1";
@@ -25,7 +25,7 @@ export let work: MachineShape;
 export const setWork = (machine: MachineShape): void => void (work = machine);
 
 export async function openWorld(): Promise<void> {
-  stack = await openStack({ DROVER_HOSTS: "1" });
+  stack = await openStack({ ...(await ownServers()), DROVER_HOSTS: "1" });
   simulator = simulatorOf(stack, host);
   prlctl = openPrlctl({ prlctlPath: join(simulator, "bin", "prlctl"), prlsrvctlPath: join(simulator, "bin", "prlsrvctl") });
   const folder = join(stack.home, "own");
