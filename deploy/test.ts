@@ -20,6 +20,7 @@ const checks: ReadonlyArray<readonly [string, ...string[]]> = [
   ["tsc", "--noEmit"],
   ["oxlint", "--deny-warnings"],
   ["oxfmt", "--check"],
+  ["knip"],
 ];
 
 await main(async () => {

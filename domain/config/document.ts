@@ -5,7 +5,8 @@ import { unwrap } from "../errors.ts";
 /** Markdown: one row per variable with its default. */
 export function configDocument(): string {
   const rows = describeConfig(unwrap(readConfig({}))).map(
-    ({ variable, value, description }) => `| \`${variable}\` | ${value === "" ? "" : `\`${value}\``} | ${description.replaceAll("|", "\\|")} |`,
+    ({ variable, value, description }) =>
+      `| \`${variable}\` | ${value === "" ? "" : `\`${value}\``} | ${description.replaceAll("|", "\\|")} |`,
   );
   return `# Configuration
 
