@@ -4,7 +4,7 @@ import { expect, it } from "vitest";
 import { memoryStore } from "../stores/memory.ts";
 import type { ObjectStore } from "../stores/object-store.ts";
 import { packKey } from "./format.ts";
-import { checkListedPacks } from "./stored.ts";
+import { checkPacks } from "./stored.ts";
 
 const hashOf = (n: number) => createHash("sha256").update(String(n)).digest("hex");
 
@@ -18,7 +18,7 @@ function world(count: number) {
   const listed: string[] = [];
   const store = memoryStore(objects);
   const list: ObjectStore["list"] = (prefix) => (listed.push(prefix), store.list(prefix));
-  return { objects, packs, locations, listed, check: () => checkListedPacks({ list }, locations) };
+  return { objects, packs, locations, listed, check: () => checkPacks({ list }, locations) };
 }
 
 it("finds thousands of packs in one listing per folder, and never lists more than folders of packs", async () => {

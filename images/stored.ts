@@ -46,13 +46,11 @@ export async function readTree(
 
 export const treeRows = (tree: Tree): number => treeFiles(tree).reduce((sum, file) => sum + rowCount(file.rows), 0);
 
-/** Asks the store for each pack that the locations name: it is there, with its size. For stores that are not listed here. */
-export async function checkPacks(store: Pick<ObjectStore, "size">, { packs }: Locations): Promise<void> {
-  await forEachLimited(packs, asksAtOnce, async (pack) => checkSize(pack, await store.size(packKey(pack.sha256))));
-}
-
-/** The same from the store's listing, which costs one answer per thousand packs instead of one per pack. */
-export async function checkListedPacks(store: Pick<ObjectStore, "list">, { packs }: Locations): Promise<void> {
+/**
+ * Compares the packs that the locations name with the store's own listing: each is there, with its size. A listing costs one answer per
+ * thousand packs instead of one per pack.
+ */
+export async function checkPacks(store: Pick<ObjectStore, "list">, { packs }: Locations): Promise<void> {
   const folders = Map.groupBy(packs, ({ sha256 }) => packFolder(sha256));
   // Folder by folder, and only what is looked for is kept: so memory is bounded by the image, however much the store holds.
   await forEachLimited(folders, asksAtOnce, async ([folder, wanted]) => {

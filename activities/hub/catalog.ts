@@ -36,7 +36,7 @@ import { underWay, type UnderWay } from "./under-way.ts";
 
 export interface Catalog {
   readonly db: Database;
-  readonly openStore: (storeId: string) => Promise<Pick<ObjectStore, "read" | "size">>;
+  readonly openStore: (storeId: string) => Promise<Pick<ObjectStore, "read" | "list">>;
 }
 
 const PushRequest = NewImageVersion.extend({ storeId: StoreId, holder: Holding });

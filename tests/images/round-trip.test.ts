@@ -9,7 +9,7 @@ import { imagePaths } from "../../images/layout.ts";
 import { pullTree, type PullAsk, type PullResult } from "../../images/pull.ts";
 import { pushBundle, type PushAsk } from "../../images/push.ts";
 import { parseSeal, sealHolds } from "../../images/seal.ts";
-import { checkListedPacks, readImage } from "../../images/stored.ts";
+import { checkPacks, readImage } from "../../images/stored.ts";
 import { verifyFolder } from "../../images/verify.ts";
 import { memoryStore } from "../../stores/memory.ts";
 import { fromSeed, listTree, makeDisk, makeTree, workFolder } from "./samples.ts";
@@ -51,7 +51,7 @@ describe("round trip", () => {
     expect(listTree(pulled)).toEqual(listTree(bundle));
     expect((await push(pulled)).digest).toBe(image.digest);
     const { tree, locations } = await readImage(store, image, calm());
-    await checkListedPacks(store, locations);
+    await checkPacks(store, locations);
     expect(await verifyFolder({ path: pulled, tree, full: true, seal: null, signal: calm() })).toEqual([]);
   });
 

@@ -5,7 +5,7 @@ import { chunkBytes } from "../../images/format.ts";
 import { imagePaths } from "../../images/layout.ts";
 import { pullTree } from "../../images/pull.ts";
 import { pushBundle } from "../../images/push.ts";
-import { checkListedPacks, readImage } from "../../images/stored.ts";
+import { checkPacks, readImage } from "../../images/stored.ts";
 import { s3Store } from "../../stores/s3.ts";
 import { startS3Server, type S3Server } from "../stores/s3-server.ts";
 import { listTree, makeDisk, workFolder } from "./samples.ts";
@@ -37,7 +37,7 @@ describe("the engine on S3", () => {
     const first = await pushBundle({ ...push, bases: [], journalPath: join(folder.path, "j1") });
     expect(first.packs).toBe(3);
     const { locations } = await readImage(store(), first, calm());
-    await checkListedPacks(store(), locations);
+    await checkPacks(store(), locations);
     await pullTree({ ...first, store: store(), targetPath: join(folder.path, "one"), seeds: [], signal: calm() });
     expect(listTree(imagePaths(join(folder.path, "one")).bundle)).toEqual(listTree(bundle));
     makeDisk(bundle, "s3", 161 * chunkBytes);
