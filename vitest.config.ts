@@ -12,8 +12,8 @@ export default defineConfig({
     globalSetup: ["tests/environment.ts"],
     reporters: ["default", "./tests/closing-line.ts"],
     pool: "forks",
-    // Two suites wait for their servers while a third computes, on the two cores of a small computer.
-    maxWorkers: 3,
+    // Half of the suites wait for their servers while the others compute, on the two cores of a small computer.
+    maxWorkers: 4,
     // A step of a workflow test takes milliseconds; ten seconds are a loaded computer, more is a hang.
     testTimeout: 10_000,
     // A first suite bundles workflows and makes a database.

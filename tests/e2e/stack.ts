@@ -7,9 +7,13 @@ import { spawn } from "node:child_process";
 import { randomUUID } from "node:crypto";
 import { chmod, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
+import { Readable, Writable } from "node:stream";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { inject } from "vitest";
+import { openContext } from "../../cli/context.ts";
+import type { Parts } from "../../cli/parts.ts";
+import { runCommand as runProgram } from "../../cli/program.ts";
 import { startDrover, type Drover } from "../../deploy/drover.ts";
 import { createDatabase } from "../../deploy/embedded/postgres.ts";
 import { outsideOf } from "../../deploy/embedded/postgres-place.ts";
@@ -71,14 +75,16 @@ export async function openStack(variables: Readonly<Record<string, string>> = {}
       throw new Error(`The stack did not start:\n${lines.join("\n")}`, { cause: error });
     },
   );
-  const run = (...words: string[]) => runCommand(words, { ...env, DROVER_CONFIG_DIR: join(home, "config") });
+  const commandEnv = { ...env, DROVER_CONFIG_DIR: join(home, "config") };
+  const run = (...words: string[]) => runCommand(words, commandEnv);
   return {
     ...drover,
     home,
     env: { ...env, ...drover.stack.env },
     drover: run,
     json: async (...words) => {
-      const { code, stdout, stderr } = await run(...withJson(words));
+      const own = words[0] === "push" && !words.includes("--host");
+      const { code, stdout, stderr } = await (own ? run(...withJson(words)) : runHere(withJson(words), commandEnv));
       if (code !== 0) throw new Error(`drover ${words.join(" ")} ended with ${code}:\n${stderr}${stdout}`);
       return JSON.parse(stdout);
     },
@@ -95,6 +101,26 @@ async function removeHome(home: string): Promise<void> {
 
 const withJson = (words: string[]): string[] =>
   words[1] === "exec" ? ["machine", "exec", "--json", ...words.slice(2)] : [...words, "--json"];
+
+/** The same program without a process of its own, which costs more than most commands do. What needs parts of this computer does not run so. */
+async function runHere(words: readonly string[], env: Readonly<Record<string, string | undefined>>): Promise<Ran> {
+  const [out, err] = [captured(), captured()];
+  const parts = new Proxy({} as Parts, { get: () => () => Promise.reject(new Error("This command needs a process of its own.")) });
+  const streams = { out: out.stream, err: err.stream, in: Readable.from([]) };
+  const code = await runProgram(openContext({ env, folder: process.cwd(), streams, parts, onSignal: () => () => {} }), words);
+  return { code: code ?? 0, stdout: out.text(), stderr: err.text() };
+}
+
+function captured() {
+  const written: string[] = [];
+  const stream = new Writable({
+    write: (part: Buffer, _encoding, done) => {
+      written.push(part.toString());
+      done();
+    },
+  });
+  return { stream, text: () => written.join("") };
+}
 
 export function runCommand(words: readonly string[], env: Readonly<Record<string, string | undefined>>): Promise<Ran> {
   const program = fileURLToPath(new URL("../../cli/main.ts", import.meta.url));
