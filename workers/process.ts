@@ -49,10 +49,22 @@ export async function runProcess(name: string, program: (running: Running) => Pr
         setTimeout(() => process.exit(1), graceMs).unref();
       });
     }
+    process.on("unhandledRejection", (error) => outliveLostConnection(error, log));
     await program({ config, log, signal: end.signal });
     process.exit(0);
   } catch (error) {
     process.stderr.write(`${explain(error)}\n`);
     process.exit(1);
   }
+}
+
+/**
+ * postgres.js asks a new connection for its types beside the query that it was opened for, and nobody hears when that connection is lost at once, as
+ * while the database restarts. The query itself is tried again by whoever asked it. Anything else that nobody heard ends the process, as it should.
+ */
+function outliveLostConnection(error: unknown, log: Logger): void {
+  const lost =
+    error instanceof Error && "code" in error && typeof error.code === "string" && /^(ECONN|EPIPE|CONNECTION_|57P0)/.test(error.code);
+  if (!lost) throw error;
+  log.warn({ event: "database.connection_lost", err: error }, "A connection to the database was lost as it was opened.");
 }

@@ -48,7 +48,7 @@ export async function startPostgres({ home, port, durable = true, onLine = () =>
 
 /** Makes a database of its own on the same server and tells its address; one that is already there is taken as it is. */
 export async function createDatabase(url: string, name = `d${randomBytes(8).toString("hex")}`): Promise<string> {
-  const sql = postgres(url, { max: 1, onnotice: () => {} });
+  const sql = postgres(url, { max: 1, fetch_types: false, onnotice: () => {} });
   try {
     const [found] = await sql`select 1 from pg_database where datname = ${name}`;
     if (!found) await sql`create database ${sql(name)}`;
@@ -104,7 +104,7 @@ function description({ place, port, durable, admin }: Description): Child {
 }
 
 async function answers(url: string): Promise<boolean> {
-  const sql = postgres(url, { max: 1, connect_timeout: 5, onnotice: () => {} });
+  const sql = postgres(url, { max: 1, connect_timeout: 5, fetch_types: false, onnotice: () => {} });
   try {
     return (await sql`select 1`).length === 1;
   } finally {

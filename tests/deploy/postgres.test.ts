@@ -30,7 +30,7 @@ async function begin({ durable = false } = {}) {
 }
 
 function connect(url: string) {
-  const sql = postgres(url, { max: 1, onnotice: () => {} });
+  const sql = postgres(url, { max: 1, fetch_types: false, onnotice: () => {} });
   open.push(() => sql.end({ timeout: 1 }));
   return sql;
 }

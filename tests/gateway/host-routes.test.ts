@@ -67,8 +67,8 @@ describe("enrolment", () => {
       [enrolWith(one ?? ""), enrolWith(two ?? "")],
       [enrolWith(three ?? "", { facts }), enrolWith(four ?? "", { facts })],
     ];
-    for (const pair of pairs) {
-      const refused = (await Promise.allSettled(pair)).filter((outcome) => outcome.status === "rejected");
+    for (const outcomes of await Promise.all(pairs.map((pair) => Promise.allSettled(pair)))) {
+      const refused = outcomes.filter((outcome) => outcome.status === "rejected");
       expect(refused).toMatchObject([{ reason: { fault: { code: "host_exists" } } }]);
     }
   });
