@@ -32,13 +32,20 @@ const Pushed = z.object({
 const Pulled = z.object({ result: z.object({ fetchedBytes: z.number(), wasCached: z.boolean() }) });
 const Shown = z.object({ bundlePath: z.string() });
 
-/** Answers what was done and how fast, in lines. */
-export async function runJob(drover: Drover, { say, env }: JobOptions): Promise<string[]> {
+/** What was done and how fast, in lines, and the commands that did it. */
+export interface Job {
+  readonly lines: readonly string[];
+  readonly commands: readonly string[];
+}
+
+export async function runJob(drover: Drover, { say, env }: JobOptions): Promise<Job> {
   const lines: string[] = [];
+  const commands: string[] = [];
   const [, second = drover.hosts[0]] = drover.hosts;
   if (!second) throw new FaultError({ code: "no_capacity", message: "The stack has no host: DROVER_HOSTS is 0." });
   const told = async <T>(words: readonly string[], schema: z.ZodType<T>, line: (answer: T, seconds: string) => string): Promise<T> => {
     const began = performance.now();
+    commands.push(`npx drover ${words.join(" ")}`);
     const answer = schema.parse(JSON.parse(await runDrover(words, { home: drover.stack.home, env, say })));
     lines.push(line(answer, `${((performance.now() - began) / 1000).toFixed(1)} s`));
     return answer;
@@ -64,7 +71,7 @@ export async function runJob(drover: Drover, { say, env }: JobOptions): Promise<
   const again = ["push", bundlePath, "sample", "--version", "1.1", "--host", second.name, "--replace"];
   await told(again, Pushed, ({ result }, took) => pushLine(result, took));
   await told(["machine", "delete", name], z.unknown(), (_, took) => `machine retired (${took})`);
-  return lines;
+  return { lines, commands };
 }
 
 const pushLine = ({ image, logicalBytes, storedBytes, newBytes }: z.infer<typeof Pushed>["result"], took: string) =>

@@ -36,8 +36,8 @@ await main(async () => {
 });
 
 async function job(drover: Drover): Promise<true> {
-  const lines = await runJob(drover, { say, env: process.env });
-  say("\nDone:");
-  for (const line of lines) say(`  ${line}`);
+  const { lines, commands } = await runJob(drover, { say, env: process.env });
+  for (const line of ["\nDone:", ...lines.map((done) => `  ${done}`)]) say(line);
+  for (const line of ["\nThe same by hand:", ...commands.map((command) => `  ${command}`)]) say(line);
   return true;
 }
