@@ -39,8 +39,8 @@ export interface Cache {
   discard(digest: string): Promise<void>;
   /** Evicts until `bytes` are free besides `keepBytes`; answers what went. Fails with `no_space` and evicts nothing when that would not suffice. */
   ensureRoom(ask: { bytes: number; keepBytes: number; isPinned: (digest: string) => boolean }): Promise<string[]>;
-  /** Clears away what kills left half removed. */
-  sweep(): Promise<void>;
+  /** Clears away what kills left half removed, and what was fetched for nobody: not touched since `before` (ms since 1970). Only while nothing is fetched. */
+  sweep(before: number): Promise<void>;
 }
 
 const digestForm = /^[0-9a-f]{64}$/;
@@ -67,7 +67,14 @@ export function openCache(root: string): Cache {
     remove,
     discard: (digest) => removeFolder(incomingPaths(root, checked(digest)).folder),
     ensureRoom: (ask) => ensureRoom(root, { ...ask, list, remove }),
-    sweep: () => removeFolder(join(root, goingName)),
+    sweep: async (before) => {
+      await removeFolder(join(root, goingName));
+      const incoming = join(root, incomingName);
+      for (const name of await readdir(incoming).catch(() => [])) {
+        const { mtimeMs } = await lstat(join(incoming, name));
+        if (mtimeMs < before) await removeFolder(join(incoming, name));
+      }
+    },
   };
 }
 

@@ -18,7 +18,7 @@ import { hostFacts } from "../activities/host/facts.ts";
 import { cacheActivities } from "../activities/host/fetch.ts";
 import { openHubLink, readIdentity, type HostIdentity, type HubLink } from "../activities/host/hub-link.ts";
 import { inventoryLoop, type InventoryLoop } from "../activities/host/inventory.ts";
-import { openLedger } from "../activities/host/ledger.ts";
+import { openLedger, removeOlder } from "../activities/host/ledger.ts";
 import { ensureAbsent, machineActivities } from "../activities/host/machines.ts";
 import { removeUnfinished } from "../activities/host/mark.ts";
 import { openPins } from "../activities/host/pins.ts";
@@ -36,6 +36,8 @@ import { installRuntime } from "./runtime.ts";
 const transfersAtOnce = 2;
 /** macOS guests accept two sessions, then refuse logons. */
 const sessionsAtOnce = 2;
+/** The hub's clock and this host's may differ: a day more is kept. */
+const parkMarginMs = 86_400_000;
 /** Many operations wait on this host for slots and boots; waiting costs nothing. */
 const activitiesAtOnce = 200;
 
@@ -74,7 +76,10 @@ async function openHost({ config, log }: Pick<Running, "config" | "log">, link: 
   const { prlctl, machineFolder, roots } = parallels;
   const cache = openCache(config.hosts.cache.folder ?? join(home, "cache"));
   await mkdir(cache.root, { recursive: true });
-  await cache.sweep();
+  // What operations left here that ended while this host was lost. A parked one comes back for its own until the park limit.
+  const forgotten = Date.now() - config.parkLimitMs - parkMarginMs;
+  await cache.sweep(forgotten);
+  await removeOlder(join(home, "journals"), forgotten);
   await removeUnfinished(machineFolder);
   const ledger = openLedger(join(home, "ledger"));
   await ledger.sweep();

@@ -60,7 +60,8 @@ async function read<T>(path: string, schema: z.ZodType<T>): Promise<T | null> {
   }
 }
 
-async function removeOlder(folder: string, beforeMs: number): Promise<void> {
+/** Removes the files of a folder that nobody wrote since. */
+export async function removeOlder(folder: string, beforeMs: number): Promise<void> {
   for (const name of await readdir(folder).catch(() => [])) {
     const path = join(folder, name);
     const { mtimeMs } = await stat(path);

@@ -103,8 +103,9 @@ describe("cache", () => {
     mkdirSync(join(root, ".going", "x", "bundle"), { recursive: true });
     mkdirSync(join(root, ".incoming", digestOf("b")), { recursive: true });
     expect((await cache.list()).map(({ digest }) => digest)).toEqual([digestOf("a")]);
-    await cache.sweep();
-    await cache.discard(digestOf("b"));
+    await cache.sweep(Date.now() - 60_000);
+    expect(readdirSync(join(root, ".incoming"))).toEqual([digestOf("b")]);
+    await cache.sweep(Date.now() + 60_000);
     expect(existsSync(join(root, ".going"))).toBe(false);
     expect(readdirSync(join(root, ".incoming"))).toEqual([]);
     expect(() => cache.paths("../evil")).toThrow(/not the digest/);
