@@ -4,7 +4,7 @@ import { execFileSync } from "node:child_process";
 import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
 import { FaultError } from "../../domain/errors.ts";
-import { eventually, simulatedMac, type Mac } from "./mac.ts";
+import { calm, codeOf as code, eventually, simulatedMac, type Mac } from "./mac.ts";
 
 // A call takes 40 ms, and twenty times that on a computer with much else to do.
 vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
@@ -12,24 +12,7 @@ vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
 let mac: Mac;
 beforeAll(async () => void (mac = await simulatedMac()));
 afterAll(() => mac.remove());
-const quick = { startMs: 20, addressMs: 0, toolsMs: 0, stopMs: 20, suspendMs: 20, resumeMs: 20, resumedToolsMs: 0 };
-beforeEach(() =>
-  mac.control({
-    times: quick,
-    faults: [],
-    licence: "valid",
-    serviceDown: false,
-    noiseBeforeJson: false,
-    bulkHomeEmpty: false,
-    stopWhenStoppedExit: 0,
-  }),
-);
-
-const code = (promise: Promise<unknown>) =>
-  promise.then(
-    () => "no fault",
-    (error: unknown) => (error instanceof FaultError ? error.fault.code : error),
-  );
+beforeEach(() => calm(mac));
 
 describe("what goes wrong", () => {
   const faults: readonly (readonly [string, string, string])[] = [

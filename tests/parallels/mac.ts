@@ -7,6 +7,7 @@ import { openPrlctl, type Prlctl } from "../../parallels/prlctl.ts";
 import { controlSimulator } from "../../parallels/simulator/control.ts";
 import { installSimulator } from "../../parallels/simulator/install.ts";
 import { setTimeout as sleep } from "node:timers/promises";
+import { FaultError } from "../../domain/errors.ts";
 
 export interface Mac {
   readonly home: string;
@@ -61,3 +62,24 @@ export async function startAndWait(prlctl: Prlctl, id: string): Promise<void> {
   await prlctl.start(id);
   await eventually(async () => (await prlctl.find(id))?.tools.state === "installed");
 }
+
+const quick = { startMs: 20, addressMs: 0, toolsMs: 0, stopMs: 20, suspendMs: 20, resumeMs: 20, resumedToolsMs: 0 };
+
+/** As quick and as well-behaved as it gets; what a test disturbs, it says itself. */
+export const calm = (mac: Mac): ReturnType<Mac["control"]> =>
+  mac.control({
+    times: quick,
+    faults: [],
+    licence: "valid",
+    serviceDown: false,
+    noiseBeforeJson: false,
+    bulkHomeEmpty: false,
+    stopWhenStoppedExit: 0,
+  });
+
+/** The code of the fault that a call ends with; "no fault" where it succeeds. */
+export const codeOf = (promise: Promise<unknown>): Promise<unknown> =>
+  promise.then(
+    () => "no fault",
+    (error: unknown) => (error instanceof FaultError ? error.fault.code : error),
+  );
