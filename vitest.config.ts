@@ -3,12 +3,12 @@
  *
  * The one idea: processes rather than threads, because native parts (Temporal's core, koffi) and working folders belong to a process.
  */
-import { defineConfig } from "vitest/config";
+import { configDefaults, defineConfig } from "vitest/config";
 
 export default defineConfig({
   test: {
     include: ["**/*.test.ts"],
-    exclude: ["node_modules/**", ".drover/**", "dist/**", "coverage/**"],
+    exclude: [...configDefaults.exclude, ".drover/**", "coverage/**", "tests/long/**"],
     globalSetup: ["tests/environment.ts"],
     reporters: ["default", "./tests/closing-line.ts"],
     pool: "forks",

@@ -1,5 +1,5 @@
 /**
- * `npm test`: the checks, then all tests, then one closing line over both.
+ * `npm test`: the checks, then all tests, then one closing line over both. `npm run test:long` (`--long`) runs the long tests instead, without checks.
  *
  * The one idea: everything runs even when something before it failed, so one run shows all that is wrong; the last line is always the count.
  * With CI=true and root, where everything can be installed, a skipped test is a failure.
@@ -25,18 +25,20 @@ const checks: ReadonlyArray<readonly [string, ...string[]]> = [
 
 await main(async () => {
   const say = (line: string) => void process.stdout.write(`${line}\n`);
-  const filters = process.argv.slice(2);
+  const long = process.argv[2] === "--long";
+  const filters = process.argv.slice(long ? 3 : 2);
+  const due = long || filters.length > 0 ? [] : checks;
   await ensureSystemPackages(say);
   let failedChecks = 0;
-  for (const [command, ...args] of filters.length > 0 ? [] : checks) {
+  for (const [command, ...args] of due) {
     say(`> ${[command, ...args].join(" ")}`);
     if ((await exitCode(command, args, {})) !== 0) failedChecks += 1;
   }
-  const tests = await runTests(filters);
+  const tests = await runTests(long ? ["--config", "vitest.long.config.ts", ...filters] : filters);
   const strict = process.env["CI"] === "true" && process.getuid?.() === 0;
   if (strict && tests.skipped > 0) say(`${tests.skipped} skipped tests count as failures here (CI=true and root).`);
   const total = {
-    passed: tests.passed + (filters.length > 0 ? 0 : checks.length - failedChecks),
+    passed: tests.passed + due.length - failedChecks,
     failed: tests.failed + failedChecks + (strict ? tests.skipped : 0),
     skipped: tests.skipped,
   };
