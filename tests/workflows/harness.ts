@@ -1,116 +1,165 @@
 /**
- * Runs workflows on a real Temporal server against a fake world: one hub worker and one worker per host, each on its own queue.
+ * Runs workflows on a real Temporal server against fake worlds: one hub worker and a worker for each of two hosts, each on its own queue.
  *
- * Every run has ids of its own, so tests share the server without meeting each other.
+ * The one idea: every activity is told its operation, so the workers serve many operations at once, each in a world of its own.
  */
 import { randomUUID } from "node:crypto";
 import { setTimeout as delay } from "node:timers/promises";
 import { Context } from "@temporalio/activity";
 import { Client, Connection, type WorkflowHandle } from "@temporalio/client";
 import { bundleWorkflowCode, DefaultLogger, NativeConnection, Runtime, Worker, type WorkflowBundleWithSourceMap } from "@temporalio/worker";
-import { inject } from "vitest";
 import { setupNamespace } from "../../deploy/temporal-setup.ts";
-import type { OnFault } from "../../domain/operations/rules.ts";
+import { hostQueue, hubQueue, type OnFault } from "../../domain/operations/rules.ts";
 import { faultInterceptor } from "../../workers/faults.ts";
 import type { OperationInput } from "../../workflows/records.ts";
-import { hostOf, hubOf, type World } from "./world.ts";
+import { hostOf, hubOf, newWorld, type World } from "./world.ts";
 
 // Faults are what these tests are about: only what nobody foresaw is worth a line.
 const logger = new DefaultLogger("ERROR");
 Runtime.install({ logger });
 
+export const bundleOf = (workflowsPath: string): Promise<WorkflowBundleWithSourceMap> => bundleWorkflowCode({ workflowsPath, logger });
+export const ownWorkflows = new URL("../../workflows/index.ts", import.meta.url).pathname;
+
 export interface Harness {
   readonly client: Client;
-  readonly namespace: string;
-  readonly connection: NativeConnection;
   readonly workflowBundle: WorkflowBundleWithSourceMap;
+  /** Hosts by the name that worlds know them by. */
+  readonly hosts: Readonly<Record<HostName, string>>;
+  readonly worlds: Worlds;
   readonly runs: Set<Run>;
-  /** Ends what a failed test left running, so that the next one has the queues for itself. */
+  /** Ends the hub's worker as an upgrade does, and starts one that runs this code. */
+  replaceHub(workflowBundle: WorkflowBundleWithSourceMap): Promise<void>;
+  /** Ends what a failed test left running. */
   endAll(): Promise<void>;
   close(): Promise<void>;
 }
 
-export async function openHarness(): Promise<Harness> {
-  const address = inject("temporalAddress");
+const hostNames = ["mac-1", "mac-2"] as const;
+export type HostName = (typeof hostNames)[number];
+
+type Act = (input: { operationId: string }) => Promise<unknown>;
+type Activities = Readonly<Record<string, Act>>;
+/** What the operations under way see, by operation: the hub's activities and each host's. */
+type Worlds = Map<string, Readonly<Record<"hub" | HostName, Activities>>>;
+
+export async function openHarness(address: string): Promise<Harness> {
   // The hub's queue has one name, so a suite's own namespace keeps it apart from the others'.
   const namespace = `test-${randomUUID()}`;
-  const [connection, client, workflowBundle] = await Promise.all([
+  const [native, connection, workflowBundle] = await Promise.all([
     NativeConnection.connect({ address }),
     Connection.connect({ address }),
-    bundleWorkflowCode({ workflowsPath: new URL("../../workflows/index.ts", import.meta.url).pathname, logger }),
+    bundleOf(ownWorkflows),
   ]);
-  await setupNamespace(client, namespace);
+  await setupNamespace(connection, namespace);
+  const worlds: Worlds = new Map();
+  const hosts = { "mac-1": randomUUID(), "mac-2": randomUUID() };
+  const shared = { connection: native, namespace, interceptors: { activity: [faultInterceptor()] } };
+  const startHub = (bundle: WorkflowBundleWithSourceMap) =>
+    started({ ...shared, taskQueue: hubQueue, workflowBundle: bundle, activities: dispatched(worlds, "hub") });
+  const macs = await Promise.all(
+    hostNames.map((name) =>
+      started({
+        ...shared,
+        taskQueue: hostQueue(hosts[name]),
+        activities: dispatched(worlds, name),
+        maxHeartbeatThrottleInterval: "100 milliseconds",
+      }),
+    ),
+  );
+  let hub = await startHub(workflowBundle);
   const runs = new Set<Run>();
   const endAll = async () => {
     for (const run of runs) await run.handle.terminate("the test is over").catch(() => undefined);
     await Promise.all([...runs].map(({ ended }) => ended));
     runs.clear();
   };
-  const close = async () => {
-    await endAll();
-    await connection.close();
-    await client.close();
+  return {
+    client: new Client({ connection, namespace }),
+    workflowBundle,
+    hosts,
+    worlds,
+    runs,
+    endAll,
+    replaceHub: async (bundle) => {
+      await hub.stop();
+      hub = await startHub(bundle);
+    },
+    close: async () => {
+      await endAll();
+      await Promise.all([hub, ...macs].map((worker) => worker.stop()));
+      await native.close();
+      await connection.close();
+    },
   };
-  return { client: new Client({ connection: client, namespace }), namespace, connection, workflowBundle, runs, endAll, close };
+}
+
+async function started(options: Parameters<typeof Worker.create>[0]): Promise<{ stop: () => Promise<void> }> {
+  const worker = await Worker.create(options);
+  const running = worker.run();
+  return {
+    stop: async () => {
+      worker.shutdown();
+      await running;
+    },
+  };
+}
+
+/** Each activity goes to the world of the operation that asks. */
+function dispatched(worlds: Worlds, part: "hub" | HostName): Activities {
+  const names = Object.keys(activitiesOf(newWorld(), [])[part]);
+  const act =
+    (name: string): Act =>
+    async (input) => {
+      const found = worlds.get(input.operationId)?.[part][name];
+      if (!found) throw new Error(`Nobody plays ${name} for operation ${input.operationId}.`);
+      return found(input);
+    };
+  return Object.fromEntries(names.map((name) => [name, act(name)]));
+}
+
+function activitiesOf(world: World, hostIds: readonly string[]): Readonly<Record<"hub" | HostName, Activities>> {
+  const host = (name: HostName) => hostOf(world, name, untilCancelled);
+  return { hub: hubOf(world, hostIds), "mac-1": host("mac-1"), "mac-2": host("mac-2") } as unknown as Record<"hub" | HostName, Activities>;
 }
 
 export interface Run {
+  readonly operationId: string;
   readonly handle: WorkflowHandle;
-  /** Hosts by the name that the world knows them by; their queue names are this run's own. */
-  readonly hosts: Readonly<Record<string, string>>;
+  readonly hosts: Readonly<Record<HostName, string>>;
   /** Ends when the workflow does, whichever way. */
   readonly ended: Promise<void>;
   until(met: () => boolean | Promise<boolean>, what: string): Promise<void>;
 }
 
-/** Starts one operation in its world. `input` gets this run's host ids by their names. */
+/** Starts one operation in its world. `input` gets the host ids by their names. */
 export async function begin(
   harness: Harness,
   world: World,
   type: string,
-  input: (host: (name: string) => string) => object,
+  input: (host: (name: HostName) => string) => object,
   options: { onFault?: OnFault; parkLimitMs?: number } = {},
 ): Promise<Run> {
   const operationId = randomUUID();
-  const hosts = { "mac-1": `mac-1-${operationId}`, "mac-2": `mac-2-${operationId}` };
-  const shared = { connection: harness.connection, namespace: harness.namespace, interceptors: { activity: [faultInterceptor()] } };
-  const hub = await Worker.create({
-    ...shared,
-    taskQueue: "hub",
-    workflowBundle: harness.workflowBundle,
-    activities: hubOf(world, Object.values(hosts)),
-  });
-  const macs = await Promise.all(
-    Object.entries(hosts).map(([name, id]) =>
-      Worker.create({
-        ...shared,
-        taskQueue: `host-${id}`,
-        activities: hostOf(world, name, untilCancelled),
-        maxHeartbeatThrottleInterval: "100 milliseconds",
-      }),
-    ),
-  );
-  const workers = [hub, ...macs];
-  const running = Promise.all(workers.map((worker) => worker.run()));
+  const { client, hosts, worlds, runs } = harness;
+  worlds.set(operationId, activitiesOf(world, Object.values(hosts)));
   const frame: OperationInput = {
     interfaceVersion: 1,
     operationId,
     onFault: options.onFault ?? "park",
     parkLimitMs: options.parkLimitMs ?? 60_000,
   };
-  const named = (name: string) => hosts[name as keyof typeof hosts];
-  const handle = await harness.client.workflow.start(type, {
-    taskQueue: "hub",
+  const handle = await client.workflow.start(type, {
+    taskQueue: hubQueue,
     workflowId: `${type}/test/${operationId}`,
-    args: [{ ...frame, ...input(named) }],
+    args: [{ ...frame, ...input((name) => hosts[name]) }],
   });
   const ended = handle.result().then(
     () => undefined,
     () => undefined,
   );
-  void ended.then(() => workers.forEach((worker) => worker.shutdown())).then(() => running);
-  const run: Run = { handle, hosts, ended: ended.then(() => running).then(() => undefined), until: untilMet };
-  harness.runs.add(run);
+  const run: Run = { operationId, handle, hosts, ended, until: untilMet };
+  runs.add(run);
   return run;
 }
 
