@@ -36,17 +36,20 @@ export interface Orphan {
   /** A part of its command line that nobody else's has, such as its data folder. */
   readonly mark: string;
   readonly signal: NodeJS.Signals;
+  /** It leads a process group, which ends with it. */
+  readonly group?: boolean;
 }
 
 /** Ends a process that an earlier run left behind, and returns when it is gone; does nothing to a process that is not ours. */
-export async function endOrphan({ pid, mark, signal }: Orphan): Promise<boolean> {
+export async function endOrphan({ pid, mark, signal, group = false }: Orphan): Promise<boolean> {
   // A clean end of PostgreSQL writes its buffers; ten seconds are plenty for the few that a small stack has.
   const deadline = Date.now() + 10_000;
   const isOurs = async () => (await commandLine(pid))?.includes(mark) === true;
   if (!(await isOurs())) return false;
-  signalProcess(pid, signal);
+  const target = group ? -pid : pid;
+  signalProcess(target, signal);
   while (await isOurs()) {
-    if (Date.now() > deadline) signalProcess(pid, "SIGKILL");
+    if (Date.now() > deadline) signalProcess(target, "SIGKILL");
     await after(50);
   }
   return true;

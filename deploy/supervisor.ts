@@ -53,8 +53,9 @@ const pollMs = 50;
 const hopelessDeaths = 3;
 const firstBackOffMs = 500;
 const longestBackOffMs = 30_000;
-/** Who lived this long has recovered: its next death starts with the shortest back-off again. */
-const healthyMs = 60_000;
+/** Who did its work for this long has recovered: its next death starts with the shortest back-off again. A process that dies of what it finds at its
+ * start does so within seconds of being ready. */
+const healthyMs = 10_000;
 /** Longer than the 10 s in which a worker drains. */
 const graceMs = 15_000;
 
@@ -71,7 +72,7 @@ exit "$code"`;
 
 export function supervise(child: Child, { logFolder, onLine }: Supervision): Supervised {
   const say = (line: string) => onLine(`${child.name}: ${line}`);
-  const life: Life = { stopping: false, wasReady: false, isReady: false, process: null, pid: null };
+  const life: Life = { stopping: false, wasReady: false, isReady: false, readyAt: null, process: null, pid: null };
   // Complaints of a child that is still starting are told only if the start fails.
   const log = openLog(logFolder, child.name, (line) => life.isReady && isAlarm(line) && say(line));
   const stopped = new AbortController();
@@ -80,11 +81,10 @@ export function supervise(child: Child, { logFolder, onLine }: Supervision): Sup
 
   const ended = (async () => {
     for (let deaths = 1, backOffMs = firstBackOffMs; !life.stopping; deaths += 1) {
-      const began = Date.now();
       const how = await live(child, log, life, () => firstReady.resolve());
       if (life.stopping) break;
       if (!life.wasReady && deaths >= hopelessDeaths) return firstReady.reject(hopeless(child, log, how));
-      if (Date.now() - began > healthyMs) backOffMs = firstBackOffMs;
+      if (life.readyAt !== null && performance.now() - life.readyAt > healthyMs) backOffMs = firstBackOffMs;
       say(`ended (${how}); starting it again in ${backOffMs / 1000} s. Its log: ${log.path}`);
       await after(backOffMs, undefined, { signal: stopped.signal }).catch(() => {});
       backOffMs = Math.min(backOffMs * 2, longestBackOffMs);
@@ -104,12 +104,15 @@ interface Life {
   stopping: boolean;
   wasReady: boolean;
   isReady: boolean;
+  /** When the latest life began to do its work. */
+  readyAt: number | null;
   process: ChildProcess | null;
   pid: number | null;
 }
 
 /** One life of the child, from its start to its end; the answer tells how it ended. */
 async function live(child: Child, log: ChildLog, life: Life, onReady: () => void): Promise<string> {
+  life.readyAt = null;
   try {
     await child.before?.();
   } catch (error) {
@@ -131,7 +134,7 @@ async function live(child: Child, log: ChildLog, life: Life, onReady: () => void
   const dead = new AbortController();
   void becomeReady(child, dead.signal).then((yes) => {
     if (!yes) return dead.signal.aborted || (log.note(`not ready after ${readyMs / 1000} s`), process.kill("SIGKILL"));
-    Object.assign(life, { wasReady: true, isReady: true });
+    Object.assign(life, { wasReady: true, isReady: true, readyAt: performance.now() });
     return onReady();
   });
   const how = await exit.promise;

@@ -9,7 +9,7 @@ import { FaultError } from "../domain/errors.ts";
 import { handleOf, valueOf } from "./arguments.ts";
 import { outcomeOf } from "./errors.ts";
 import type { Call } from "./prlctl.ts";
-import { run } from "./run.ts";
+import { run, type RunOptions } from "./run.ts";
 
 interface Streams {
   /** The guest's account; without it root. */
@@ -39,7 +39,12 @@ const mostArgvBytes = 3500;
 /** Callers with a time of their own give it; a build that runs longer than a day has gone wrong. */
 const usualMs = 24 * 3600 * 1000;
 
-export async function execIn(prlctlPath: string, machine: string, what: Exec, call: Call | undefined): Promise<Executed> {
+export async function execIn(
+  { prlctlPath, onBegun }: { prlctlPath: string; onBegun: RunOptions["onBegun"] },
+  machine: string,
+  what: Exec,
+  call: Call | undefined,
+): Promise<Executed> {
   const words = "script" in what ? ["/bin/sh", "-s"] : what.command.map((word) => wordOf(word));
   const user = what.user === undefined ? [] : ["--user", valueOf("guest's account", what.user)];
   const argv = ["exec", handleOf(machine), ...user, ...words];
@@ -51,6 +56,7 @@ export async function execIn(prlctlPath: string, machine: string, what: Exec, ca
     timeoutMs: call?.timeoutMs ?? usualMs,
     input: "script" in what ? inputOf(what.script, what.environment ?? {}) : "",
     keepBytes,
+    onBegun,
     ...(what.onStdout && { onStdout: what.onStdout }),
     onStderr: (bytes) => {
       tail = Buffer.concat([tail, bytes]).subarray(-tailBytes);

@@ -85,13 +85,17 @@ const memoryMs = 900 * second;
 /** Where the file system cannot share blocks, some hundred GB are copied byte by byte. */
 const copyMs = 4 * 3600 * second;
 
-export function openPrlctl(paths: PrlctlPaths): Prlctl {
-  const commands = commandsAt(paths.prlctlPath);
+/** `onBegun` hears of every command that changes a machine: such a one goes on when its caller dies. */
+export function openPrlctl(paths: PrlctlPaths, onBegun?: RunOptions["onBegun"]): Prlctl {
+  const commands = commandsAt(paths.prlctlPath, onBegun);
   return { paths, ...queries(paths, commands), ...bundles(commands), ...power(commands), ...changes(commands), ...snapshots(commands) };
 }
 
+const reading: ReadonlySet<string> = new Set(["list", "snapshot-list", "--version"]);
+
 interface Commands {
   readonly prlctlPath: string;
+  readonly onBegun: RunOptions["onBegun"];
   /** Runs one command to its end and turns its complaint into a fault. */
   readonly ran: (
     argv: readonly string[],
@@ -105,14 +109,16 @@ interface Commands {
   readonly find: Prlctl["find"];
 }
 
-function commandsAt(prlctlPath: string): Commands {
+function commandsAt(prlctlPath: string, onBegun: RunOptions["onBegun"]): Commands {
   const ran: Commands["ran"] = async (argv, subject, call, usualMs, further = {}) => {
-    const result = await run(prlctlPath, argv, { ...further, signal: call?.signal, timeoutMs: call?.timeoutMs ?? usualMs });
+    const noted = reading.has(argv[0] ?? "") ? {} : { onBegun };
+    const result = await run(prlctlPath, argv, { ...further, ...noted, signal: call?.signal, timeoutMs: call?.timeoutMs ?? usualMs });
     if (hasFailed(result)) throw faultOf(argv[0] ?? "", subject, result);
     return result;
   };
   return {
     prlctlPath,
+    onBegun,
     ran,
     act: async (verb, machine, call, usualMs, ...words) => void (await ran([verb, handleOf(machine), ...words], machine, call, usualMs)),
     find: async (machine, call) => {
@@ -193,13 +199,13 @@ function power({ act }: Commands): Pick<Prlctl, "start" | "stop" | "restart" | "
   };
 }
 
-function changes({ prlctlPath, act }: Commands): Pick<Prlctl, "set" | "capture" | "exec"> {
+function changes({ prlctlPath, onBegun, act }: Commands): Pick<Prlctl, "set" | "capture" | "exec"> {
   return {
     set: async (machine, wanted, call) => {
       for (const words of commandsOf(wanted)) await act("set", machine, call, quickMs, ...words);
     },
     capture: (machine, { pngPath }, call) => act("capture", machine, call, quickMs, "--file", pathOf(pngPath)),
-    exec: (machine, what, call) => execIn(prlctlPath, machine, what, call),
+    exec: (machine, what, call) => execIn({ prlctlPath, onBegun }, machine, what, call),
   };
 }
 

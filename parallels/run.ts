@@ -18,6 +18,8 @@ export interface RunOptions {
   readonly onStderr?: (bytes: Buffer) => void;
   /** What is kept of each stream: the first bytes up to this number. A streamed command keeps only what its errors need. */
   readonly keepBytes?: number;
+  /** Told that the command runs, under this process id; what it answers is called when the command has ended. */
+  readonly onBegun?: ((pid: number, argv: readonly string[]) => () => void) | undefined;
 }
 
 export interface Ran {
@@ -40,6 +42,7 @@ export function run(path: string, argv: readonly string[], options: RunOptions):
     const child = spawn(path, [...argv], { detached: true, stdio: ["pipe", "pipe", "pipe"] });
     const stdout = keeping(child.stdout, keepBytes, options.onStdout);
     const stderr = keeping(child.stderr, keepBytes, options.onStderr);
+    const ended = child.pid === undefined ? undefined : options.onBegun?.(child.pid, argv);
     let exited = false;
     let drain: NodeJS.Timeout | undefined;
 
@@ -48,6 +51,7 @@ export function run(path: string, argv: readonly string[], options: RunOptions):
       clearTimeout(drain);
       signal?.removeEventListener("abort", abort);
       for (const stream of [child.stdin, child.stdout, child.stderr]) stream.destroy();
+      ended?.();
       act();
     };
     // Whoever undoes the act starts when the promise is rejected: not before the command is gone.

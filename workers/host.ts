@@ -23,6 +23,7 @@ import { ensureAbsent, machineActivities } from "../activities/host/machines.ts"
 import { removeUnfinished } from "../activities/host/mark.ts";
 import { openPins } from "../activities/host/pins.ts";
 import { openKeyedSlots, openSlots } from "../activities/host/slots.ts";
+import { commandNotes, endNotedCommands } from "../deploy/command-notes.ts";
 import { lockFolder } from "../deploy/home.ts";
 import { hostQueue } from "../domain/operations/rules.ts";
 import { openCache } from "../images/cache.ts";
@@ -56,7 +57,7 @@ async function serveHub({ config, log, signal }: Running, identity: HostIdentity
   try {
     const { context, loop } = await openHost({ config, log }, link, identity.hubId);
     const worker = await hostWorker(context, link, identity.hostId, log);
-    const health = await serveHostHealth({ port: config.health.hostPort, metricsPort, worker, loop });
+    const health = await serveHostHealth({ host: config.health.host, port: config.health.hostPort, metricsPort, worker, loop });
     log.info({ event: "host.started", hostId: identity.hostId, hub: identity.hubUrl }, `The host ${identity.name} takes work.`);
     signal.addEventListener("abort", () => worker.shutdown(), { once: true });
     if (signal.aborted) worker.shutdown();
@@ -72,7 +73,10 @@ async function serveHub({ config, log, signal }: Running, identity: HostIdentity
 
 async function openHost({ config, log }: Pick<Running, "config" | "log">, link: HubLink, hubId: string) {
   const { home } = config;
-  const parallels = await openParallels(config, log);
+  const commands = join(home, "host", "commands");
+  const left = await endNotedCommands(commands);
+  if (left.length > 0) log.warn({ event: "host.commands_ended", commands: left }, "Commands of an earlier process of this host still ran.");
+  const parallels = await openParallels(config, log, commandNotes(commands));
   const { prlctl, machineFolder, roots } = parallels;
   const cache = openCache(config.hosts.cache.folder ?? join(home, "cache"));
   await mkdir(cache.root, { recursive: true });
@@ -112,13 +116,14 @@ async function openHost({ config, log }: Pick<Running, "config" | "log">, link: 
 }
 
 interface HealthParts {
+  readonly host: string;
   readonly port: number;
   readonly metricsPort: number | null;
   readonly worker: Worker;
   readonly loop: InventoryLoop;
 }
 
-async function serveHostHealth({ port, metricsPort, worker, loop }: HealthParts) {
+async function serveHostHealth({ host, port, metricsPort, worker, loop }: HealthParts) {
   if (port === 0) return null;
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });
@@ -127,6 +132,7 @@ async function serveHostHealth({ port, metricsPort, worker, loop }: HealthParts)
     hub: async () => (loop.heard() ? null : "took no report of this host yet"),
   };
   return serveHealth({
+    host,
     port,
     checks,
     registry,

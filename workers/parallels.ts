@@ -6,6 +6,7 @@
 import { mkdir } from "node:fs/promises";
 import { basename, join } from "node:path";
 import type { Logger } from "pino";
+import type { NoteCommand } from "../deploy/command-notes.ts";
 import type { FactSources } from "../activities/host/facts.ts";
 import type { Config } from "../domain/config/schema.ts";
 import { FaultError } from "../domain/errors.ts";
@@ -15,9 +16,9 @@ import { installSimulator } from "../parallels/simulator/install.ts";
 import { version } from "./version.ts";
 
 /** Parallels Desktop with the folders that it and requests may use, which exist when this returns. */
-export async function openParallels(config: Config, log: Logger): Promise<FactSources> {
+export async function openParallels(config: Config, log: Logger, onBegun?: NoteCommand): Promise<FactSources> {
   const { paths, ...found } = await locateParallels(config, log);
-  const prlctl = openPrlctl(paths);
+  const prlctl = openPrlctl(paths, onBegun);
   const machineFolder = (await prlctl.serverInfo()).vmHome ?? join(config.home, "machines");
   await mkdir(machineFolder, { recursive: true });
   const roots = config.hosts.roots.length > 0 ? config.hosts.roots : [machineFolder];
