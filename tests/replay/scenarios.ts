@@ -1,0 +1,150 @@
+/**
+ * The operations whose histories are recorded: every verb in every way that an operation can go.
+ *
+ * The one idea: what is recorded is a list and not what happened to happen once, so a verb that nobody recorded fails a test.
+ */
+import type { Code } from "../../domain/errors.ts";
+import { verbs, type OnFault, type Verb } from "../../domain/operations/rules.ts";
+import { hostBackSignal, hostLostSignal } from "../../workflows/host-loss.ts";
+import { decisions, type Decision } from "../../workflows/parking.ts";
+import { begin, type Harness, type HostName, type Run } from "../workflows/harness.ts";
+import { digest, newWorld, type World } from "../workflows/world.ts";
+
+export interface Scenario {
+  readonly verb: Verb;
+  /** How it went, as the name of the file says it. */
+  readonly how: string;
+  /** Plays it until its history is what is wanted: ended, or parked and still open. */
+  play(harness: Harness): Promise<Run>;
+}
+
+/** What every verb must have been recorded as. `repeated`: a step that was tried again by itself. */
+export const everyWay = ["done", "failed", "cancelled", "parked", "retried", "repeated", "aborted"] as const;
+
+/** One operation that is played: its world, what it is asked, the step of a host that meets the trouble. */
+interface Play {
+  readonly harness: Harness;
+  readonly world: World;
+  readonly step: string;
+  readonly run: Run;
+}
+
+interface Setting {
+  readonly input?: Record<string, unknown>;
+  readonly options?: { onFault?: OnFault; parkLimitMs?: number };
+  readonly step?: string;
+}
+
+/** Makes a scenario: `before` sets the world up, `after` acts while the operation runs. */
+function scenario(
+  verb: Verb,
+  how: string,
+  parts: { setting?: Setting; before?: (world: World, step: string) => void; after?: (play: Play) => Promise<void> },
+): Scenario {
+  const { setting = {}, before = () => {}, after = ({ run }) => run.ended } = parts;
+  return {
+    verb,
+    how,
+    play: async (harness) => {
+      const world = newWorld();
+      const step = setting.step ?? troubledStep(verb);
+      if (verb !== "provision") world.machines.set("m", { host: "mac-1", state: "running", epoch: 1 });
+      before(world, step);
+      const input = (host: (name: HostName) => string) => ({ ...asked(verb, host), ...setting.input });
+      const run = await begin(harness, world, workflowType(verb), input, setting.options);
+      await after({ harness, world, step, run });
+      return run;
+    },
+  };
+}
+
+const catalogVerbs: readonly Verb[] = ["push", "pull"];
+const ownWorkflows: readonly Verb[] = ["push", "pull", "provision", "retire"];
+const workflowType = (verb: Verb): string => (ownWorkflows.includes(verb) ? verb : "operate");
+
+const troubled: Partial<Record<Verb, string>> = { push: "upload", pull: "fetch", provision: "start", retire: "remove" };
+const troubledStep = (verb: Verb): string => troubled[verb] ?? verb;
+
+function asked(verb: Verb, host: (name: HostName) => string): Record<string, unknown> {
+  const hostId = host("mac-1");
+  const machine = { hostId, machineId: "m", machineName: "ci-1", epoch: 1, takesOver: false };
+  if (verb === "push") return { hostId, path: "/vm/base.pvm" };
+  if (verb === "pull") return { hostId };
+  if (verb === "provision") return { machineId: "m" };
+  if (verb === "retire") return { ...machine, graceMs: 1000 };
+  return { ...machine, action: { verb }, ...(verb === "clone" ? { cloneId: "c" } : {}) };
+}
+
+const mendable = (verb: Verb): Code => (catalogVerbs.includes(verb) ? "store_denied" : "licence_expired");
+const meets =
+  (code: Code, times: number) =>
+  (world: World, step: string): void =>
+    void world.troubles.set(step, { code, times });
+const forEver = 99;
+
+const parked = ({ run, world, step }: Play) => run.until(() => world.steps.get(step) === "parked", `${step} is parked`);
+const running = ({ run, world, step }: Play) => run.until(() => world.steps.get(step) === "running", `${step} runs`);
+const told = (word: Decision) => async (play: Play) => {
+  await parked(play);
+  await play.run.handle.executeUpdate(decisions[word]);
+  await play.run.ended;
+};
+const endless = (world: World, step: string) => void world.endless.add(`mac-1:${step}`);
+const lostAndBack = async (play: Play) => {
+  const { run, world } = play;
+  await running(play);
+  await run.handle.signal(hostLostSignal, run.hosts["mac-1"]);
+  await parked(play);
+  world.endless.clear();
+  await run.handle.signal(hostBackSignal, run.hosts["mac-1"]);
+  await run.ended;
+};
+
+const general = (verb: Verb): Scenario[] => [
+  scenario(verb, "done", {}),
+  scenario(verb, "failed", { before: meets("argument_refused", forEver) }),
+  scenario(verb, "failed-at-once", { setting: { options: { onFault: "fail" } }, before: meets(mendable(verb), forEver) }),
+  scenario(verb, "cancelled", {
+    before: endless,
+    after: (play) => running(play).then(() => play.run.handle.cancel().then(() => play.run.ended)),
+  }),
+  scenario(verb, "parked", { before: meets(mendable(verb), forEver), after: parked }),
+  scenario(verb, "retried", { before: meets(mendable(verb), catalogVerbs.includes(verb) ? 4 : 1), after: told("retry") }),
+  scenario(verb, "repeated", { before: meets("prlctl_busy", 2) }),
+  scenario(verb, "aborted", { before: meets(mendable(verb), forEver), after: told("abort") }),
+  scenario(verb, "given-up", { setting: { options: { parkLimitMs: 300 } }, before: meets(mendable(verb), forEver) }),
+  scenario(verb, "cancelled-parked", {
+    before: meets(mendable(verb), forEver),
+    after: (play) => parked(play).then(() => play.run.handle.cancel().then(() => play.run.ended)),
+  }),
+];
+
+/** What only some verbs do. */
+const special: readonly Scenario[] = [
+  scenario("push", "store-denied", { setting: { step: "check store" }, before: meets("store_denied", 4), after: told("retry") }),
+  scenario("push", "host-lost", { before: endless, after: lostAndBack }),
+  scenario("pull", "host-lost", { before: endless, after: lostAndBack }),
+  scenario("pull", "cached", { before: (world) => void world.cached.add(digest) }),
+  scenario("provision", "cached", { before: (world) => void world.cached.add(digest) }),
+  scenario("provision", "no-capacity", { setting: { step: "place" }, before: meets("no_capacity", forEver) }),
+  scenario("provision", "skipped", { setting: { step: "answers" }, before: meets("tools_unavailable", forEver), after: told("skip") }),
+  scenario("provision", "placed-again", {
+    before: endless,
+    after: async (play) => {
+      await play.run.until(() => play.world.machines.has("m"), "the first host works");
+      await running({ ...play, step: "clone" });
+      await play.run.handle.signal(hostLostSignal, play.run.hosts["mac-1"]);
+      await play.run.ended;
+    },
+  }),
+  scenario("retire", "skipped", { before: meets("licence_expired", forEver), after: told("skip") }),
+  scenario("retire", "host-lost", { before: endless, after: lostAndBack }),
+  scenario("retire", "of-no-host", { setting: { input: { hostId: null } } }),
+  scenario("retire", "taking-over", { setting: { input: { takesOver: true } } }),
+  scenario("stop", "taking-over", { setting: { input: { takesOver: true } } }),
+  scenario("start", "host-lost", { before: endless, after: lostAndBack }),
+  scenario("execute", "outcome-unknown", { before: meets("outcome_unknown", forEver) }),
+];
+
+export const scenarios: readonly Scenario[] = [...verbs.flatMap(general), ...special];
+export const nameOf = ({ verb, how }: Pick<Scenario, "verb" | "how">): string => `${verb}.${how}.json`;
