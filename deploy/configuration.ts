@@ -3,10 +3,15 @@
  *
  * The one idea: programs that people start share one way to fail, so each message about a port, a disk or a variable is written once.
  */
-import { type Config, readConfig } from "../domain/config/schema.ts";
+import { readFileSync } from "node:fs";
+import { withSecretFiles } from "../domain/config/files.ts";
+import { type Config, type Environment, readConfig } from "../domain/config/schema.ts";
 import { FaultError, factsOf, unwrap } from "../domain/errors.ts";
 
-export const loadConfig = (): Config => unwrap(readConfig(process.env, process.cwd()));
+/** This process's variables, with secrets that lie in files. Children are given the files' names, as this process was. */
+export const environment = (): Environment => withSecretFiles(process.env, (path) => readFileSync(path, "utf8"));
+
+export const loadConfig = (): Config => unwrap(readConfig(environment(), process.cwd()));
 
 /** Runs a program to its end; the process ends with its answer, or with 1 after a message. */
 export async function main(program: () => Promise<number>): Promise<void> {

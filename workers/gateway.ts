@@ -8,6 +8,7 @@ import { Registry, collectDefaultMetrics } from "prom-client";
 import { openDatabase } from "../db/connect.ts";
 import { keyRows } from "../db/keys.ts";
 import { migrate } from "../db/migrate.ts";
+import { environment } from "../deploy/configuration.ts";
 import { temporalTarget } from "../deploy/temporal-connection.ts";
 import { FaultError } from "../domain/errors.ts";
 import { gatewayMetrics } from "../gateway/metrics.ts";
@@ -41,7 +42,7 @@ export async function runGateway({ config, log, signal }: Running): Promise<void
     connection,
     ports: storePorts,
     log,
-    namespace: temporalTarget(process.env).namespace,
+    namespace: temporalTarget(environment()).namespace,
     listen: { host: place.host, port: place.port, grpcPort: place.grpcPort },
     publicHosts: place.publicHosts,
   });
@@ -52,7 +53,8 @@ export async function runGateway({ config, log, signal }: Running): Promise<void
       return null;
     },
   };
-  const healthServer = health.gatewayPort === 0 ? null : await serveHealth({ port: health.gatewayPort, checks, registry });
+  const healthServer =
+    health.gatewayPort === 0 ? null : await serveHealth({ host: health.host, port: health.gatewayPort, checks, registry });
   log.info({ event: "gateway.started", url: gateway.url, grpc: gateway.grpcAddress }, `Hosts reach the hub at ${gateway.url}.`);
   if (!signal.aborted) await new Promise<void>((resolve) => signal.addEventListener("abort", () => resolve(), { once: true }));
   await gateway.close(graceMs);

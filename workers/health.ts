@@ -11,6 +11,7 @@ import { FaultError } from "../domain/errors.ts";
 export type Check = () => Promise<string | null>;
 
 export interface Health {
+  readonly host: string;
   readonly port: number;
   readonly checks: Readonly<Record<string, Check>>;
   readonly registry: Registry;
@@ -21,7 +22,7 @@ export interface Health {
 /** A part that does not answer in a second is not ready. */
 const checkMs = 1_000;
 
-export async function serveHealth({ port, checks, registry, coreMetricsUrl }: Health): Promise<{ close(): Promise<void> }> {
+export async function serveHealth({ host, port, checks, registry, coreMetricsUrl }: Health): Promise<{ close(): Promise<void> }> {
   const server = createServer((request, response) => {
     const answer = (status: number, body: string, type = "application/json") =>
       response.writeHead(status, { "content-type": type }).end(body);
@@ -40,7 +41,7 @@ export async function serveHealth({ port, checks, registry, coreMetricsUrl }: He
   await new Promise<void>((resolve, reject) => {
     const refused = (cause: Error) =>
       reject(new FaultError({ code: "port_in_use", message: `Port ${port}, for health and metrics, cannot be opened.` }, { cause }));
-    server.once("error", refused).listen(port, "127.0.0.1", resolve);
+    server.once("error", refused).listen(port, host, resolve);
   });
   return {
     close: async () => {

@@ -128,7 +128,7 @@ interface HealthParts {
 }
 
 async function serveHubHealth({ config, open, temporal, worker, leader, metricsPort }: HealthParts) {
-  const { hubPort } = config.health;
+  const { host, hubPort } = config.health;
   if (hubPort === 0) return null;
   const registry = new Registry();
   new Gauge({
@@ -150,6 +150,7 @@ async function serveHubHealth({ config, open, temporal, worker, leader, metricsP
     },
   });
   return serveHealth({
+    host,
     port: hubPort,
     registry,
     ...(metricsPort === null ? {} : { coreMetricsUrl: `http://127.0.0.1:${metricsPort}/metrics` }),

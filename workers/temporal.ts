@@ -7,6 +7,7 @@ import { fileURLToPath } from "node:url";
 import { Client, Connection } from "@temporalio/client";
 import type { PayloadCodec } from "@temporalio/common";
 import { NativeConnection } from "@temporalio/worker";
+import { environment } from "../deploy/configuration.ts";
 import { temporalTarget, type TemporalTarget } from "../deploy/temporal-connection.ts";
 import { FaultError } from "../domain/errors.ts";
 
@@ -19,7 +20,10 @@ export interface TemporalClient {
 }
 
 /** For processes that start and ask workflows. */
-export async function connectTemporal(codec: PayloadCodec, target: TemporalTarget = temporalTarget(process.env)): Promise<TemporalClient> {
+export async function connectTemporal(
+  codec: PayloadCodec,
+  target: TemporalTarget = temporalTarget(environment()),
+): Promise<TemporalClient> {
   const { options, namespace } = target;
   const { address, tls, apiKey, metadata } = options;
   const given = Object.fromEntries(Object.entries({ address, tls, apiKey, metadata }).filter(([, value]) => value !== undefined));
@@ -28,7 +32,7 @@ export async function connectTemporal(codec: PayloadCodec, target: TemporalTarge
 }
 
 /** For processes that run workflows and activities. */
-export async function connectWorker(target: TemporalTarget = temporalTarget(process.env)): Promise<NativeConnection> {
+export async function connectWorker(target: TemporalTarget = temporalTarget(environment())): Promise<NativeConnection> {
   return reached(target, () => NativeConnection.connect(target.options));
 }
 

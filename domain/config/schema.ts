@@ -6,6 +6,7 @@
  */
 import type { z } from "zod";
 import { ok, refuse, type Result } from "../errors.ts";
+import { mistakesOfFiles } from "./files.ts";
 import { aboutVariable, ignoredVariables, type VariableName, Variables, variableNames } from "./variables.ts";
 
 export type Environment = Readonly<Record<string, string | undefined>>;
@@ -15,7 +16,8 @@ export type Config = ReturnType<typeof arrange>;
 export function readConfig(env: Environment, folder = ""): Result<Config> {
   const given = Object.fromEntries(Object.entries(env).filter(([, value]) => value !== undefined && value !== ""));
   const parsed = Variables.safeParse(given);
-  const mistakes = parsed.success ? contradictions(parsed.data) : parsed.error.issues.map((issue) => mistake(issue, given));
+  const wrong = parsed.success ? contradictions(parsed.data) : parsed.error.issues.map((issue) => mistake(issue, given));
+  const mistakes = [...mistakesOfFiles(given), ...wrong];
   if (!parsed.success || mistakes.length > 0) {
     return refuse({
       code: "configuration_invalid",
@@ -109,7 +111,7 @@ function arrange({ values: v, chosen, ignored, folder }: Arranged) {
     },
     api: apiGroup(v),
     gateway: { host: v.GATEWAY_HOST, port: v.GATEWAY_PORT, grpcPort: v.GATEWAY_GRPC_PORT, publicHosts: v.GATEWAY_PUBLIC_HOSTS },
-    health: { hubPort: v.HUB_HEALTH_PORT, gatewayPort: v.GATEWAY_HEALTH_PORT, hostPort: v.HOST_HEALTH_PORT },
+    health: { host: v.HEALTH_HOST, hubPort: v.HUB_HEALTH_PORT, gatewayPort: v.GATEWAY_HEALTH_PORT, hostPort: v.HOST_HEALTH_PORT },
     store: {
       location: storeLocation(v.DROVER_STORE ?? `folder:${home}/store`, folder),
       accessKey: v.DROVER_STORE_ACCESS_KEY,

@@ -90,6 +90,7 @@ export const Variables = z.object({
     .prefault("localhost,127.0.0.1")
     .meta(about("Names and addresses under which hosts reach the gateway; the first is told to them.")),
 
+  HEALTH_HOST: text.prefault("127.0.0.1").meta(about("Address that health and metrics are served on; 0.0.0.0 for all.")),
   HUB_HEALTH_PORT: portOrOff.prefault("3081").meta(about("Port of the hub worker's health and metrics; 0 is off.")),
   GATEWAY_HEALTH_PORT: portOrOff.prefault("3082").meta(about("Port of the gateway's health and metrics; 0 is off.")),
   HOST_HEALTH_PORT: portOrOff.prefault("0").meta(about("Port of the host worker's health and metrics; 0 is off.")),
