@@ -48,6 +48,8 @@ export function gatewayApp(options: GatewayOptions) {
   const app = new Hono();
   app.onError((error, c) => refusal(c, error, options));
   app.notFound((c) => refusal(c, new FaultError({ code: "route_not_found", message: `The gateway has no route ${c.req.path}.` }), options));
+  // The head of any answer tells our time, by which hosts sign their tokens; this one is for who has none yet.
+  app.get("/host/v1/time", (c) => c.body(null, 204));
   app.post("/host/v1/enrol", atMost(enrolmentBytes), async (c) => c.json({ ...(await enrol(db, c)), ...reach }, 201));
   app.post("/host/v1/report", atMost(bodyBytes), async (c) => c.json(await report(await callerOf(c), await bodyOf(c, Report))));
   app.post("/host/v1/grants", atMost(bodyBytes), async (c) =>

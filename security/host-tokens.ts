@@ -8,7 +8,7 @@ import { decodeJwt, decodeProtectedHeader, jwtVerify, SignJWT } from "jose";
 import { FaultError } from "../domain/errors.ts";
 
 export const hostTokenMs = 5 * 60_000;
-/** Clocks of hosts may be off by this much. */
+/** A host knows the hub's time to a second or two; gateways of one hub may differ by more. */
 const toleranceSeconds = 60;
 
 /** The private key as an OKP JWK, as the identity file keeps it. */
@@ -34,9 +34,10 @@ export interface HostClaim {
   readonly session: string;
 }
 
-export async function signHostToken({ key, hostId, hubId, session }: HostClaim): Promise<string> {
+/** `nowMs` is the hub's time: it is the one who judges. */
+export async function signHostToken({ key, hostId, hubId, session }: HostClaim, nowMs = Date.now()): Promise<string> {
   const privateKey = createPrivateKey({ key: { ...key }, format: "jwk" });
-  const now = Math.floor(Date.now() / 1000);
+  const now = Math.floor(nowMs / 1000);
   const token = new SignJWT({ sid: session, jti: randomUUID() }).setProtectedHeader({ alg: "EdDSA", typ: "JWT" });
   return token
     .setIssuer(hostId)

@@ -25,7 +25,8 @@ const gatherMs = 5;
 /** A grant with less left might end in the middle of a large read. */
 const spareMs = 60_000;
 
-export function grantBatches(ask: (question: GrantQuestion) => Promise<GrantAnswer>) {
+/** `now` is the hub's time, by which grants end. */
+export function grantBatches(ask: (question: GrantQuestion) => Promise<GrantAnswer>, now: () => number) {
   const held = new Map<string, GrantedObject>();
   let open: { asks: Map<string, GrantAsk>; answer: Promise<Map<string, GrantedObject>> } | null = null;
 
@@ -42,7 +43,7 @@ export function grantBatches(ask: (question: GrantQuestion) => Promise<GrantAnsw
     grant: async (wanted: GrantAsk): Promise<GrantedObject> => {
       const name = nameOf(isWrite(wanted) ? "PUT" : "GET", wanted.key);
       const known = held.get(name);
-      if (known && Date.parse(known.expiresAt) - Date.now() > spareMs) return known;
+      if (known && Date.parse(known.expiresAt) - now() > spareMs) return known;
       if (!open || open.asks.size >= most) open = begin();
       open.asks.set(name, wanted);
       const object = (await open.answer).get(name);

@@ -22,9 +22,12 @@ export interface GrantedStore extends Pick<ObjectStore, "read" | "write" | "size
 /** A gateway that restarts is back within seconds: 0.25 + 0.5 + 1 + 2 + 4 s. */
 const attempts = 6;
 
-export function grantedStore(link: Pick<HubLink, "grants" | "send">, operationId: string, signal: AbortSignal): GrantedStore {
+export function grantedStore(link: Pick<HubLink, "grants" | "send" | "now">, operationId: string, signal: AbortSignal): GrantedStore {
   let fence: number | undefined;
-  const batches = grantBatches((asked) => link.grants({ operationId, ...asked, ...(fence === undefined ? {} : { fence }) }, signal));
+  const batches = grantBatches(
+    (asked) => link.grants({ operationId, ...asked, ...(fence === undefined ? {} : { fence }) }, signal),
+    link.now,
+  );
   const act = <T>(ask: GrantAsk, within: AbortSignal, use: (object: GrantedObject, either: AbortSignal) => Promise<T>) => {
     const either = AbortSignal.any([signal, within]);
     return withGrant(batches, ask, either, (object) => use(object, either));

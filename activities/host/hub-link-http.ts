@@ -26,7 +26,8 @@ const silentMs = 120_000;
 /** Eight packs in flight, some reads, reports and grants. */
 const connections = 32;
 
-export function hubHttp(hubUrl: string, authority: string): HubHttp {
+/** `onAnswer` sees the head of every answer before anybody else does. */
+export function hubHttp(hubUrl: string, authority: string, onAnswer: (answer: IncomingMessage) => void = () => {}): HubHttp {
   const agent = new Agent({ ca: authority, keepAlive: true, maxSockets: connections, minVersion: "TLSv1.3", timeout: silentMs });
   const base = new URL(hubUrl);
   const send = ({ method, path, headers = {}, body, signal }: HubRequest) =>
@@ -35,7 +36,10 @@ export function hubHttp(hubUrl: string, authority: string): HubHttp {
       const url = new URL(path, base);
       if (url.origin !== base.origin)
         return reject(new FaultError({ code: "grant_refused", message: "The hub granted an address that is not its own." }));
-      const sent = httpsRequest(url, { agent, method, headers: { ...sized, ...headers }, ...(signal ? { signal } : {}) }, resolve);
+      const sent = httpsRequest(url, { agent, method, headers: { ...sized, ...headers }, ...(signal ? { signal } : {}) }, (answer) => {
+        onAnswer(answer);
+        resolve(answer);
+      });
       sent.on("timeout", () => sent.destroy(new Error("The hub has been silent for too long.")));
       sent.on("error", (cause) => reject(signal?.aborted === true ? cause : unreachable(hubUrl, cause)));
       sent.end(body);
@@ -43,8 +47,16 @@ export function hubHttp(hubUrl: string, authority: string): HubHttp {
   return { send, close: () => agent.destroy() };
 }
 
+/** A clock that is off by more than a certificate allows keeps this computer from the hub before anything else can be said. */
+const untimely: readonly string[] = ["CERT_NOT_YET_VALID", "CERT_HAS_EXPIRED"];
+
 export const unreachable = (hubUrl: string, cause: unknown) => {
-  const reason = cause instanceof Error && "code" in cause && typeof cause.code === "string" ? ` (${cause.code})` : "";
+  const code = cause instanceof Error && "code" in cause && typeof cause.code === "string" ? cause.code : "";
+  if (untimely.includes(code)) {
+    const message = `The certificate of the hub at ${hubUrl} does not hold at ${new Date().toISOString()}, which is the time on this computer.`;
+    return new FaultError({ code: "clock_wrong", message }, { cause });
+  }
+  const reason = code === "" ? "" : ` (${code})`;
   return new FaultError({ code: "hub_unavailable", message: `The hub at ${hubUrl} cannot be reached${reason}.` }, { cause });
 };
 

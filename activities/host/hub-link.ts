@@ -11,6 +11,7 @@ import type { Logger } from "pino";
 import { FaultError } from "../../domain/errors.ts";
 import { GrantAnswer, type GrantRequest, ReportAnswer, type ReportLine } from "../../domain/hosts/schema.ts";
 import { hostTokenMs, signHostToken } from "../../security/host-tokens.ts";
+import { hubClock, type HubClock } from "./hub-clock.ts";
 import { hubHttp, type HubHttp, type HubRequest, jsonOf } from "./hub-link-http.ts";
 import type { HostIdentity } from "./hub-link-identity.ts";
 import { reportQueue } from "./hub-link-reports.ts";
@@ -34,6 +35,10 @@ export interface HubLink {
   /** Lines are kept and sent again while the hub is away. Never fails. */
   report(lines: readonly ReportLine[]): Promise<ReportAnswer>;
   grants(request: GrantRequest, signal?: AbortSignal): Promise<GrantAnswer>;
+  /** The hub's time, by which grants end. */
+  now(): number;
+  /** How far this computer's clock is ahead of the hub's; null until the hub was heard. */
+  clockOffsetMs(): number | null;
   /** A request to the gateway itself. `authorised` adds our token. */
   send(ask: HubRequest & { readonly authorised?: boolean }): Promise<IncomingMessage>;
   /** One for all who ask, with its token renewed while it lives. */
@@ -50,10 +55,19 @@ const goodbyeMs = 3_000;
 
 export async function openHubLink(identity: HostIdentity | CallerIdentity, { log }: { log: Logger }): Promise<HubLink> {
   const session = randomUUIDv7();
-  const http = hubHttp(identity.hubUrl, identity.authority);
-  const token = "token" in identity ? identity.token : ownTokens(identity, session);
-  const send: HubLink["send"] = async ({ authorised = false, headers, ...ask }) =>
+  const clock = hubClock(log);
+  const http = hubHttp(identity.hubUrl, identity.authority, ({ headers }) => clock.learn(headers.date));
+  const { token, renew } = "token" in identity ? { token: identity.token, renew: null } : ownTokens(identity, session, clock, http);
+  const sendOnce: HubLink["send"] = async ({ authorised = false, headers, ...ask }) =>
     http.send({ ...ask, headers: { ...headers, ...(authorised ? { authorization: `Bearer ${await token()}` } : {}) } });
+  const send: HubLink["send"] = async (ask) => {
+    const answer = await sendOnce(ask);
+    if (answer.statusCode !== 401 || ask.authorised !== true || renew === null) return answer;
+    // A clock that was set meanwhile: this very answer told the hub's time, so a token of now is right.
+    answer.resume();
+    renew();
+    return sendOnce(ask);
+  };
   const post = async (path: string, value: unknown, signal?: AbortSignal) => {
     const body = Buffer.from(JSON.stringify(value));
     return jsonOf(await send({ method: "POST", path, body, signal, headers: { "content-type": "application/json" }, authorised: true }));
@@ -66,6 +80,8 @@ export async function openHubLink(identity: HostIdentity | CallerIdentity, { log
     session,
     token,
     send,
+    now: clock.now,
+    clockOffsetMs: clock.offsetMs,
     report: (lines) => queue.report(lines.map(said)),
     grants: async (request, signal) => GrantAnswer.parse(await patiently(() => post("/host/v1/grants", request, signal), signal)),
     connection: temporal.open,
@@ -103,14 +119,21 @@ async function patiently<T>(act: () => Promise<T>, signal?: AbortSignal): Promis
   }
 }
 
-function ownTokens({ privateKey, hostId, hubId }: HostIdentity, session: string): () => Promise<string> {
+/** Tokens are signed by the hub's clock, which is asked for once before the first. */
+function ownTokens({ privateKey, hostId, hubId }: HostIdentity, session: string, clock: HubClock, http: HubHttp) {
   let held: { token: Promise<string>; until: number } | null = null;
-  return () => {
-    if (!held || held.until < Date.now()) {
-      held = { token: signHostToken({ key: privateKey, hostId, hubId, session }), until: Date.now() + hostTokenMs - renewBeforeMs };
-    }
+  const heard = async () => {
+    if (clock.offsetMs() === null) (await http.send({ method: "GET", path: "/host/v1/time" })).resume();
+  };
+  const token = async (): Promise<string> => {
+    await heard();
+    const now = clock.now();
+    // One that lasts for longer than any token does was signed before the clock was set.
+    if (!held || held.until < now || held.until > now + hostTokenMs)
+      held = { token: signHostToken({ key: privateKey, hostId, hubId, session }, now), until: now + hostTokenMs - renewBeforeMs };
     return held.token;
   };
+  return { token, renew: () => void (held = null) };
 }
 
 function temporalConnection(

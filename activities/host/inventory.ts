@@ -41,8 +41,19 @@ export function inventoryLoop({ context, facts, onRemove, onError }: InventoryOp
     const host = context();
     const at = new Date().toISOString();
     const [own, machines, cached] = await Promise.all([facts(), observe(host, guests), cachedImages(host)]);
+    const clockOffsetMs = host.link.clockOffsetMs();
+    const offset = clockOffsetMs === null ? {} : { clockOffsetMs };
     const answer = await host.link.report([
-      { kind: "inventory", sequence: ++sequence, session: host.link.session, bootId: boot, at, facts: own, machines, cached },
+      {
+        kind: "inventory",
+        sequence: ++sequence,
+        session: host.link.session,
+        bootId: boot,
+        at,
+        facts: { ...own, ...offset },
+        machines,
+        cached,
+      },
     ]);
     taken ||= answer.accepted > 0;
     if (answer.removeMachines.length > 0) onRemove(answer.removeMachines);

@@ -1,4 +1,5 @@
 /** `drover host list|show`. */
+import { isClockOff } from "../../domain/hosts/rules.ts";
 import type { Host as HostShape } from "../../domain/hosts/schema.ts";
 import { pathOf } from "../client.ts";
 import type { Context } from "../context.ts";
@@ -34,6 +35,12 @@ export async function showHost(context: Context, [host = ""]: readonly string[])
 
 const stateOf = ({ state, enabled }: HostShape): string => (enabled ? state : `${state}, disabled`);
 
+/** Told only when it is wrong. */
+export const clockOf = (offsetMs: number | undefined): string | undefined =>
+  offsetMs === undefined || !isClockOff(offsetMs)
+    ? undefined
+    : `off by ${Math.abs(offsetMs) / 1000} s (${offsetMs > 0 ? "ahead" : "behind"}): set it by NTP`;
+
 export function describe(host: HostShape): string {
   const known = host.facts;
   const cachedBytes = host.cached.reduce((sum, image) => sum + image.bytes, 0);
@@ -55,6 +62,7 @@ export function describe(host: HostShape): string {
     ["machines in", known?.machineFolder],
     ["cached", `${host.cached.length} images, ${bytes(cachedBytes)}`],
     ["overcommit", `CPU ${host.overcommitCpu}, memory ${host.overcommitMemory}`],
+    ["clock", clockOf(known?.clockOffsetMs)],
     ["worker", known?.workerVersion],
     ["enrolled", time(host.createdAt)],
   ]);

@@ -9,7 +9,8 @@ import { baseOf, defaultUrl } from "../access/session.ts";
 import { reasonOf } from "../client.ts";
 import type { Context } from "../context.ts";
 import { bytes, span } from "../output/format.ts";
-import { WhoAmI } from "../wire.ts";
+import { Host, WhoAmI } from "../wire.ts";
+import { clockOf } from "../hosts/show.ts";
 import type { Check, Finding } from "./doctor.ts";
 
 const oldestNode = 26;
@@ -52,6 +53,7 @@ export const checks: readonly Check[] = [
     },
   },
   { name: "clock", look: clock },
+  { name: "hosts' clocks", look: hostClocks },
   { name: "PostgreSQL", look: postgres },
   { name: "Temporal", look: temporal },
   {
@@ -111,6 +113,18 @@ async function clock(context: Context): Promise<Finding> {
   if (Number.isNaN(told)) return absent("the hub does not tell its time", "Compare both clocks by hand.");
   const off = Math.abs(Date.now() - told);
   return off <= clockMs ? works("as the hub's") : broken(`${span(off)} off the hub's`, "Set the clocks of both computers by NTP.");
+}
+
+/** Of all hosts that said how far theirs is off. */
+async function hostClocks(context: Context): Promise<Finding> {
+  const hosts = await (await context.hub()).list("/hosts", Host);
+  const off = hosts.flatMap(({ name, facts }) => {
+    const words = clockOf(facts?.clockOffsetMs);
+    return words === undefined ? [] : [`${name} is ${words}`];
+  });
+  return off.length === 0
+    ? works("as the hub's")
+    : broken(off.join("; "), "What they do is right all the same; their logs tell a wrong time.");
 }
 
 /** Where the hub is, whether or not somebody is logged in. */

@@ -10,6 +10,10 @@ export const hostCodes = {
   host_disabled: { kind: "precondition_failed", remedy: "`drover host enable` lets the host take work again." },
   host_duplicate_session: { kind: "conflict", remedy: "Stop the other host process that runs under this identity." },
   enrolment_refused: { kind: "unauthenticated", remedy: "Make a new token with `drover host token` and enrol within its lifetime." },
+  clock_wrong: {
+    kind: "unavailable",
+    remedy: "Set the clock of this computer by NTP (on a Mac: `sudo sntp -sS time.apple.com`), then try again.",
+  },
   grant_refused: { kind: "forbidden", remedy: "The operation does not run on this host any more, or never asked for this object." },
   fenced: { kind: "conflict", remedy: "A newer attempt of the step took over; this one must stop." },
 } as const satisfies Record<string, CodeFacts>;

@@ -13,6 +13,9 @@ export const reportIntervalMs = 5_000;
 export const lateAfterMs = 10_000;
 export const lostAfterMs = 30_000;
 
+/** Nothing that a host does hangs on its own clock; one that is a minute off is wrong all the same, and its logs mislead. */
+export const isClockOff = (offsetMs: number): boolean => Math.abs(offsetMs) > 60_000;
+
 export function hostStateAt(silentMs: number | null): HostState {
   if (silentMs === null) return "enrolled";
   if (silentMs > lostAfterMs) return "lost";

@@ -42,6 +42,7 @@ export const HostFacts = z
     hypervisor: Hypervisor,
     workerVersion: z.string(),
     interfaceVersion: z.int().positive(),
+    clockOffsetMs: z.int().optional().meta({ description: "How far the host's clock is ahead of the hub's, to the second." }),
   })
   .meta({ id: "HostFacts" });
 export type HostFacts = z.infer<typeof HostFacts>;

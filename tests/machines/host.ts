@@ -101,6 +101,8 @@ function testLink(sealed: Record<string, unknown>, onLine: (line: ReportLine) =>
     },
     grants: ({ sealed: wanted }) => Promise.resolve({ fence: ++fence, objects: [], sealed: wanted ? sealed : null }),
     send: absent,
+    now: Date.now,
+    clockOffsetMs: () => null,
     connection: absent,
     token: absent,
     close: () => Promise.resolve(),
