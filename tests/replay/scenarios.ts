@@ -21,6 +21,9 @@ export interface Scenario {
 /** What every verb must have been recorded as. `repeated`: a step that was tried again by itself. */
 export const everyWay = ["done", "failed", "cancelled", "parked", "retried", "repeated", "aborted"] as const;
 
+const ownWorkflows: readonly Verb[] = ["push", "pull", "provision", "retire"];
+export const workflowType = (verb: Verb): string => (ownWorkflows.includes(verb) ? verb : "operate");
+
 /** One operation that is played: its world, what it is asked, the step of a host that meets the trouble. */
 interface Play {
   readonly harness: Harness;
@@ -59,13 +62,10 @@ function scenario(
 }
 
 const catalogVerbs: readonly Verb[] = ["push", "pull"];
-const ownWorkflows: readonly Verb[] = ["push", "pull", "provision", "retire"];
-const workflowType = (verb: Verb): string => (ownWorkflows.includes(verb) ? verb : "operate");
-
 const troubled: Partial<Record<Verb, string>> = { push: "upload", pull: "fetch", provision: "start", retire: "remove" };
 const troubledStep = (verb: Verb): string => troubled[verb] ?? verb;
 
-function asked(verb: Verb, host: (name: HostName) => string): Record<string, unknown> {
+export function asked(verb: Verb, host: (name: HostName) => string): Record<string, unknown> {
   const hostId = host("mac-1");
   const machine = { hostId, machineId: "m", machineName: "ci-1", epoch: 1, takesOver: false };
   if (verb === "push") return { hostId, path: "/vm/base.pvm" };

@@ -52,9 +52,11 @@ export interface World {
   readonly acted: string[];
   /** Steps that go on until they are cancelled. */
   readonly endless: Set<string>;
+  /** What each step of a host waits for before it acts. */
+  readonly pace: () => Promise<void>;
 }
 
-export function newWorld(): World {
+export function newWorld(pace: World["pace"] = async () => {}): World {
   return {
     steps: new Map(),
     settled: null,
@@ -69,6 +71,7 @@ export function newWorld(): World {
     troubles: new Map(),
     acted: [],
     endless: new Set(),
+    pace,
   };
 }
 
@@ -160,6 +163,7 @@ export function hostOf(
   endless: Endless,
 ): BundleActivities & CacheActivities & MachineActivities & HostActionActivities {
   const at = async (step: string) => {
+    await world.pace();
     meet(world, step);
     if (world.endless.has(`${name}:${step}`)) await endless(step);
   };
