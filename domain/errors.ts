@@ -67,6 +67,9 @@ export function unwrap<T>(result: Result<T>): T {
 }
 
 export const isCode = (word: unknown): word is Code => typeof word === "string" && Object.hasOwn(codes, word);
+/** Of what came back from another process. */
+export const isFault = (value: unknown): value is Fault =>
+  typeof value === "object" && value !== null && "code" in value && "message" in value && isCode(value.code);
 export const factsOf = (code: Code): CodeFacts => codes[code];
 export const kindOf = (code: Code) => kinds[factsOf(code).kind];
 export const isRetryable = (code: Code): boolean => factsOf(code).retryable ?? kindOf(code).retryable;

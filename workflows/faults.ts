@@ -4,7 +4,7 @@
  * The one idea: a fault travels as the detail of an ApplicationFailure whose type is its code, in both directions.
  */
 import { ActivityFailure, ApplicationFailure, TimeoutFailure } from "@temporalio/workflow";
-import { isCode, type Fault } from "../domain/errors.ts";
+import { isFault, type Fault } from "../domain/errors.ts";
 
 /** What an activity's failure says in our words. */
 export function faultOf(error: unknown): Fault {
@@ -19,9 +19,6 @@ export function faultOf(error: unknown): Fault {
   if (cause instanceof TimeoutFailure) return { code: "step_timeout", message: "The step gave no sign of life in time." };
   return { code: "internal", message: "The step failed in an unforeseen way; the log has its cause." };
 }
-
-const isFault = (value: unknown): value is Fault =>
-  typeof value === "object" && value !== null && "code" in value && "message" in value && isCode(value.code);
 
 export function refusal(code: Fault["code"], message: string, cause?: Fault): ApplicationFailure {
   const fault: Fault = { code, message, ...(cause ? { details: { cause } } : {}) };

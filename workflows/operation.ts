@@ -4,13 +4,15 @@
  * The one idea: a workflow's own code reads like its runbook, because what happens when a step fails is decided once, in `steps.ts`: a code that parks
  * waits for `retry`, `skip` or `abort`; any other fails the operation; whatever ends it early undoes what was done, newest first, and settles.
  */
-import { CancellationScope, isCancellation, log } from "@temporalio/workflow";
+import { CancellationScope, isCancellation } from "@temporalio/workflow";
 import type { Fault } from "../domain/errors.ts";
 import { faultRecord } from "../domain/operations/rules.ts";
 import { faultOf, refusal } from "./faults.ts";
 import { watchHosts, type OnHost } from "./host-loss.ts";
 import { records, type OperationInput } from "./records.ts";
+import { nameActivities, openShown } from "./shown.ts";
 import { stepRunner, type StepOptions } from "./steps.ts";
+import { takeBack, type Undo } from "./undo.ts";
 
 export interface OperationFrame {
   /**
@@ -20,17 +22,13 @@ export interface OperationFrame {
   step<T>(names: string | readonly string[], act: (skip: string[]) => Promise<T>, options?: StepOptions): Promise<T | null>;
   /** The same for a step that cannot be skipped. */
   must<T>(names: string | readonly string[], act: () => Promise<T>, options?: { on?: OnHost }): Promise<T>;
-  /** Registers what takes back the next act. Call it before the act. Undo on a lost host is left to the compare loop, which removes what the host brings back. */
+  /** Registers what takes back the next act. Call it before the act. */
   undo(label: string, act: () => Promise<unknown>, hostId?: string): void;
-  /** A mark to which `standsNow` goes back: what was registered after it needs no undo any more, because it stands or someone else takes it back. */
+  /** A mark to which `standsNow` goes back: what was registered after it needs no undo any more, because someone else takes it back. */
   mark(): number;
-  standsNow(mark?: number): void;
-}
-
-interface Undo {
-  readonly label: string;
-  readonly act: () => Promise<unknown>;
-  readonly hostId: string | undefined;
+  standsNow(mark: number): void;
+  /** The point of no return: what was done stands, and its record is made even when the operation is cancelled meanwhile. */
+  conclude<T>(name: string, act: () => Promise<T>): Promise<T>;
 }
 
 /** What came of it is the workflow's result too, so that the web UI shows it. */
@@ -41,7 +39,8 @@ export async function runOperation(
   const { operationId } = input;
   const undo: Undo[] = [];
   const lost = watchHosts();
-  const runner = stepRunner(input, lost);
+  const shown = openShown(input);
+  const runner = stepRunner(input, lost, shown);
   const frame: OperationFrame = {
     step: runner.step,
     must: async (names, act, options) => {
@@ -51,20 +50,30 @@ export async function runOperation(
     },
     undo: (label, act, hostId) => void undo.push({ label, act, hostId }),
     mark: () => undo.length,
-    standsNow: (mark = 0) => void undo.splice(mark),
+    standsNow: (mark) => void undo.splice(mark),
+    conclude: (name, act) => {
+      undo.length = 0;
+      return CancellationScope.nonCancellable(() => frame.must(name, act));
+    },
   };
   try {
     const result = await body(frame);
     await CancellationScope.nonCancellable(() => records.settle({ operationId, steps: runner.untold(), outcome: "done", result }));
+    shown.ended("done", result);
     return result;
   } catch (error) {
+    const cancelled = isCancellation(error);
+    const outcome = cancelled ? "cancelled" : "failed";
+    const fault: Fault = cancelled ? { code: "operation_cancelled", message: "The operation was cancelled." } : faultOf(error);
     await CancellationScope.nonCancellable(async () => {
-      for (const { label, act, hostId } of undo.toReversed())
+      for (const { label, act, hostId } of undo.toReversed()) {
+        nameActivities(`undo, ${label}`);
+        shown.says(`${outcome}, what was done is taken back: ${label}`);
         await lost.unless(hostId, act).catch((cause: unknown) => log.error(`undo failed: ${label}`, { cause }));
-      const cancelled = isCancellation(error);
-      const fault: Fault = cancelled ? { code: "operation_cancelled", message: "The operation was cancelled." } : faultOf(error);
-      await records.settle({ operationId, steps: runner.untold(), outcome: cancelled ? "cancelled" : "failed", fault: faultRecord(fault) });
+      }
+      await records.settle({ operationId, steps: runner.untold(), outcome, fault: faultRecord(fault) });
     });
+    shown.ended(outcome, fault);
     throw error;
   }
 }

@@ -1,12 +1,27 @@
 /**
  * How long each kind of step may take and how often it is tried. Named by kind, so that a number stands in one place.
  */
-import { proxyActivities, type ActivityInterfaceFor } from "@temporalio/workflow";
+import { proxyActivities, type ActivityInterfaceFor, type ActivityOptions } from "@temporalio/workflow";
 import { hostQueue, hubQueue } from "../domain/operations/rules.ts";
+import { summary } from "./shown.ts";
+
+/** Activities that say in the web UI which step they are and what it is about: `subject`, or the operation's own. */
+function named<A>(options: ActivityOptions, subject?: string): ActivityInterfaceFor<A> {
+  type Calls = Readonly<Record<string | symbol, (...args: unknown[]) => Promise<unknown>>>;
+  const call = (name: string | symbol, args: unknown[]) =>
+    proxyActivities<Calls>({ ...options, summary: summary(subject) })[name]?.(...args);
+  const names: ProxyHandler<object> = {
+    get:
+      (_, name) =>
+      (...args: unknown[]) =>
+        call(name, args),
+  };
+  return new Proxy({}, names) as ActivityInterfaceFor<A>;
+}
 
 /** Reads and writes of the hub's database and store: seconds; 30 s outlast a failover, 5 tries a restart. */
 export const quick = <A>(): ActivityInterfaceFor<A> =>
-  proxyActivities<A>({
+  named<A>({
     taskQueue: hubQueue,
     startToCloseTimeout: "30 seconds",
     retry: { initialInterval: "200 milliseconds", maximumInterval: "10 seconds", maximumAttempts: 8 },
@@ -14,7 +29,7 @@ export const quick = <A>(): ActivityInterfaceFor<A> =>
 
 /** Waits in the hub for another operation's undo: 60 s are allowed, 90 s leave room for the database. Heartbeats tell a dead hub worker. */
 export const patient = <A>(): ActivityInterfaceFor<A> =>
-  proxyActivities<A>({
+  named<A>({
     taskQueue: hubQueue,
     startToCloseTimeout: "90 seconds",
     heartbeatTimeout: "10 seconds",
@@ -23,7 +38,7 @@ export const patient = <A>(): ActivityInterfaceFor<A> =>
 
 /** Calls to the store from the hub, which may list thousands of objects. */
 export const external = <A>(): ActivityInterfaceFor<A> =>
-  proxyActivities<A>({
+  named<A>({
     taskQueue: hubQueue,
     startToCloseTimeout: "5 minutes",
     retry: { initialInterval: "1 second", maximumInterval: "15 seconds", maximumAttempts: 4 },
@@ -42,8 +57,22 @@ const patience = {
 } as const;
 
 /** The same on a caller's own computer, which polls while its command runs: one that nobody polls for a minute was ended, and nobody will come back to it. */
-export const onCaller = <A>(taskQueue: string, summary: string): ActivityInterfaceFor<A> =>
-  proxyActivities<A>({ ...patience, taskQueue, scheduleToStartTimeout: "1 minute", summary });
+export const onCaller = <A>(taskQueue: string, subject: string): ActivityInterfaceFor<A> =>
+  named<A>({ ...patience, taskQueue, scheduleToStartTimeout: "1 minute" }, subject);
 
-export const onHost = <A>(hostId: string, summary: string): ActivityInterfaceFor<A> =>
-  proxyActivities<A>({ ...patience, taskQueue: hostQueue(hostId), summary });
+export const onHost = <A>(hostId: string, subject: string): ActivityInterfaceFor<A> =>
+  named<A>({ ...patience, taskQueue: hostQueue(hostId) }, subject);
+
+/**
+ * Takes back what an operation did on a host. A command that hangs costs one attempt of twenty seconds; after a minute whoever pushes the operation aside
+ * waits no longer either, and what is left there is the compare loop's.
+ */
+export const undoOnHost = <A>(hostId: string, summary: string): ActivityInterfaceFor<A> =>
+  proxyActivities<A>({
+    ...patience,
+    startToCloseTimeout: "20 seconds",
+    scheduleToCloseTimeout: "1 minute",
+    retry: { initialInterval: "500 milliseconds", maximumInterval: "5 seconds" },
+    taskQueue: hostQueue(hostId),
+    summary,
+  });

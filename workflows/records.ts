@@ -4,7 +4,7 @@
  * The one idea: records are local activities of the hub, so telling costs no hop, and telling twice changes nothing.
  */
 import { proxyLocalActivities } from "@temporalio/workflow";
-import type { OnFault, Outcome, StepState } from "../domain/operations/rules.ts";
+import type { Decision, OnFault, Outcome, StepState } from "../domain/operations/rules.ts";
 import type { FaultRecord } from "../domain/operations/schema.ts";
 
 /** What every workflow is started with. Only grows: a hub of this release starts what one of the release before wrote. */
@@ -13,6 +13,8 @@ export interface OperationInput {
   readonly operationId: string;
   readonly onFault: OnFault;
   readonly parkLimitMs: number;
+  /** For people: an image, a machine. Absent in what a hub of the release before started. */
+  readonly subject?: string;
 }
 
 /** How the frame tells the database. Implemented in `activities/hub/operations.ts`; repeating a call changes nothing. */
@@ -33,11 +35,27 @@ export interface StepRecord {
   readonly position: number;
   readonly state: StepState;
   readonly fault?: FaultRecord;
+  /** The operator's word that brought the step here. */
+  readonly decided?: Decided;
+}
+/** `id` is the update's: the same word told twice is one. */
+export interface Decided {
+  readonly id: string;
+  readonly word: Decision;
 }
 
 /** A write takes milliseconds; 30 s let PostgreSQL restart meanwhile, and without a limit on attempts nothing is lost when it takes longer. */
-export const records = proxyLocalActivities<RecordActivities>({
+const patience = {
   startToCloseTimeout: "30 seconds",
   localRetryThreshold: "1 minute",
   retry: { initialInterval: "100 milliseconds", maximumInterval: "10 seconds" },
-});
+} as const;
+const local = proxyLocalActivities<RecordActivities>(patience);
+
+export const records: RecordActivities = {
+  recordSteps: (input) => {
+    const summary = `record ${input.steps.map(({ name, state }) => `${name} ${state}`).join(", ")}`;
+    return local.recordSteps.executeWithOptions({ ...patience, summary }, [input]);
+  },
+  settle: (input) => local.settle.executeWithOptions({ ...patience, summary: `settle as ${input.outcome}` }, [input]),
+};

@@ -9,7 +9,8 @@ import { faultRecord, type OnFault, type StepState } from "../domain/operations/
 import { faultOf, refusal } from "./faults.ts";
 import type { HostWatch, OnHost } from "./host-loss.ts";
 import { decider } from "./parking.ts";
-import { records, type OperationInput, type StepRecord } from "./records.ts";
+import { records, type Decided, type OperationInput, type StepRecord } from "./records.ts";
+import { nameActivities, type Shown } from "./shown.ts";
 
 export interface StepOptions {
   /** Which of the names an operator may leave out; what a wholly skipped step would have returned is null. */
@@ -23,9 +24,9 @@ export interface StepRunner {
   untold(): StepRecord[];
 }
 
-export function stepRunner(input: OperationInput, lost: HostWatch): StepRunner {
-  const tellings = openTellings(input.operationId);
-  const failed = failureJudge(input, lost, tellings);
+export function stepRunner(input: OperationInput, lost: HostWatch, shown: Shown): StepRunner {
+  const tellings = openTellings(input.operationId, shown);
+  const failed = failureJudge(input, { lost, tellings, shown });
   let next = 0;
 
   async function step<T>(
@@ -38,22 +39,26 @@ export function stepRunner(input: OperationInput, lost: HostWatch): StepRunner {
     next += names.length;
     const skipped: string[] = [];
     const remaining = () => names.filter((name) => !skipped.includes(name));
-    const tell = (name: string, state: StepState, fault?: Fault) =>
-      tellings.note({ name, position: at + names.indexOf(name), state }, fault);
+    const tell: Tell = (name, state, { fault, decided } = {}) =>
+      tellings.note({ name, position: at + names.indexOf(name), state, ...(decided ? { decided } : {}) }, fault);
     for (const name of names.slice(1)) tell(name, "pending");
+    tell(names[0] ?? "", "running");
 
     for (;;) {
-      const [first = ""] = remaining();
-      tell(first, "running");
       await tellings.flush();
+      nameActivities(remaining().join(", "));
       try {
         const value = await lost.unless(options.on?.hostId, () => act([...skipped]));
         for (const name of remaining()) tell(name, "done");
         return value;
       } catch (error) {
-        const name = await failed(error, { tell, remaining: remaining(), options });
-        if (name !== null) skipped.push(name);
-        if (remaining().length === 0) return null;
+        const left = remaining();
+        const name = await failed(error, { tell, remaining: left, options });
+        if (name === null) continue;
+        skipped.push(name);
+        const following = left[left.indexOf(name) + 1] ?? remaining()[0];
+        if (following === undefined) return null;
+        tell(following, "running");
       }
     }
   }
@@ -63,34 +68,47 @@ export function stepRunner(input: OperationInput, lost: HostWatch): StepRunner {
 
 /** Answers the name of the step to leave out, null to try again; throws when the operation is to end. */
 type FailureJudge = (error: unknown, failed: Failed) => Promise<string | null>;
+interface Around {
+  readonly lost: HostWatch;
+  readonly tellings: Tellings;
+  readonly shown: Shown;
+}
 
-function failureJudge(input: OperationInput, lost: HostWatch, tellings: Tellings): FailureJudge {
-  const decide = decider(input.parkLimitMs);
+function failureJudge(input: OperationInput, { lost, tellings, shown }: Around): FailureJudge {
+  const decide = decider(input, shown);
   return async function failed(error, { tell, remaining, options }) {
     const fault = isCancellation(error) ? null : faultOf(error);
     const name = failedStep(fault, remaining);
     if (!fault || !parks(fault, input.onFault, options.on)) {
-      tell(name, fault ? "failed" : "cancelled", fault ?? undefined);
+      tell(name, fault ? "failed" : "cancelled", fault ? { fault } : {});
       throw error;
     }
-    tell(name, "parked", fault);
+    tell(name, "parked", { fault });
     await tellings.flush();
     const mended = () => fault.code === "host_lost" && !lost.isLost(options.on?.hostId);
-    const word = await decide({ name, skippable: options.skippable?.includes(name) === true, fault, mended }).catch(
+    const { word, id } = await decide({ name, skippable: options.skippable?.includes(name) === true, fault, mended }).catch(
       (cancelled: unknown) => {
-        tell(name, "cancelled", fault);
+        tell(name, "cancelled", { fault });
         throw cancelled;
       },
     );
+    const decided = id === null ? {} : { decided: { id, word } };
+    tell(name, stateAfter[word], word === "retry" ? decided : { fault, ...decided });
     if (word === "retry") return null;
-    tell(name, word === "skip" ? "skipped" : "failed", fault);
+    // An operator's word is kept before anything comes of it: an undo may take long.
+    await tellings.flush();
     if (word === "skip") return name;
-    throw refusal("operation_aborted", `The step ${name} was aborted: ${fault.message}`, fault);
+    const by = id === null ? `because nobody mended it within the park limit of ${hours(input.parkLimitMs)}` : "by an operator";
+    throw refusal("operation_aborted", `The step ${name} was aborted ${by}: ${fault.message}`, fault);
   };
 }
 
+const stateAfter = { retry: "running", skip: "skipped", abort: "failed" } as const;
+const hours = (ms: number): string => (ms < 3_600_000 ? `${ms / 1000} s` : `${Math.round(ms / 3_600_000)} h`);
+
+type Tell = (name: string, state: StepState, more?: { fault?: Fault; decided?: Decided }) => void;
 interface Failed {
-  readonly tell: (name: string, state: StepState, fault?: Fault) => void;
+  readonly tell: Tell;
   readonly remaining: readonly string[];
   readonly options: StepOptions;
 }
@@ -106,11 +124,14 @@ const failedStep = (fault: Fault | null, remaining: readonly string[]): string =
 type Tellings = ReturnType<typeof openTellings>;
 
 /** Notes wait for the next one that matters, so each write tells several. */
-function openTellings(operationId: string) {
+function openTellings(operationId: string, shown: Shown) {
   const noted: StepRecord[] = [];
   const take = () => noted.splice(0);
   return {
-    note: (record: StepRecord, fault?: Fault) => void noted.push(fault ? { ...record, fault: faultRecord(fault) } : record),
+    note: (record: StepRecord, fault?: Fault) => {
+      noted.push(fault ? { ...record, fault: faultRecord(fault) } : record);
+      shown.step(record, fault);
+    },
     take,
     flush: () => CancellationScope.nonCancellable(() => records.recordSteps({ operationId, steps: take() })),
   };

@@ -40,6 +40,10 @@ export type StepState = (typeof stepStates)[number];
 export const onFaults = ["park", "fail"] as const;
 export type OnFault = (typeof onFaults)[number];
 
+/** What an operator may tell a parked step. */
+export const decisions = ["retry", "skip", "abort"] as const;
+export type Decision = (typeof decisions)[number];
+
 export const isSettled = (state: OperationState): state is Outcome => (settledStates as readonly string[]).includes(state);
 
 /** What a machine operation may not share the machine with: reading ones go side by side, changing ones go alone. */

@@ -8,7 +8,8 @@ import type { BundleFacts } from "../../domain/catalog/schema.ts";
 import { lossOf } from "../host-loss.ts";
 import { runOperation } from "../operation.ts";
 import type { OperationInput } from "../records.ts";
-import { external, onCaller, onHost, quick } from "../proxies.ts";
+import { external, onCaller, onHost, quick, undoOnHost } from "../proxies.ts";
+import { markImage } from "../search.ts";
 
 export interface PushInput extends OperationInput {
   /** The host that has the bundle; null when it lies on the caller's own computer. */
@@ -65,15 +66,19 @@ export async function push(input: PushInput): Promise<Record<string, unknown>> {
     input.hostId === null ? onCaller<BundleActivities>(callerQueue(operationId), path) : onHost<BundleActivities>(input.hostId, path);
   const on = input.hostId === null ? {} : { on: lossOf(input.hostId, input.onFault) };
 
-  return runOperation(input, async ({ must, undo }) => {
+  return runOperation(input, async ({ must, undo, conclude }) => {
     await must("check request", () => hub.planPush({ operationId, facts: null }));
     const facts = await must("inspect bundle", () => bundle.inspectBundle({ operationId, path }), on);
     const plan = await must("plan transfer", () => hub.planPush({ operationId, facts }));
     // A caller's computer cleans up after itself when its command ends: one that is gone is not waited for.
-    if (input.hostId !== null) undo("discard upload", () => bundle.discardUpload({ operationId }), input.hostId);
+    if (input.hostId !== null) {
+      const back = undoOnHost<BundleActivities>(input.hostId, path);
+      undo("discard upload", () => back.discardUpload({ operationId }), input.hostId);
+    }
     const upload = await must("upload", () => bundle.uploadBundle({ operationId, step: "upload", path, plan }), on);
     await must("check store", async () => ({ checked: await store.checkUpload({ operationId, upload }) }));
-    const published = await must("publish", () => hub.publishVersion({ operationId, facts, upload }));
+    const published = await conclude("publish", () => hub.publishVersion({ operationId, facts, upload }));
+    markImage(published.image);
     return { ...published, ...upload };
   });
 }

@@ -6,7 +6,8 @@
 import { faultOf } from "../faults.ts";
 import { runOperation, type OperationFrame } from "../operation.ts";
 import type { OperationInput } from "../records.ts";
-import { onHost, quick } from "../proxies.ts";
+import { onHost, quick, undoOnHost } from "../proxies.ts";
+import { markHost } from "../search.ts";
 import { fetchTo, type Wanted } from "../catalog/fetch.ts";
 import type { Probe } from "../../domain/catalog/schema.ts";
 
@@ -55,10 +56,16 @@ export interface MachineActivities {
   prepareMachine(input: { operationId: string; placement: Placement; skip: string[] }): Promise<MadeMachine>;
   /** Start, address, answers. */
   startMachine(input: { operationId: string; placement: Placement; skip: string[] }): Promise<StartedMachine>;
-  /** `ifStarted`: only when this very operation started it. */
-  stopMachine(input: { operationId: string; machineId: string; graceMs: number; ifStarted?: boolean }): Promise<void>;
+  /** `ifStarted`: only when this very operation started it. `unlessCloned`: refused while linked clones stand on the machine. */
+  stopMachine(input: {
+    operationId: string;
+    machineId: string;
+    graceMs: number;
+    ifStarted?: boolean;
+    unlessCloned?: boolean;
+  }): Promise<void>;
   /** Unregistered, deleted, absent on disk: in whatever state it was found, of this epoch or an older one. */
-  removeMachine(input: { operationId: string; machineId: string; epoch: number }): Promise<void>;
+  removeMachine(input: { operationId: string; machineId: string; epoch: number; unlessCloned?: boolean }): Promise<void>;
 }
 
 const hub = quick<PlacementActivities>();
@@ -74,6 +81,7 @@ export async function provision(input: ProvisionInput): Promise<Record<string, u
     for (;;) {
       const mark = frame.mark();
       const placement = await frame.must("place", () => hub.placeMachine({ operationId, excluded }));
+      markHost(placement.hostId);
       try {
         return await makeOn(placement, operationId, frame);
       } catch (error) {
@@ -93,7 +101,8 @@ async function makeOn(placement: Placement, operationId: string, frame: Operatio
   frame.undo("release placement", () => hub.releasePlacement({ operationId, machineId, epoch }));
   const fetched = await fetchTo(on, wanted, operationId, frame);
 
-  frame.undo("remove machine", () => host.removeMachine({ operationId, machineId, epoch }), hostId);
+  const back = undoOnHost<MachineActivities>(hostId, placement.name);
+  frame.undo("remove machine", () => back.removeMachine({ operationId, machineId, epoch }), hostId);
   const made = await frame.must(["clone", "register", "configure"], () => host.prepareMachine({ operationId, placement, skip: [] }), {
     on,
   });
@@ -103,7 +112,6 @@ async function makeOn(placement: Placement, operationId: string, frame: Operatio
         skippable: ["address", "answers"],
       })
     : null;
-  frame.standsNow();
-  await frame.must("record", async () => ({ recorded: await hub.recordMachine({ operationId, placement, made, started }) }));
+  await frame.conclude("record", async () => ({ recorded: await hub.recordMachine({ operationId, placement, made, started }) }));
   return { machineId, hostId, image: wanted.image, fetchedBytes: fetched.fetchedBytes, addresses: [...(started?.addresses ?? [])] };
 }
