@@ -10,6 +10,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { CreateBucketCommand, DeleteObjectCommand, PutObjectCommand, S3Client } from "@aws-sdk/client-s3";
+import { expect } from "vitest";
 import { freePorts } from "../../deploy/ports.ts";
 
 const run = promisify(execFile);
@@ -20,9 +21,16 @@ export interface S3Server {
   readonly endpoint: string;
   readonly accessKey: string;
   readonly secretKey: string;
+  /** From now on these keys are the only ones that it knows: whoever signs with others is refused. */
+  renewKeys(keys: S3Keys): Promise<void>;
   /** Makes a bucket that is empty and nobody else's, and answers its name. */
   makeBucket(): Promise<string>;
   stop(): Promise<void>;
+}
+
+interface S3Keys {
+  readonly accessKey: string;
+  readonly secretKey: string;
 }
 
 export async function startS3Server(): Promise<S3Server> {
@@ -30,19 +38,33 @@ export async function startS3Server(): Promise<S3Server> {
   const folder = await mkdtemp(join(tmpdir(), "drover-s3-"));
   const keys = { accessKey: `test${randomBytes(6).toString("hex")}`, secretKey: randomBytes(20).toString("hex") };
   const identities = join(folder, "identities.json");
-  await writeFile(
-    identities,
-    JSON.stringify({ identities: [{ name: "test", credentials: [keys], actions: ["Admin", "Read", "List", "Tagging", "Write"] }] }),
-  );
+  await writeIdentities(identities, keys);
   const { args, endpoint } = await command(folder, identities);
   const child = spawn(binary, args, { stdio: "ignore", cwd: folder, env: { ...process.env, GOGC: "30", GOMEMLIMIT: "700MiB" } });
-  const server: S3Server = { ...keys, endpoint, makeBucket: () => makeBucket(endpoint, keys), stop: () => stop(child, folder) };
+  const server: S3Server = {
+    ...keys,
+    endpoint,
+    makeBucket: () => makeBucket(endpoint, keys),
+    renewKeys: async (renewed) => {
+      await writeIdentities(identities, renewed);
+      child.kill("SIGHUP");
+      await expect.poll(() => makeBucket(endpoint, renewed).then(() => "known", String), { timeout: 20_000 }).toBe("known");
+      await expect(makeBucket(endpoint, keys)).rejects.toThrow();
+    },
+    stop: () => stop(child, folder),
+  };
   await ready(server, child).catch(async (error: unknown) => {
     await server.stop();
     throw error;
   });
   return server;
 }
+
+const writeIdentities = (file: string, keys: S3Keys): Promise<void> =>
+  writeFile(
+    file,
+    JSON.stringify({ identities: [{ name: "test", credentials: [keys], actions: ["Admin", "Read", "List", "Tagging", "Write"] }] }),
+  );
 
 /** All ports are chosen, those of gRPC too: the server's own choice (plus 10000) may lie beyond 65535 or be taken. */
 async function command(folder: string, identities: string) {
