@@ -42,7 +42,7 @@ export async function runApi({ config, log, signal }: Running): Promise<void> {
     throw new FaultError({ code: "configuration_invalid", message: "DATABASE_URL is not set. The embedded stack sets it by itself." });
   await migrate(url);
   const open = openDatabase(url);
-  const masterKey = masterKeySource({ given: config.security.masterKey, home: config.home });
+  const masterKey = masterKeySource({ given: config.security.masterKey, next: config.security.masterKeyNext, home: config.home });
   const security = await openSecurity({ masterKey, keys: keyRows(open.db), tokenSecret: config.security.tokenSecret });
   const passwords = passwordHasher();
   const told = await seedAccess({ db: open.db, passwords, password: config.security.rootPassword, home: config.home });
@@ -63,6 +63,7 @@ export async function runApi({ config, log, signal }: Running): Promise<void> {
     db: open.db,
     log,
     passwords,
+    sealer,
     notifications,
     closing: signal,
     signer: security.signer,

@@ -15,6 +15,7 @@ import type { Operation } from "../domain/operations/schema.ts";
 import type { z } from "zod";
 import type { Asked } from "../control/start.ts";
 import type { Database } from "../db/connect.ts";
+import type { Sealer } from "../security/sealing.ts";
 import type { Passwords } from "../security/passwords.ts";
 import type { TransferTokens } from "../security/transfer-tokens.ts";
 import type { Signer } from "../security/user-tokens.ts";
@@ -76,6 +77,7 @@ export interface Hub {
   /** Rights of callers' own computers. */
   readonly transfers: TransferTokens;
   readonly passwords: Passwords;
+  readonly sealer: Sealer;
   readonly enrolments: Enrolments;
   readonly stores: Stores;
   readonly codec: PayloadCodec;

@@ -8,7 +8,7 @@ import type { Database } from "./connect.ts";
 import { hub, keys } from "./schema.ts";
 
 type KeyRow = typeof keys.$inferSelect;
-type HubRow = Pick<typeof hub.$inferSelect, "id" | "masterKeyCheck">;
+type HubRow = Pick<typeof hub.$inferSelect, "id" | "masterKeyCheck" | "masterKeySince">;
 
 /** Any number will do, as long as no other lock of ours has it: "keys" in ASCII. */
 const keysLock = 0x6b657973;
@@ -26,9 +26,16 @@ export function keyRows(db: Database) {
 
 function keyTable(tx: Database) {
   return {
-    readHub: async (): Promise<HubRow | null> => (await tx.select({ id: hub.id, masterKeyCheck: hub.masterKeyCheck }).from(hub))[0] ?? null,
-    writeHub: async ({ id, masterKeyCheck }: HubRow): Promise<void> => {
-      await tx.insert(hub).values({ id, masterKeyCheck }).onConflictDoUpdate({ target: hub.id, set: { masterKeyCheck } });
+    readHub: async (): Promise<HubRow | null> => {
+      const { id, masterKeyCheck, masterKeySince } = hub;
+      return (await tx.select({ id, masterKeyCheck, masterKeySince }).from(hub))[0] ?? null;
+    },
+    writeHub: async ({ id, masterKeyCheck }: Pick<HubRow, "id"> & { masterKeyCheck: Uint8Array }): Promise<void> => {
+      const set = { masterKeyCheck, masterKeySince: sql`now()` };
+      await tx
+        .insert(hub)
+        .values({ id, ...set })
+        .onConflictDoUpdate({ target: hub.id, set });
     },
     list: (): Promise<KeyRow[]> => tx.select().from(keys),
     add: async ({ id, purpose, wrapped, public: shown }: NewKey): Promise<void> => {
@@ -37,6 +44,9 @@ function keyTable(tx: Database) {
         .set({ current: false })
         .where(and(eq(keys.purpose, purpose), eq(keys.current, true)));
       await tx.insert(keys).values({ id, purpose, wrapped, public: shown === null ? null : { ...shown } });
+    },
+    rewrap: async (rows: readonly Pick<KeyRow, "id" | "wrapped">[]): Promise<void> => {
+      for (const { id, wrapped } of rows) await tx.update(keys).set({ wrapped }).where(eq(keys.id, id));
     },
   };
 }

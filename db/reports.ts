@@ -10,14 +10,19 @@ import type { ReportLine } from "../domain/hosts/schema.ts";
 import type { Database } from "./connect.ts";
 import { recordEvent } from "./events.ts";
 import type { Holder } from "./grants.ts";
-import { appendOutput } from "./outputs.ts";
+import { appendOutput, type OutputSeal } from "./outputs.ts";
 import { operations, steps } from "./schema.ts";
 
 type Attempted = Exclude<ReportLine, { kind: "inventory" }>;
 type Reported = Pick<typeof operations.$inferSelect, "id" | "project" | "state" | "fence">;
 
 /** Takes the lines that are this holder's; answers how many that were. Lines of other operations, or of ended ones, are left out. */
-export async function takeLines(db: Database, holder: Holder, lines: readonly Attempted[]): Promise<number> {
+export async function takeLines(
+  db: Database,
+  seal: Pick<OutputSeal, "close">,
+  holder: Holder,
+  lines: readonly Attempted[],
+): Promise<number> {
   if (lines.length === 0) return 0;
   return db.transaction(async (tx) => {
     const known = await reportedOperations(tx, holder, [...new Set(lines.map(({ operationId }) => operationId))]);
@@ -29,6 +34,7 @@ export async function takeLines(db: Database, holder: Holder, lines: readonly At
     for (const { operation, line } of theirs) if (line.kind !== "output") await takeLine(tx, operation, line);
     await takeOutput(
       tx,
+      seal,
       theirs.flatMap(({ line }) => (line.kind === "output" ? [line] : [])),
     );
     return theirs.length + (lines.length - newest.length);
@@ -57,11 +63,15 @@ function newestProgress(lines: readonly Attempted[]): Attempted[] {
 }
 
 /** In one write per operation, since a script that talks fills whole reports. */
-async function takeOutput(tx: Database, lines: readonly Extract<Attempted, { kind: "output" }>[]): Promise<void> {
+async function takeOutput(
+  tx: Database,
+  seal: Pick<OutputSeal, "close">,
+  lines: readonly Extract<Attempted, { kind: "output" }>[],
+): Promise<void> {
   for (const [operationId, said] of Map.groupBy(lines, (line) => line.operationId)) {
-    // PostgreSQL's text holds every character but this one.
+    // Whoever shows text to people does without this character.
     const rows = said.map(({ fence, line, stream, text }) => ({ operationId, fence, line, stream, text: text.replaceAll("\0", "") }));
-    await appendOutput(tx, operationId, rows);
+    await appendOutput(tx, seal, operationId, rows);
   }
 }
 

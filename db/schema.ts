@@ -57,6 +57,7 @@ export const hub = pgTable("hub", {
   id: uuid("id").primaryKey(),
   /** Tells whether the master key at hand is the one that sealed what is stored here. */
   masterKeyCheck: bytea("master_key_check"),
+  masterKeySince: time("master_key_since"),
   createdAt: created(),
 });
 
@@ -136,7 +137,9 @@ export const userConfigs = pgTable(
     slug: text("slug").notNull(),
     name: text("name").notNull(),
     type: text("type").$type<"string" | "bool" | "int" | "json">().notNull(),
+    /** Empty where `sealed` holds it: rows of older releases are in clear. */
     value: text("value").notNull(),
+    sealed: bytea("sealed"),
     createdAt: created(),
     updatedAt: updated(),
   },
@@ -426,7 +429,11 @@ export const outputs = pgTable(
     fence: bigint("fence", { mode: "number" }).notNull(),
     line: bigint("line", { mode: "number" }).notNull(),
     stream: text("stream").$type<"stdout" | "stderr">().notNull(),
-    text: text("text").notNull(),
+    /** Empty where `sealed` holds it: a script may print what it was given in secret. Rows of older releases are in clear. */
+    text: text("text").notNull().default(""),
+    sealed: bytea("sealed"),
+    /** Of the text. */
+    bytes: integer("bytes").notNull().default(0),
   },
   (table) => [primaryKey({ columns: [table.operationId, table.fence, table.line] })],
 );

@@ -1,14 +1,14 @@
 /**
  * What clients keep for their users: small values under a name of their own.
  *
- * The one idea: a user reaches only its own, by id or by slug in any case; writing one that is there replaces it.
+ * The one idea: a user reaches only its own, by id or by slug in any case; writing one that is there replaces it. Values come and go sealed.
  */
 import { and, asc, eq, or, sql } from "drizzle-orm";
 import type { Database } from "./connect.ts";
 import { userConfigs } from "./schema.ts";
 
 export type UserConfig = typeof userConfigs.$inferSelect;
-export type UserConfigValues = Pick<UserConfig, "name" | "type" | "value">;
+export type UserConfigValues = Pick<UserConfig, "name" | "type" | "sealed">;
 
 export const listUserConfigs = (db: Database, userId: string): Promise<UserConfig[]> =>
   db.select().from(userConfigs).where(eq(userConfigs.userId, userId)).orderBy(asc(userConfigs.createdAt), asc(userConfigs.id));
@@ -32,10 +32,10 @@ export async function writeUserConfig(
   const id = crypto.randomUUID();
   const [config] = await db
     .insert(userConfigs)
-    .values({ id, userId, slug, ...values })
+    .values({ id, userId, slug, value: "", ...values })
     .onConflictDoUpdate({
       target: [userConfigs.userId, userConfigs.slug],
-      set: { ...values, updatedAt: sql`clock_timestamp()` },
+      set: { ...values, value: "", updatedAt: sql`clock_timestamp()` },
     })
     .returning();
   if (!config) throw new Error("An insert that updates on conflict returned no row.");

@@ -3,7 +3,7 @@ import { connect } from "node:tls";
 import { Server } from "@grpc/grpc-js";
 import { expect, it } from "vitest";
 import { newAuthority, openAuthority } from "../security/authority.ts";
-import { keyRing } from "../security/key-ring.ts";
+import { keyRing, openRow } from "../security/key-ring.ts";
 import type { KeyRow } from "../security/key-rows.ts";
 import { RenewableCredentials } from "./server-credentials.ts";
 
@@ -11,7 +11,7 @@ it("shows the new certificate to whoever connects after a renewal", async () => 
   const masterKey = new Uint8Array(32);
   const row: KeyRow = { ...(await newAuthority(masterKey, "hub")), current: true, createdAt: new Date() };
   const list = async () => [row];
-  const authority = await openAuthority(keyRing(masterKey, { list, locked: () => Promise.reject(new Error("nothing is written here")) }));
+  const authority = await openAuthority(keyRing(async (sealed) => openRow(masterKey, sealed), { list }));
   const [first, second] = [await authority.issue(["localhost"]), await authority.issue(["localhost"])];
   const credentials = new RenewableCredentials(first);
   const server = new Server();

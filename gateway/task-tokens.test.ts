@@ -7,7 +7,7 @@ import { taskTokens } from "./task-tokens.ts";
 import { temporalMethods, type FrontOptions } from "./temporal-methods.ts";
 
 const key = { id: "k", secret: randomBytes(32), public: null, createdAt: new Date() };
-const ring: KeyRing = { current: async () => key, find: async () => key, all: async () => [key], rotate: async () => key };
+const ring: KeyRing = { current: async () => key, find: async () => key, all: async () => [key] };
 const tokens = taskTokens(ring);
 const caller = { kind: "host", hostId: "a", session: "s" } as const;
 const { PollActivityTaskQueueResponse, RespondActivityTaskCompletedRequest } = proto.temporal.api.workflowservice.v1;

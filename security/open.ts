@@ -1,18 +1,16 @@
 /**
  * Opens everything that needs the master key; makes it at the first start.
  *
- * The one idea: the hub's row keeps a mark that only its own master key opens, so a lost or wrong key is told at the start of a process and not at
- * its first use, and no process ever begins anew beside keys that exist.
+ * The one idea: one transaction decides whether a hub begins or goes on, so however many processes start at once, they agree on its keys.
  */
 import { randomUUID } from "node:crypto";
 import type { PayloadCodec } from "@temporalio/common";
-import { FaultError } from "../domain/errors.ts";
 import { type Authority, newAuthority, openAuthority } from "./authority.ts";
-import { decrypt, encrypt } from "./cipher.ts";
-import { type KeyRing, keyRing, newKey } from "./key-ring.ts";
-import type { HubRow, KeyRows, KeyTable } from "./key-rows.ts";
-import type { MasterKeySource } from "./master-key.ts";
+import { type KeyRing, keyRing, newKey, unwrapping } from "./key-ring.ts";
+import type { KeyRows, KeyTable } from "./key-rows.ts";
+import type { MasterKeySource } from "./master-key-word.ts";
 import { payloadCodec } from "./payload-codec.ts";
+import { checkOf, provenKey } from "./proof.ts";
 import { type Sealer, sealer } from "./sealing.ts";
 import { type TransferTokens, transferTokens } from "./transfer-tokens.ts";
 import { type Signer, userTokens } from "./user-tokens.ts";
@@ -37,7 +35,7 @@ export interface SecurityOptions {
 
 export async function openSecurity({ masterKey, keys, tokenSecret }: SecurityOptions): Promise<Security> {
   const { hubId, key } = await keys.locked((table) => begin(masterKey, table));
-  const ring = keyRing(key, keys);
+  const ring = keyRing(unwrapping(key, masterKey), keys);
   const authority = await openAuthority(ring);
   return {
     hubId,
@@ -51,29 +49,17 @@ export async function openSecurity({ masterKey, keys, tokenSecret }: SecurityOpt
 }
 
 async function begin(source: MasterKeySource, table: KeyTable): Promise<{ hubId: string; key: Uint8Array }> {
-  const hub = await table.readHub();
-  if (hub?.masterKeyCheck) return { hubId: hub.id, key: await provenKey(source, { ...hub, masterKeyCheck: hub.masterKeyCheck }) };
-  const key = await source.make();
-  const hubId = hub?.id ?? randomUUID();
-  await table.writeHub({ id: hubId, masterKeyCheck: encrypt(key, Buffer.from(hubId), checkContext(hubId)) });
-  for (const purpose of ["payload", "signing", "grant"] as const) await table.add(newKey(key, purpose));
-  await table.add(await newAuthority(key, hubId));
+  const proven = await provenKey(source, table);
+  if (proven) return { hubId: proven.hub.id, key: proven.key.bytes };
+  const { bytes: key } = await source.make();
+  const hubId = (await table.readHub())?.id ?? randomUUID();
+  await makeKeys(table, hubId, key);
   return { hubId, key };
 }
 
-async function provenKey(source: MasterKeySource, hub: HubRow & { masterKeyCheck: Uint8Array }): Promise<Uint8Array> {
-  const key = await source.read();
-  if (!key) {
-    throw new FaultError({
-      code: "configuration_invalid",
-      message: `The database belongs to hub ${hub.id}, whose master key is missing: ${source.name} has none. Bring the file back, or set DROVER_MASTER_KEY to the key.`,
-    });
-  }
-  if (decrypt(key, hub.masterKeyCheck, checkContext(hub.id))) return key;
-  throw new FaultError({
-    code: "configuration_invalid",
-    message: `The master key from ${source.name} is not the one of hub ${hub.id}, to which the database belongs: what is sealed there would not open.`,
-  });
+/** All keys of a hub that has none. */
+export async function makeKeys(table: KeyTable, hubId: string, key: Uint8Array): Promise<void> {
+  await table.writeHub({ id: hubId, masterKeyCheck: checkOf(key, hubId) });
+  for (const purpose of ["payload", "signing", "grant"] as const) await table.add(newKey(key, purpose));
+  await table.add(await newAuthority(key, hubId));
 }
-
-const checkContext = (hubId: string) => `hub:${hubId}`;

@@ -30,7 +30,7 @@ export async function runGateway({ config, log, signal }: Running): Promise<void
   }
   await migrate(database.url);
   const open = openDatabase(database.url);
-  const masterKey = masterKeySource({ given: secrets.masterKey, home: config.home });
+  const masterKey = masterKeySource({ given: secrets.masterKey, next: secrets.masterKeyNext, home: config.home });
   const security = await openSecurity({ masterKey, keys: keyRows(open.db), tokenSecret: secrets.tokenSecret });
   const { connection } = await connectTemporal(security.codec);
   const registry = new Registry();

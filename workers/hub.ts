@@ -38,7 +38,7 @@ export async function runHub({ config, log, signal }: Running): Promise<void> {
   const metricsPort = await installRuntime(config.health.hubPort, log);
   const open = openDatabase(url);
   const security = await openSecurity({
-    masterKey: masterKeySource({ given: config.security.masterKey, home: config.home }),
+    masterKey: masterKeySource({ given: config.security.masterKey, next: config.security.masterKeyNext, home: config.home }),
     keys: keyRows(open.db),
   });
   const temporal = await connectTemporal(security.codec);

@@ -1,11 +1,12 @@
 /**
  * The wire's user configurations, which web pages and editors keep for whoever uses them.
  *
- * The one idea: they belong to the user whom the request speaks for, so nobody else's can be named.
+ * The one idea: they belong to the user whom the request speaks for, so nobody else's can be named. Programs keep secrets in such places, so values are sealed.
  */
 import { z } from "zod";
 import { FaultError } from "../../domain/errors.ts";
 import { findUserConfig, listUserConfigs, removeUserConfig, writeUserConfig, type UserConfig } from "../../db/user-configs.ts";
+import { userConfigSeal } from "../../security/sealed-texts.ts";
 import type { Hub } from "../ports.ts";
 import { refusal } from "../wire/errors.ts";
 import { filtered } from "../wire/filter.ts";
@@ -35,6 +36,8 @@ const UserConfigResponse = z
 export function userConfigRoutes(hub: Hub, mount: Mount): void {
   const tag = "user configurations";
   const common = { tag, needs: {}, status: 200, reply: UserConfigResponse } as const;
+  const shown = shownBy(hub);
+  const keep = keptBy(hub);
   const found = async (userId: string, word: string): Promise<UserConfig> => {
     const config = await findUserConfig(hub.db, userId, word);
     if (config) return config;
@@ -46,7 +49,7 @@ export function userConfigRoutes(hub: Hub, mount: Mount): void {
     "/user/configs",
     "List the caller's configurations",
     { ...common, reply: z.array(UserConfigResponse) },
-    async ({ c, actor }) => filtered((await listUserConfigs(hub.db, actor.userId)).map(shown), c.req.header("X-Filter")),
+    async ({ c, actor }) => filtered(await Promise.all((await listUserConfigs(hub.db, actor.userId)).map(shown)), c.req.header("X-Filter")),
   );
   mount("get", "/user/configs/{id}", "Get a configuration by id or slug", common, async ({ actor, param }) =>
     shown(await found(actor.userId, param("id"))),
@@ -55,8 +58,8 @@ export function userConfigRoutes(hub: Hub, mount: Mount): void {
     for (const field of ["slug", "name"] as const)
       if (body[field] === "") throw refusal(400, `invalid request body: error 400: ${field} is required`);
     const slug = (await findUserConfig(hub.db, actor.userId, body.slug))?.slug ?? body.slug;
-    const { config, made } = await writeUserConfig(hub.db, { userId: actor.userId, slug }, valuesOf(body));
-    return c.json(shown(config), made ? 201 : 200);
+    const { config, made } = await keep(actor.userId, slug, valuesOf(body));
+    return c.json(await shown(config), made ? 201 : 200);
   });
   mount(
     "put",
@@ -65,15 +68,15 @@ export function userConfigRoutes(hub: Hub, mount: Mount): void {
     { ...common, body: UserConfigUpdateRequest },
     async ({ c, actor, body, param }) => {
       const known = await findUserConfig(hub.db, actor.userId, param("id"));
-      const { slug, ...before } = known ?? { slug: param("id"), name: param("id"), type: "string" as const, value: "" };
+      const { slug, ...before } = known ? await shown(known) : { slug: param("id"), name: param("id"), type: "string" as const, value: "" };
       const values = valuesOf({
         slug,
         name: body.name || before.name,
         type: body.type || before.type,
         value: body.value || before.value,
       });
-      const { config, made } = await writeUserConfig(hub.db, { userId: actor.userId, slug }, values);
-      return c.json(shown(config), made ? 201 : 200);
+      const { config, made } = await keep(actor.userId, slug, values);
+      return c.json(await shown(config), made ? 201 : 200);
     },
   );
   mount("delete", "/user/configs/{id}", "Remove a configuration", { tag, needs: {}, status: 202 }, async ({ actor, param }) =>
@@ -92,13 +95,30 @@ function valuesOf({ slug, name, type, value }: z.output<typeof UserConfigRequest
   return { name, type: known, value };
 }
 
-const shown = ({ id, userId, slug, name, type, value, createdAt, updatedAt }: UserConfig): z.input<typeof UserConfigResponse> => ({
-  id,
-  user_id: userId,
-  slug,
-  name,
-  type,
-  value,
-  created_at: createdAt.toISOString(),
-  updated_at: updatedAt.toISOString(),
-});
+const keptBy =
+  ({ db, sealer }: Hub) =>
+  async (userId: string, slug: string, { value, ...values }: ReturnType<typeof valuesOf>) =>
+    writeUserConfig(db, { userId, slug }, { ...values, sealed: await userConfigSeal(sealer).close(userId, slug, value) });
+
+const shownBy =
+  ({ sealer }: Hub) =>
+  async ({
+    id,
+    userId,
+    slug,
+    name,
+    type,
+    value,
+    sealed,
+    createdAt,
+    updatedAt,
+  }: UserConfig): Promise<z.input<typeof UserConfigResponse>> => ({
+    id,
+    user_id: userId,
+    slug,
+    name,
+    type,
+    value: sealed === null ? value : await userConfigSeal(sealer).open(userId, slug, sealed),
+    created_at: createdAt.toISOString(),
+    updated_at: updatedAt.toISOString(),
+  });

@@ -10,6 +10,7 @@ import { MachineAction } from "../../domain/machines/schema.ts";
 import { seenMachines } from "../../db/observed.ts";
 import { findHost } from "../../db/hosts.ts";
 import { listOutput } from "../../db/outputs.ts";
+import { outputSeal } from "../../security/sealed-texts.ts";
 import { namedHost } from "../hosts/scope.ts";
 import { parsed } from "../http.ts";
 import { wordIn } from "../operations/wire.ts";
@@ -222,7 +223,7 @@ function guestRoutes(hub: Hub, mount: Mount, family: Family): void {
       if (machine.observed === "stopped" || machine.observed === "suspended" || machine.observed === "paused")
         throw refusal(400, "error: VM is not running");
       const done = await actAndWait(hub, call, id, parsed(MachineAction, { verb: "execute", script: command, environment }));
-      const { items } = await listOutput(hub.db, { operationId: done.id, after: 0, limit: allLines });
+      const { items } = await listOutput(hub.db, outputSeal(hub.sealer), { operationId: done.id, after: 0, limit: allLines });
       const written = (stream: "stdout" | "stderr") =>
         items
           .filter((line) => line.stream === stream)

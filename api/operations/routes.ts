@@ -13,6 +13,7 @@ import { FaultError, unwrap } from "../../domain/errors.ts";
 import { HostId, MachineId, OperationId } from "../../domain/ids.ts";
 import { OutputLine } from "../../domain/machines/schema.ts";
 import { Operation, OperationState, Verb } from "../../domain/operations/schema.ts";
+import { outputSeal } from "../../security/sealed-texts.ts";
 import { faults, json } from "../http.ts";
 import { actorOf, authorised, mustStillBe } from "../middleware/authorise.ts";
 import type { Hub } from "../ports.ts";
@@ -176,15 +177,18 @@ function outputRoutes(hub: Hub) {
     responses: { 200: { description: "The screen.", content: { "image/png": { schema: z.string() } } }, ...faults("operation_not_found") },
   });
 
+  const seal = outputSeal(hub.sealer);
   return routesOf()
     .openapi(output, async (c) => {
       const { id } = await found(hub, c.req.valid("param").id, actorOf(c));
-      return c.json(await listOutput(hub.db, { operationId: id, ...c.req.valid("query") }), 200);
+      return c.json(await listOutput(hub.db, seal, { operationId: id, ...c.req.valid("query") }), 200);
     })
     .openapi(screen, async (c) => {
       const { id, verb, state } = await found(hub, c.req.valid("param").id, actorOf(c));
       const { items } =
-        verb === "capture" && state === "done" ? await listOutput(hub.db, { operationId: id, after: 0, limit: 100_000 }) : { items: [] };
+        verb === "capture" && state === "done"
+          ? await listOutput(hub.db, seal, { operationId: id, after: 0, limit: 100_000 })
+          : { items: [] };
       if (items.length === 0)
         throw new FaultError({ code: "operation_not_found", message: `The operation ${id} has taken no picture.`, subject: id });
       return c.body(Buffer.from(items.map(({ text }) => text).join(""), "base64"), 200, {

@@ -13,6 +13,12 @@ export const accessCodes = {
   too_many_attempts: { kind: "limited", remedy: "Wait until the time named in the answer, then log in with the right password." },
   idempotency_conflict: { kind: "conflict", remedy: "Use a new Idempotency-Key for a request with another body." },
   configuration_invalid: { kind: "invalid", remedy: "Correct the listed variables; `drover config` shows what is in force." },
+  master_key_lost: {
+    kind: "unavailable",
+    remedy:
+      "Bring the key back: `drover key import`, or DROVER_MASTER_KEY. Where it is gone for good, read docs/keys.md and use `drover key forget`.",
+  },
+  master_key_works: { kind: "conflict", remedy: "Use `drover key rotate --master` to change a key that works." },
   internal: { kind: "internal", remedy: "Look for the request's id in the log of the process that answered, and report it." },
   hub_unavailable: { kind: "unavailable", remedy: "Check that the hub runs (`drover doctor`), then try again." },
 } as const satisfies Record<string, CodeFacts>;

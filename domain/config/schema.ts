@@ -58,6 +58,9 @@ function contradictions(values: Variables): string[] {
   if ((values.DROVER_STORE_ACCESS_KEY === undefined) !== (values.DROVER_STORE_SECRET_KEY === undefined)) {
     found.push("DROVER_STORE_ACCESS_KEY and DROVER_STORE_SECRET_KEY must be set together");
   }
+  if (values.DROVER_MASTER_KEY_NEXT !== undefined && values.DROVER_MASTER_KEY === undefined) {
+    found.push("DROVER_MASTER_KEY_NEXT is set and must come with DROVER_MASTER_KEY; a key in a file needs neither");
+  }
   if (values.SECURITY_PASSWORD_MIN_PASSWORD_LENGTH > values.SECURITY_PASSWORD_MAX_PASSWORD_LENGTH) {
     found.push("SECURITY_PASSWORD_MIN_PASSWORD_LENGTH must not be above SECURITY_PASSWORD_MAX_PASSWORD_LENGTH");
   }
@@ -159,6 +162,7 @@ function apiGroup(v: Variables) {
 function securityGroup(v: Variables) {
   return {
     masterKey: v.DROVER_MASTER_KEY,
+    masterKeyNext: v.DROVER_MASTER_KEY_NEXT,
     rootPassword: v.ROOT_PASSWORD,
     tokenSecret: v.JWT_HMACS_SECRET,
     tokenLifetimeMs: v.JWT_DURATION,

@@ -33,6 +33,7 @@ const about = (description: string) => ({ description });
 const secret = (description: string) => ({ description, secret: true });
 
 const text = z.string();
+const masterKey = text.regex(/^[A-Za-z0-9+/_-]{43}=?$/, "must be 32 random bytes in base64, as `openssl rand -base64 32` makes them");
 export const Variables = z.object({
   DROVER_HOME: text.prefault(".drover").meta(about("The one folder that holds all state.")),
   LOG_LEVEL: text
@@ -102,10 +103,14 @@ export const Variables = z.object({
   DROVER_STORE_SECRET_KEY: text.optional().meta(secret("Secret key for the default store.")),
   DROVER_STORE_SESSION_TOKEN: text.optional().meta(secret("Session token for the default store.")),
 
-  DROVER_MASTER_KEY: text
-    .regex(/^[A-Za-z0-9+/_-]{43}=?$/, "must be 32 random bytes in base64, as `openssl rand -base64 32` makes them")
+  DROVER_MASTER_KEY: masterKey.optional().meta(secret("The key that wraps all other keys, instead of the file in DROVER_HOME.")),
+  DROVER_MASTER_KEY_NEXT: masterKey
     .optional()
-    .meta(secret("The key that wraps all other keys, instead of the file in DROVER_HOME.")),
+    .meta(
+      secret(
+        "The key that `drover key rotate --master` changes to where DROVER_MASTER_KEY is set; processes that know it too need no stop.",
+      ),
+    ),
   ROOT_PASSWORD: text
     .min(8, "must have at least 8 characters")
     .optional()

@@ -12,6 +12,8 @@ import { takeInventory, type Inventory } from "../../db/inventories.ts";
 import { takeLines } from "../../db/reports.ts";
 import { FaultError } from "../../domain/errors.ts";
 import type { Report, ReportAnswer } from "../../domain/hosts/schema.ts";
+import { outputSeal } from "../../security/sealed-texts.ts";
+import type { Sealer } from "../../security/sealing.ts";
 import type { Caller, HostCaller } from "../callers.ts";
 import { sessionSilentMs } from "../queues.ts";
 
@@ -19,12 +21,14 @@ export interface ReportOptions {
   readonly db: Database;
   readonly hubId: string;
   readonly log: Logger;
+  readonly sealer: Sealer;
 }
 
 /** An alarm that rings every five seconds is heard by nobody. */
 const alarmEveryMs = 60_000;
 
-export function reportHandler({ db, hubId, log }: ReportOptions) {
+export function reportHandler({ db, hubId, log, sealer }: ReportOptions) {
+  const seal = outputSeal(sealer);
   const alarmed = new Map<string, number>();
   const alarm = async (caller: HostCaller, message: string) => {
     const last = alarmed.get(caller.hostId);
@@ -47,7 +51,7 @@ export function reportHandler({ db, hubId, log }: ReportOptions) {
   return async (caller: Caller, { lines }: Report): Promise<ReportAnswer> => {
     const inventories = lines.filter((line) => line.kind === "inventory");
     const others = lines.filter((line) => line.kind !== "inventory");
-    let accepted = await takeLines(db, holderOf(caller), others);
+    let accepted = await takeLines(db, seal, holderOf(caller), others);
     let removeMachines: ReportAnswer["removeMachines"] = [];
     if (inventories.length > 0 && caller.kind !== "host")
       throw new FaultError({ code: "forbidden", message: "Only hosts have an inventory." });

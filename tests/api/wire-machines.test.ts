@@ -2,6 +2,7 @@
 import { eq } from "drizzle-orm";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { appendOutput } from "../../db/outputs.ts";
+import { outputSeal } from "../../security/sealed-texts.ts";
 import { machines, observations } from "../../db/schema.ts";
 import type { ObservedMachine } from "../../domain/machines/schema.ts";
 import { addHost, addImage, addStore, gibibyte } from "../control/hub.ts";
@@ -160,7 +161,7 @@ describe("machines", () => {
     const id = await addMachine("guest", { observed: "running", desired: "running" });
     const running = as("PUT", `/api/v1/machines/${id}/execute`, { command: "echo hello", environment_variables: { A: "secret-value" } });
     const operationId = await until(async () => (await world.sql`select id from operations where machine_id = ${id}`)[0]?.["id"]);
-    await appendOutput(world.hub.db, operationId, [
+    await appendOutput(world.hub.db, outputSeal(world.hub.sealer), operationId, [
       { operationId, fence: 1, line: 1, stream: "stdout", text: "hello\n" },
       { operationId, fence: 1, line: 2, stream: "stderr", text: "oops\n" },
     ]);

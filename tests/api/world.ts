@@ -35,6 +35,7 @@ export async function openWorld(more: Partial<Settings> = {}) {
     db,
     log: pino({ level: "info" }, { write: (line: string) => void lines.push(line) }),
     passwords,
+    sealer: base.control.sealer,
     notifications,
     closing: closing.signal,
     signer: base.signer,

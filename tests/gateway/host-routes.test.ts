@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { enrol, type HostIdentity } from "../../activities/host/hub-link.ts";
 import { findHost, removeHost } from "../../db/hosts.ts";
 import { lineBytes, listOutput, storedLimitBytes } from "../../db/outputs.ts";
+import { outputSeal } from "../../security/sealed-texts.ts";
 import { events, machines, observations, operations, steps } from "../../db/schema.ts";
 import { unwrap } from "../../domain/errors.ts";
 import type { ObservedMachine } from "../../domain/machines/schema.ts";
@@ -104,7 +105,7 @@ describe("reports", () => {
     expect(seen.step).toMatchObject({ state: "done", fence: 7, line: 3 });
     await post(identity, "/host/v1/report", { lines });
     expect(await told(operationId)).toEqual(seen);
-    expect((await listOutput(hub.db, { operationId, after: 0, limit: 10 })).items).toEqual([
+    expect((await listOutput(hub.db, outputSeal(hub.security.sealer), { operationId, after: 0, limit: 10 })).items).toEqual([
       { line: 2, stream: "stdout", text: "hello\n" },
     ]);
   });
@@ -143,7 +144,7 @@ describe("reports", () => {
     await send(1_000_000, "", 1_000);
     const [row] = await hub.sql`select count(*)::int as count from outputs where operation_id = ${operationId}`;
     expect(row?.["count"]).toBe(storedLimitBytes / lineBytes);
-    expect((await listOutput(hub.db, { operationId, after: 0, limit: 1 })).cut).toBe(true);
+    expect((await listOutput(hub.db, outputSeal(hub.security.sealer), { operationId, after: 0, limit: 1 })).cut).toBe(true);
   });
 
   it("leave out lines on operations of other hosts", async () => {
@@ -219,7 +220,9 @@ describe("reports", () => {
     const restarted = hub.restartGateway();
     const answers = Promise.all([1, 2, 3].map((line) => link.report([attempted(line)])));
     await Promise.all([restarted, answers]);
-    expect((await listOutput(hub.db, { operationId, after: 0, limit: 10 })).items.map(({ text }) => text)).toEqual(["1", "2", "3"]);
+    expect(
+      (await listOutput(hub.db, outputSeal(hub.security.sealer), { operationId, after: 0, limit: 10 })).items.map(({ text }) => text),
+    ).toEqual(["1", "2", "3"]);
   });
 });
 

@@ -1,0 +1,26 @@
+/**
+ * Texts that callers gave or that their scripts wrote, sealed for the rows that keep them.
+ *
+ * The one idea: nobody can tell a secret from a text that has one in it, so the hub keeps neither in clear; each is bound to its own row.
+ */
+import type { Sealer } from "./sealing.ts";
+
+/** Where a line of a script's output stands. */
+interface LinePlace {
+  readonly operationId: string;
+  readonly fence: number;
+  readonly line: number;
+}
+
+export const outputSeal = (sealer: Sealer) => ({
+  close: (place: LinePlace, text: string): Promise<Uint8Array> => sealer.seal(text, outputContext(place)),
+  open: (place: LinePlace, sealed: Uint8Array): Promise<string> => sealer.open<string>(sealed, outputContext(place)),
+});
+
+export const userConfigSeal = (sealer: Sealer) => ({
+  close: (userId: string, slug: string, value: string): Promise<Uint8Array> => sealer.seal(value, userConfigContext(userId, slug)),
+  open: (userId: string, slug: string, sealed: Uint8Array): Promise<string> => sealer.open<string>(sealed, userConfigContext(userId, slug)),
+});
+
+const outputContext = ({ operationId, fence, line }: LinePlace) => `output:${operationId}:${fence}:${line}`;
+const userConfigContext = (userId: string, slug: string) => `user-config:${userId}:${slug}`;
