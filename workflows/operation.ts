@@ -66,11 +66,11 @@ export async function runOperation(
     const outcome = cancelled ? "cancelled" : "failed";
     const fault: Fault = cancelled ? { code: "operation_cancelled", message: "The operation was cancelled." } : faultOf(error);
     await CancellationScope.nonCancellable(async () => {
-      for (const { label, act, hostId } of undo.toReversed()) {
+      const begins = (label: string) => {
         nameActivities(`undo, ${label}`);
         shown.says(`${outcome}, what was done is taken back: ${label}`);
-        await lost.unless(hostId, act).catch((cause: unknown) => log.error(`undo failed: ${label}`, { cause }));
-      }
+      };
+      await takeBack(undo, { lost, waitMs: cancelled ? input.parkLimitMs : 0, begins });
       await records.settle({ operationId, steps: runner.untold(), outcome, fault: faultRecord(fault) });
     });
     shown.ended(outcome, fault);

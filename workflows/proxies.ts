@@ -67,12 +67,14 @@ export const onHost = <A>(hostId: string, subject: string): ActivityInterfaceFor
  * Takes back what an operation did on a host. A command that hangs costs one attempt of twenty seconds; after a minute whoever pushes the operation aside
  * waits no longer either, and what is left there is the compare loop's.
  */
-export const undoOnHost = <A>(hostId: string, summary: string): ActivityInterfaceFor<A> =>
-  proxyActivities<A>({
-    ...patience,
-    startToCloseTimeout: "20 seconds",
-    scheduleToCloseTimeout: "1 minute",
-    retry: { initialInterval: "500 milliseconds", maximumInterval: "5 seconds" },
-    taskQueue: hostQueue(hostId),
-    summary,
-  });
+export const undoOnHost = <A>(hostId: string, subject: string): ActivityInterfaceFor<A> =>
+  named<A>(
+    {
+      ...patience,
+      startToCloseTimeout: "20 seconds",
+      scheduleToCloseTimeout: "1 minute",
+      retry: { initialInterval: "500 milliseconds", maximumInterval: "5 seconds" },
+      taskQueue: hostQueue(hostId),
+    },
+    subject,
+  );

@@ -17,16 +17,20 @@ import { execute } from "./execute.ts";
 import { found } from "./prepare.ts";
 import { power } from "./power.ts";
 import { openReporter } from "./reporter.ts";
-import { snapshotAction } from "./snapshots.ts";
+import { dropMade, snapshotAction } from "./snapshots.ts";
 import { ensured } from "./steps.ts";
 
 export function actionActivities(context: HostContext): HostActionActivities {
   const { attempts, machines, link } = context;
   return {
+    dropSnapshot: ({ operationId, machineId, name }) =>
+      attempts.run(`drop/${operationId}`, ({ signal }) =>
+        machines.run(machineId, signal, () => ensured(() => dropMade(context, { operationId, machineId, name }, signal))),
+      ),
     actOnMachine: ({ operationId, step, machineId, action, cloneId }) =>
       attempts.run(`act/${operationId}`, async ({ signal }) => {
         const wanted = parseAction(action);
-        const { fence, sealed } = await link.grants({ operationId, begin: true, sealed: wanted.verb === "execute" });
+        const { fence, sealed } = await link.grants({ operationId, begin: true, sealed: wanted.verb === "execute" }, signal);
         const act: Act = {
           context,
           operationId,
@@ -45,11 +49,15 @@ export function actionActivities(context: HostContext): HostActionActivities {
           // Guests answer several readers at once; only changes go one by one.
           return await (wanted.verb === "execute" || wanted.verb === "capture" ? once() : machines.run(machineId, signal, once));
         } finally {
-          if (!signal.aborted) await act.reporter.told();
+          // A hub that is away takes nothing, and who cancels does not wait for it.
+          await Promise.race([act.reporter.told(), aborted(signal)]);
         }
       }),
   };
 }
+
+const aborted = (signal: AbortSignal): Promise<void> =>
+  signal.aborted ? Promise.resolve() : new Promise((resolve) => signal.addEventListener("abort", () => resolve(), { once: true }));
 
 /** The script of an `execute` is not in the action: it comes sealed. */
 function parseAction(action: { readonly verb: string }): MachineAction {

@@ -3,6 +3,7 @@ import { FaultError } from "../../domain/errors.ts";
 import type { MachineAction, Snapshot } from "../../domain/machines/schema.ts";
 import type { Effect } from "../../workflows/machines/operate.ts";
 import { effectOf, type Act } from "./act.ts";
+import type { HostContext } from "./context.ts";
 import { clonesOf } from "./linked.ts";
 
 type SnapshotAction = Extract<MachineAction, { verb: `snapshot-${string}` }>;
@@ -38,6 +39,17 @@ export async function snapshotAction(act: Act, action: SnapshotAction): Promise<
       return effectOf(act, { snapshotId: action.snapshotId });
     }
   }
+}
+
+/** Takes back what a create left that was cancelled: known are only the snapshots that were there before it. */
+export async function dropMade(context: HostContext, made: { operationId: string; machineId: string; name: string }, signal: AbortSignal) {
+  const { operationId, machineId, name } = made;
+  const before = await context.ledger.act(operationId);
+  if (before === null || !(await context.prlctl.find(machineId, { signal }))) return;
+  const ids = (before.effect as { before?: string[] } | null)?.before ?? [];
+  const left = (await context.prlctl.snapshotList(machineId, { signal })).filter((one) => one.name === name && !ids.includes(one.id));
+  for (const { id } of left) await context.prlctl.snapshotRemove(machineId, { snapshotId: id }, { signal });
+  await context.ledger.forgetAct(operationId);
 }
 
 /** The snapshot and those that were made after it. */

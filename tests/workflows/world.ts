@@ -235,6 +235,7 @@ function making(world: World, host: string, at: (step: string) => Promise<void>)
       await at("remove");
       world.machines.delete(machineId);
     },
+    dropSnapshot: async () => void world.acted.push("drop snapshot"),
     actOnMachine: async ({ step, action }) => {
       await at(step);
       world.acted.push(action.verb);

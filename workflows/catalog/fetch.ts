@@ -5,7 +5,7 @@
  */
 import type { OnHost } from "../host-loss.ts";
 import type { OperationFrame } from "../operation.ts";
-import { onHost } from "../proxies.ts";
+import { onHost, undoOnHost } from "../proxies.ts";
 
 /** An image as a host needs it. */
 export interface Wanted {
@@ -42,7 +42,8 @@ export async function fetchTo(on: OnHost, wanted: Wanted, operationId: string, {
   if (room.cached)
     return { digest: wanted.digest, fetchedBytes: 0, reusedBytes: wanted.logicalBytes, logicalBytes: wanted.logicalBytes, wasCached: true };
 
-  undo("discard fetch", () => host.discardFetch({ operationId, digest: wanted.digest }), on.hostId);
+  const back = undoOnHost<CacheActivities>(on.hostId, wanted.image);
+  undo("discard fetch", () => back.discardFetch({ operationId, digest: wanted.digest }), on.hostId);
   const fetched = await must("fetch", () => host.fetchImage({ operationId, step: "fetch", wanted }), { on });
   await must("verify", async () => ({ verified: await host.verifyImage({ operationId, step: "verify", wanted }) }), { on });
   await must("show in cache", async () => ({ shown: await host.revealImage({ operationId, wanted }) }), { on });

@@ -24,8 +24,7 @@ export async function pull(input: PullInput): Promise<Record<string, unknown>> {
   return runOperation(input, async (frame) => {
     const wanted = await frame.must("authorise", () => hub.authorisePull({ operationId }));
     const fetched = await fetchTo(lossOf(hostId, input.onFault), wanted, operationId, frame);
-    frame.standsNow();
-    await frame.must("record", async () => ({ recorded: await hub.recordCached({ operationId, hostId, fetched }) }));
+    await frame.conclude("record", async () => ({ recorded: await hub.recordCached({ operationId, hostId, fetched }) }));
     return { ...fetched, image: wanted.image, hostId };
   });
 }

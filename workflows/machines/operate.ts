@@ -8,7 +8,7 @@ import type { Verb } from "../../domain/operations/rules.ts";
 import { lossOf } from "../host-loss.ts";
 import { runOperation } from "../operation.ts";
 import type { OperationInput } from "../records.ts";
-import { onHost, patient, quick } from "../proxies.ts";
+import { onHost, patient, quick, undoOnHost } from "../proxies.ts";
 import type { MachineActivities } from "./provision.ts";
 
 /** What to do, without secrets: a script is fetched by the host when it runs. */
@@ -57,26 +57,37 @@ export interface HostActionActivities {
     action: Action;
     cloneId?: string;
   }): Promise<Effect>;
+  /** Removes the snapshot that this operation made of the machine, if it made one. */
+  dropSnapshot(input: { operationId: string; machineId: string; name: string }): Promise<void>;
 }
 
 const hub = quick<ActionActivities>();
 
 export async function operate(input: OperateInput): Promise<Record<string, unknown>> {
   const { operationId, hostId, machineId, epoch, action, cloneId } = input;
-  const host = onHost<HostActionActivities & MachineActivities>(hostId, input.machineName);
+  const host = onHost<HostActionActivities>(hostId, input.machineName);
   const step = action.verb;
 
   return runOperation(input, async (frame) => {
     if (input.takesOver)
       await frame.must("take over", async () => ({ taken: await patient<ActionActivities>().takeOver({ operationId, machineId }) }));
     frame.undo("release what was reserved", () => hub.releaseAction({ operationId }));
-    if (cloneId) frame.undo("remove clone", () => host.removeMachine({ operationId, machineId: cloneId, epoch: 1 }), hostId);
-    if (step === "start") frame.undo("stop again", () => host.stopMachine({ operationId, machineId, graceMs: 0, ifStarted: true }), hostId);
+    const undo = undoOf(input);
+    if (undo) frame.undo(undo.label, undo.act, hostId);
 
     const act = () => host.actOnMachine({ operationId, step, machineId, epoch, action, ...(cloneId ? { cloneId } : {}) });
     const effect = await frame.must(step, act, { on: lossOf(hostId, input.onFault) });
-    frame.standsNow();
-    await frame.must("record", async () => ({ recorded: await hub.recordAction({ operationId, effect }) }));
+    await frame.conclude("record", async () => ({ recorded: await hub.recordAction({ operationId, effect }) }));
     return { machineId: cloneId ?? machineId, ...effect.result };
   });
+}
+
+/** What an act leaves on its host that was not there before. */
+function undoOf({ operationId, hostId, machineId, machineName, action, cloneId }: OperateInput) {
+  const host = undoOnHost<HostActionActivities & MachineActivities>(hostId, machineName);
+  if (cloneId) return { label: "remove clone", act: () => host.removeMachine({ operationId, machineId: cloneId, epoch: 1 }) };
+  if (action.verb === "start")
+    return { label: "stop again", act: () => host.stopMachine({ operationId, machineId, graceMs: 0, ifStarted: true }) };
+  if (action.verb !== "snapshot-create") return null;
+  return { label: "remove snapshot", act: () => host.dropSnapshot({ operationId, machineId, name: String(action["name"]) }) };
 }
