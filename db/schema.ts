@@ -272,6 +272,8 @@ export const machines = pgTable(
     imageVersionId: uuid("image_version_id").references(() => imageVersions.id, { onDelete: "set null" }),
     image: text("image"),
     digest: text("digest"),
+    /** The machine whose disks this linked clone stands on. */
+    linkedTo: uuid("linked_to"),
     kind: text("kind").$type<"pvm" | "macvm">().notNull(),
     guestOs: text("guest_os"),
     desired: text("desired").$type<DesiredState>().notNull(),
@@ -301,6 +303,9 @@ export const machines = pgTable(
     index("machines_expiry")
       .on(table.expiresAt)
       .where(sql`${table.retiredAt} is null`),
+    index("machines_linked")
+      .on(table.linkedTo)
+      .where(sql`${table.retiredAt} is null and ${table.linkedTo} is not null`),
   ],
 );
 

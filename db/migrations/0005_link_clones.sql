@@ -1,0 +1,2 @@
+ALTER TABLE "machines" ADD COLUMN "linked_to" uuid;--> statement-breakpoint
+CREATE INDEX "machines_linked" ON "machines" USING btree ("linked_to") WHERE "machines"."retired_at" is null and "machines"."linked_to" is not null;
