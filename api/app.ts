@@ -23,6 +23,7 @@ import { machineWireRoutes } from "./machines/wire-routes.ts";
 import { methodsAt } from "./methods.ts";
 import { apiMetrics } from "./metrics.ts";
 import { boundedBody, requestLog, withoutZeros } from "./middleware/request.ts";
+import { decisionRoutes } from "./operations/decisions.ts";
 import { jobWireRoutes } from "./operations/wire-routes.ts";
 import { operationRoutes } from "./operations/routes.ts";
 import { transferRoutes } from "./operations/transfer.ts";
@@ -57,6 +58,7 @@ export function createApp(hub: Hub): OpenAPIHono<ApiEnv> {
   for (const routes of [
     accessRoutes(hub, login),
     operationRoutes(hub),
+    decisionRoutes(hub),
     transferRoutes(hub),
     catalogRoutes(hub),
     machineRoutes(hub),

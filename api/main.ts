@@ -4,8 +4,10 @@
  * The one idea: it holds no state of its own. Any number of them run side by side, and one that is killed loses nothing that it had answered.
  */
 import "../deploy/lifeline.ts";
+import { nextAttempts } from "../control/attempts.ts";
 import { cancelOperation } from "../control/cancel.ts";
 import { requestPull, requestPush } from "../control/catalog.ts";
+import { decideStep } from "../control/decide.ts";
 import { requestAction, requestMachine } from "../control/machines.ts";
 import { requestRetire } from "../control/retire.ts";
 import type { Control } from "../control/start.ts";
@@ -106,6 +108,8 @@ export const operationsOf = (control: Control): Operations => ({
   act: (machine, action, asked) => requestAction(control, machine, action, asked),
   retire: (machine, options, asked) => requestRetire(control, machine, options, asked),
   cancel: (id, asked) => cancelOperation(control, id, asked),
+  decide: (id, word, asked) => decideStep(control, id, word, asked),
+  nextAttempt: nextAttempts(control),
 });
 
 const gatewayUrl = ({ gateway }: Config): string => `https://${gateway.publicHosts[0] ?? "localhost"}:${gateway.port}`;

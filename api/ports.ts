@@ -11,7 +11,8 @@ import type { NewImageVersion, NewPull, Store } from "../domain/catalog/schema.t
 import type { Result } from "../domain/errors.ts";
 import type { EnrolmentToken, NewEnrolmentToken } from "../domain/hosts/schema.ts";
 import type { Machine, MachineAction, NewMachine } from "../domain/machines/schema.ts";
-import type { Operation } from "../domain/operations/schema.ts";
+import type { Decision } from "../domain/operations/rules.ts";
+import type { NextAttempt, Operation } from "../domain/operations/schema.ts";
 import type { z } from "zod";
 import type { Asked } from "../control/start.ts";
 import type { Database } from "../db/connect.ts";
@@ -29,6 +30,10 @@ export interface Operations {
   act(machine: string, action: MachineAction, asked: Asked): Promise<Result<Operation>>;
   retire(machine: string, options: { force: boolean }, asked: Asked): Promise<Result<Operation>>;
   cancel(operationId: string, asked: Asked): Promise<Result<Operation>>;
+  /** An operator's word on a step that waits. */
+  decide(operationId: string, word: Decision, asked: Asked): Promise<Result<Operation>>;
+  /** What a running step waits for between two attempts; null also when nobody can tell quickly. */
+  nextAttempt(operation: Operation, step: string | undefined): Promise<NextAttempt | null>;
 }
 
 export interface Enrolments {

@@ -23,6 +23,21 @@ export async function recordAudit(db: Database, record: NewAuditRecord): Promise
   await db.insert(audit).values({ id: crypto.randomUUID(), at: sql`clock_timestamp()`, ...record });
 }
 
+/** Under an id of the caller's; `false` when it is there already. */
+export async function recordAuditOnce(db: Database, id: string, record: NewAuditRecord): Promise<boolean> {
+  const written = await db
+    .insert(audit)
+    .values({ id, at: sql`clock_timestamp()`, ...record })
+    .onConflictDoNothing({ target: audit.id })
+    .returning({ id: audit.id });
+  return written.length === 1;
+}
+
+export async function findAudit(db: Database, id: string): Promise<Pick<Row, "actor" | "requestId"> | null> {
+  const [row] = await db.select({ actor: audit.actor, requestId: audit.requestId }).from(audit).where(eq(audit.id, id));
+  return row ?? null;
+}
+
 /** Numbers and chains committed rows in order; answers how many. The caller holds the relay's lock. */
 export async function chainAudit(db: Database, limit: number): Promise<number> {
   const waiting = await db.select().from(audit).where(isNull(audit.number)).orderBy(asc(audit.at), asc(audit.id)).limit(limit);

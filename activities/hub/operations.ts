@@ -4,6 +4,7 @@
  * The one idea: both are local activities that may run twice, so each write states what it relies on and changes nothing the second time.
  */
 import type { Database } from "../../db/connect.ts";
+import { takeDecision } from "../../db/decisions.ts";
 import { recordEvent } from "../../db/events.ts";
 import { moveOperation, readOperation } from "../../db/operations.ts";
 import { settleOperation } from "../../db/settlement.ts";
@@ -23,14 +24,18 @@ export function recordActivities({ db }: { db: Database }): RecordActivities {
 async function recordSteps(tx: Database, operationId: string, steps: readonly StepRecord[]): Promise<void> {
   const found = await readOperation(tx, operationId, { lock: true });
   if (!found.ok || isSettled(found.value.operation.state)) return;
-  const { project } = found.value.operation;
+  const { operation } = found.value;
+  const { project } = operation;
   for (const step of steps) {
+    if (step.decided) await takeDecision(tx, operation, { ...step.decided, step: step.name });
     if (!(await writeStep(tx, operationId, step))) continue;
     const body = { step: step.name, ...(step.fault ? { code: step.fault.code, message: step.fault.message } : {}) };
     await recordEvent(tx, { type: "step", name: `step.${step.state}`, subjectId: operationId, operationId, project, body });
   }
   // The last word counts: a step that parked and was tried again since does not park its operation.
   const last = steps.findLast(({ state }) => state === "parked" || state === "running");
+  // After an operator's word it goes on, be it to its undo.
+  const goesOn = last?.state === "running" || steps.some(({ decided }) => decided);
   if (last?.state === "parked") await moveOperation(tx, operationId, ["pending", "running"], "parked");
-  if (last?.state === "running") await moveOperation(tx, operationId, ["pending", "parked"], "running");
+  else if (goesOn) await moveOperation(tx, operationId, ["pending", "parked"], "running");
 }

@@ -1,21 +1,23 @@
 /** An operation as our API shows it: with its steps, how far it is, and where to look at its workflow. */
 import { z } from "zod";
-import { Operation, Progress, Step } from "../../domain/operations/schema.ts";
+import { NextAttempt, Operation, Progress, Step } from "../../domain/operations/schema.ts";
 import { listSteps } from "../../db/steps.ts";
 import type { Hub } from "../ports.ts";
 
 export const OperationDetail = Operation.extend({
   steps: z.array(Step),
   progress: Progress.nullable().meta({ description: "That of the step under way, or of the last one that had any." }),
+  nextAttempt: NextAttempt.nullable().meta({ description: "When a step has failed and is tried again by itself." }),
   temporalUrl: z.string().nullable(),
 }).meta({ id: "OperationDetail" });
 export type OperationDetail = z.infer<typeof OperationDetail>;
 
-export async function detailOf(hub: Pick<Hub, "db" | "settings">, operation: Operation): Promise<OperationDetail> {
+export async function detailOf(hub: Pick<Hub, "db" | "settings" | "operations">, operation: Operation): Promise<OperationDetail> {
   const steps = await listSteps(hub.db, operation.id);
   const moving =
     steps.findLast((step) => step.progress !== null && step.state === "running") ?? steps.findLast((step) => step.progress !== null);
-  return { ...operation, steps, progress: moving?.progress ?? null, temporalUrl: temporalUrl(hub, operation) };
+  const nextAttempt = await hub.operations.nextAttempt(operation, steps.find(({ state }) => state === "running")?.name);
+  return { ...operation, steps, progress: moving?.progress ?? null, nextAttempt, temporalUrl: temporalUrl(hub, operation) };
 }
 
 function temporalUrl({ settings }: Pick<Hub, "settings">, { workflowId }: Operation): string | null {

@@ -5,10 +5,9 @@
  */
 import { createRoute } from "@hono/zod-openapi";
 import { z } from "zod";
-import { listOperations, readOperation } from "../../db/operations.ts";
+import { listOperations } from "../../db/operations.ts";
 import { listOutput } from "../../db/outputs.ts";
 import { holds } from "../../domain/access/rules.ts";
-import type { Actor } from "../../domain/access/schema.ts";
 import { FaultError, unwrap } from "../../domain/errors.ts";
 import { HostId, MachineId, OperationId } from "../../domain/ids.ts";
 import { OutputLine } from "../../domain/machines/schema.ts";
@@ -21,6 +20,7 @@ import { askedBy, pageOf, pageQuery, routesOf } from "../route.ts";
 import { detailOf, OperationDetail } from "./detail.ts";
 import { settled } from "./settled.ts";
 import { operationEvents } from "./stream.ts";
+import { ending, found } from "./visible.ts";
 
 const tags = ["operations"];
 const params = z.object({ id: OperationId });
@@ -30,13 +30,12 @@ const longestWaitSeconds = 60;
 const seeing = { claims: ["JOB_MANAGER_LIST", "JOB_MANAGER_LIST_OWN"], any: true } as const;
 
 export const operationRoutes = (hub: Hub) =>
-  routesOf().route("/", readRoutes(hub)).route("/", cancelRoutes(hub)).route("/", followRoutes(hub)).route("/", outputRoutes(hub));
-
-async function found(hub: Hub, id: string, actor: Actor): Promise<Operation> {
-  const { operation, actorId } = unwrap(await readOperation(hub.db, id));
-  if (operation.project === actor.project && (actorId === actor.userId || holds(actor, "JOB_MANAGER_LIST"))) return operation;
-  throw new FaultError({ code: "operation_not_found", message: `There is no operation ${id}.`, subject: id });
-}
+  routesOf()
+    .route("/", readRoutes(hub))
+    .route("/", cancelRoutes(hub))
+    .route("/", followRoutes(hub))
+    .route("/", outputRoutes(hub))
+    .route("/", screenRoutes(hub));
 
 function readRoutes(hub: Hub) {
   const mayRead = authorised(hub, seeing);
@@ -87,7 +86,7 @@ function cancelRoutes(hub: Hub) {
     operationId: "cancelOperation",
     summary: "Cancel an operation: what it did is taken back",
     tags,
-    middleware: authorised(hub, { claims: ["JOB_MANAGER_DELETE", "JOB_MANAGER_LIST_OWN"], any: true }),
+    middleware: authorised(hub, ending),
     request: { params },
     responses: { 202: json(Operation, "Cancelling."), ...faults("operation_not_found", "operation_settled") },
   });
@@ -166,34 +165,38 @@ function outputRoutes(hub: Hub) {
       ...faults("operation_not_found"),
     },
   });
+
+  const seal = outputSeal(hub.sealer);
+  return routesOf().openapi(output, async (c) => {
+    const { id } = await found(hub, c.req.valid("param").id, actorOf(c));
+    return c.json(await listOutput(hub.db, seal, { operationId: id, ...c.req.valid("query") }), 200);
+  });
+}
+
+function screenRoutes(hub: Hub) {
   const screen = createRoute({
     method: "get",
     path: "/operations/{id}/screen",
     operationId: "getScreen",
     summary: "Get the picture that a capture took",
     tags,
-    middleware: mayRead,
+    middleware: authorised(hub, seeing),
     request: { params },
     responses: { 200: { description: "The screen.", content: { "image/png": { schema: z.string() } } }, ...faults("operation_not_found") },
   });
 
   const seal = outputSeal(hub.sealer);
-  return routesOf()
-    .openapi(output, async (c) => {
-      const { id } = await found(hub, c.req.valid("param").id, actorOf(c));
-      return c.json(await listOutput(hub.db, seal, { operationId: id, ...c.req.valid("query") }), 200);
-    })
-    .openapi(screen, async (c) => {
-      const { id, verb, state } = await found(hub, c.req.valid("param").id, actorOf(c));
-      const { items } =
-        verb === "capture" && state === "done"
-          ? await listOutput(hub.db, seal, { operationId: id, after: 0, limit: 100_000 })
-          : { items: [] };
-      if (items.length === 0)
-        throw new FaultError({ code: "operation_not_found", message: `The operation ${id} has taken no picture.`, subject: id });
-      return c.body(Buffer.from(items.map(({ text }) => text).join(""), "base64"), 200, {
-        "Content-Type": "image/png",
-        "Cache-Control": "no-store",
-      });
+  return routesOf().openapi(screen, async (c) => {
+    const { id, verb, state } = await found(hub, c.req.valid("param").id, actorOf(c));
+    const { items } =
+      verb === "capture" && state === "done"
+        ? await listOutput(hub.db, seal, { operationId: id, after: 0, limit: 100_000 })
+        : { items: [] };
+    if (items.length === 0)
+      throw new FaultError({ code: "operation_not_found", message: `The operation ${id} has taken no picture.`, subject: id });
+    return c.body(Buffer.from(items.map(({ text }) => text).join(""), "base64"), 200, {
+      "Content-Type": "image/png",
+      "Cache-Control": "no-store",
     });
+  });
 }

@@ -7,12 +7,12 @@ export const operationCodes = {
   operation_cancelled: { kind: "conflict", remedy: "Start the operation again if it is still wanted." },
   operation_aborted: {
     kind: "conflict",
-    remedy: "An operator aborted the parked step; start the operation again once its cause is mended.",
+    remedy: "The parked step was aborted, by an operator or at the park limit; start the operation again once its cause is mended.",
   },
   operation_terminated: { kind: "conflict", remedy: "The workflow was ended from outside; start the operation again." },
   operation_not_parked: {
     kind: "precondition_failed",
-    remedy: "Only a parked step takes retry, skip or abort; `drover operation show` tells its state.",
+    remedy: "A parked step takes retry, skip or abort, one between two attempts takes retry; `drover operation show` tells what it does.",
   },
   step_not_skippable: { kind: "precondition_failed", remedy: "This step cannot be left out: retry or abort it." },
   caller_gone: {

@@ -52,6 +52,17 @@ export const Step = z
   .meta({ id: "Step" });
 export type Step = z.infer<typeof Step>;
 
+/** A step that failed and is tried again by itself. */
+export const NextAttempt = z
+  .object({
+    step: z.string(),
+    attempt: z.int().meta({ description: "Its number; `retry` lets it begin now and counts from 1 again." }),
+    at: z.date().nullable().meta({ description: "Null when it waits for a worker, or was paused." }),
+    fault: FaultRecord.nullable().meta({ description: "Why the last one failed." }),
+  })
+  .meta({ id: "NextAttempt" });
+export type NextAttempt = z.infer<typeof NextAttempt>;
+
 export const Operation = z
   .object({
     id: OperationId,
