@@ -13,7 +13,7 @@ import { z } from "zod";
 import type { Needs } from "../domain/access/rules.ts";
 import type { Actor } from "../domain/access/schema.ts";
 import { factsOf, FaultError, kindOf, kinds, type Code, type Fault } from "../domain/errors.ts";
-import { foreignFault } from "./foreign.ts";
+import { foreignFault } from "../domain/foreign.ts";
 import { isWire } from "./paths.ts";
 import { wireRefusal } from "./wire/errors.ts";
 

@@ -10,6 +10,10 @@ import { FaultError, refuse, ok, type Result } from "../domain/errors.ts";
 
 export type Database = PgDatabase<PostgresJsQueryResultHKT, Record<string, never>>;
 
+/** A server that is away is asked anew within a second, and one that does not even refuse, for ten: whoever waits for it hears soon that it is away. */
+const backoff = (failures: number): number => Math.min(3 ** failures / 100, 1);
+const connectSeconds = 10;
+
 export interface OpenDatabase {
   readonly db: Database;
   readonly sql: postgres.Sql;
@@ -18,7 +22,7 @@ export interface OpenDatabase {
 
 /** Ten connections serve a process of ours; the embedded server allows 200 in all. Connections are made at the first query. */
 export function openDatabase(url: string, { connections = 10 } = {}): OpenDatabase {
-  const sql = postgres(url, { max: connections, onnotice: () => {} });
+  const sql = postgres(url, { max: connections, onnotice: () => {}, backoff, connect_timeout: connectSeconds });
   // Two seconds let queries in flight end; what is longer is broken off.
   return { db: drizzle(sql), sql, close: () => sql.end({ timeout: 2 }) };
 }

@@ -2,12 +2,14 @@
  * Who speaks to the gateway: a host by a token that it signed itself, or a caller's own computer by a token of ours that names its operation.
  *
  * The one idea: a token is proved once and then believed for ten seconds, because a busy host calls twenty times a second; whatever changes in
- * the database (a new key, a removed host) therefore counts after ten seconds at most.
+ * the database (a new key, a removed host) therefore counts after ten seconds at most. While the database is away nothing changes there, and what was
+ * proved is believed until its token ends: hosts keep their work.
  */
 import { createHash } from "node:crypto";
 import type { Database } from "../db/connect.ts";
 import { findHostIdentity } from "../db/hosts.ts";
 import { FaultError } from "../domain/errors.ts";
+import { foreignFault } from "../domain/foreign.ts";
 import { claimedHost, verifyHostToken } from "../security/host-tokens.ts";
 import type { TransferTokens } from "../security/transfer-tokens.ts";
 
@@ -36,19 +38,31 @@ const believedCount = 5_000;
 
 /** Answers who sent a Bearer token, or fails with `unauthenticated`. */
 export function callers(options: CallersOptions): (authorization: string | undefined) => Promise<Caller> {
-  const believed = new Map<string, { caller: Caller; until: number }>();
+  const believed = new Map<string, Believed>();
   return async (authorization) => {
     const token = /^Bearer (\S+)$/i.exec(authorization ?? "")?.[1];
     if (token === undefined) throw unauthenticated("The request carries no bearer token.");
     const mark = createHash("sha256").update(token).digest("base64");
     const known = believed.get(mark);
     if (known && known.until > Date.now()) return known.caller;
-    const { caller, expiresAt } = await prove(options, token);
+    const proved = await prove(options, token).catch((error: unknown) => {
+      if (known && known.expiresAt.getTime() > Date.now() && isAway(error)) return known;
+      throw error;
+    });
+    const { caller, expiresAt } = proved;
     if (believed.size >= believedCount) believed.clear();
-    believed.set(mark, { caller, until: Math.min(Date.now() + believedMs, expiresAt.getTime()) });
+    believed.set(mark, { caller, expiresAt, until: Math.min(Date.now() + believedMs, expiresAt.getTime()) });
     return caller;
   };
 }
+
+interface Believed {
+  readonly caller: Caller;
+  readonly until: number;
+  readonly expiresAt: Date;
+}
+
+const isAway = (error: unknown): boolean => foreignFault(error)?.code === "hub_unavailable";
 
 async function prove({ db, hubId, transfers }: CallersOptions, token: string): Promise<{ caller: Caller; expiresAt: Date }> {
   const hostId = claimedHost(token);

@@ -8,10 +8,14 @@ import type { Logger } from "pino";
 import type { z } from "zod";
 import type { GatewayMetrics } from "./metrics.ts";
 import { factsOf, FaultError, type Fault, kindOf } from "../domain/errors.ts";
+import { foreignFault } from "../domain/foreign.ts";
+
+/** Names the code in the head of a refusal. */
+const faultHeader = "x-drover-fault";
 
 export function refusal(c: Context, error: unknown, { log, metrics }: { log: Logger; metrics: GatewayMetrics }): Response {
   const requestId = randomUUID();
-  const known = error instanceof FaultError ? error.fault : null;
+  const known = error instanceof FaultError ? error.fault : foreignFault(error);
   if (!known || known.code === "internal")
     log.error({ event: "gateway.request_failed", requestId, path: c.req.path, err: error }, "A host's request failed unexpectedly.");
   const fault: Fault = known ?? { code: "internal", message: "The gateway failed on this request." };
@@ -25,7 +29,11 @@ export function refusal(c: Context, error: unknown, { log, metrics }: { log: Log
     ...(subject === undefined ? {} : { subject }),
     ...(details === undefined ? {} : { details }),
   };
-  return c.body(JSON.stringify(body), kindOf(code).status as ContentfulStatusCode, { "Content-Type": "application/problem+json" });
+  return c.body(JSON.stringify(body), kindOf(code).status as ContentfulStatusCode, {
+    "Content-Type": "application/problem+json",
+    // An answer to HEAD has no body.
+    [faultHeader]: code,
+  });
 }
 
 /** The body as the schema says, or `invalid_request` with every mistake. */

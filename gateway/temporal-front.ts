@@ -7,6 +7,7 @@
 import { type handleUnaryCall, Metadata, Server, type ServerUnaryCall, type ServiceDefinition, status } from "@grpc/grpc-js";
 import type { Logger } from "pino";
 import { FaultError, type Kind, factsOf } from "../domain/errors.ts";
+import { foreignFault } from "../domain/foreign.ts";
 import { type Caller, nameOf } from "./callers.ts";
 import type { GatewayMetrics } from "./metrics.ts";
 import { type KeyPair, RenewableCredentials } from "./server-credentials.ts";
@@ -134,6 +135,9 @@ function statusOf(error: unknown, name: string, log: Logger) {
       return { code: error.code, details: String(error.details), ...metadata };
     }
   }
+  // A database that restarts: the loops tell of it, and every call of every host meets it.
+  const fault = foreignFault(error);
+  if (fault?.code === "hub_unavailable") return { code: status.UNAVAILABLE, details: fault.message };
   log.error({ event: "gateway.call_failed", method: name, err: error }, "A call of a host failed unexpectedly.");
   return { code: status.UNAVAILABLE, details: "The hub cannot reach Temporal at the moment." };
 }

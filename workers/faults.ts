@@ -2,11 +2,14 @@
  * The Temporal border of faults: an activity's fault becomes an ApplicationFailure whose type is its code and whose detail is the fault itself.
  *
  * The one idea: only what is decided as a fault crosses the border in words. Anything else is told as `internal` and its cause stays in this process's log.
+ * Tries end, except those that wait for a hub whose database or gateway is away: no operation fails because the hub was mended slowly.
  */
-import { CompleteAsyncError } from "@temporalio/activity";
+import { setTimeout as after } from "node:timers/promises";
+import { CompleteAsyncError, Context } from "@temporalio/activity";
 import { ApplicationFailure, TemporalFailure } from "@temporalio/common";
 import type { ActivityInterceptorsFactory } from "@temporalio/worker";
 import { FaultError, isRetryable, type Fault } from "../domain/errors.ts";
+import { foreignFault } from "../domain/foreign.ts";
 
 export type OnUnforeseen = (error: unknown) => void;
 
@@ -31,6 +34,37 @@ const unforeseen: Fault = {
   message: "The step failed in an unforeseen way; the log of the process that ran it has the cause.",
 };
 
+/** With the pauses of the workflows' policies, half a minute: what fails as often is no accident. Local activities write what must be written. */
+const triesOfOneFault = 8;
+
 function failureOf(fault: Fault): ApplicationFailure {
-  return ApplicationFailure.create({ type: fault.code, message: fault.message, nonRetryable: !isRetryable(fault.code), details: [fault] });
+  const { attempt, isLocal } = Context.current().info;
+  const tired = fault.code !== "hub_unavailable" && !isLocal && attempt >= triesOfOneFault;
+  const nonRetryable = tired || !isRetryable(fault.code);
+  return ApplicationFailure.create({ type: fault.code, message: fault.message, nonRetryable, details: [fault] });
 }
+
+const pauseMs = 1_000;
+/** Left of an attempt's time, to end it in our words and not by a timeout. */
+const spareMs = 5_000;
+
+/** For the hub's own activities: one that meets a database which is away begins again within its attempt, so that few attempts outlast long absences. */
+export const databaseInterceptor: ActivityInterceptorsFactory = () => ({
+  inbound: {
+    async execute(input, next) {
+      const { info, cancellationSignal: signal, heartbeat } = Context.current();
+      const until = performance.now() + info.startToCloseTimeoutMs - spareMs;
+      for (;;) {
+        try {
+          return await next(input);
+        } catch (error) {
+          const fault = error instanceof FaultError ? null : foreignFault(error);
+          if (fault?.code !== "hub_unavailable") throw error;
+          if (info.isLocal || performance.now() > until) throw new FaultError(fault, { cause: error });
+          heartbeat({ waitsFor: fault.message });
+          await after(pauseMs, undefined, { signal });
+        }
+      }
+    },
+  },
+});

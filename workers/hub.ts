@@ -25,7 +25,7 @@ import { openStores } from "../gateway/stores.ts";
 import { masterKeySource } from "../security/master-key.ts";
 import { openSecurity, type Security } from "../security/open.ts";
 import { workflowBundle } from "./bundle.ts";
-import { faultInterceptor } from "./faults.ts";
+import { databaseInterceptor, faultInterceptor } from "./faults.ts";
 import { serveHealth } from "./health.ts";
 import { runProcess, type Running } from "./process.ts";
 import { installRuntime, temporalLogger } from "./runtime.ts";
@@ -112,7 +112,7 @@ export async function hubWorker({ control, codec, connection }: HubWorkerParts):
       ...actionActivities({ db, temporal }),
       ...retireActivities({ db }),
     },
-    interceptors: { activity: [faultInterceptor(unforeseen)] },
+    interceptors: { activity: [faultInterceptor(unforeseen), databaseInterceptor] },
     // Database writes end in milliseconds and waits heartbeat; what does not end in ten seconds runs again elsewhere.
     shutdownGraceTime: "10 seconds",
   });

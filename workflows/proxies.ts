@@ -19,12 +19,15 @@ function named<A>(options: ActivityOptions, subject?: string): ActivityInterface
   return new Proxy({}, names) as ActivityInterfaceFor<A>;
 }
 
-/** Reads and writes of the hub's database and store: seconds; 30 s outlast a failover, 5 tries a restart. */
+/**
+ * Reads and writes of the hub's database: milliseconds; 30 s outlast a failover. Without a limit on attempts, because a database that is away for an hour
+ * must not fail what runs; every other fault ends after eight, which the worker sees to.
+ */
 export const quick = <A>(): ActivityInterfaceFor<A> =>
   named<A>({
     taskQueue: hubQueue,
     startToCloseTimeout: "30 seconds",
-    retry: { initialInterval: "200 milliseconds", maximumInterval: "10 seconds", maximumAttempts: 8 },
+    retry: { initialInterval: "200 milliseconds", maximumInterval: "10 seconds" },
   });
 
 /** Waits in the hub for another operation's undo: 60 s are allowed, 90 s leave room for the database. Heartbeats tell a dead hub worker. */
@@ -33,7 +36,7 @@ export const patient = <A>(): ActivityInterfaceFor<A> =>
     taskQueue: hubQueue,
     startToCloseTimeout: "90 seconds",
     heartbeatTimeout: "10 seconds",
-    retry: { initialInterval: "1 second", maximumAttempts: 3 },
+    retry: { initialInterval: "1 second", maximumInterval: "10 seconds" },
   });
 
 /** Calls to the store from the hub, which may list thousands of objects. */

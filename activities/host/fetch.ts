@@ -87,7 +87,7 @@ async function fetchImage(
   arrivals.want(wanted.digest, operationId);
   if (arrivals.isHere(wanted.digest) || (await context.cache.has(wanted.digest))) return fetchedOf(wanted, null);
 
-  const { fence } = await context.link.grants({ operationId, begin: true });
+  const { fence } = await context.link.grants({ operationId, begin: true }, signal);
   const reporter = openReporter(context.link, operationId, fence);
   const wait = () => {
     note({ waitsFor: "a transfer slot" });

@@ -21,7 +21,7 @@ export function machineActivities(context: HostContext): MachineActivities {
     prepareMachine: ({ operationId, placement }) =>
       attempts.run(`prepare/${operationId}`, ({ signal }) =>
         machines.run(placement.machineId, signal, async () => {
-          const { fence } = await link.grants({ operationId, begin: true });
+          const { fence } = await link.grants({ operationId, begin: true }, signal);
           const reporter = openReporter(link, operationId, fence);
           return pins.holding([placement.wanted.digest], () => prepare({ context, operationId, placement, reporter, signal }));
         }),
@@ -30,7 +30,7 @@ export function machineActivities(context: HostContext): MachineActivities {
     startMachine: ({ operationId, placement, skip }) =>
       attempts.run(`start/${operationId}`, ({ signal }) =>
         machines.run(placement.machineId, signal, async () => {
-          const { fence } = await link.grants({ operationId, begin: true });
+          const { fence } = await link.grants({ operationId, begin: true }, signal);
           const reporter = openReporter(link, operationId, fence);
           const { machineId, probe } = placement;
           await inStep(reporter, "start", () => ensureRunning(context, machineId, signal));

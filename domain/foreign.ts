@@ -3,10 +3,10 @@
  *
  * The one idea: a service that is away is a 503 that may be tried again, a value that it cannot store is the caller's mistake; nothing else is guessed.
  */
-import type { Fault } from "../domain/errors.ts";
+import type { Fault } from "./errors.ts";
 
-/** Refused, reset or ended connections, a server that starts or stops, and gRPC's `UNAVAILABLE` and `DEADLINE_EXCEEDED`. */
-const away = new Set<unknown>([
+/** Of PostgreSQL: refused, reset or ended connections, a server that starts or stops. */
+const databaseAway = new Set<unknown>([
   "ECONNREFUSED",
   "ECONNRESET",
   "EPIPE",
@@ -21,16 +21,21 @@ const away = new Set<unknown>([
   "53300",
   "08006",
   "08001",
-  14,
-  4,
 ]);
+/** Of Temporal: gRPC's `UNAVAILABLE` and `DEADLINE_EXCEEDED`. */
+const temporalAway = new Set<unknown>([14, 4]);
 /** Values that no column takes: text with a zero byte or bad encoding, numbers out of range, malformed uuids. */
 const unstorable = new Set<unknown>(["22021", "22P05", "22003", "22P02"]);
+
+/** Both restart within seconds; whoever asks again sooner only asks more often. */
+const retryAfterSeconds = 2;
+const away = (message: string): Fault => ({ code: "hub_unavailable", message, details: { retryAfterSeconds } });
 
 export function foreignFault(error: unknown): Fault | null {
   for (let cause = error, depth = 0; cause instanceof Error && depth < 5; cause = cause.cause, depth += 1) {
     const code: unknown = "code" in cause ? cause.code : undefined;
-    if (away.has(code)) return { code: "hub_unavailable", message: "A service that the hub needs does not answer." };
+    if (databaseAway.has(code)) return away("The hub's database does not answer.");
+    if (temporalAway.has(code)) return away("The hub's Temporal server does not answer.");
     if (unstorable.has(code)) return { code: "invalid_request", message: "The request holds a value that cannot be stored." };
   }
   return null;
