@@ -24,7 +24,8 @@ import {
 import type { FaultRecord, Progress } from "../domain/operations/schema.ts";
 import type { HostState } from "../domain/hosts/rules.ts";
 import type { CachedImage, HostFacts } from "../domain/hosts/schema.ts";
-import type { ObservedMachine } from "../domain/machines/schema.ts";
+import type { Drift, ObservedMachine } from "../domain/machines/schema.ts";
+import type { Standing } from "../domain/machines/truth.ts";
 import type { MachineState, DesiredState } from "../domain/machines/rules.ts";
 import type { HoldMode, OnFault, OperationState, StepState, Verb } from "../domain/operations/rules.ts";
 import type { Architecture } from "../domain/catalog/rules.ts";
@@ -227,6 +228,8 @@ export const hosts = pgTable(
     bootId: text("boot_id"),
     sequence: bigint("sequence", { mode: "number" }).notNull().default(0),
     lastReportAt: time("last_report_at"),
+    /** By the hub's clock, a moment before its last inventory was gathered: what was done until then is in it. */
+    inventoryAfter: time("inventory_after"),
     /** The state that the compare loop told last, so that each change is told once. */
     toldState: text("told_state").$type<HostState>().notNull().default("enrolled"),
     createdAt: created(),
@@ -255,6 +258,8 @@ export const observations = pgTable(
     facts: jsonb("facts").$type<ObservedMachine>().notNull(),
     firstSeenAt: time("first_seen_at").notNull().defaultNow(),
     seenAt: time("seen_at").notNull().defaultNow(),
+    /** As what the compare loop told it last, so that each change is told once. */
+    toldStanding: text("told_standing").$type<Standing>(),
   },
   (table) => [primaryKey({ columns: [table.hostId, table.machineId] })],
 );
@@ -279,6 +284,12 @@ export const machines = pgTable(
     desired: text("desired").$type<DesiredState>().notNull(),
     observed: text("observed").$type<MachineState>().notNull(),
     observedAt: time("observed_at"),
+    /** When an operation last wrote what it did to the machine: what was seen before says nothing of it. */
+    actedAt: time("acted_at"),
+    /** The boot of its host in which it was last as desired: what is otherwise in a later one was not done by anybody. */
+    seenBoot: text("seen_boot"),
+    /** How it differs from what is wanted where that is neither believed nor repaired. */
+    drift: jsonb("drift").$type<Drift[]>().notNull().default([]),
     vcpus: integer("vcpus").notNull(),
     memoryBytes: bytes("memory_bytes").notNull(),
     diskBytes: bytes("disk_bytes").notNull(),

@@ -108,6 +108,8 @@ export const ReportLine = z.discriminatedUnion("kind", [
     session: Uuid.meta({ description: "Made anew by every host process; two at once are refused." }),
     bootId: z.string(),
     at: z.iso.datetime(),
+    /** What the hub's clock showed in its last answer before this was gathered. */
+    after: z.iso.datetime().nullish(),
     facts: HostFacts,
     machines: z.array(ObservedMachine),
     cached: z.array(CachedImage),
@@ -121,8 +123,12 @@ export const Report = z.object({ lines: z.array(ReportLine).max(1000) });
 export type Report = z.infer<typeof Report>;
 export const ReportAnswer = z.object({
   accepted: z.int().nonnegative(),
-  /** Operations that still run here as the hub sees it; whatever else the host works on was ended from outside. */
+  /** Twins of an older placement, and what came back of retired machines. */
   removeMachines: z.array(z.object({ machineId: Uuid, epoch: z.int().positive() })).default([]),
+  /** The hub's clock. */
+  at: z.iso.datetime().optional(),
+  /** The inventory was gathered before something that the hub knows of: another one is wanted at once. */
+  again: z.boolean().optional(),
 });
 export type ReportAnswer = z.infer<typeof ReportAnswer>;
 

@@ -6,6 +6,16 @@ export const machineCodes = {
   machine_exists: { kind: "conflict", wireStatus: 400, remedy: "Choose another name; names are unique on this hub, in any case." },
   machine_busy: { kind: "conflict", remedy: "Wait for the operation that holds the machine, or cancel it." },
   machine_state: { kind: "precondition_failed", wireStatus: 400, remedy: "Bring the machine into the state that the message names." },
+  machine_cloned: {
+    kind: "conflict",
+    wireStatus: 400,
+    remedy: "Retire the linked clones that the message names first: their disks lie in this machine's bundle.",
+  },
+  machine_linked: {
+    kind: "precondition_failed",
+    wireStatus: 400,
+    remedy: "Clone the machine that it stands on, or make another linked clone.",
+  },
   machine_lost: { kind: "not_found", remedy: "The machine is not on its host any more: retire it, or provision another." },
   no_capacity: {
     kind: "limited",

@@ -84,4 +84,29 @@ export function mayAct(verb: Verb, machine: { name: string; observed: MachineSta
   });
 }
 
+/** What the guest had in memory is somebody's work, and a suspended guest cannot be asked for anything: only a word of its own throws it away. */
+export function mayStop({ name, observed }: { name: string; observed: MachineState }, mode: StopMode): Result<void> {
+  if (mode !== "graceful" || observed !== "suspended") return ok(undefined);
+  return refuse({
+    code: "machine_state",
+    message: `${name} is suspended and has nothing to be asked: resume it, or stop it with its state dropped.`,
+    subject: name,
+    details: { observed },
+  });
+}
+
+/** Disks of linked clones lie in their source's bundle. */
+export function mayRetire({ name }: { name: string }, clones: readonly { readonly name: string }[]): Result<void> {
+  if (clones.length === 0) return ok(undefined);
+  const names = clones.map((clone) => clone.name);
+  const message = `${name} carries the disks of its linked clones: ${names.join(", ")}.`;
+  return refuse({ code: "machine_cloned", message, subject: name, details: { clones: names } });
+}
+
+/** A whole copy of a linked clone's bundle would still point into the bundle of the machine that it stands on. */
+export function mayClone({ name, isLinked }: { name: string; isLinked: boolean }, linked: boolean): Result<void> {
+  if (linked || !isLinked) return ok(undefined);
+  return refuse({ code: "machine_linked", message: `${name} is a linked clone, so a full clone of it would not be whole.`, subject: name });
+}
+
 export const isMacOS = (kind: "pvm" | "macvm"): boolean => kind === "macvm";

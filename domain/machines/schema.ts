@@ -8,6 +8,7 @@ import { BundleKind, ImageReference } from "../catalog/schema.ts";
 import { HostId, MachineId, OperationId, Uuid } from "../ids.ts";
 import { OnFault } from "../operations/schema.ts";
 import { desiredStates, machineStates, stopModes } from "./rules.ts";
+import { driftKinds, standings } from "./truth.ts";
 
 /** Parallels keeps names as file names: 200 characters leave room for the suffix, and no separator, control character or leading dash. */
 export const MachineName = z
@@ -21,6 +22,12 @@ export const MachineName = z
 export const MachineState = z.enum(machineStates).meta({ id: "MachineState" });
 export const DesiredState = z.enum(desiredStates).meta({ id: "DesiredState" });
 
+/** How a machine differs from what is wanted, where somebody has to decide. */
+export const Drift = z
+  .object({ kind: z.enum(driftKinds), message: z.string(), remedy: z.string(), since: z.iso.datetime() })
+  .meta({ id: "Drift" });
+export type Drift = z.infer<typeof Drift>;
+
 export const Machine = z
   .object({
     id: MachineId,
@@ -33,11 +40,13 @@ export const Machine = z
     imageVersionId: Uuid.nullable(),
     image: z.string().nullable(),
     digest: z.string().nullable(),
+    linkedTo: MachineId.nullable().meta({ description: "The machine whose disks this linked clone stands on." }),
     kind: BundleKind,
     guestOs: z.string().nullable(),
     desired: DesiredState,
     observed: MachineState,
     observedAt: z.date().nullable(),
+    drift: z.array(Drift).default([]),
     vcpus: z.int().positive(),
     memoryBytes: z.int().positive(),
     diskBytes: z.int().nonnegative(),
@@ -129,6 +138,19 @@ export const OutputLine = z
   .meta({ id: "OutputLine" });
 export type OutputLine = z.infer<typeof OutputLine>;
 
+/** The mark in a machine's bundle. */
+const ObservedMark = z.object({
+  hubId: Uuid,
+  /** The machine that the mark was written for, where that is another one: the bundle is somebody's copy. */
+  machineId: MachineId.optional(),
+  epoch: z.int().positive(),
+  operationId: OperationId.nullable(),
+  /** Not the very bundle that was marked, but one made of it. */
+  copied: z.boolean().optional(),
+  /** Somebody made the machine, and it was adopted later. */
+  adopted: z.boolean().optional(),
+});
+
 /** A machine as its host sees it; `raw` is the object that Parallels Desktop gave, for clients of its REST contract. */
 export const ObservedMachine = z
   .object({
@@ -144,8 +166,37 @@ export const ObservedMachine = z
     addresses: z.array(z.string()),
     bundlePath: z.string().nullable(),
     tools: z.string().nullable(),
-    mark: z.object({ hubId: Uuid, epoch: z.int().positive(), operationId: OperationId.nullable() }).nullable(),
+    mark: ObservedMark.nullable(),
+    /** A bundle with a mark of ours that no machine is registered of. */
+    unregistered: z.boolean().optional(),
     raw: z.record(z.string(), z.unknown()),
   })
   .meta({ id: "ObservedMachine" });
 export type ObservedMachine = z.infer<typeof ObservedMachine>;
+
+/** A machine that is in no row: ours by its mark, or somebody else's. */
+export const Unclaimed = z
+  .object({
+    id: MachineId,
+    name: z.string(),
+    standing: z.enum(standings),
+    hostId: HostId,
+    host: z.string(),
+    state: MachineState,
+    unregistered: z.boolean(),
+    copyOf: MachineId.nullable().meta({ description: "The machine of which its bundle is a copy." }),
+    epoch: z.int().positive().nullable(),
+    bundlePath: z.string().nullable(),
+    since: z.date().meta({ description: "When its host first reported it." }),
+  })
+  .meta({ id: "Unclaimed", description: "A machine that a host reports and that no row of the hub claims." });
+export type Unclaimed = z.infer<typeof Unclaimed>;
+
+export const Adoption = z
+  .object({
+    hostId: HostId.optional().meta({ description: "Where several hosts report the id." }),
+    name: MachineName.optional().meta({ description: "Another name than the one it has." }),
+    onFault: OnFault.default("park"),
+  })
+  .meta({ id: "Adoption" });
+export type Adoption = z.infer<typeof Adoption>;
