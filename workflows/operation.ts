@@ -65,6 +65,11 @@ export async function runOperation(
     const cancelled = isCancellation(error);
     const outcome = cancelled ? "cancelled" : "failed";
     const fault: Fault = cancelled ? { code: "operation_cancelled", message: "The operation was cancelled." } : faultOf(error);
+    // It ended before this run of its workflow: what it did then is not this run's to take back.
+    if (fault.code === "operation_settled") {
+      shown.ended("ended before", fault);
+      throw error;
+    }
     await CancellationScope.nonCancellable(async () => {
       const begins = (label: string) => {
         nameActivities(`undo, ${label}`);

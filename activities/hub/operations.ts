@@ -3,14 +3,15 @@
  *
  * The one idea: both are local activities that may run twice, so each write states what it relies on and changes nothing the second time.
  */
+import { z } from "zod";
 import type { Database } from "../../db/connect.ts";
 import { takeDecision } from "../../db/decisions.ts";
 import { recordEvent } from "../../db/events.ts";
-import { moveOperation, readOperation } from "../../db/operations.ts";
+import { moveOperation } from "../../db/operations.ts";
 import { settleOperation } from "../../db/settlement.ts";
 import { writeStep } from "../../db/steps.ts";
-import { isSettled } from "../../domain/operations/rules.ts";
 import type { RecordActivities, StepRecord } from "../../workflows/records.ts";
+import { underWay } from "./under-way.ts";
 
 export function recordActivities({ db }: { db: Database }): RecordActivities {
   return {
@@ -22,9 +23,8 @@ export function recordActivities({ db }: { db: Database }): RecordActivities {
 }
 
 async function recordSteps(tx: Database, operationId: string, steps: readonly StepRecord[]): Promise<void> {
-  const found = await readOperation(tx, operationId, { lock: true });
-  if (!found.ok || isSettled(found.value.operation.state)) return;
-  const { operation } = found.value;
+  // A workflow that was reset after its operation had ended stops here, before it does anything once more.
+  const { operation } = await underWay(tx, operationId, z.unknown());
   const { project } = operation;
   for (const step of steps) {
     if (step.decided) await takeDecision(tx, operation, { ...step.decided, step: step.name });
