@@ -5,14 +5,14 @@
  */
 import { createHash, randomUUID } from "node:crypto";
 import { access, glob, mkdir, readFile, rename, stat, utimes, writeFile, rm } from "node:fs/promises";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { bundleWorkflowCode, type Logger, type WorkflowBundleOption } from "@temporalio/worker";
 import { failureConverterPath } from "./temporal.ts";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 const workflowsPath = join(root, "workflows/index.ts");
-/** Where the published package has it. */
+/** Where the published package and images have it. */
 const builtPath = join(root, "dist/workflows.js");
 /** Beside the packages that made it, and dropped with them. */
 const cacheFolder = join(root, "node_modules/.cache/drover");
@@ -32,6 +32,14 @@ export async function workflowBundle(logger: Logger): Promise<WorkflowBundleOpti
   // A folder that may not be written costs the next start three seconds and nothing else.
   await keep(path, bundle.code).catch(() => undefined);
   return bundle;
+}
+
+/** Builds ahead, for a package or an image; answers where the bundle lies. */
+export async function buildBundle(logger: Logger): Promise<string> {
+  const { code } = await bundleWorkflowCode({ workflowsPath, failureConverterPath, logger });
+  await mkdir(dirname(builtPath), { recursive: true });
+  await writeFile(builtPath, code);
+  return builtPath;
 }
 
 async function sourcesHash(): Promise<string> {

@@ -14,7 +14,7 @@ import { defaultNamespace } from "../temporal-connection.ts";
 import { searchAttributes, setupNamespace } from "../temporal-setup.ts";
 import { temporalBinary } from "../toolchain/temporal.ts";
 
-const dynamicConfig = {
+export const dynamicConfig = {
   "history.transferProcessorMaxPollRPS": 2000,
   "history.timerProcessorMaxPollRPS": 2000,
   "history.visibilityProcessorMaxPollRPS": 500,
