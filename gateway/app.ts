@@ -9,7 +9,7 @@ import type { Logger } from "pino";
 import type { Database } from "../db/connect.ts";
 import { enrolHost } from "../db/enrolment.ts";
 import { FaultError } from "../domain/errors.ts";
-import { EnrolRequest, GrantRequest, Report, type EnrolAnswer } from "../domain/hosts/schema.ts";
+import { EnrolRequest, GrantRequest, Leftovers, Report, type EnrolAnswer } from "../domain/hosts/schema.ts";
 import { readEnrolmentToken } from "../security/enrolment-tokens.ts";
 import type { GrantSignatures } from "../security/grant-signatures.ts";
 import type { Sealer } from "../security/sealing.ts";
@@ -18,7 +18,7 @@ import { bodyOf, refusal } from "./http.ts";
 import type { GatewayMetrics } from "./metrics.ts";
 import { grantHandler } from "./routes/grants.ts";
 import { objectHandlers } from "./routes/objects.ts";
-import { goodbye, reportHandler } from "./routes/reports.ts";
+import { goodbye, leftovers, reportHandler } from "./routes/reports.ts";
 import type { OpenStores } from "./stores.ts";
 
 export interface GatewayOptions {
@@ -54,6 +54,9 @@ export function gatewayApp(options: GatewayOptions) {
   app.post("/host/v1/report", atMost(bodyBytes), async (c) => c.json(await report(await callerOf(c), await bodyOf(c, Report))));
   app.post("/host/v1/grants", atMost(bodyBytes), async (c) =>
     c.json(await grants(await callerOf(c), await bodyOf(c, GrantRequest), c.req.raw.signal)),
+  );
+  app.post("/host/v1/leftovers", atMost(bodyBytes), async (c) =>
+    c.json(await leftovers(db, await callerOf(c), await bodyOf(c, Leftovers))),
   );
   app.delete("/host/v1/session", async (c) => {
     await goodbye(db, await callerOf(c));

@@ -35,6 +35,8 @@ export interface Cache {
   reveal(digest: string): Promise<void>;
   touch(digest: string): Promise<void>;
   remove(digest: string): Promise<void>;
+  /** Digests that pulls have begun to fetch and not shown yet. */
+  fetching(): Promise<string[]>;
   /** Throws away what a pull has fetched so far. */
   discard(digest: string): Promise<void>;
   /** Evicts until `bytes` are free besides `keepBytes`; answers what went. Fails with `no_space` and evicts nothing when that would not suffice. */
@@ -65,6 +67,7 @@ export function openCache(root: string): Cache {
       await utimes(paths(digest).folder, now, now).catch(() => undefined); // Evicted meanwhile: nothing to touch.
     },
     remove,
+    fetching: async () => (await readdir(join(root, incomingName)).catch(() => [])).filter((name) => digestForm.test(name)),
     discard: (digest) => removeFolder(incomingPaths(root, checked(digest)).folder),
     ensureRoom: (ask) => ensureRoom(root, { ...ask, list, remove }),
     sweep: async (before) => {

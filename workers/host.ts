@@ -9,16 +9,18 @@ import { join } from "node:path";
 import { Worker } from "@temporalio/worker";
 import type { Logger } from "pino";
 import { collectDefaultMetrics, Registry } from "prom-client";
+import { adoptActivities } from "../activities/host/adopt.ts";
 import { actionActivities } from "../activities/host/actions.ts";
 import { openAttempts } from "../activities/host/attempt.ts";
 import { bootLimits } from "../activities/host/boot.ts";
 import { bundleActivities } from "../activities/host/bundles.ts";
 import type { HostContext } from "../activities/host/context.ts";
 import { hostFacts } from "../activities/host/facts.ts";
-import { cacheActivities } from "../activities/host/fetch.ts";
+import { cacheActivities, openFetching, type Fetching } from "../activities/host/fetch.ts";
 import { openHubLink, readIdentity, type HostIdentity, type HubLink } from "../activities/host/hub-link.ts";
 import { inventoryLoop, type InventoryLoop } from "../activities/host/inventory.ts";
 import { openLedger, removeOlder } from "../activities/host/ledger.ts";
+import { leftoverLoop } from "../activities/host/leftovers.ts";
 import { ensureAbsent, machineActivities } from "../activities/host/machines.ts";
 import { removeUnfinished } from "../activities/host/mark.ts";
 import { openPins } from "../activities/host/pins.ts";
@@ -53,16 +55,19 @@ export async function runHost(running: Running): Promise<void> {
 
 async function serveHub({ config, log, signal }: Running, identity: HostIdentity): Promise<void> {
   const metricsPort = await installRuntime(config.health.hostPort, log);
-  const link = await openHubLink(identity, { log });
+  const link = await openHubLink(identity, { log, storeSilentMs: config.hosts.storeSilentMs });
   try {
     const { context, loop } = await openHost({ config, log }, link, identity.hubId);
-    const worker = await hostWorker(context, link, identity.hostId, log);
+    const fetching = openFetching(context);
+    const worker = await hostWorker(fetching, identity.hostId, log);
     const health = await serveHostHealth({ host: config.health.host, port: config.health.hostPort, metricsPort, worker, loop });
     log.info({ event: "host.started", hostId: identity.hostId, hub: identity.hubUrl }, `The host ${identity.name} takes work.`);
     signal.addEventListener("abort", () => worker.shutdown(), { once: true });
     if (signal.aborted) worker.shutdown();
     const ended = new AbortController();
-    const reporting = loop.run(ended.signal);
+    const onError = (err: unknown) =>
+      log.warn({ event: "host.leftovers_failed", err }, "What lies half done here was not told or not removed; it is tried again.");
+    const reporting = Promise.all([loop.run(ended.signal), leftoverLoop({ fetching, onError }, ended.signal)]);
     await worker.run().finally(() => ended.abort());
     await reporting;
     await health?.close();
@@ -90,6 +95,7 @@ async function openHost({ config, log }: Pick<Running, "config" | "log">, link: 
   const loop = inventoryLoop({
     context: () => context,
     facts: () => hostFacts(parallels),
+    bootId: parallels.bootId,
     onError: (error) => log.warn({ event: "host.report_failed", err: error }, "The hub did not take this host's report."),
     onRemove: (machines) => removeTwins(context, machines, log),
   });
@@ -152,12 +158,20 @@ function removeTwins(context: HostContext, machines: readonly { machineId: strin
   }
 }
 
-async function hostWorker(context: HostContext, link: HubLink, hostId: string, log: Logger): Promise<Worker> {
+async function hostWorker(fetching: Fetching, hostId: string, log: Logger): Promise<Worker> {
+  const { context } = fetching;
+  const { link } = context;
   return Worker.create({
     connection: await link.connection(),
     namespace: link.namespace,
     taskQueue: hostQueue(hostId),
-    activities: { ...bundleActivities(context), ...cacheActivities(context), ...machineActivities(context), ...actionActivities(context) },
+    activities: {
+      ...bundleActivities(context),
+      ...cacheActivities(fetching),
+      ...machineActivities(context),
+      ...actionActivities(context),
+      ...adoptActivities(context),
+    },
     interceptors: {
       activity: [faultInterceptor((err) => log.error({ event: "activity.unforeseen", err }, "An activity failed in an unforeseen way."))],
     },

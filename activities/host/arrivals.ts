@@ -7,6 +7,8 @@ export interface Arrivals {
   want(digest: string, operationId: string): void;
   arrived(digest: string): void;
   isHere(digest: string): boolean;
+  /** The operations that want it, as far as this process was told. */
+  wantedBy(digest: string): string[];
   /** True when nobody else wants it. */
   leave(digest: string, operationId: string): boolean;
 }
@@ -18,6 +20,7 @@ export function openArrivals(): Arrivals {
     want: (digest: string, operationId: string) => void wanting.set(digest, (wanting.get(digest) ?? new Set()).add(operationId)),
     arrived: (digest: string) => void here.add(digest),
     isHere: (digest: string) => here.has(digest),
+    wantedBy: (digest: string) => [...(wanting.get(digest) ?? [])],
     leave: (digest: string, operationId: string) => {
       const others = wanting.get(digest);
       others?.delete(operationId);

@@ -16,16 +16,17 @@ import { openArrivals, type Arrivals } from "./arrivals.ts";
 import type { Attempt } from "./attempt.ts";
 import type { HostContext } from "./context.ts";
 import { openReporter } from "./reporter.ts";
-import { openKeyedSlots } from "./slots.ts";
+import { openKeyedSlots, type KeyedSlots } from "./slots.ts";
 import { openSharedTransfers, type SharedTransfers } from "./shared-transfer.ts";
 import { transferImage } from "./transfer.ts";
 
-export function cacheActivities(context: HostContext): CacheActivities {
+export function openFetching(context: HostContext): Fetching {
+  return { context, transfers: openSharedTransfers(), arrivals: openArrivals(), turns: openKeyedSlots() };
+}
+
+export function cacheActivities(fetching: Fetching): CacheActivities {
+  const { context, transfers, arrivals, turns } = fetching;
   const { attempts, cache, pins } = context;
-  const fetching: Fetching = { context, transfers: openSharedTransfers(), arrivals: openArrivals() };
-  const { transfers, arrivals } = fetching;
-  // One after the other per image: what one operation verifies, another must not rename or remove meanwhile.
-  const turns = openKeyedSlots();
   const inTurn = <T>(key: string, digest: string, work: (attempt: Attempt) => Promise<T>) =>
     attempts.run(key, (attempt) => turns.run(digest, attempt.signal, () => work(attempt)));
 
@@ -71,10 +72,12 @@ export function cacheActivities(context: HostContext): CacheActivities {
   };
 }
 
-interface Fetching {
+export interface Fetching {
   readonly context: HostContext;
   readonly transfers: SharedTransfers<PullResult, PullProgress>;
   readonly arrivals: Arrivals;
+  /** One after the other per image: what one operation verifies, another must not rename or remove meanwhile. */
+  readonly turns: KeyedSlots;
 }
 
 async function fetchImage(

@@ -132,6 +132,13 @@ export const ReportAnswer = z.object({
 });
 export type ReportAnswer = z.infer<typeof ReportAnswer>;
 
+/** What lies half done on a host: operations that it remembers, and images that were not fetched to their end. */
+export const Leftovers = z.object({ operations: z.array(OperationId).max(1000), digests: z.array(Sha256).max(1000) });
+export type Leftovers = z.infer<typeof Leftovers>;
+/** Which of them nobody wants any more. */
+export const LeftoversAnswer = z.object({ ended: z.array(z.string()), unwanted: z.array(z.string()) });
+export type LeftoversAnswer = z.infer<typeof LeftoversAnswer>;
+
 /** What one transfer may touch. `begin` draws a new fence: the attempt before this one may no longer publish. */
 export const GrantRequest = z.object({
   operationId: OperationId,

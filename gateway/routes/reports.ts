@@ -9,9 +9,10 @@ import { recordEvent } from "../../db/events.ts";
 import type { Holder } from "../../db/grants.ts";
 import { endSession } from "../../db/hosts.ts";
 import { takeInventory, type Inventory } from "../../db/inventories.ts";
+import { judgeLeftovers } from "../../db/leftovers.ts";
 import { takeLines } from "../../db/reports.ts";
 import { FaultError } from "../../domain/errors.ts";
-import type { Report, ReportAnswer } from "../../domain/hosts/schema.ts";
+import type { Leftovers, LeftoversAnswer, Report, ReportAnswer } from "../../domain/hosts/schema.ts";
 import { outputSeal } from "../../security/sealed-texts.ts";
 import type { Sealer } from "../../security/sealing.ts";
 import type { Caller, HostCaller } from "../callers.ts";
@@ -66,6 +67,11 @@ export function reportHandler({ db, hubId, log, sealer }: ReportOptions) {
 
 export const holderOf = (caller: Caller): Holder =>
   caller.kind === "host" ? { hostId: caller.hostId } : { operationId: caller.operationId };
+
+export async function leftovers(db: Database, caller: Caller, lying: Leftovers): Promise<LeftoversAnswer> {
+  if (caller.kind !== "host") throw new FaultError({ code: "forbidden", message: "Only hosts keep anything." });
+  return judgeLeftovers(db, caller.hostId, lying);
+}
 
 export async function goodbye(db: Database, caller: Caller): Promise<void> {
   if (caller.kind === "host") await endSession(db, caller.hostId, caller.session);
