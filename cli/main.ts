@@ -29,6 +29,13 @@ const parts: Parts = {
     const { namespace, address } = (await readConfig()).temporal;
     return setupCommands(namespace, address);
   },
+  keys: () => ({
+    show: async () => (await keyTools()).show(),
+    rotate: async (key) => (await keyTools()).rotate(key),
+    read: async () => (await keyTools()).read(),
+    take: async (key) => (await keyTools()).take(key),
+    forget: async () => (await keyTools()).forget(),
+  }),
   reset: async () => (await import("../deploy/reset.ts")).reset((await readConfig()).home),
   findTool: async (name) => (await import("../parallels/locate.ts")).findExecutable(name, env["PATH"] ?? ""),
   prlctl: async () => (await located())?.prlctlPath ?? null,
@@ -37,6 +44,8 @@ const parts: Parts = {
 async function readConfig(): Promise<Config> {
   return unwrap((await import("../domain/config/schema.ts")).readConfig(env, process.cwd()));
 }
+
+const keyTools = async () => (await import("../deploy/keys.ts")).keyTools(await readConfig());
 
 async function located() {
   const { locatePrlctl } = await import("../parallels/locate.ts");

@@ -31,6 +31,41 @@ export interface Serving {
   readonly signal: AbortSignal;
 }
 
+export const rotatable = ["master", "payload", "signing", "grant"] as const;
+export type Rotatable = (typeof rotatable)[number];
+
+export interface Rotated {
+  readonly id: string;
+  readonly replaced: string;
+}
+
+export interface KeyList {
+  readonly hubId: string;
+  readonly masterKey: { readonly id: string; readonly from: string; readonly since: Date | null };
+  readonly keys: readonly { readonly id: string; readonly purpose: string; readonly current: boolean; readonly createdAt: Date }[];
+}
+
+/** How much of each a lost master key took with it. */
+export interface Forgotten {
+  readonly id: string;
+  readonly stores: number;
+  readonly hosts: number;
+  readonly operations: number;
+  readonly outputs: number;
+  readonly userConfigs: number;
+}
+
+/** The keys of the hub whose database and master key this computer has. `proven`: the database says that the master key is the hub's. */
+export interface KeyTools {
+  show(): Promise<KeyList>;
+  rotate(key: Rotatable): Promise<Rotated>;
+  /** The master key itself. */
+  read(): Promise<{ key: string; id: string; proven: boolean }>;
+  /** Makes a master key the one of this computer. */
+  take(key: string): Promise<{ id: string; file: string; proven: boolean }>;
+  forget(): Promise<Forgotten>;
+}
+
 export interface Parts {
   version(): Promise<string>;
   inspectBundle(path: string): Promise<BundleReport>;
@@ -42,6 +77,7 @@ export interface Parts {
   start(): Promise<void>;
   /** What was changed, in sentences. */
   setupTemporal(): Promise<string[]>;
+  keys(): KeyTools;
   temporalCommands(): Promise<string[]>;
   /** The folders that were removed. */
   reset(): Promise<string[]>;

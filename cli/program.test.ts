@@ -35,6 +35,7 @@ const parts: Parts = {
   start: async () => undefined,
   setupTemporal: async () => [],
   temporalCommands: async () => ["temporal operator namespace create --namespace drover"],
+  keys: () => nothing(),
   reset: async () => nothing(),
   findTool: async () => null,
   prlctl: async () => null,

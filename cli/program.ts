@@ -9,6 +9,7 @@ import { catalogCommands } from "./catalog/commands.ts";
 import { withOptions, type Context } from "./context.ts";
 import type { Answer } from "./declare.ts";
 import { describeExitCodes, exitCodes } from "./exit-codes.ts";
+import { keyCommands } from "./keys/commands.ts";
 import { hostCommands } from "./hosts/commands.ts";
 import { machineCommands } from "./machines/commands.ts";
 import { operationCommands } from "./operations/commands.ts";
@@ -34,7 +35,7 @@ export function makeProgram(answer: Answer): Command {
   program.enablePositionalOptions().exitOverride();
   program.configureOutput({ writeOut: (text) => void streams.out.write(text), writeErr: () => undefined });
   program.configureHelp({ helpWidth: streams.out.columns ?? 100, sortSubcommands: false });
-  for (const add of [accessCommands, catalogCommands, machineCommands, hostCommands, operationCommands, systemCommands])
+  for (const add of [accessCommands, catalogCommands, machineCommands, hostCommands, operationCommands, keyCommands, systemCommands])
     add(program, answer);
   helpCommand(program, answer);
   program.addHelpText(

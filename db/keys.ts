@@ -5,6 +5,7 @@
  */
 import { and, eq, sql } from "drizzle-orm";
 import type { Database } from "./connect.ts";
+import { dropSealed } from "./forgetting.ts";
 import { hub, keys } from "./schema.ts";
 
 type KeyRow = typeof keys.$inferSelect;
@@ -44,6 +45,10 @@ function keyTable(tx: Database) {
         .set({ current: false })
         .where(and(eq(keys.purpose, purpose), eq(keys.current, true)));
       await tx.insert(keys).values({ id, purpose, wrapped, public: shown === null ? null : { ...shown } });
+    },
+    clear: async () => {
+      await tx.delete(keys);
+      return dropSealed(tx);
     },
     rewrap: async (rows: readonly Pick<KeyRow, "id" | "wrapped">[]): Promise<void> => {
       for (const { id, wrapped } of rows) await tx.update(keys).set({ wrapped }).where(eq(keys.id, id));

@@ -24,6 +24,15 @@ export interface HubRow {
   readonly masterKeySince: Date | null;
 }
 
+/** How much went with the keys, and what is left to do again. */
+export interface Dropped {
+  readonly stores: number;
+  readonly hosts: number;
+  readonly operations: number;
+  readonly outputs: number;
+  readonly userConfigs: number;
+}
+
 export interface KeyTable {
   readHub(): Promise<HubRow | null>;
   /** The check of a master key that is in force from now on. */
@@ -31,6 +40,8 @@ export interface KeyTable {
   list(): Promise<KeyRow[]>;
   /** Adds the key as the current one of its purpose; older ones stay, to read what they wrote. */
   add(row: NewKeyRow): Promise<void>;
+  /** Removes all keys and everything that they sealed. */
+  clear(): Promise<Dropped>;
   rewrap(rows: readonly Pick<KeyRow, "id" | "wrapped">[]): Promise<void>;
 }
 

@@ -20,6 +20,11 @@ export function keyFiles(home: string): MasterKeySource {
     await rename(next, path);
     await synced(home);
   };
+  const take = async (bytes: Uint8Array): Promise<MasterKey> => {
+    await keepOld(path);
+    await rm(path, { force: true });
+    return made(home, path, bytes);
+  };
   return {
     name: path,
     read: async () => {
@@ -29,11 +34,8 @@ export function keyFiles(home: string): MasterKeySource {
     make: () => made(home, path, newMasterKey()),
     next: () => made(home, next, newMasterKey()),
     settle,
-    take: async (bytes) => {
-      await keepOld(path);
-      await rm(path, { force: true });
-      return made(home, path, bytes);
-    },
+    afresh: () => take(newMasterKey()),
+    take,
   };
 }
 

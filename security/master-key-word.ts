@@ -25,6 +25,8 @@ export interface MasterKeySource {
   next(): Promise<MasterKey>;
   /** Makes that key the one in force, once everything is wrapped with it; the one before stays, for backups of its time. */
   settle(key: MasterKey): Promise<void>;
+  /** A key to begin anew with, where the one before is lost: made here, or the one that was given. */
+  afresh(): Promise<MasterKey>;
   /** Makes a key that comes from elsewhere the one in force. */
   take(bytes: Uint8Array): Promise<MasterKey>;
 }

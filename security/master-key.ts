@@ -36,6 +36,7 @@ function keyVariables(given: string, following: string | undefined): MasterKeySo
     },
     // Who set the variables sets them anew.
     settle: async () => {},
+    afresh: async () => key,
     take: elsewhere,
   };
 }

@@ -6,8 +6,9 @@
  */
 import { FaultError } from "../domain/errors.ts";
 import { newKey, openRow, wrapKey } from "./key-ring.ts";
-import type { KeyPurpose, KeyRow, KeyRows, KeyTable } from "./key-rows.ts";
+import type { Dropped, KeyPurpose, KeyRow, KeyRows, KeyTable } from "./key-rows.ts";
 import { idOfKey, invalidKey, type MasterKeySource, sameKey } from "./master-key-word.ts";
+import { makeKeys } from "./open.ts";
 import { checkOf, type Proven, provenKey } from "./proof.ts";
 
 export interface Keeper {
@@ -77,3 +78,19 @@ export async function mustBeProven(source: MasterKeySource, table: Pick<KeyTable
   if (proven) return proven;
   throw invalidKey("The database belongs to no hub yet: its keys are made when a hub first starts.");
 }
+
+/** Begins anew with a fresh master key where the hub's own is lost. What that one sealed goes. */
+export const forgetMasterKey = ({ masterKey, keys }: Keeper): Promise<Dropped & { id: string }> =>
+  keys.locked(async (table) => {
+    const hub = await table.readHub();
+    if (!hub) throw invalidKey("The database belongs to no hub yet: there is nothing to forget.");
+    const works = await provenKey(masterKey, table).catch((error: unknown) => {
+      if (error instanceof FaultError && error.fault.code === "master_key_lost") return null;
+      throw error;
+    });
+    if (works) throw new FaultError({ code: "master_key_works", message: `The master key from ${works.key.from} opens everything.` });
+    const { bytes } = await masterKey.afresh();
+    const dropped = await table.clear();
+    await makeKeys(table, hub.id, bytes);
+    return { id: idOfKey(bytes), ...dropped };
+  });

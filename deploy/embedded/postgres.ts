@@ -84,7 +84,10 @@ function description({ place, port, durable, admin }: Description): Child {
     unix_socket_directories: "",
     // Every process of the stack has a pool of its own; each connection costs little while it idles.
     max_connections: "200",
-    log_min_messages: "warning",
+    // Errors go to whoever asked, who knows what to leave out; here they would show the values of queries.
+    log_min_messages: "log",
+    log_min_error_statement: "panic",
+    log_error_verbosity: "terse",
     timezone: "UTC",
     log_timezone: "UTC",
     ...(durable ? {} : { fsync: "off", synchronous_commit: "off", full_page_writes: "off" }),
@@ -168,10 +171,19 @@ async function checkVersion(programs: string, data: string, found: string): Prom
   });
 }
 
+/** Where the embedded database of this folder is while the stack runs; null where there never was one. */
+export async function keptPostgresUrl(home: string, port: number): Promise<string | null> {
+  const password = await keptPassword(home);
+  return password === "" ? null : `postgres://${role}:${password}@127.0.0.1:${port}/${database}`;
+}
+
+const passwordFile = (home: string) => join(home, "postgres-password");
+const keptPassword = async (home: string) => (await readFile(passwordFile(home), "utf8").catch(() => "")).trim();
+
 async function passwordOf(home: string): Promise<string> {
-  const path = join(home, "postgres-password");
-  const kept = await readFile(path, "utf8").catch(() => "");
-  if (kept.trim() !== "") return kept.trim();
+  const path = passwordFile(home);
+  const kept = await keptPassword(home);
+  if (kept !== "") return kept;
   const password = randomBytes(24).toString("base64url");
   await mkdir(home, { recursive: true });
   await writeFile(path, `${password}\n`, { mode: 0o600 });
