@@ -14,8 +14,10 @@ export function checksumRefused(key: string, cause?: unknown): FaultError {
   return new FaultError({ code: "content_corrupt", message, subject: key }, { cause });
 }
 
-export function storeDenied(what: string, cause?: unknown): FaultError {
-  return new FaultError({ code: "store_denied", message: `The store refuses access to ${what}.`, subject: what }, { cause });
+/** `reason` is the store's own word, such as `InvalidAccessKeyId`: it tells a wrong key from a policy. */
+export function storeDenied(what: string, reason?: string, cause?: unknown): FaultError {
+  const message = `The store refuses access to ${what}${reason === undefined ? "" : `: ${reason}`}.`;
+  return new FaultError({ code: "store_denied", message, subject: what }, { cause });
 }
 
 export function storeUnavailable(what: string, reason: string, cause?: unknown): FaultError {

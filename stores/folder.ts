@@ -145,7 +145,7 @@ async function restated<T>(key: string, call: () => Promise<T>): Promise<T> {
         { cause },
       );
     }
-    if (code === "EACCES" || code === "EPERM" || code === "EROFS") throw storeDenied(key, cause);
+    if (code === "EACCES" || code === "EPERM" || code === "EROFS") throw storeDenied(key, code, cause);
     if (code === undefined || code === "ABORT_ERR") throw cause;
     throw storeUnavailable(key, code, cause);
   }

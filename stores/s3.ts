@@ -165,7 +165,7 @@ async function restated<T>(place: Place, key: string, call: () => Promise<T>): P
     return await call();
   } catch (cause) {
     if (cause instanceof FaultError || !(cause instanceof Error) || cause.name === "AbortError") throw cause;
-    if (cause.name === "CredentialsProviderError") throw storeDenied(`${key}: there are no credentials`, cause);
+    if (cause.name === "CredentialsProviderError") throw storeDenied(key, "there are no credentials", cause);
     if (!(cause instanceof S3ServiceException)) throw storeUnavailable(key, reasonOf(cause), cause);
     throw fromService(place, key, cause);
   }
@@ -177,10 +177,14 @@ function fromService({ bucket }: Place, key: string, cause: S3ServiceException):
     return new FaultError({ code: "store_invalid", message: `The store has no bucket "${bucket}".`, subject: bucket }, { cause });
   }
   if (status === 404) return objectMissing(key, cause);
-  if (status === 401 || status === 403) return storeDenied(key, cause);
+  if (status === 401 || status === 403) return storeDenied(key, wordOf(cause), cause);
   if (status === 400 && /digest|checksum|sha256/i.test(cause.name + cause.message)) return checksumRefused(key, cause);
   return storeUnavailable(key, `${cause.name}${status === undefined ? "" : ` (${status})`}`, cause);
 }
+
+/** An answer to HEAD carries no word, and the SDK then makes one up. */
+const wordOf = ({ name }: S3ServiceException): string | undefined =>
+  /^(Unknown|UnknownError|\d+|Forbidden)$/.test(name) ? undefined : name;
 
 /** Node's own code of a network failure, which carries no address with secrets. */
 function reasonOf(cause: Error): string {

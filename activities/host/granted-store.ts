@@ -2,27 +2,26 @@
  * A store as one transfer may use it: every object by a grant of the hub, nothing by credentials.
  *
  * The one idea: it looks like any store to the image engine. Keys that are wanted in the same moment are asked for together, a grant is used until it is
- * about to end, and one that the store refuses is renewed once.
+ * about to end, and one that is refused is renewed once: what refuses a fresh one refuses the hub's credentials.
  */
 import type { IncomingMessage } from "node:http";
 import { Readable } from "node:stream";
-import { setTimeout as after } from "node:timers/promises";
 import { type Code, FaultError } from "../../domain/errors.ts";
 import type { GrantedObject } from "../../domain/hosts/schema.ts";
 import { checksumRefused, objectMissing, storeDenied, storeUnavailable } from "../../stores/faults.ts";
 import type { ByteRange, ObjectStore, WriteOutcome } from "../../stores/object-store.ts";
 import { grantBatches, type GrantAsk } from "./granted-batches.ts";
 import type { HubLink } from "./hub-link.ts";
+import { patiently } from "./patience.ts";
 
 export interface GrantedStore extends Pick<ObjectStore, "read" | "write" | "size"> {
   /** Draws the fence of a new attempt; the one before may write nothing any more. */
   begin(): Promise<number>;
 }
 
-/** A gateway that restarts is back within seconds: 0.25 + 0.5 + 1 + 2 + 4 s. */
-const attempts = 6;
+type Link = Pick<HubLink, "grants" | "send" | "stores" | "now">;
 
-export function grantedStore(link: Pick<HubLink, "grants" | "send" | "now">, operationId: string, signal: AbortSignal): GrantedStore {
+export function grantedStore(link: Link, operationId: string, signal: AbortSignal): GrantedStore {
   let fence: number | undefined;
   const batches = grantBatches(
     (asked) => link.grants({ operationId, ...asked, ...(fence === undefined ? {} : { fence }) }, signal),
@@ -58,7 +57,7 @@ function withGrant<T>(
     try {
       return await use(object);
     } catch (error) {
-      if (renewed || signal.aborted || !isFault(error, "grant_refused", "unauthenticated")) throw error;
+      if (renewed || signal.aborted || !isFault(error, "grant_refused", "store_denied", "unauthenticated")) throw error;
       renewed = true;
       batches.forget(ask);
       return once();
@@ -67,120 +66,110 @@ function withGrant<T>(
   return patiently(once, signal);
 }
 
-/** Tries on while the far end is away. */
-async function patiently<T>(act: () => Promise<T>, signal: AbortSignal): Promise<T> {
-  for (let attempt = 1; ; attempt++) {
-    try {
-      return await act();
-    } catch (error) {
-      if (signal.aborted || attempt >= attempts || !isFault(error, "hub_unavailable", "store_unavailable")) throw error;
-      await after(125 * 2 ** attempt, undefined, { signal });
-    }
-  }
-}
-
 const isFault = (error: unknown, ...codes: Code[]): boolean => error instanceof FaultError && codes.includes(error.fault.code);
 
-async function read(
-  link: Pick<HubLink, "send">,
-  object: GrantedObject,
-  range: ByteRange | null,
-  signal: AbortSignal,
-): Promise<ReadableStream<Uint8Array>> {
+async function read(link: Link, object: GrantedObject, range: ByteRange | null, signal: AbortSignal): Promise<ReadableStream<Uint8Array>> {
   const ranged: Record<string, string> = range ? { range: `bytes=${range.offsetBytes}-${range.offsetBytes + range.lengthBytes - 1}` } : {};
   const answer = await sent(link, object, ranged, undefined, signal);
   if (answer.ok) return answer.body();
   throw await answer.fault();
 }
 
-async function write(link: Pick<HubLink, "send">, object: GrantedObject, body: Uint8Array, signal: AbortSignal): Promise<WriteOutcome> {
+async function write(link: Link, object: GrantedObject, body: Uint8Array, signal: AbortSignal): Promise<WriteOutcome> {
   const answer = await sent(link, object, {}, body, signal);
-  if (answer.ok) return answer.outcome();
-  // The store's word for: somebody else already brought this object.
-  if (answer.status === 412) return "present";
+  const outcome = answer.outcome();
+  if (outcome !== null) return outcome;
   throw await answer.fault();
 }
 
-async function sizeOf(link: Pick<HubLink, "send">, operationId: string, key: string, signal: AbortSignal): Promise<number | null> {
+async function sizeOf(link: Link, operationId: string, key: string, signal: AbortSignal): Promise<number | null> {
   const answer = await link.send({ method: "HEAD", path: `/host/v1/objects/${key}?operation=${operationId}`, authorised: true, signal });
   answer.resume();
-  if (answer.statusCode === 404) return null;
-  if (answer.statusCode === 200) return Number(answer.headers["x-object-bytes"]);
-  if (answer.statusCode !== undefined && answer.statusCode >= 500) throw storeUnavailable(key, `the gateway answered ${answer.statusCode}`);
-  throw refusedGrant(key);
+  const { statusCode: status = 0, headers } = answer;
+  if (status === 404) return null;
+  if (status === 200) return Number(headers["x-object-bytes"]);
+  throw gatewayFault(key, status, { code: headers["x-fault-code"] });
 }
 
 interface Answer {
   readonly ok: boolean;
-  readonly status: number;
   body(): ReadableStream<Uint8Array>;
-  outcome(): Promise<WriteOutcome>;
+  /** Null when nothing was written. */
+  outcome(): WriteOutcome | null;
   fault(): Promise<FaultError>;
 }
 
 /** Our own objects go through the pinned link; a store's own address is public and needs nothing but its signature. */
 async function sent(
-  link: Pick<HubLink, "send">,
-  object: GrantedObject,
+  link: Link,
+  { key, method, url, headers: granted }: GrantedObject,
   extra: Record<string, string>,
   body: Uint8Array | undefined,
   signal: AbortSignal,
 ): Promise<Answer> {
-  const headers = { ...object.headers, ...extra };
-  const { key, method, url } = object;
-  if (url.startsWith("/")) return fromGateway(key, await link.send({ method, path: url, headers, signal, ...(body ? { body } : {}) }));
-  const answer = await fetch(url, { method, headers, signal, ...(body ? { body: new Uint8Array(body) } : {}) }).catch((cause: unknown) => {
-    throw signal.aborted ? cause : storeUnavailable(key, "it cannot be reached", cause);
-  });
-  return fromStore(key, answer);
-}
-
-function fromGateway(key: string, answer: IncomingMessage): Answer {
+  const headers = { ...granted, ...extra };
+  const sized = body === undefined ? headers : { ...headers, "content-length": String(body.byteLength) };
+  if (!url.startsWith("/")) {
+    const answer = await link.stores.send({ key, method, url, headers: sized, body, signal });
+    return answered(answer, "written", (text) => storeFault(key, answer.statusCode ?? 0, text));
+  }
+  const answer = await link.send({ method, path: url, headers, signal, ...(body ? { body } : {}) });
   const status = answer.statusCode ?? 0;
+  return answered(answer, status === 201 ? "written" : "present", (text) => gatewayFault(key, status, parsed(text)));
+}
+
+function answered(answer: IncomingMessage, success: WriteOutcome, faultOf: (text: string) => FaultError): Answer {
+  const { statusCode: status = 0 } = answer;
+  const ok = status < 300;
+  const body = () => Readable.toWeb(answer) as ReadableStream<Uint8Array>;
   return {
-    status,
-    ok: status < 300,
-    body: () => Readable.toWeb(answer) as ReadableStream<Uint8Array>,
-    outcome: async () => {
+    ok,
+    body,
+    outcome: () => {
+      // 412 is the store's word for: somebody else already brought this object.
+      if (!ok && status !== 412) return null;
       answer.resume();
-      return status === 201 ? "written" : "present";
+      return ok ? success : "present";
     },
-    fault: async () => faultOf(key, status, await textOf(Readable.toWeb(answer) as ReadableStream<Uint8Array>)),
+    // Where even the refusal breaks off, its status still tells.
+    fault: async () => faultOf(await textOf(body()).catch(() => "")),
   };
 }
 
-function fromStore(key: string, answer: Response): Answer {
-  return {
-    status: answer.status,
-    ok: answer.ok,
-    body: () => answer.body ?? new Blob([]).stream(),
-    outcome: async () => {
-      await answer.body?.cancel();
-      return "written";
-    },
-    fault: async () => faultOf(key, answer.status, await answer.text().catch(() => "")),
-  };
-}
-
-function faultOf(key: string, status: number, text: string): FaultError {
-  const told = toldOf(text);
-  if (status === 404 || told === "store_object_missing") return objectMissing(key);
-  if (told === "store_denied") return storeDenied(key);
-  if (status === 401 || status === 403) return refusedGrant(key);
+/** A store of its own kind speaks XML or nothing; its word for the reason helps whoever mends it. */
+function storeFault(key: string, status: number, text: string): FaultError {
+  const word = /<Code>(\w{1,64})<\/Code>/.exec(text)?.[1];
+  if (status === 401 || status === 403) return storeDenied(key, word);
   if (status === 400 && /digest|checksum|sha256/i.test(text)) return checksumRefused(key);
-  if (told === "content_corrupt") return checksumRefused(key);
-  return storeUnavailable(key, `it answered ${status}`);
+  // Without its bucket a store has none of its objects: that is no damage to an image.
+  if (status === 404 && word !== "NoSuchBucket") return objectMissing(key);
+  return storeUnavailable(key, `it answered ${word === undefined ? status : `${word} (${status})`}`);
 }
 
-/** The gateway says in our own words what the store answered it; a store of its own kind speaks XML or nothing. */
-function toldOf(text: string): unknown {
+/** What the gateway tells of a store or of itself goes on in its own words. */
+const passedOn = ["store_object_missing", "store_denied", "store_unavailable", "content_corrupt", "hub_unavailable"] as const;
+
+function gatewayFault(key: string, status: number, told: { code?: unknown; message?: unknown }): FaultError {
+  const code = passedOn.find((word) => word === told.code);
+  if (code !== undefined && typeof told.message === "string") return new FaultError({ code, message: told.message, subject: key });
+  if (code === "store_denied") return storeDenied(key);
+  if (code === "hub_unavailable") return hubAway(key);
+  if (status === 404) return objectMissing(key);
+  if (status === 401 || status === 403) return refusedGrant(key);
+  return storeUnavailable(key, code === "store_unavailable" ? "the hub cannot reach it" : `the gateway answered ${status}`);
+}
+
+function parsed(text: string): { code?: unknown; message?: unknown } {
   try {
-    const { code } = JSON.parse(text) as { code?: unknown };
-    return code;
+    const value: unknown = JSON.parse(text);
+    return typeof value === "object" && value !== null ? value : {};
   } catch {
-    return undefined;
+    return {};
   }
 }
+
+const hubAway = (key: string) =>
+  new FaultError({ code: "hub_unavailable", message: `The hub could not hand out ${key} at the moment.`, subject: key });
 
 const refusedGrant = (key: string) =>
   new FaultError({ code: "grant_refused", message: `The right to ${key} ended or was never given.`, subject: key });

@@ -5,7 +5,6 @@
  */
 import { randomUUIDv7 } from "node:crypto";
 import type { IncomingMessage } from "node:http";
-import { setTimeout as after } from "node:timers/promises";
 import { NativeConnection } from "@temporalio/worker";
 import type { Logger } from "pino";
 import { FaultError } from "../../domain/errors.ts";
@@ -15,6 +14,8 @@ import { hubClock, type HubClock } from "./hub-clock.ts";
 import { hubHttp, type HubHttp, type HubRequest, jsonOf } from "./hub-link-http.ts";
 import type { HostIdentity } from "./hub-link-identity.ts";
 import { reportQueue } from "./hub-link-reports.ts";
+import { storeHttp, type StoreHttp } from "./store-http.ts";
+import { patiently } from "./patience.ts";
 
 export { enrol } from "./hub-link-enrol.ts";
 export { type HostIdentity, readIdentity, writeIdentity } from "./hub-link-identity.ts";
@@ -34,6 +35,7 @@ export interface HubLink {
   readonly session: string;
   /** Lines are kept and sent again while the hub is away. Never fails. */
   report(lines: readonly ReportLine[]): Promise<ReportAnswer>;
+  /** Waits for a hub that is away until `signal` ends it, without one for ever; a refusal is final. */
   grants(request: GrantRequest, signal?: AbortSignal): Promise<GrantAnswer>;
   /** The hub's time, by which grants end. */
   now(): number;
@@ -41,6 +43,8 @@ export interface HubLink {
   clockOffsetMs(): number | null;
   /** A request to the gateway itself. `authorised` adds our token. */
   send(ask: HubRequest & { readonly authorised?: boolean }): Promise<IncomingMessage>;
+  /** Stores that are reached by an address of their own, which a grant names. */
+  readonly stores: Pick<StoreHttp, "send">;
   /** One for all who ask, with its token renewed while it lives. */
   connection(): Promise<NativeConnection>;
   token(): Promise<string>;
@@ -49,11 +53,18 @@ export interface HubLink {
 
 /** Renewed with a minute left, so that no call meets its end. */
 const renewBeforeMs = 60_000;
-/** How often a hub that restarts is asked again for grants: 0.25 + 0.5 + 1 + 2 + 4 + 5 + 5 s outlast it. */
-const grantAttempts = 8;
 const goodbyeMs = 3_000;
+/** A store that works says something within a second or two; a crowded line or a failover may take tens. */
+const storeSilentMs = 30_000;
 
-export async function openHubLink(identity: HostIdentity | CallerIdentity, { log }: { log: Logger }): Promise<HubLink> {
+export interface LinkOptions {
+  readonly log: Logger;
+  /** How long a store may be silent before it counts as away. */
+  readonly storeSilentMs?: number;
+}
+
+export async function openHubLink(identity: HostIdentity | CallerIdentity, options: LinkOptions): Promise<HubLink> {
+  const { log } = options;
   const session = randomUUIDv7();
   const clock = hubClock(log);
   const http = hubHttp(identity.hubUrl, identity.authority, ({ headers }) => clock.learn(headers.date));
@@ -74,25 +85,27 @@ export async function openHubLink(identity: HostIdentity | CallerIdentity, { log
   };
   const queue = reportQueue(async (lines, signal) => ReportAnswer.parse(await post("/host/v1/report", { lines }, signal)), log);
   const temporal = temporalConnection(identity, token, log);
+  const stores = storeHttp(options.storeSilentMs ?? storeSilentMs);
   const said = (line: ReportLine): ReportLine => (line.kind === "inventory" ? { ...line, session } : line);
   return {
     namespace: identity.namespace,
     session,
     token,
     send,
+    stores,
     now: clock.now,
     clockOffsetMs: clock.offsetMs,
     report: (lines) => queue.report(lines.map(said)),
     grants: async (request, signal) => GrantAnswer.parse(await patiently(() => post("/host/v1/grants", request, signal), signal)),
     connection: temporal.open,
-    close: () => closeLink(queue, temporal, http, send),
+    close: () => closeLink(queue, temporal, [http, stores], send),
   };
 }
 
 async function closeLink(
   queue: ReturnType<typeof reportQueue>,
   temporal: { close(): Promise<void> },
-  http: HubHttp,
+  clients: readonly { close(): void }[],
   send: HubLink["send"],
 ): Promise<void> {
   await queue.close(goodbyeMs);
@@ -103,20 +116,7 @@ async function closeLink(
     () => undefined,
   );
   await temporal.close();
-  http.close();
-}
-
-/** Tries on while the hub is away; a refusal is final. */
-async function patiently<T>(act: () => Promise<T>, signal?: AbortSignal): Promise<T> {
-  for (let attempt = 1; ; attempt++) {
-    try {
-      return await act();
-    } catch (error) {
-      const away = error instanceof FaultError && (error.fault.code === "hub_unavailable" || error.fault.code === "internal");
-      if (!away || attempt === grantAttempts || signal?.aborted === true) throw error;
-      await after(Math.min(125 * 2 ** attempt, 5_000), undefined, signal ? { signal } : {});
-    }
-  }
+  for (const client of clients) client.close();
 }
 
 /** Tokens are signed by the hub's clock, which is asked for once before the first. */

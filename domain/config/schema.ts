@@ -128,6 +128,7 @@ function arrange({ values: v, chosen, ignored, folder }: Arranged) {
       simulated: v.DROVER_HOSTS,
       prlctl: v.DROVER_PRLCTL,
       simulate: v.DROVER_SIMULATE,
+      storeSilentMs: v.DROVER_STORE_SILENCE,
       bootLimitMs: v.DROVER_BOOT_LIMIT,
       simulatedSize: { cpus: v.DROVER_SIMULATED_CPUS, memoryBytes: v.DROVER_SIMULATED_MEMORY },
       reserved: { cpus: v.SYSTEM_RESERVED_CPU, memoryBytes: v.SYSTEM_RESERVED_MEMORY, diskBytes: v.SYSTEM_RESERVED_DISK },

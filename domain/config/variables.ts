@@ -102,6 +102,9 @@ export const Variables = z.object({
   DROVER_STORE_ACCESS_KEY: text.optional().meta(about("Access key id for the default store.")),
   DROVER_STORE_SECRET_KEY: text.optional().meta(secret("Secret key for the default store.")),
   DROVER_STORE_SESSION_TOKEN: text.optional().meta(secret("Session token for the default store.")),
+  DROVER_STORE_SILENCE: duration
+    .prefault("30s")
+    .meta(about("How long a store may be silent in the middle of a host's transfer before it counts as away and is asked again.")),
 
   DROVER_MASTER_KEY: masterKey.optional().meta(secret("The key that wraps all other keys, instead of the file in DROVER_HOME.")),
   DROVER_MASTER_KEY_NEXT: masterKey

@@ -101,6 +101,7 @@ function testLink(sealed: Record<string, unknown>, onLine: (line: ReportLine) =>
     },
     grants: ({ sealed: wanted }) => Promise.resolve({ fence: ++fence, objects: [], sealed: wanted ? sealed : null }),
     send: absent,
+    stores: { send: absent },
     now: Date.now,
     clockOffsetMs: () => null,
     connection: absent,
