@@ -7,11 +7,12 @@ import { mkdir } from "node:fs/promises";
 import { basename, join } from "node:path";
 import type { Logger } from "pino";
 import type { NoteCommand } from "../deploy/command-notes.ts";
-import type { FactSources } from "../activities/host/facts.ts";
+import { bootId, type FactSources } from "../activities/host/facts.ts";
 import type { Config } from "../domain/config/schema.ts";
 import { FaultError } from "../domain/errors.ts";
 import { locatePrlctl, type PrlctlPaths } from "../parallels/locate.ts";
 import { openPrlctl } from "../parallels/prlctl.ts";
+import { bootsOf } from "../parallels/simulator/boots.ts";
 import { installSimulator } from "../parallels/simulator/install.ts";
 import { version } from "./version.ts";
 
@@ -28,6 +29,7 @@ export async function openParallels(config: Config, log: Logger, onBegun?: NoteC
 interface FoundParallels {
   readonly paths: PrlctlPaths;
   readonly simulated: boolean;
+  readonly bootId: () => Promise<string>;
   readonly size?: { readonly cpus: number; readonly memoryBytes: number };
 }
 
@@ -36,10 +38,10 @@ async function locateParallels({ home, hosts }: Config, log: Logger): Promise<Fo
     const folder = join(home, "simulator");
     const paths = await installSimulator(folder, { hostName: basename(home), ...hosts.simulatedSize });
     log.warn({ event: "host.simulated", folder }, "This host is simulated: its machines are real bundles on disk, and nothing boots.");
-    return { paths, simulated: true, size: hosts.simulatedSize };
+    return { paths, simulated: true, size: hosts.simulatedSize, bootId: async () => `${await bootId()}/${bootsOf(folder)}` };
   }
   const paths = await locatePrlctl({ given: hosts.prlctl, path: process.env["PATH"] ?? "" });
-  if (paths) return { paths, simulated: false };
+  if (paths) return { paths, simulated: false, bootId };
   const message = "Parallels Desktop was not found on this computer: there is no prlctl on PATH, in /usr/local/bin or in /usr/bin.";
   throw new FaultError({ code: "prlctl_unavailable", message });
 }

@@ -30,6 +30,8 @@ export async function cloneMachine(act: Act, action: Extract<MachineAction, { ve
   if (action.linked) await context.sources.run(machineId, signal, () => linkedClone(act, { name: action.name, bundlePath, mark }));
   else await copyMarked(context, { from: source.bundlePath, to: bundlePath, mark, signal });
   await register(context, cloneId, bundlePath, action.name, signal);
+  // From now on its id finds it: another machine of that name is somebody else's.
+  if (action.linked) await context.ledger.place(mark);
   await context.prlctl.set(cloneId, { macAddress: "auto" }, { signal });
   return effectOf({ context, machineId: cloneId, signal }, { machineId: cloneId });
 }
@@ -63,8 +65,11 @@ async function linkedClone({ context, machineId, signal }: Act, { name, bundlePa
 const isTaken = async ({ prlctl }: HostContext, name: string, bundlePath: string, signal: AbortSignal): Promise<boolean> =>
   (await prlctl.find(name, { signal })) !== null || (await stat(bundlePath).catch(() => null)) !== null;
 
-/** The clone as Parallels Desktop made it, before it got our id: it has our name and points into our source. */
-export async function madeLinked({ prlctl }: HostContext, { linked }: Placed, signal: AbortSignal): Promise<VmInfo | null> {
+/** The clone as Parallels Desktop made it, before it got our id: it has our name, points into our source, and at most its mark is ours already. */
+export async function madeLinked({ prlctl }: HostContext, { machineId, linked }: Placed, signal: AbortSignal): Promise<VmInfo | null> {
   const made = linked ? await prlctl.find(linked.name, { signal }) : null;
-  return made && (await originOf(made))?.sourceId === linked?.sourceId ? made : null;
+  if (!linked || !made || (await originOf(made))?.sourceId !== linked.sourceId) return null;
+  // Parallels Desktop copied the source's mark along.
+  const mark = made.bundlePath === null ? null : await readMark(made.bundlePath);
+  return !mark || [machineId, linked.sourceId].includes(mark.machineId) ? made : null;
 }

@@ -17,9 +17,17 @@ export interface FactSources {
   readonly simulated: boolean;
   /** A simulated host gives what it is told to give, not what this computer has. */
   readonly size?: { readonly cpus: number; readonly memoryBytes: number };
+  readonly bootId: () => Promise<string>;
 }
 
-export async function hostFacts({ prlctl, machineFolder, roots, workerVersion, simulated, size }: FactSources): Promise<HostFacts> {
+export async function hostFacts({
+  prlctl,
+  machineFolder,
+  roots,
+  workerVersion,
+  simulated,
+  size,
+}: Omit<FactSources, "bootId">): Promise<HostFacts> {
   const [server, disk, os] = await Promise.all([prlctl.serverInfo(), statfs(machineFolder), system()]);
   return {
     hardwareId: server.hardwareId ?? server.hostName,

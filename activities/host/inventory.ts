@@ -10,8 +10,8 @@ import type { ObservedMachine } from "../../domain/machines/schema.ts";
 import type { VmInfo } from "../../parallels/parse/machines.ts";
 import { openGuestAddresses, type GuestAddresses } from "./addresses.ts";
 import type { HostContext } from "./context.ts";
-import { bootId } from "./facts.ts";
 import { readMark } from "./mark.ts";
+import { markOf, observedBundle, unregisteredBundles } from "./unregistered.ts";
 
 /** Changes come in bursts; one inventory tells them all. */
 const gatherMs = 150;
@@ -26,14 +26,19 @@ export interface InventoryLoop {
 export interface InventoryOptions {
   readonly context: () => HostContext;
   readonly facts: () => Promise<HostFacts>;
+  /** Changes with every boot of the host and never else. */
+  readonly bootId: () => Promise<string>;
   /** Machines that this host must not have: twins of an older placement, and retired ones. */
   readonly onRemove: (machines: ReportAnswer["removeMachines"]) => void;
   readonly onError: (error: unknown) => void;
 }
 
-export function inventoryLoop({ context, facts, onRemove, onError }: InventoryOptions): InventoryLoop {
+export function inventoryLoop({ context, facts, bootId, onRemove, onError }: InventoryOptions): InventoryLoop {
   let sequence = 0;
   let taken = false;
+  /** What the hub's clock showed in its last answer: what was done before is in what is gathered now. */
+  let after: string | null = null;
+  let hurried = false;
   let wake = Promise.withResolvers<void>();
   const guests = openGuestAddresses();
 
@@ -50,12 +55,17 @@ export function inventoryLoop({ context, facts, onRemove, onError }: InventoryOp
         session: host.link.session,
         bootId: boot,
         at,
+        after,
         facts: { ...own, ...offset },
         machines,
         cached,
       },
     ]);
     taken ||= answer.accepted > 0;
+    after = answer.at ?? after;
+    // Once, so that a host that is slow to gather is not kept at it.
+    hurried = answer.again === true && !hurried;
+    if (hurried) wake.resolve();
     if (answer.removeMachines.length > 0) onRemove(answer.removeMachines);
   };
 
@@ -80,12 +90,12 @@ export function inventoryLoop({ context, facts, onRemove, onError }: InventoryOp
 
 async function observe(context: HostContext, guests: GuestAddresses): Promise<ObservedMachine[]> {
   const machines = await guests.complete(context, await context.prlctl.inventory());
-  return Promise.all(machines.map(observed));
+  const bundles = await unregisteredBundles(context, machines);
+  return Promise.all([...machines.map(observed), ...bundles.map(observedBundle)]);
 }
 
 async function observed(vm: VmInfo): Promise<ObservedMachine> {
   const mark = vm.bundlePath === null ? null : await readMark(vm.bundlePath);
-  const own = mark?.machineId === vm.id ? { hubId: mark.hubId, epoch: mark.epoch, operationId: mark.operationId } : null;
   const { id, name, state, memoryBytes, diskBytes, macAddress, bundlePath } = vm;
   return {
     id,
@@ -100,7 +110,7 @@ async function observed(vm: VmInfo): Promise<ObservedMachine> {
     vcpus: vm.cpus,
     addresses: [...vm.addresses],
     tools: vm.tools.state,
-    mark: own,
+    mark: mark && markOf(vm.id, mark),
     raw: { ...vm.raw },
   };
 }

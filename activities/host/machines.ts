@@ -67,7 +67,8 @@ export async function ensureAbsent(context: HostContext, machineId: string, epoc
   const newest = Math.max(placed?.epoch ?? 0, mark?.machineId === machineId ? mark.epoch : 0);
   if (newest > epoch) return;
 
-  const unmarked = placed ? await madeLinked(context, placed, signal) : null;
+  // A linked clone that was not registered under its own id yet.
+  const unmarked = placed && !machine ? await madeLinked(context, placed, signal) : null;
   const made = machine ?? unmarked;
   const origin = made && (await originOf(made));
   if (machine) {
@@ -75,8 +76,9 @@ export async function ensureAbsent(context: HostContext, machineId: string, epoc
     await absentFromParallels(context, machineId, machine.state === "invalid", signal);
     if (machine.bundlePath !== null) await rm(machine.bundlePath, { recursive: true, force: true });
   }
-  if (unmarked && unmarked.id !== machineId) await absentFromParallels(context, unmarked.id, false, signal);
-  await removeMarked(context.machineFolder, machineId, epoch);
+  if (unmarked) await absentFromParallels(context, unmarked.id, false, signal);
+  const registered = async () => (await prlctl.inventory({ signal })).flatMap(({ bundlePath }) => bundlePath ?? []);
+  await removeMarked(context.machineFolder, machineId, epoch, registered);
   await ledger.forget(machineId);
   if (origin) await dropSnapshotOf(context, origin, signal);
   context.changed();

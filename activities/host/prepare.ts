@@ -52,7 +52,7 @@ export async function copyMarked(
   const { from, to, mark, signal } = ask;
   if (await stat(to).catch(() => null)) {
     const there = await readMark(to);
-    if (there?.machineId === mark.machineId && there.epoch === mark.epoch) return;
+    if (there?.machineId === mark.machineId && there.epoch === mark.epoch && !there.copied) return;
     throw new FaultError({ code: "machine_exists", message: `There is already a bundle at ${to}.`, subject: to });
   }
   const aside = join(dirname(to), makingName(mark));

@@ -17,6 +17,7 @@ export const machineCodes = {
     remedy: "Clone the machine that it stands on, or make another linked clone.",
   },
   machine_lost: { kind: "not_found", remedy: "The machine is not on its host any more: retire it, or provision another." },
+  machine_foreign: { kind: "conflict", remedy: "Ask that hub for it, or remove `drover.json` from its bundle where that hub is no more." },
   no_capacity: {
     kind: "limited",
     wireStatus: 400,

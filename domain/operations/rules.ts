@@ -4,12 +4,13 @@
 import { type Fault, factsOf, refuse, ok, type Result } from "../errors.ts";
 import type { FaultRecord } from "./schema.ts";
 
-/** What an operation does. All but the first four act on one machine that exists. */
+/** What an operation does. All but the first five act on one machine that is in the hub's rows. */
 export const verbs = [
   "push",
   "pull",
   "provision",
   "retire",
+  "adopt",
   "start",
   "stop",
   "restart",

@@ -22,6 +22,7 @@ export const pathsIn = (home: string) => ({
   host: join(home, "host.json"),
   control: join(home, "control.json"),
   registry: join(home, "registry.db"),
+  boots: join(home, "boots"),
   machines: join(home, "Parallels"),
   guests: join(home, "guests"),
   commands: join(home, "bin"),

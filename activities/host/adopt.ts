@@ -1,0 +1,81 @@
+/**
+ * Takes a machine of this host into the hub's: registers a bundle that is not, gives it the asked name, and marks it.
+ *
+ * The one idea: the machine goes on as it is. The mark is written last, so what was given up half-way is what it was before.
+ */
+import { FaultError } from "../../domain/errors.ts";
+import type { VmInfo } from "../../parallels/parse/machines.ts";
+import type { HostAdoptActivities } from "../../workflows/machines/adopt.ts";
+import { effectOf } from "./act.ts";
+import type { HostContext } from "./context.ts";
+import { readMark, removeMark, writeMark } from "./mark.ts";
+import { found, register } from "./prepare.ts";
+import { openReporter } from "./reporter.ts";
+import { ensured, inStep } from "./steps.ts";
+import { unregisteredBundles } from "./unregistered.ts";
+
+type Adopting = Parameters<HostAdoptActivities["adoptMachine"]>[0];
+
+export function adoptActivities(context: HostContext): HostAdoptActivities {
+  const { attempts, machines, link, prlctl, ledger } = context;
+  return {
+    adoptMachine: (asked) =>
+      attempts.run(`adopt/${asked.operationId}`, ({ signal }) =>
+        machines.run(asked.machineId, signal, async () => {
+          const { fence } = await link.grants({ operationId: asked.operationId, begin: true }, signal);
+          const reporter = openReporter(link, asked.operationId, fence);
+          await inStep(reporter, "register", () => ensureRegistered(context, asked, signal));
+          await inStep(reporter, "mark", () => markAsOurs(context, asked, signal));
+          return effectOf({ context, machineId: asked.machineId, signal });
+        }),
+      ),
+
+    unmarkMachine: ({ operationId, machineId }) =>
+      attempts.run(`unmark/${operationId}`, ({ signal }) =>
+        machines.run(machineId, signal, () =>
+          ensured(async () => {
+            const machine = await prlctl.find(machineId, { signal });
+            const mark = machine?.bundlePath ? await readMark(machine.bundlePath) : null;
+            if (!machine?.bundlePath || mark?.operationId !== operationId || !mark.adopted) return;
+            await removeMark(machine.bundlePath);
+            await ledger.forget(machineId);
+            context.changed();
+          }),
+        ),
+      ),
+  };
+}
+
+async function ensureRegistered(context: HostContext, { machineId, seenId, name }: Adopting, signal: AbortSignal): Promise<void> {
+  const { prlctl } = context;
+  const machine = await prlctl.find(machineId, { signal });
+  if (machine) {
+    if (machine.name !== name) await prlctl.set(machineId, { name }, { signal });
+    return;
+  }
+  const bundle = (await unregisteredBundles(context, await prlctl.inventory({ signal }))).find(({ id }) => id === seenId);
+  if (!bundle)
+    throw new FaultError({ code: "machine_lost", message: `Neither a machine ${seenId} nor its bundle is on this host.`, subject: seenId });
+  await register(context, machineId, bundle.path, name, signal);
+}
+
+async function markAsOurs(context: HostContext, { machineId, epoch, operationId }: Adopting, signal: AbortSignal): Promise<void> {
+  const machine = await found(context, machineId, signal);
+  const { bundlePath, name } = machine;
+  if (bundlePath === null)
+    throw new FaultError({ code: "prlctl_failed", message: `Parallels Desktop does not say where ${name} lies.`, subject: name });
+  const before = await readMark(bundlePath);
+  if (before && before.hubId !== context.hubId)
+    throw new FaultError({ code: "machine_foreign", message: `${name} belongs to the hub ${before.hubId}.`, subject: name });
+  if (before?.copied) await ensureOwnAddress(context, machine, signal);
+  const mark = { hubId: context.hubId, machineId, epoch, operationId };
+  await context.ledger.place(mark);
+  await writeMark(bundlePath, { ...mark, ...(!before || before.adopted ? { adopted: true } : {}) });
+}
+
+/** A copy of a bundle has the network address of the first one, and the two would meet. */
+async function ensureOwnAddress({ prlctl }: HostContext, { id, macAddress, state }: VmInfo, signal: AbortSignal): Promise<void> {
+  if (state !== "stopped") return;
+  const others = (await prlctl.inventory({ signal })).filter((other) => other.id !== id);
+  if (others.some((other) => other.macAddress === macAddress)) await prlctl.set(id, { macAddress: "auto" }, { signal });
+}
