@@ -88,7 +88,7 @@ async function sizeOf(link: Link, operationId: string, key: string, signal: Abor
   const { statusCode: status = 0, headers } = answer;
   if (status === 404) return null;
   if (status === 200) return Number(headers["x-object-bytes"]);
-  throw gatewayFault(key, status, { code: headers["x-fault-code"] });
+  throw gatewayFault(key, status, { code: headers["x-drover-fault"] });
 }
 
 interface Answer {
