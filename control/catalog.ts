@@ -4,6 +4,7 @@
  * The one idea: who asks may be refused here at once, by the same rules that the workflow's activities apply again when it counts.
  */
 import type { Database } from "../db/connect.ts";
+import { imageSubject } from "../db/holds.ts";
 import { findHost } from "../db/hosts.ts";
 import { findImage, resolveImages, type Reference } from "../db/images.ts";
 import { findDefaultStore, findStore } from "../db/stores.ts";
@@ -46,7 +47,7 @@ export async function requestPush(control: Control, wanted: NewImageVersion, ask
       image: subject,
       onFault,
       input: { ...wanted, storeId: store.id, holder },
-      holds: key ? [{ kind: "image", subjectId: `${project}/${subject}`, name: subject, mode: "exclusive" }] : [],
+      holds: key ? [{ ...imageSubject(project, subject), mode: "exclusive" }] : [],
     };
   });
 }

@@ -5,22 +5,21 @@
  */
 import { randomUUID } from "node:crypto";
 import type { Database } from "../db/connect.ts";
-import { busy, holdersOf } from "../db/holds.ts";
 import { countDownload } from "../db/images.ts";
 import { findAnyMachine, findMachine, insertMachine, renameMachine, updateMachine } from "../db/machines.ts";
-import { unsettledOperations } from "../db/operations.ts";
 import { findPlacement, insertPlacement } from "../db/placements.ts";
 import type { Before } from "../db/settlement.ts";
 import { imageName } from "../domain/catalog/rules.ts";
 import type { ImageVersion } from "../domain/catalog/schema.ts";
 import { FaultError, ok, unwrap, type Result } from "../domain/errors.ts";
-import { desiredBy, mayAct } from "../domain/machines/rules.ts";
+import { desiredBy, mayAct, mayClone, mayStop } from "../domain/machines/rules.ts";
 import type { Machine, MachineAction, NewMachine } from "../domain/machines/schema.ts";
-import { holdModeOf, preempts } from "../domain/operations/rules.ts";
+import { holdModeOf } from "../domain/operations/rules.ts";
 import type { Operation } from "../domain/operations/schema.ts";
 import type { Action, OperateInput } from "../workflows/machines/operate.ts";
 import type { ProvisionInput } from "../workflows/machines/provision.ts";
 import { chooseImage, workingHost, type Own } from "./catalog.ts";
+import { mustPushAside } from "./push-aside.ts";
 import { reserveDisk, reserveProcessor } from "./reservations.ts";
 import { holderOf, startOperation, type Asked, type Control, type Draft } from "./start.ts";
 
@@ -106,6 +105,8 @@ export async function requestAction(control: Control, idOrName: string, action: 
     const takesOver = await mustPushAside(tx, machine, action);
     const hostId = hostOfMachine(machine);
     unwrap(mayAct(verb, machine));
+    if (action.verb === "stop") unwrap(mayStop(machine, action.mode));
+    if (action.verb === "clone") unwrap(mayClone({ name, isLinked: machine.linkedTo !== null }, action.linked));
     const before = await reserve(control, tx, machine, action, asked);
     const { cloneId } = before;
     const workflowInput: Own<OperateInput> = {
@@ -133,20 +134,6 @@ export async function requestAction(control: Control, idOrName: string, action: 
     };
   };
   return startOperation(control, asked, prepare, secret);
-}
-
-/** Whether the action has to push another operation aside; refuses when it must not. What is being retired takes no action any more. */
-async function mustPushAside(tx: Database, { id, name }: Machine, action: MachineAction): Promise<boolean> {
-  const [retiring] = await unsettledOperations(tx, { machineId: id, verb: "retire", limit: 1 });
-  if (retiring) throw busy("machine", name, { operationId: retiring.id, verb: "retire" });
-  const forced = action.verb === "stop" && action.mode !== "graceful";
-  const mode = holdModeOf(action.verb);
-  const holder = (await holdersOf(tx, { kind: "machine", subjectId: id })).find(
-    (other) => mode === "exclusive" || other.mode === "exclusive",
-  );
-  if (!holder) return false;
-  if (!preempts(action.verb, forced) || holder.verb === "provision") throw busy("machine", name, holder);
-  return true;
 }
 
 function hostOfMachine({ hostId, name, observed }: Machine): string {
@@ -186,7 +173,8 @@ async function addClone(
   const diskBytes = linked ? 0 : source.diskBytes;
   await reserveDisk(tx, { hostId, name, diskBytes }, control.reserve);
   const from = { project, imageVersionId, image, digest, kind, guestOs, vcpus, memoryBytes, description, diskBytes };
-  await insertMachine(tx, { id, name, owner: actor.userId, hostId, origin: "clone", desired: "stopped", observed: "making", ...from });
+  const state = { origin: "clone", desired: "stopped", observed: "making", linkedTo: linked ? source.id : null } as const;
+  await insertMachine(tx, { id, name, owner: actor.userId, hostId, ...state, ...from });
   const held = await findPlacement(tx, source.id);
   const macos = held?.macos ?? kind === "macvm";
   await insertPlacement(tx, { machineId: id, epoch: 1, hostId, vcpus, memoryBytes, diskBytes, macos, runs: false });

@@ -13,12 +13,14 @@ export const eventsChannel = "drover_events";
 /** Events are numbered in one statement, audit records one by one. */
 const eventsPerBatch = 1_000;
 const recordsPerBatch = 200;
+/** What one pass does at most: under a flood of events the loop still ends its turn, so that a leader that must go goes. The rest comes next. */
+const batchesPerPass = 20;
 /** Any number that nobody else locks in this database. */
 const relayLock = 7_310_002;
 
-/** Numbers until nothing is left, batch by batch. */
+/** Numbers batch by batch until nothing is left, or the pass has done its share. */
 export async function relay(db: Database): Promise<void> {
-  while (await relayBatch(db));
+  for (let batch = 0; batch < batchesPerPass && (await relayBatch(db)); batch += 1);
 }
 
 /** Answers whether there may be more. */

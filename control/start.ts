@@ -12,7 +12,7 @@ import { recordAudit } from "../db/audit.ts";
 import { inTransaction, type Database } from "../db/connect.ts";
 import { recordEvent } from "../db/events.ts";
 import { mustHold, type Subject } from "../db/holds.ts";
-import { claimKey } from "../db/idempotency.ts";
+import { claimKey, pointKey } from "../db/idempotency.ts";
 import { deleteIntent, insertIntent, type Intent } from "../db/intents.ts";
 import { findOperation, insertOperation, moveOperation } from "../db/operations.ts";
 import type { SystemReserve } from "../db/placements.ts";
@@ -96,7 +96,10 @@ async function intend(
   const earlier = idempotency ? await claimKey(tx, { caller: actor.userId, ...idempotency }, operationId) : null;
   if (earlier !== null) return { operation: unwrap(await findOperation(tx, earlier)), intent: null };
   const draft = await prepare(tx, operationId);
-  if ("already" in draft) return { operation: draft.already, intent: null };
+  if ("already" in draft) {
+    if (idempotency) await pointKey(tx, { caller: actor.userId, ...idempotency }, draft.already.id);
+    return { operation: draft.already, intent: null };
+  }
 
   const { verb, subject, hostId = null, machineId = null, image = null, onFault, input } = draft;
   const by = { project: actor.project, actor: actor.username, actorId: actor.userId, requestId };

@@ -14,7 +14,7 @@ import { unwrap } from "../domain/errors.ts";
 import { faultRecord } from "../domain/operations/rules.ts";
 import type { Operation } from "../domain/operations/schema.ts";
 import { tellWorkflow } from "./cancel.ts";
-import { requestRetire, system } from "./retire.ts";
+import { retireIfDue } from "./retire.ts";
 import { answered, launch, type Control } from "./start.ts";
 
 /** A start takes milliseconds: what is older than 2 s was left by a crash, or waits for Temporal. */
@@ -72,12 +72,10 @@ async function statusOf({ temporal }: Control, workflowId: string): Promise<stri
   }
 }
 
-/** Retires machines whose time to live is over by the database's clock, and those that were left half made. */
+/** Retires machines whose time to live is over by the database's clock, and those that were left half made. One that was prolonged meanwhile lives on. */
 export async function retireDue(control: Control): Promise<void> {
-  for (const machine of await machinesToRetire(control.db, perPass)) {
-    await eachAlone(control, machine.id, async () => {
-      unwrap(await requestRetire(control, machine.id, { force: true }, { actor: system(machine.project), requestId: null }));
-    });
+  for (const machine of await machinesToRetire(control.db, { limit: perPass })) {
+    await eachAlone(control, machine.id, async () => void (await retireIfDue(control, machine)));
   }
 }
 

@@ -67,6 +67,16 @@ export async function releaseHolds(db: Database, operationId: string): Promise<v
   await db.delete(holds).where(eq(holds.operationId, operationId));
 }
 
+/** Refuses what may not happen while somebody changes the subject; true until the caller's transaction ends. */
+export async function mustBeFree(tx: Database, { kind, subjectId, name }: Subject & { name: string }): Promise<void> {
+  await lockSubject(tx, { kind, subjectId });
+  const holder = (await holdersOf(tx, { kind, subjectId })).find(({ mode }) => mode === "exclusive");
+  if (holder) throw busy(kind, name, holder);
+}
+
+/** Image versions are held by name: a push holds one that does not exist yet. */
+export const imageSubject = (project: string, name: string) => ({ kind: "image", subjectId: `${project}/${name}`, name }) as const;
+
 /** Held until the transaction ends. Two subjects whose hashes collide wait for each other, which costs time only. */
 async function lockSubject(tx: Database, { kind, subjectId }: Subject): Promise<void> {
   await tx.execute(sql`select pg_advisory_xact_lock(hashtextextended(${`hold/${kind}/${subjectId}`}, 0))`);

@@ -45,6 +45,12 @@ export async function claimKey(tx: Database, { caller, route, key, body }: Idemp
   return earlier.operationId;
 }
 
+/** The request turned out to ask for an operation that exists: the same again then finds that one. */
+export async function pointKey(tx: Database, { caller, route, key }: IdempotentRequest, operationId: string): Promise<void> {
+  const same = and(eq(idempotencyKeys.caller, caller), eq(idempotencyKeys.route, route), eq(idempotencyKeys.key, key));
+  await tx.update(idempotencyKeys).set({ operationId }).where(same);
+}
+
 /** Drops keys that no longer count; answers how many. */
 export async function dropOldKeys(db: Database): Promise<number> {
   const dropped = await db

@@ -9,6 +9,7 @@ import { ImageVersion } from "../domain/catalog/schema.ts";
 import { ok, refuse, type Result } from "../domain/errors.ts";
 import { Uuid } from "../domain/ids.ts";
 import type { Database } from "./connect.ts";
+import { imageSubject, mustBeFree } from "./holds.ts";
 import { afterCursor, newestFirst, pageOf, placeOf, type Page, type PageAsk } from "./pages.ts";
 import { imageVersions as versions, machines } from "./schema.ts";
 
@@ -151,9 +152,13 @@ export async function markVersion(db: Database, id: string, mark: keyof typeof m
   return findImageById(db, id);
 }
 
-/** `false` when there was no such version any more. Machines made from it stay; its bytes are swept later. */
-export async function deleteVersion(db: Database, id: string): Promise<boolean> {
-  return (await db.delete(versions).where(eq(versions.id, id)).returning({ id: versions.id })).length === 1;
+/**
+ * `false` when there was no such version any more; `image_busy` while a push writes it. Machines made from it stay, pulls under way end with what they were
+ * granted; its bytes are swept later.
+ */
+export async function deleteVersion(tx: Database, image: ImageVersion): Promise<boolean> {
+  await mustBeFree(tx, imageSubject(image.project, imageName(image)));
+  return (await tx.delete(versions).where(eq(versions.id, image.id)).returning({ id: versions.id })).length === 1;
 }
 
 export async function countDownload(tx: Database, id: string, by: string): Promise<void> {

@@ -13,6 +13,14 @@ export async function insertIntent(db: Database, { operationId, workflowType, wo
   await db.insert(intents).values({ operationId, workflowType, workflowInput: { ...workflowInput } });
 }
 
+/** Changes the input of a workflow that is still to start. */
+export async function changeIntent(tx: Database, operationId: string, changes: Readonly<Record<string, unknown>>): Promise<void> {
+  await tx
+    .update(intents)
+    .set({ workflowInput: sql`${intents.workflowInput} || ${JSON.stringify(changes)}::jsonb` })
+    .where(eq(intents.operationId, operationId));
+}
+
 export async function deleteIntent(db: Database, operationId: string): Promise<void> {
   await db.delete(intents).where(eq(intents.operationId, operationId));
 }

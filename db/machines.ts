@@ -11,6 +11,8 @@ import type { MachineState } from "../domain/machines/rules.ts";
 import { Machine } from "../domain/machines/schema.ts";
 import type { Database } from "./connect.ts";
 import { recordEvent } from "./events.ts";
+import { busy } from "./holds.ts";
+import { unsettledOperations } from "./operations.ts";
 import { afterCursor, newestFirst, pageOf, placeOf, type Page, type PageAsk } from "./pages.ts";
 import { machines } from "./schema.ts";
 
@@ -104,14 +106,24 @@ export async function updateMachine(db: Database, id: string, changes: MachineCh
   return row ? Machine.parse(row) : null;
 }
 
-/** What callers may change without an operation. `ttlSeconds` counts from now, by the database's clock; null lets the machine live. */
+/**
+ * What callers may change without an operation. `ttlSeconds` counts from now, by the database's clock; null lets the machine live. Whoever prolongs a
+ * machine's life is told `machine_busy` when its end has begun: what was accepted is never retired.
+ */
 export async function amendMachine(
-  db: Database,
+  tx: Database,
   id: string,
   { ttlSeconds, ...changes }: Pick<MachineChanges, "labels" | "description" | "expiresAt"> & { ttlSeconds?: number | null | undefined },
 ): Promise<Machine | null> {
-  if (ttlSeconds === undefined) return updateMachine(db, id, changes);
-  return updateMachine(db, id, { ...changes, expiresAt: ttlSeconds === null ? null : sql`now() + make_interval(secs => ${ttlSeconds})` });
+  const found = await findMachine(tx, id, { lock: true });
+  if (!found.ok) return null;
+  if (ttlSeconds !== undefined || changes.expiresAt !== undefined) {
+    const [retire] = await unsettledOperations(tx, { machineId: id, verb: "retire", limit: 1 });
+    if (retire) throw busy("machine", found.value.name, { operationId: retire.id, verb: "retire" });
+  }
+  if (ttlSeconds === undefined) return updateMachine(tx, id, changes);
+  const expiresAt = ttlSeconds === null ? null : sql`clock_timestamp() + make_interval(secs => ${ttlSeconds})`;
+  return updateMachine(tx, id, { ...changes, expiresAt });
 }
 
 /** What a host or an operation saw, told as an event when it is another state than before. */
@@ -142,6 +154,15 @@ export async function isNameFree(tx: Database, id: string, name: string): Promis
   return (await tx.select({ id: machines.id }).from(machines).where(holder)).length === 0;
 }
 
+/** Living machines whose disks lie in this one's bundle. */
+export async function linkedClonesOf(db: Database, id: string): Promise<{ name: string }[]> {
+  return db
+    .select({ name: machines.name })
+    .from(machines)
+    .where(and(eq(machines.linkedTo, id), isNull(machines.retiredAt)))
+    .orderBy(machines.name);
+}
+
 /** The end of a machine: its name is free, its row stays as memory. Ending it twice is ending it once. */
 export async function retireRow(db: Database, id: string, name: "machine.retired" | "machine.forgotten"): Promise<void> {
   const gone = { desired: "absent", observed: "absent", observedAt: sql`now()`, retiredAt: sql`now()`, updatedAt: sql`now()` } as const;
@@ -157,15 +178,19 @@ export async function retireRow(db: Database, id: string, name: "machine.retired
  * Machines that should end by themselves: their time to live is over, or their making ended from outside and left them half made. Not those whose end is
  * under way, or failed in the last five minutes.
  */
-export async function machinesToRetire(db: Database, limit: number): Promise<Machine[]> {
+export async function machinesToRetire(db: Database, { limit, id }: { limit: number; id?: string }): Promise<Machine[]> {
   const ending = sql`exists (select 1 from operations o where o.machine_id = ${machines.id} and o.verb = 'retire'
     and (o.state not in ('done', 'failed', 'cancelled') or o.ended_at > now() - interval '5 minutes'))`;
   const held = sql`exists (select 1 from holds h where h.kind = 'machine' and h.subject_id = ${machines.id}::text)`;
-  const due = or(sql`${machines.expiresAt} <= now()`, and(eq(machines.observed, "making"), sql`not ${held}`));
+  // What linked clones stand on goes when the last of them has gone.
+  const carries = sql`exists (select 1 from machines c where c.linked_to = ${machines.id} and c.retired_at is null)`;
+  const due = or(sql`${machines.expiresAt} <= clock_timestamp()`, and(eq(machines.observed, "making"), sql`not ${held}`));
   const rows = await db
     .select()
     .from(machines)
-    .where(and(isNull(machines.retiredAt), due, sql`not ${ending}`))
+    .where(
+      and(isNull(machines.retiredAt), due, sql`not ${ending}`, sql`not ${carries}`, id === undefined ? undefined : eq(machines.id, id)),
+    )
     .orderBy(machines.createdAt)
     .limit(limit);
   return rows.map((row) => Machine.parse(row));

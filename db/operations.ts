@@ -185,6 +185,14 @@ export async function locateOperation(db: Database, id: string, found: { hostId?
     .where(eq(operations.id, id));
 }
 
+/** Adds to what was asked. */
+export async function changeInput(db: Database, id: string, more: Readonly<Record<string, unknown>>): Promise<void> {
+  await db
+    .update(operations)
+    .set({ input: sql`${operations.input} || ${JSON.stringify(more)}::jsonb` })
+    .where(eq(operations.id, id));
+}
+
 /** Draws the number of a new attempt; the one before may publish nothing any more. */
 export async function drawFence(db: Database, id: string): Promise<number> {
   const [row] = await db

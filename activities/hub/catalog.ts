@@ -3,13 +3,14 @@
  *
  * The one idea: a version is written only by the newest attempt of its push (the fence), after the store itself has said that it holds every pack.
  */
+import { Context } from "@temporalio/activity";
 import type { z } from "zod";
 import { recordAudit } from "../../db/audit.ts";
 import type { Database } from "../../db/connect.ts";
 import { hasTold, recordEvent } from "../../db/events.ts";
 import { chooseTree } from "../../db/grants.ts";
 import { noteCached } from "../../db/host-cache.ts";
-import { mustHold } from "../../db/holds.ts";
+import { imageSubject, mustHold } from "../../db/holds.ts";
 import {
   changeVersion,
   countDownload,
@@ -51,8 +52,8 @@ export function pushActivities({ db, openStore }: Catalog): PushActivities {
     checkUpload: async ({ operationId, upload }) => {
       const { input } = await db.transaction((tx) => underWay(tx, operationId, PushRequest));
       const store = await openStore(input.storeId);
-      // The proxy's limit bounds this call; there is nothing to clean up when it ends.
-      const { locations } = await readImage(store, upload, new AbortController().signal);
+      // Ends with its attempt: one that hangs on a store must not keep a place in the worker.
+      const { locations } = await readImage(store, upload, Context.current().cancellationSignal);
       await checkPacks(store, locations);
     },
     publishVersion: ({ operationId, facts, upload }) =>
@@ -120,7 +121,7 @@ function keyOf({ input }: Push, facts: BundleFacts | null): ImageKey | null {
 async function claimKey(tx: Database, { operation, input }: Push, key: ImageKey): Promise<void> {
   const { id, project } = operation;
   const name = imageName(key);
-  await mustHold(tx, { kind: "image", subjectId: `${project}/${name}`, name }, id, "exclusive");
+  await mustHold(tx, imageSubject(project, name), id, "exclusive");
   await locateOperation(tx, id, { image: name });
   const existing = await findImage(tx, project, key);
   unwrap(mayPublish({ existing: existing.ok ? existing.value : null, holder: input.holder, digest: null, replace: input.replace }));

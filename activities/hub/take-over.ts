@@ -10,6 +10,7 @@ import { WorkflowNotFoundError, type Client } from "@temporalio/client";
 import type { Database } from "../../db/connect.ts";
 import { busy, holdersOf, takeHold, type Holder } from "../../db/holds.ts";
 import { findHost } from "../../db/hosts.ts";
+import { findAnyMachine } from "../../db/machines.ts";
 import { moveOperation } from "../../db/operations.ts";
 import { settleOperation } from "../../db/settlement.ts";
 import { faultRecord } from "../../domain/operations/rules.ts";
@@ -42,10 +43,10 @@ export async function takeOver(
     if (!blocker) return;
     const holders = (await holdersOf(db, subject)).filter((holder) => holder.operationId !== operationId);
     for (const holder of holders) {
-      if (holder.verb === "retire") throw busy("machine", machineId, holder);
+      if (holder.verb === "retire") throw busy("machine", await nameOf(db, machineId), holder);
       if (!told.has(holder.operationId)) await tellToCancel({ db, temporal }, holder);
       told.add(holder.operationId);
-      if (Date.now() > until || (await isLost(db, holder))) await giveUp(db, holder);
+      if (Date.now() > until || (await isLost(db, holder))) await giveUp({ db, temporal }, holder);
     }
     context.heartbeat({ waitsFor: holders.map((holder) => holder.operationId) });
     await delay(pollMs, undefined, { signal: context.cancellationSignal });
@@ -54,11 +55,7 @@ export async function takeOver(
 
 async function tellToCancel({ db, temporal }: Preempting, { operationId, workflowId }: Holder): Promise<void> {
   await db.transaction((tx) => moveOperation(tx, operationId, ["pending", "running", "parked"], "cancelling"));
-  try {
-    await temporal.workflow.getHandle(workflowId).cancel();
-  } catch (error) {
-    if (!(error instanceof WorkflowNotFoundError)) throw error;
-  }
+  await unlessEnded(temporal.workflow.getHandle(workflowId).cancel());
 }
 
 async function isLost(db: Database, { hostId }: Holder): Promise<boolean> {
@@ -67,10 +64,23 @@ async function isLost(db: Database, { hostId }: Holder): Promise<boolean> {
   return !host.ok || host.value.state === "lost";
 }
 
-async function giveUp(db: Database, { operationId }: Holder): Promise<void> {
+async function nameOf(db: Database, machineId: string): Promise<string> {
+  const machine = await findAnyMachine(db, machineId);
+  return machine.ok ? machine.value.name : machineId;
+}
+
+/** Its workflow is told too, so that it neither waits for its host nor undoes there what is another operation's by then. */
+async function giveUp({ db, temporal }: Preempting, { operationId, workflowId }: Holder): Promise<void> {
   const fault = faultRecord({
     code: "operation_cancelled",
     message: "Another operation took the machine over before this one's undo had ended.",
   });
   await settleOperation(db, { operationId, steps: [], outcome: "cancelled", fault });
+  await unlessEnded(temporal.workflow.getHandle(workflowId).signal("giveUp"));
+}
+
+async function unlessEnded(telling: Promise<unknown>): Promise<void> {
+  await telling.catch((error: unknown) => {
+    if (!(error instanceof WorkflowNotFoundError)) throw error;
+  });
 }

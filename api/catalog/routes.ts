@@ -87,12 +87,12 @@ function removeRoutes(hub: Hub) {
     tags,
     middleware: authorised(hub, { claims: ["DELETE_CATALOG_MANIFEST"] }),
     request: { params: key },
-    responses: { 204: { description: "Gone." }, ...faults("image_not_found") },
+    responses: { 204: { description: "Gone." }, ...faults("image_not_found", "image_busy") },
   });
 
   return routesOf().openapi(remove, async (c) => {
     const image = await found(hub, c.req.valid("param"), actorOf(c));
-    await telling(hub, askedBy(c), aboutImage("deleted", image), (tx) => deleteVersion(tx, image.id));
+    await telling(hub, askedBy(c), aboutImage("deleted", image), (tx) => deleteVersion(tx, image));
     return c.body(null, 204);
   });
 }

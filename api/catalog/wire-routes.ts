@@ -121,7 +121,7 @@ function removeRoutes(hub: Hub, mount: Mount): void {
       async (call) => {
         await mustFind(hub, call);
         for (const image of await named(hub, call))
-          await telling(hub, call.asked, aboutImage("deleted", image), (tx) => deleteVersion(tx, image.id));
+          await telling(hub, call.asked, aboutImage("deleted", image), (tx) => deleteVersion(tx, image));
       },
     );
   }

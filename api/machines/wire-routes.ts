@@ -124,13 +124,19 @@ function stateRoutes(hub: Hub, mount: Mount, family: Family): void {
     );
   }
   mount("delete", `${base}/{${param}}`, "Remove a machine", { tag, needs: { claims: [claims.remove] }, status: 202 }, async (call) => {
-    const { id, machine } = await own(hub, call, family);
     const force = call.query("force") === "true";
-    if (!force && holdsProcessor(machine.observed) && machine.observed !== "making" && machine.observed !== "unknown")
-      throw refusal(400, "error: VM is not stopped");
+    // Asked again for a machine that was removed lately: the answer is that of its end.
+    const { id, machine } = await own(hub, call, family).catch((error: unknown) => {
+      if (!isMissing(error)) throw error;
+      return { id: call.param(param), machine: null };
+    });
+    const ending = machine === null || machine.desired === "absent" || machine.observed === "making" || machine.observed === "unknown";
+    if (!force && !ending && holdsProcessor(machine.observed)) throw refusal(400, "error: VM is not stopped");
     await finished(hub, call, await hub.operations.retire(id, { force }, call.asked));
   });
 }
+
+const isMissing = (error: unknown): boolean => error instanceof FaultError && error.fault.code === "machine_not_found";
 
 function changeRoutes(hub: Hub, mount: Mount, family: Family): void {
   const { base, param, tag, claims, fleet } = family;

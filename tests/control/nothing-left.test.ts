@@ -119,9 +119,11 @@ async function made({ id: operationId }: Operation, roll: (n: number) => number)
 
 async function end(operation: Operation, roll: (n: number) => number): Promise<void> {
   const { db, hubId, reserve } = hub.control;
-  const outcome = (["done", "failed", "cancelled"] as const)[roll(3)] ?? "failed";
+  const wanted = (["done", "failed", "cancelled"] as const)[roll(3)] ?? "failed";
   const fault = faultRecord({ code: "internal", message: "It came to nothing." });
-  if (outcome === "done" && operation.verb === "provision") await made(operation, roll);
+  // A machine that was retired meanwhile cannot be made any more.
+  const refused = wanted === "done" && operation.verb === "provision" && (await made(operation, roll).then(() => false, refusal));
+  const outcome = refused ? "failed" : wanted;
   const undone = operation.verb === "provision" && outcome !== "done" && roll(2) === 0 && operation.machineId !== null;
   if (undone)
     await placementActivities({ db, hubId, reserve }).forgetMachine({ operationId: operation.id, machineId: operation.machineId ?? "" });
@@ -131,6 +133,11 @@ async function end(operation: Operation, roll: (n: number) => number): Promise<v
 /** A refusal is fine anywhere; whatever else is thrown is a fault of ours. */
 const allowed = (error: unknown) => {
   if (!(error instanceof FaultError)) throw error;
+};
+
+const refusal = (error: unknown) => {
+  allowed(error);
+  return true;
 };
 
 async function step(roll: (n: number) => number): Promise<void> {
