@@ -101,8 +101,8 @@ async function enrol(enrolment: Enrolment): Promise<{ name: string; hostId: stri
 
 /** Standard error is for what a command says; what its parts log is for whoever looks for a fault. */
 async function quietLog() {
-  const { destination, pino } = await import("pino");
-  return pino({ level: env["DROVER_DEBUG"] === "1" ? "debug" : "silent" }, destination(2));
+  const [{ destination }, { openLog }] = await Promise.all([import("pino"), import("../workers/log.ts")]);
+  return openLog("drover", env["DROVER_DEBUG"] === "1" ? "debug" : "silent", destination(2));
 }
 
 const programs: Readonly<Record<ProcessName, () => Promise<(running: Running) => Promise<void>>>> = {

@@ -7,6 +7,7 @@ import { readFileSync } from "node:fs";
 import { withSecretFiles } from "../domain/config/files.ts";
 import { type Config, type Environment, readConfig } from "../domain/config/schema.ts";
 import { FaultError, factsOf, unwrap } from "../domain/errors.ts";
+import { toldMessage } from "../workers/log.ts";
 
 /** This process's variables, with secrets that lie in files. Children are given the files' names, as this process was. */
 export const environment = (): Environment => withSecretFiles(process.env, (path) => readFileSync(path, "utf8"));
@@ -25,7 +26,7 @@ export async function main(program: () => Promise<number>): Promise<void> {
 
 export function explain(error: unknown): string {
   if (error instanceof FaultError) return `drover: ${listed(error)}\n${factsOf(error.fault.code).remedy}`;
-  const reason = error instanceof Error ? error.message : String(error);
+  const reason = error instanceof Error ? toldMessage(error) : String(error);
   if (error instanceof Error && "code" in error && error.code === "ENOSPC")
     return `drover: The disk is full. ${factsOf("disk_full").remedy}`;
   return `drover: ${reason}`;

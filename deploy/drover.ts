@@ -6,7 +6,6 @@
 import { randomBytes } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { pino } from "pino";
 import { writePrivate } from "../cli/access/login-file.ts";
 import { openSession } from "../cli/access/session.ts";
 import { openClient, pathOf, type Client } from "../cli/client.ts";
@@ -15,6 +14,7 @@ import { type Config, type Environment, readConfig } from "../domain/config/sche
 import { unwrap } from "../domain/errors.ts";
 import { locatePrlctl } from "../parallels/locate.ts";
 import { enrolHere } from "../workers/enrol.ts";
+import { openLog } from "../workers/log.ts";
 import { type EmbeddedHost, embeddedHosts, hostChild, hostVariables, hubChildren, isEnrolled } from "./children.ts";
 import { type Stack, startStack } from "./stack.ts";
 
@@ -70,7 +70,7 @@ async function startHosts(stack: Stack, client: Client, { config, env, onLine }:
 async function enrol(host: EmbeddedHost, client: Client, env: Environment): Promise<void> {
   const { token, url } = await client.send("POST", "/hosts/tokens", EnrolmentToken, { body: { hostName: host.name } });
   const config = unwrap(readConfig(hostVariables(host, env), host.home));
-  await enrolHere({ config, log: pino({ level: "error" }) }, { url, token, replace: true });
+  await enrolHere({ config, log: openLog("enrol", "error") }, { url, token, replace: true });
 }
 
 async function isOnline(client: Client, name: string): Promise<boolean> {

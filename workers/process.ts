@@ -3,34 +3,16 @@
  *
  * The one idea: a process is a function of its configuration, a log and a signal. The first SIGTERM or SIGINT asks it to drain; a second one ends it.
  */
-import { destination, pino, type Logger } from "pino";
+import type { Logger } from "pino";
 import { explain, loadConfig } from "../deploy/configuration.ts";
 import type { Config } from "../domain/config/schema.ts";
+import { openLog, toldError } from "./log.ts";
 
 export interface Running {
   readonly config: Config;
   readonly log: Logger;
   /** Aborted when the process is asked to end. */
   readonly signal: AbortSignal;
-}
-
-/** Where secrets could stand in what is logged, in one place. */
-const redact = {
-  paths: ["*.password", "*.token", "*.authorization", "*.secret", "*.apiKey", "headers.authorization", "headers['x-api-key']"],
-  censor: "***",
-};
-
-export const serializers = { err: toldError, error: toldError };
-
-/** What a query was given may be a secret, so an error of the database is told without it. */
-function toldError(error: unknown): unknown {
-  if (!(error instanceof Error)) return error;
-  const { query, params: _params, parameters: _parameters, args: _args, cause, ...rest } = error as Error & Record<string, unknown>;
-  // Drizzle writes the query's values into its message, and so into the stack.
-  const isQuery = typeof query === "string";
-  const message = isQuery ? error.message.replace(/\nparams: [\s\S]*$/, "") : error.message;
-  const stack = isQuery ? error.stack?.replace(error.message, () => message) : error.stack;
-  return { ...rest, type: error.name, message, stack, ...(cause === undefined ? {} : { cause: toldError(cause) }) };
 }
 
 /** Longer than any process drains, so that this ends only one that hangs. */
@@ -40,7 +22,7 @@ export async function runProcess(name: string, program: (running: Running) => Pr
   const end = new AbortController();
   try {
     const config = loadConfig();
-    const log = pino({ name, level: config.logLevel, redact, serializers }, destination(1));
+    const log = openLog(name, config.logLevel);
     for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
       process.on(signal, () => {
         if (end.signal.aborted) process.exit(1);
@@ -50,10 +32,21 @@ export async function runProcess(name: string, program: (running: Running) => Pr
       });
     }
     process.on("unhandledRejection", (error) => outliveLostConnection(error, log));
+    process.on("uncaughtException", (error) => crash(error, log));
     await program({ config, log, signal: end.signal });
     process.exit(0);
   } catch (error) {
     process.stderr.write(`${explain(error)}\n`);
+    process.exit(1);
+  }
+}
+
+/** Node would print the error with all that it carries, such as the values of a query. */
+function crash(err: unknown, log: Logger): void {
+  try {
+    log.fatal({ event: "process.crashed", err }, "The process ends: something failed that nobody foresaw.");
+  } finally {
+    process.stderr.write(`drover: ${JSON.stringify(toldError(err))}\n`);
     process.exit(1);
   }
 }

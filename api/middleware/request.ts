@@ -1,7 +1,8 @@
 /**
  * What every request gets: an id, one line in the log, and a bound on what it may send.
  *
- * The one idea: the log tells the path without what follows it, because addresses may carry tokens.
+ * The one idea: the log tells the path without what follows it, because addresses may carry tokens; and where a path names nothing of ours, only which
+ * route it came to, because somebody may have put a secret in the wrong place.
  */
 import type { MiddlewareHandler } from "hono";
 import { bodyLimit } from "hono/body-limit";
@@ -15,6 +16,7 @@ import type { Metrics } from "../metrics.ts";
 const harmless = /^[\w.:-]{1,128}$/;
 /** Parts of paths that are secrets themselves. */
 const withoutSecrets = (path: string): string => path.replace(/(\/codec\/|\/enrollment-token\/)[^/]+/, "$1***");
+const missed = new Set([400, 401, 404, 405]);
 /** Asked for every few seconds by balancers and supervisors. */
 const quiet = /health|readyz|metrics/;
 
@@ -37,7 +39,7 @@ export const requestLog =
         event: "request",
         requestId,
         method: c.req.method,
-        path: withoutSecrets(c.req.path),
+        path: missed.has(c.res.status) ? routePath(c, -1) : withoutSecrets(c.req.path),
         status: c.res.status,
         ms: Math.round(ms),
         actor,

@@ -99,7 +99,7 @@ export const Variables = z.object({
   DROVER_STORE: storeLocation
     .optional()
     .meta(about("The default store: folder:<path> or s3://<bucket>/<prefix>?endpoint=<url>&region=<name>.")),
-  DROVER_STORE_ACCESS_KEY: text.optional().meta(about("Access key id for the default store.")),
+  DROVER_STORE_ACCESS_KEY: text.optional().meta(secret("Access key id for the default store.")),
   DROVER_STORE_SECRET_KEY: text.optional().meta(secret("Secret key for the default store.")),
   DROVER_STORE_SESSION_TOKEN: text.optional().meta(secret("Session token for the default store.")),
   DROVER_STORE_SILENCE: duration

@@ -5,7 +5,7 @@ import { pino } from "pino";
 import { afterAll, beforeAll, expect, inject, it } from "vitest";
 import { openDatabase, type OpenDatabase } from "../../db/connect.ts";
 import { createDatabase } from "../../deploy/embedded/postgres.ts";
-import { serializers } from "../../workers/process.ts";
+import { serializers } from "../../workers/log.ts";
 
 let open: OpenDatabase;
 beforeAll(async () => {

@@ -1,0 +1,85 @@
+/**
+ * What our processes write down, and what of it is left out: the one place where logs, crashes and last words are kept free of secrets.
+ *
+ * The one idea: nothing is written as it came. Of an error only what is known to be harmless is told, and each line is combed for the shapes that secrets
+ * have, because a foreign library's message may quote anything.
+ */
+import { destination, pino, type DestinationStream, type Logger } from "pino";
+
+/** Where secrets could stand in what is logged. */
+const redact = {
+  paths: ["*.password", "*.token", "*.authorization", "*.secret", "*.apiKey", "headers.authorization", "headers['x-api-key']"],
+  censor: "***",
+};
+
+export const serializers = { err: toldError, error: toldError };
+
+export const openLog = (name: string, level: string, to: DestinationStream = destination(1)): Logger =>
+  pino({ name, level, redact, serializers, hooks: { streamWrite: combed } }, to);
+
+/** What an error of Node, PostgreSQL, gRPC, an HTTP client or our own carries besides its words and holds no value that somebody sent. */
+const harmless = [
+  "code",
+  "errno",
+  "syscall",
+  "address",
+  "port",
+  "severity",
+  "routine",
+  "schema_name",
+  "table_name",
+  "column_name",
+  "constraint_name",
+  "status",
+  "statusCode",
+  "fault",
+  "$fault",
+  "$metadata",
+] as const;
+
+/** As deep as causes are followed; a ring of causes ends here too. */
+const deepest = 8;
+
+export function toldError(error: unknown, depth = 0): unknown {
+  if (!(error instanceof Error)) return error;
+  const carried: Record<string, unknown> = { ...error };
+  const message = toldMessage(error);
+  // The stack repeats the message, which may have more lines than one.
+  const frames = error.stack?.split("\n").filter((line) => /^\s+at /.test(line)) ?? [];
+  return {
+    ...Object.fromEntries(harmless.flatMap((name) => (carried[name] === undefined ? [] : [[name, carried[name]]]))),
+    type: error.name,
+    message,
+    stack: [`${error.name}: ${message}`, ...frames].join("\n"),
+    ...(error.cause === undefined || depth >= deepest ? {} : { cause: toldError(error.cause, depth + 1) }),
+  };
+}
+
+/** The words of an error without the values that it was about. */
+export function toldMessage(error: Error): string {
+  const { query, severity, code } = error as Error & Record<string, unknown>;
+  // Drizzle writes the query's values into its message.
+  if (typeof query === "string") return error.message.replace(/\nparams: [\s\S]*$/, "");
+  // PostgreSQL quotes a value that it cannot take: class 22 of its codes.
+  if (typeof severity === "string" && typeof code === "string" && code.startsWith("22")) return `PostgreSQL refused a value (${code}).`;
+  // The parser quotes the text that it could not read.
+  if (error instanceof SyntaxError) return "A text could not be parsed.";
+  return combed(error.message);
+}
+
+const shapes: ReadonlyArray<readonly [RegExp, string]> = [
+  // A token: three parts in base64url.
+  [/\beyJ[\w-]+\.[\w-]+\.[\w-]*/g, "***"],
+  // An enrolment token: a secret and the hash of an authority.
+  [/[\w-]{43}\.[0-9a-f]{64}/g, "***"],
+  [/\b(Bearer|Basic) [\w+/=.~-]+/gi, "$1 ***"],
+  [/(:\/\/[^\s:/@"']*:)[^\s@"']+@/g, "$1***@"],
+  [/([?&;](?:access_token|authorization|signature|token|X-Amz-(?:Signature|Credential|Security-Token))=)[^\s&;"'\\]+/gi, "$1***"],
+  [/\b((?:access_key|secret_key|session_token|password|storage_account_key|api_key)=)[^\s;"'\\]+/gi, "$1***"],
+  [/-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z ]*PRIVATE KEY-----|$)/g, "***"],
+];
+
+/** A line without what looks like a secret. */
+export function combed(line: string): string {
+  return shapes.reduce((text, [shape, instead]) => text.replace(shape, instead), line);
+}
