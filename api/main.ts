@@ -16,7 +16,7 @@ import { findEnrolmentToken, insertEnrolmentToken } from "../db/enrolment.ts";
 import { findHost } from "../db/hosts.ts";
 import { keyRows } from "../db/keys.ts";
 import { migrate } from "../db/migrate.ts";
-import { findStoreAt } from "../db/stores.ts";
+import { findStore, findStoreAt } from "../db/stores.ts";
 import type { Config } from "../domain/config/schema.ts";
 import { FaultError, ok, refuse } from "../domain/errors.ts";
 import { sha256Of } from "../security/authority.ts";
@@ -149,6 +149,15 @@ function storesOf(control: Control): Stores {
         accessKey !== undefined && secretKey !== undefined ? { accessKeyId: accessKey, secretAccessKey: secretKey } : null;
       const wanted = { name: name ?? known?.name ?? `store-${crypto.randomUUID().slice(0, 8)}`, location: normal, credentials };
       return ok(await addStore(control, wanted, AbortSignal.timeout(reachMs)));
+    },
+    renew: async (idOrName, { accessKey, secretKey }) => {
+      const store = await findStore(control.db, idOrName);
+      if (!store.ok) return store;
+      const { name, location, kind } = store.value;
+      if (kind === "folder")
+        return refuse({ code: "store_invalid", message: `The store ${name} is a folder, which takes no credentials.`, subject: name });
+      const credentials = { accessKeyId: accessKey, secretAccessKey: secretKey };
+      return ok(await addStore(control, { name, location, credentials }, AbortSignal.timeout(reachMs)));
     },
   };
 }

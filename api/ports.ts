@@ -47,6 +47,8 @@ export interface Stores {
     wanted: { name?: string | undefined; location: string; accessKey?: string; secretKey?: string },
     actor: Actor,
   ): Promise<Result<Store>>;
+  /** Gives a store (id or name) other credentials, once it has taken them. */
+  renew(idOrName: string, credentials: { accessKey: string; secretKey: string }): Promise<Result<Store>>;
 }
 
 /** One part that the API depends on: null when it works, else what is wrong. */

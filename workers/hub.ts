@@ -46,8 +46,8 @@ export async function runHub({ config, log, signal }: Running): Promise<void> {
   const control = controlOf({ config, db: open.db, security, temporal, log });
   const worker = await hubWorker({ control, codec: security.codec, connection });
   const stores = openStores({ db: open.db, sealer: security.sealer, ports: storePorts });
-  // Slow, because a store is asked over the network and its state is for people.
-  const storeLoop = { name: "stores", everyMs: 60_000, pass: () => checkStores(open.db, stores) };
+  // One small question over the network: soon enough for the person who looks why transfers park.
+  const storeLoop = { name: "stores", everyMs: 15_000, pass: () => checkStores(open.db, stores) };
   const leader = lead({ url, loops: [...hubLoops(control), storeLoop], log });
   const health = await serveHubHealth({ config, open, temporal, worker, leader, metricsPort });
   const store = await keepDefaultStore(control, config, signal);

@@ -6,7 +6,7 @@
  */
 import { randomUUID } from "node:crypto";
 import type { Database } from "../db/connect.ts";
-import { ensureStore, findStoreAt, listStores, makeDefault, markStore } from "../db/stores.ts";
+import { ensureStore, findStoreAt, listStores, makeDefault, markStore, sealedCredentials } from "../db/stores.ts";
 import type { Store } from "../domain/catalog/schema.ts";
 import type { Config } from "../domain/config/schema.ts";
 import { factsOf, FaultError, unwrap, type Fault } from "../domain/errors.ts";
@@ -39,24 +39,46 @@ export async function addStore(keeper: StoreKeeper, store: NewStore, signal: Abo
   return keepRow(keeper, store);
 }
 
-/** Makes the configured store the default one. One that is away may come back, so it is only told; one of another hub is refused. */
+/**
+ * Makes the configured store the default one. One that is away may come back, so it is only told; one of another hub is refused. Configured credentials
+ * that it refuses do not replace those that it takes: they were renewed meanwhile, and the variables were forgotten.
+ */
 export async function keepDefaultStore(
   keeper: StoreKeeper,
   { store }: Config,
   signal: AbortSignal,
 ): Promise<Store & { problem: Fault | null }> {
-  const wanted = { name: `default-${randomUUID().slice(0, 8)}`, location: store.location, credentials: credentialsOf(store) };
+  const { location } = store;
+  const credentials = credentialsOf(store);
+  const refusal = await claimed(keeper, { location, credentials }, signal);
+  const renewed = refusal?.code === "store_denied" ? await keptCredentials(keeper, location) : null;
+  const problem = renewed ? await claimed(keeper, { location, credentials: renewed }, signal) : refusal;
+  const wanted = { name: `default-${randomUUID().slice(0, 8)}`, location, credentials: renewed && !problem ? null : credentials };
   const kept = await keepRow(keeper, wanted);
   await makeDefault(keeper.db, kept.id);
+  if (!problem) return { ...kept, problem };
+  const state = problem.code === "store_denied" ? "denied" : "unavailable";
+  await markStore(keeper.db, kept.id, state);
+  return { ...kept, state, problem };
+}
+
+type Opened = Pick<NewStore, "location" | "credentials">;
+
+/** Null when the store is ours; what may be mended is answered, what may not is thrown. */
+async function claimed({ hubId }: StoreKeeper, { location, credentials }: Opened, signal: AbortSignal): Promise<Fault | null> {
   try {
-    await claimStore(openStore(unwrap(parseStoreLocation(store.location)), wanted.credentials), keeper.hubId, signal);
-    return { ...kept, problem: null };
+    await claimStore(openStore(unwrap(parseStoreLocation(location)), credentials), hubId, signal);
+    return null;
   } catch (error) {
     if (!(error instanceof FaultError) || !factsOf(error.fault.code).parks) throw error;
-    const state = stateShownBy(error) ?? "unavailable";
-    await markStore(keeper.db, kept.id, state);
-    return { ...kept, state, problem: error.fault };
+    return error.fault;
   }
+}
+
+async function keptCredentials({ db, sealer }: StoreKeeper, location: string): Promise<StoreCredentials | null> {
+  const known = await findStoreAt(db, formatStoreLocation(unwrap(parseStoreLocation(location))));
+  const sealed = known && (await sealedCredentials(db, known.id));
+  return sealed && StoreCredentials.parse(await sealer.open(sealed, credentialsContext(known.id)));
 }
 
 /** Asks each store for its identity. What it answers, the row tells: transfers by presigned requests pass us by, and an idle store would stay as it was. */

@@ -1,11 +1,10 @@
-/** `/images` and `/stores`: what there is, how a version comes to be, how a host gets it. What a reader may not see does not exist for them. */
+/** `/images`: what there is, how a version comes to be, how a host gets it. What a reader may not see does not exist for them. */
 import { createRoute } from "@hono/zod-openapi";
 import { z } from "zod";
 import { deleteVersion, findImage, listImages } from "../../db/images.ts";
 import { findHost } from "../../db/hosts.ts";
-import { findStore, listStores } from "../../db/stores.ts";
 import { maySee } from "../../domain/catalog/rules.ts";
-import { Architecture, CatalogId, ImageReference, ImageVersion, NewImageVersion, Store, Version } from "../../domain/catalog/schema.ts";
+import { Architecture, CatalogId, ImageReference, ImageVersion, NewImageVersion, Version } from "../../domain/catalog/schema.ts";
 import type { Actor } from "../../domain/access/schema.ts";
 import { FaultError, unwrap } from "../../domain/errors.ts";
 import { OnFault, Operation } from "../../domain/operations/schema.ts";
@@ -14,17 +13,10 @@ import { actorOf, authorised } from "../middleware/authorise.ts";
 import type { Hub } from "../ports.ts";
 import { askedBy, idempotent, pageOf, pageQuery, routesOf } from "../route.ts";
 import { aboutImage, telling } from "../told.ts";
+import { storeRoutes } from "./store-routes.ts";
 
 const tags = ["images"];
 const key = z.object({ catalogId: CatalogId, version: Version, architecture: Architecture });
-const NewStore = z
-  .object({
-    name: z.string().min(1).max(128),
-    location: z.string().min(1).max(1024),
-    accessKey: z.string().min(1).optional(),
-    secretKey: z.string().min(1).optional(),
-  })
-  .meta({ id: "NewStore", description: "The secret is sealed and never told again." });
 const HostPull = ImageReference.extend({ onFault: OnFault.default("park") }).meta({ id: "HostPull" });
 
 export const catalogRoutes = (hub: Hub) =>
@@ -138,48 +130,6 @@ function transferRoutes(hub: Hub) {
       const { onFault, ...image } = c.req.valid("json");
       const host = unwrap(await findHost(hub.db, c.req.valid("param").id));
       return c.json(unwrap(await hub.operations.pull({ image, hostId: host.id, onFault }, askedBy(c, { image, onFault }))), 202);
-    });
-}
-
-function storeRoutes(hub: Hub) {
-  const mayRead = authorised(hub, { claims: ["LIST_CATALOG_MANIFEST"] });
-  const stores = createRoute({
-    method: "get",
-    path: "/stores",
-    operationId: "listStores",
-    summary: "List stores",
-    tags: ["stores"],
-    middleware: mayRead,
-    responses: { 200: json(z.object({ items: z.array(Store) }), "All of them, without credentials."), ...faults() },
-  });
-  const store = createRoute({
-    method: "get",
-    path: "/stores/{id}",
-    operationId: "getStore",
-    summary: "Get a store by id or name",
-    tags: ["stores"],
-    middleware: mayRead,
-    request: { params: z.object({ id: z.string().min(1).max(128) }) },
-    responses: { 200: json(Store, "The store."), ...faults("store_not_found") },
-  });
-  const addStore = createRoute({
-    method: "post",
-    path: "/stores",
-    operationId: "addStore",
-    summary: "Add a store",
-    tags: ["stores"],
-    middleware: authorised(hub, { superUser: true }),
-    request: { body: { required: true, ...json(NewStore, "Where it is, and its credentials.") } },
-    responses: { 201: json(Store, "The store."), ...faults("store_invalid", "store_foreign", "store_unavailable") },
-  });
-
-  return routesOf()
-    .openapi(stores, async (c) => c.json({ items: await listStores(hub.db) }, 200))
-    .openapi(store, async (c) => c.json(unwrap(await findStore(hub.db, c.req.valid("param").id)), 200))
-    .openapi(addStore, async (c) => {
-      const { accessKey, secretKey, ...wanted } = c.req.valid("json");
-      const secret = accessKey !== undefined && secretKey !== undefined ? { accessKey, secretKey } : {};
-      return c.json(unwrap(await hub.stores.add({ ...wanted, ...secret }, actorOf(c))), 201);
     });
 }
 

@@ -6,7 +6,10 @@ export function catalogCommands(program: Command, answer: Answer): void {
   transferCommands(program, answer);
   imageCommands(declareGroup(program, { name: "image", summary: "Look at catalog images, delete them" }), answer);
   bundleCommands(declareGroup(program, { name: "bundle", summary: "Look at a bundle on this computer" }), answer);
-  storeCommands(declareGroup(program, { name: "store", summary: "Look at the stores that hold images, add one" }), answer);
+  storeCommands(
+    declareGroup(program, { name: "store", summary: "Look at the stores that hold images, add one, renew credentials" }),
+    answer,
+  );
 }
 
 function transferCommands(program: Command, answer: Answer): void {
@@ -141,6 +144,20 @@ function storeCommands(group: Command, answer: Answer): void {
       options: [["--access-key <id>", "access key id, for s3"]],
       examples: ["drover store add depot 's3://images/drover?endpoint=https://s3.example.com&region=eu-1' --access-key AKIA < secret.txt"],
       run: async () => (await import("./stores.ts")).addStore,
+    },
+    answer,
+  );
+  declare(
+    group,
+    {
+      usage: "update <store>",
+      summary: "Give a store (name or id) other credentials; the secret comes from a file or standard input",
+      options: [
+        ["--access-key <id>", "access key id"],
+        ["--secret-key-file <path>", "file with the secret key, instead of standard input"],
+      ],
+      examples: ["drover store update depot --access-key AKIA < secret.txt"],
+      run: async () => (await import("./stores.ts")).updateStore,
     },
     answer,
   );

@@ -52,7 +52,10 @@ export async function openWorld(more: Partial<Settings> = {}) {
       }),
       check: async () => ({ valid: false, reason: "error 404: enrollment token not found" }),
     },
-    stores: { add: async () => refuse({ code: "store_invalid", message: "No store is added here." }) },
+    stores: {
+      add: async () => refuse({ code: "store_invalid", message: "No store is added here." }),
+      renew: async () => refuse({ code: "store_invalid", message: "No store is changed here." }),
+    },
     checks: { database: async () => ((await base.sql`select 1`).length === 1 ? null : "does not answer") },
     settings: {
       prefix: "/api",
