@@ -7,6 +7,7 @@ export interface Arrivals {
   want(digest: string, operationId: string): void;
   arrived(digest: string): void;
   isHere(digest: string): boolean;
+  isWanted(digest: string): boolean;
   /** The operations that want it, as far as this process was told. */
   wantedBy(digest: string): string[];
   /** True when nobody else wants it. */
@@ -20,6 +21,7 @@ export function openArrivals(): Arrivals {
     want: (digest: string, operationId: string) => void wanting.set(digest, (wanting.get(digest) ?? new Set()).add(operationId)),
     arrived: (digest: string) => void here.add(digest),
     isHere: (digest: string) => here.has(digest),
+    isWanted: (digest: string) => wanting.has(digest),
     wantedBy: (digest: string) => [...(wanting.get(digest) ?? [])],
     leave: (digest: string, operationId: string) => {
       const others = wanting.get(digest);

@@ -103,7 +103,7 @@ export async function awaitAnswer(
 ): Promise<void> {
   if (probe.kind === "none") return;
   const [address = ""] = addresses;
-  const answers = probe.kind === "tcp" ? () => connects(address, probe.port) : () => acceptsSession(context, machineId, signal);
+  const answers = probe.kind === "tcp" ? () => connects(address, probe.port, signal) : () => acceptsSession(context, machineId, signal);
   const met = await until(context.limits.answersWithinMs, signal, async () => ((await answers()) ? true : null));
   const what = probe.kind === "tcp" ? `does not listen on port ${probe.port}` : "has no Parallels Tools that accept a session";
   if (met === null) throw late("tools_unavailable", machineId, `${what} after ${context.limits.answersWithinMs / 1000} s`);
@@ -113,9 +113,9 @@ export async function awaitAnswer(
 const acceptsSession = async (context: HostContext, machineId: string, signal: AbortSignal): Promise<boolean> =>
   (await askGuest(context, machineId, ["echo", "ready"], signal)) !== null;
 
-function connects(host: string, port: number): Promise<boolean> {
+function connects(host: string, port: number, signal: AbortSignal): Promise<boolean> {
   return new Promise((resolve) => {
-    const socket = connect({ host, port, timeout: 2000 });
+    const socket = connect({ host, port, timeout: 2000, signal });
     const end = (answer: boolean) => {
       socket.destroy();
       resolve(answer);
@@ -158,7 +158,8 @@ async function stopsByItself(context: HostContext, machineId: string, graceMs: n
   }
 }
 
-async function until<T>(withinMs: number, signal: AbortSignal, look: () => Promise<T | null>): Promise<T | null> {
+/** Looks again and again until there is something to see; null when that takes too long. */
+export async function until<T>(withinMs: number, signal: AbortSignal, look: () => Promise<T | null>): Promise<T | null> {
   const end = performance.now() + withinMs;
   for (;;) {
     const seen = await look();

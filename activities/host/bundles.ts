@@ -19,10 +19,10 @@ export function bundleActivities(context: TransferContext): BundleActivities {
   const { attempts, link, transfers, roots, journalFolder } = context;
   return {
     inspectBundle: ({ operationId, path }) =>
-      attempts.run(`inspect/${operationId}`, async () => {
+      attempts.run(`inspect/${operationId}`, async ({ signal }) => {
         const real = await insideRoots(path, roots);
         const { kind, name, guestOs, vcpus, memoryBytes, logicalBytes, allocatedBytes, uuid, ...found } = unwrap(await checkBundle(real));
-        await refuseRunning(context, real, uuid);
+        await refuseRunning(context, real, uuid, signal);
         const architecture = found.architecture ?? ownArchitecture;
         return { path: real, kind, name, guestOs, architecture, vcpus, memoryBytes, logicalBytes, allocatedBytes, machineId: uuid };
       }),
@@ -71,9 +71,9 @@ export const journalOf = (folder: string, operationId: string): string => join(f
 const ownArchitecture: Architecture = process.arch === "arm64" ? "arm64" : "x86_64";
 
 /** A bundle that Parallels Desktop is writing to has no content to speak of. */
-async function refuseRunning({ prlctl }: TransferContext, path: string, machineId: string | null): Promise<void> {
+async function refuseRunning({ prlctl }: TransferContext, path: string, machineId: string | null, signal: AbortSignal): Promise<void> {
   if (!prlctl || machineId === null) return;
-  const registered = await prlctl.find(machineId);
+  const registered = await prlctl.find(machineId, { signal });
   if (!registered || registered.state === "stopped" || !samePlace(registered.bundlePath, path)) return;
   const message = `The machine of ${path} is ${registered.state}: stop it before its bundle is pushed.`;
   throw new FaultError({ code: "bundle_refused", message, subject: path, details: { state: registered.state } });

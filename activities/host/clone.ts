@@ -6,7 +6,8 @@
  */
 import { stat } from "node:fs/promises";
 import { extname, join } from "node:path";
-import { FaultError } from "../../domain/errors.ts";
+import { FaultError, unwrap } from "../../domain/errors.ts";
+import { mayClone } from "../../domain/machines/rules.ts";
 import type { VmInfo } from "../../parallels/parse/machines.ts";
 import type { MachineAction } from "../../domain/machines/schema.ts";
 import type { Effect } from "../../workflows/machines/operate.ts";
@@ -23,6 +24,7 @@ export async function cloneMachine(act: Act, action: Extract<MachineAction, { ve
   const source = await found(context, machineId, signal);
   if (source.bundlePath === null)
     throw new FaultError({ code: "machine_state", message: `${source.name} has no bundle on disk.`, subject: source.name });
+  unwrap(mayClone({ name: source.name, isLinked: (await originOf(source)) !== null }, action.linked));
   const bundlePath = join(context.machineFolder, `${action.name}${extname(source.bundlePath)}`);
   const placed = await context.ledger.placed(machineId);
   const mark = { hubId: placed?.hubId ?? context.hubId, machineId: cloneId, epoch: 1, operationId };
@@ -53,7 +55,8 @@ async function linkedClone({ context, machineId, signal }: Act, { name, bundlePa
         message: `This host has a machine or a bundle named ${name} already.`,
         subject: name,
       });
-    const placed = { ...mark, linked: { name, sourceId: machineId } };
+    const snapshotsBefore = before?.linked?.snapshotsBefore ?? (await prlctl.snapshotList(machineId, { signal })).map(({ id }) => id);
+    const placed = { ...mark, linked: { name, sourceId: machineId, snapshotsBefore } };
     await ledger.place(placed);
     if (!(await madeLinked(context, placed, signal))) await prlctl.clone(machineId, { name, dst: machineFolder, linked: true }, { signal });
     await writeMark(bundlePath, mark);

@@ -64,11 +64,13 @@ export function cacheActivities(fetching: Fetching): CacheActivities {
         context.changed();
       }),
 
-    discardFetch: ({ operationId, digest }) =>
-      inTurn(`discard/${operationId}`, digest, async () => {
-        const last = arrivals.leave(digest, operationId);
-        if (last && !transfers.isRunning(digest)) await cache.discard(digest);
-      }),
+    discardFetch: async ({ operationId, digest }) => {
+      // What others still want is theirs, and whoever leaves does not wait until they have verified it.
+      if (!arrivals.leave(digest, operationId)) return;
+      await inTurn(`discard/${operationId}`, digest, async () => {
+        if (!arrivals.isWanted(digest) && !transfers.isRunning(digest)) await cache.discard(digest);
+      });
+    },
   };
 }
 

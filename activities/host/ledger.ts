@@ -13,7 +13,14 @@ const Placed = z.object({
   epoch: z.int(),
   operationId: z.string(),
   /** A linked clone has another id until it is registered anew: this is how it is found meanwhile. */
-  linked: z.object({ name: z.string(), sourceId: z.string() }).optional(),
+  linked: z
+    .object({
+      name: z.string(),
+      sourceId: z.string(),
+      /** The source's snapshots before: one that came since was made for this clone. */
+      snapshotsBefore: z.array(z.string()).default([]),
+    })
+    .optional(),
 });
 export type Placed = z.infer<typeof Placed>;
 const Act = z.object({ state: z.enum(["begun", "ended"]), effect: z.unknown() });

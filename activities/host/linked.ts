@@ -6,7 +6,8 @@
  */
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { FaultError } from "../../domain/errors.ts";
+import { FaultError, unwrap } from "../../domain/errors.ts";
+import { mayRetire } from "../../domain/machines/rules.ts";
 import { elementOf } from "../../parallels/bundle/config.ts";
 import type { VmInfo } from "../../parallels/parse/machines.ts";
 import type { HostContext } from "./context.ts";
@@ -41,20 +42,36 @@ export async function clonesOf(
   return origins.flatMap(({ name, origin }) => (origin?.sourceId === sourceId ? [{ name, snapshotId: origin.snapshotId }] : []));
 }
 
-/** Whatever is done to the source meanwhile may last; the clone's end does not wait for it. */
-const waitForSourceMs = 10_000;
+/** Refuses the end of a machine that linked clones of this host stand on. They carry a snapshot of it: without one nobody has to look further. */
+export async function mustCarryNone(context: HostContext, machineId: string, signal: AbortSignal): Promise<void> {
+  const { prlctl } = context;
+  const machine = await prlctl.find(machineId, { signal });
+  if (!machine || (machine.state !== "invalid" && (await prlctl.snapshotList(machineId, { signal })).length === 0)) return;
+  unwrap(mayRetire(machine, await clonesOf(context, machineId, signal)));
+}
 
-/** After a clone is gone. A source that is gone too, or busy, keeps what it has: the snapshot costs it space and nothing else. */
-export async function dropSnapshotOf(context: HostContext, { sourceId, snapshotId }: Origin, signal: AbortSignal): Promise<void> {
+/** Whatever is done to the source meanwhile may last; the clone's end, which may be a cancelled one's, does not wait for it. The next clone's end tries again. */
+const waitForSourceMs = 3_000;
+
+/**
+ * After a clone is gone: the source's snapshots that Parallels Desktop made for `isMeant` ones and that nobody stands on. A source that is gone too, or busy,
+ * keeps what it has: a snapshot costs it space and nothing else.
+ */
+export async function dropSnapshots(
+  context: HostContext,
+  sourceId: string,
+  isMeant: (snapshotId: string) => boolean,
+  signal: AbortSignal,
+): Promise<void> {
   const { prlctl, machines } = context;
   const waiting = AbortSignal.any([signal, AbortSignal.timeout(waitForSourceMs)]);
   try {
     await machines.run(sourceId, waiting, async () => {
       if (!(await prlctl.find(sourceId, { signal }))) return;
-      const snapshot = (await prlctl.snapshotList(sourceId, { signal })).find(({ id }) => id === snapshotId);
-      if (snapshot?.name !== ownName) return;
-      if ((await clonesOf(context, sourceId, signal)).some((clone) => clone.snapshotId === snapshotId)) return;
-      await prlctl.snapshotRemove(sourceId, { snapshotId }, { signal });
+      const meant = (await prlctl.snapshotList(sourceId, { signal })).filter(({ id, name }) => name === ownName && isMeant(id));
+      if (meant.length === 0) return;
+      const carrying = new Set((await clonesOf(context, sourceId, signal)).map(({ snapshotId }) => snapshotId));
+      for (const { id } of meant) if (!carrying.has(id)) await prlctl.snapshotRemove(sourceId, { snapshotId: id }, { signal });
     });
   } catch (error) {
     if (signal.aborted || !(error instanceof FaultError || waiting.aborted)) throw error;

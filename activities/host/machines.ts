@@ -9,7 +9,7 @@ import type { MachineActivities } from "../../workflows/machines/provision.ts";
 import { awaitAddress, awaitAnswer, ensureRunning, ensureStopped } from "./boot.ts";
 import type { HostContext } from "./context.ts";
 import { madeLinked } from "./clone.ts";
-import { dropSnapshotOf, originOf } from "./linked.ts";
+import { dropSnapshots, mustCarryNone, originOf } from "./linked.ts";
 import { readMark, removeMarked } from "./mark.ts";
 import { prepare } from "./prepare.ts";
 import { openReporter } from "./reporter.ts";
@@ -42,17 +42,21 @@ export function machineActivities(context: HostContext): MachineActivities {
         }),
       ),
 
-    stopMachine: ({ operationId, machineId, graceMs, ifStarted = false }) =>
+    stopMachine: ({ operationId, machineId, graceMs, ifStarted = false, unlessCloned = false }) =>
       attempts.run(`stop/${operationId}`, ({ signal }) =>
         machines.run(machineId, signal, async () => {
           if (ifStarted && (await context.ledger.act(operationId)) === null) return;
+          if (unlessCloned) await mustCarryNone(context, machineId, signal);
           await ensured(() => ensureStopped(context, machineId, graceMs, signal));
         }),
       ),
 
-    removeMachine: ({ operationId, machineId, epoch }) =>
+    removeMachine: ({ operationId, machineId, epoch, unlessCloned = false }) =>
       attempts.run(`remove/${operationId}/${machineId}`, ({ signal }) =>
-        machines.run(machineId, signal, () => ensured(() => ensureAbsent(context, machineId, epoch, signal))),
+        machines.run(machineId, signal, async () => {
+          if (unlessCloned) await mustCarryNone(context, machineId, signal);
+          await ensured(() => ensureAbsent(context, machineId, epoch, signal));
+        }),
       ),
   };
 }
@@ -80,9 +84,13 @@ export async function ensureAbsent(context: HostContext, machineId: string, epoc
   const registered = async () => (await prlctl.inventory({ signal })).flatMap(({ bundlePath }) => bundlePath ?? []);
   await removeMarked(context.machineFolder, machineId, epoch, registered);
   await ledger.forget(machineId);
-  if (origin) await dropSnapshotOf(context, origin, signal);
+  if (origin) await dropSnapshots(context, origin.sourceId, (id) => id === origin.snapshotId, signal);
+  // Interrupted before there was a clone: only what the source got for it is left.
+  else if (placed?.linked) await dropSnapshots(context, placed.linked.sourceId, cameSince(placed.linked.snapshotsBefore), signal);
   context.changed();
 }
+
+const cameSince = (before: readonly string[]) => (snapshotId: string) => !before.includes(snapshotId);
 
 async function absentFromParallels({ prlctl }: HostContext, machineId: string, invalid: boolean, signal: AbortSignal): Promise<void> {
   try {

@@ -4,13 +4,14 @@
  * The one idea: a state that is reached, or on its way, is not asked for again. `restart` and `reset` reach the state in which they began, so only
  * the journal tells whether they happened.
  */
-import { FaultError } from "../../domain/errors.ts";
-import type { MachineState } from "../../domain/machines/rules.ts";
+import { unwrap } from "../../domain/errors.ts";
+import { mayStop, type MachineState } from "../../domain/machines/rules.ts";
 import type { MachineAction } from "../../domain/machines/schema.ts";
 import type { VmInfo } from "../../parallels/parse/machines.ts";
 import type { Effect } from "../../workflows/machines/operate.ts";
 import { effectOf, type Act } from "./act.ts";
 import { ensureRunning, ensureStopped, untilState } from "./boot.ts";
+import { reboot } from "./reboot.ts";
 
 /** Suspending writes the guest's memory to disk: minutes on a large machine. */
 const settleWithinMs = 600_000;
@@ -29,7 +30,7 @@ export async function power(act: Act, action: PowerAction, before: VmInfo): Prom
       await ensureRunning(context, machineId, signal);
       break;
     case "stop":
-      if (action.mode === "graceful" && before.state === "suspended") throw keepsMemory(before.name);
+      unwrap(mayStop({ name: before.name, observed: before.state }, action.mode));
       await ensureStopped(context, machineId, action.mode === "graceful" ? action.graceSeconds * 1000 : 0, signal);
       break;
     case "suspend":
@@ -43,18 +44,9 @@ export async function power(act: Act, action: PowerAction, before: VmInfo): Prom
     case "restart":
     case "reset":
       await act.begin();
-      await prlctl[action.verb](machineId, { signal });
-      await reached("running");
+      await reboot(act, action.verb, before);
   }
   return effectOf(act);
 }
 
 const isOneOf = (state: MachineState, ...states: readonly MachineState[]): boolean => states.includes(state);
-
-/** What the guest had in memory is somebody's work: only a word of its own throws it away. */
-const keepsMemory = (name: string) =>
-  new FaultError({
-    code: "machine_state",
-    message: `${name} is suspended and has nothing to be asked: resume it, or stop it with its state dropped.`,
-    subject: name,
-  });
