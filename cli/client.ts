@@ -15,6 +15,8 @@ export interface Asking {
   readonly query?: Query;
   readonly body?: unknown;
   readonly signal?: AbortSignal;
+  /** For who sends a request again that was refused: the same key is the same request. */
+  readonly key?: string;
 }
 
 export interface Client {
@@ -41,10 +43,10 @@ export const pathOf = (...segments: string[]): string => `/${segments.map(encode
 export function openClient(session: Session): Client {
   const base = `${session.url}/api/v2`;
 
-  async function ask(method: string, path: string, { query, body, signal }: Asking = {}): Promise<unknown> {
+  async function ask(method: string, path: string, { query, body, signal, key }: Asking = {}): Promise<unknown> {
     const headers = {
       ...(body === undefined ? {} : { "content-type": "application/json" }),
-      ...(method === "POST" ? { "idempotency-key": crypto.randomUUID() } : {}),
+      ...(method === "POST" ? { "idempotency-key": key ?? crypto.randomUUID() } : {}),
     };
     const limit = AbortSignal.timeout(silentMs);
     const once = () =>

@@ -7,7 +7,13 @@ import { z } from "zod";
 import { EnrolmentToken as EnrolmentTokenShape, Host as HostShape } from "../domain/hosts/schema.ts";
 import { ImageVersion as ImageVersionShape, Store as StoreShape } from "../domain/catalog/schema.ts";
 import { Machine as MachineShape, OutputLine, Snapshot } from "../domain/machines/schema.ts";
-import { Operation as OperationShape, Progress, Step, TransferToken as TransferTokenShape } from "../domain/operations/schema.ts";
+import {
+  NextAttempt,
+  Operation as OperationShape,
+  Progress,
+  Step,
+  TransferToken as TransferTokenShape,
+} from "../domain/operations/schema.ts";
 import { Token as TokenShape } from "../domain/access/schema.ts";
 
 const instant = z.iso.datetime({ offset: true }).transform((text) => new Date(text));
@@ -42,6 +48,7 @@ export const Operation = fromJson(OperationShape);
 const OperationDetailShape = OperationShape.extend({
   steps: z.array(Step),
   progress: Progress.nullable().default(null),
+  nextAttempt: NextAttempt.nullable().optional(),
   temporalUrl: z.string().nullable().default(null),
 });
 export type OperationDetail = z.infer<typeof OperationDetailShape>;

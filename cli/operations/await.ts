@@ -83,12 +83,14 @@ function onInterrupt(
   };
 }
 
-function tellParked({ steps, temporalUrl }: OperationDetail, told: Set<string>, view: Watched): void {
+function tellParked({ id, steps, temporalUrl }: OperationDetail, told: Set<string>, view: Watched): void {
   for (const { name, state, fault, attempt } of steps) {
     const key = `${name} ${attempt}`;
     if (state !== "parked" || told.has(key)) continue;
     told.add(key);
-    view.say(`${name} waits for an operator: ${fault?.message ?? ""}\n  ${fault?.remedy ?? ""}${temporalUrl ? `\n  ${temporalUrl}` : ""}`);
+    const words = `Then \`drover operation retry ${id}\`; \`abort\` gives it up, \`skip\` goes on without the step where that is allowed.`;
+    const lines = [`${name} waits for an operator: ${fault?.message ?? ""}`, fault?.remedy ?? "", words, temporalUrl ?? ""];
+    view.say(lines.filter((line) => line !== "").join("\n  "));
   }
 }
 

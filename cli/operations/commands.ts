@@ -1,10 +1,11 @@
 /** `drover operation ...` */
 import type { Command } from "commander";
+import type { Decision } from "../../domain/operations/rules.ts";
 import { declare, declareGroup, type Answer, type Declaration } from "../declare.ts";
 
 export function operationCommands(program: Command, answer: Answer): void {
-  const group = declareGroup(program, { name: "operation", summary: "Look at operations, wait for them, cancel them" });
-  for (const declaration of [...looking, ...waiting]) declare(group, declaration, answer);
+  const group = declareGroup(program, { name: "operation", summary: "Look at operations, wait for them, mend or cancel them" });
+  for (const declaration of [...looking, ...waiting, ...mending]) declare(group, declaration, answer);
 }
 
 const id = "019a9f3c-5d7e-7c1b-9a55-0d7f6d1f2a10";
@@ -55,4 +56,18 @@ const waiting: readonly Declaration[] = [
     examples: [`drover operation cancel ${id}`],
     run: async () => (await import("./show.ts")).cancelOperation,
   },
+];
+
+const decided = (word: Decision, summary: string): Declaration => ({
+  usage: `${word} <operation>`,
+  summary,
+  options: [["--detach", "do not wait for the operation"], ...timeout],
+  examples: [`drover operation ${word} ${id}`],
+  run: async () => (await import("./decide.ts")).decided(word),
+});
+
+const mending: readonly Declaration[] = [
+  decided("retry", "Try a parked step again, or begin the next attempt of a failed one now"),
+  decided("skip", "Go on without a parked step, where it may be left out"),
+  decided("abort", "Give up at a parked step and wait until what was done is undone"),
 ];

@@ -1,6 +1,6 @@
 /** What people ask about operations: which there are, how one stands, how it ends. */
 import { z } from "zod";
-import { OperationState, Verb } from "../../domain/operations/schema.ts";
+import { OperationState, Verb, type NextAttempt } from "../../domain/operations/schema.ts";
 import { pathOf } from "../client.ts";
 import { withOptions, type Context } from "../context.ts";
 import { exitCodes } from "../exit-codes.ts";
@@ -52,12 +52,14 @@ export async function showOperation(context: Context, [id = ""]: readonly string
 }
 
 function describe(detail: OperationDetail): string {
-  const { id, verb, subject, state, actor, image, hostId, createdAt, fault, temporalUrl, steps } = detail;
+  const { id, verb, subject, state, actor, image, hostId, createdAt, fault, temporalUrl, steps, nextAttempt } = detail;
   const about = facts([
     ["operation", id],
     ["what", `${verb} ${subject}`],
     ["state", state],
     ["now", state === "running" || state === "parked" ? headline(detail) : ""],
+    ["next", nextAttempt && nextWords(nextAttempt)],
+    ["do", state === "parked" ? mending(detail) : nextAttempt && `\`drover operation retry ${id}\` begins it now`],
     ["asked by", actor],
     ["image", image],
     ["host", hostId],
@@ -83,6 +85,16 @@ function describe(detail: OperationDetail): string {
     "No step has begun.",
   );
   return `${about}\n\n${stepTable}`;
+}
+
+function nextWords({ step, attempt, at, fault }: NextAttempt): string {
+  const due = at === null ? "when a worker takes it" : at.getTime() > Date.now() ? `in ${span(at.getTime() - Date.now())}` : "now";
+  return `${step}: attempt ${attempt} begins ${due}${fault ? `, after ${fault.message} (${fault.code})` : ""}`;
+}
+
+function mending({ id, steps }: OperationDetail): string {
+  const remedy = steps.find((step) => step.state === "parked")?.fault?.remedy ?? "";
+  return `${remedy} \`drover operation retry ${id}\`, or skip, or abort`.trim();
 }
 
 const Wait = z.object({ timeout: milliseconds.optional(), detach: z.boolean().default(false) });

@@ -52,6 +52,7 @@ export function headline(detail: OperationDetail): string {
   const name = current?.name ?? (state === "pending" ? "waiting for a worker" : verb);
   if (state === "cancelling") return "cancelling";
   if (current?.state === "parked") return `${name}: parked, ${current.fault?.message ?? "waits for an operator"}`;
+  if (detail.nextAttempt?.fault) return `${name}: tried again, ${detail.nextAttempt.fault.message}`;
   const facts = factsOf(current ? current.progress : progress);
   return facts === "" ? name : `${name}: ${facts}`;
 }
