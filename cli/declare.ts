@@ -36,11 +36,7 @@ export interface Answer {
 const waiting = [
   ["--detach", "print the operation and do not wait for it"],
   ["--timeout <duration>", "how long to wait, such as 90s or 2h; the operation goes on after that"],
-] as const;
-/** For requests that may say it. */
-export const onFaultOption = [
-  "--on-fault <what>",
-  "what a step does that an operator could mend: park (wait for one, the default) or fail",
+  ["--on-fault <what>", "what a step does that an operator could mend: park (wait for one, the default) or fail"],
 ] as const;
 
 export function declareGroup(parent: Command, { name, summary }: Group): Command {

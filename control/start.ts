@@ -118,7 +118,7 @@ async function intend(
     ...by,
   });
   for (const { mode, ...held } of draft.holds) await mustHold(tx, held, operationId, mode);
-  const frame = { interfaceVersion: 1, operationId, onFault, parkLimitMs: control.parkLimitMs };
+  const frame = { interfaceVersion: 1, operationId, onFault, parkLimitMs: control.parkLimitMs, subject };
   const intent = { operationId, workflowType: draft.workflowType, workflowInput: { ...draft.workflowInput, ...frame } };
   await insertIntent(tx, intent);
   await recordEvent(tx, {
@@ -150,6 +150,7 @@ export async function launch(control: Control, intent: Intent, operation: Operat
         args: [workflowInput],
         typedSearchAttributes: searchAttributes(operation),
         staticSummary: `${operation.verb} ${operation.subject}`,
+        staticDetails: staticDetails(operation),
       });
     } catch (error) {
       if (!(error instanceof WorkflowExecutionAlreadyStartedError)) throw error;
@@ -162,6 +163,14 @@ export async function launch(control: Control, intent: Intent, operation: Operat
     return moved;
   });
   if (!won) await cancelIfWanted(control, operationId);
+}
+
+/** For whoever knows only the web UI. The codec encrypts it as it does payloads. */
+function staticDetails({ id, verb, subject, actor, hostId, machineId, image, onFault, createdAt }: Operation): string {
+  const about = Object.entries({ operation: id, "asked by": actor, host: hostId, machine: machineId, image, "at a fault": onFault });
+  const facts = about.filter(([, value]) => value !== null).map(([name, value]) => `- ${name}: \`${value}\``);
+  const words = `\`drover operation show ${id}\` tells the same. The current details say what it does now, and what to send when it waits.`;
+  return [`**${verb} ${subject}**, asked for at ${createdAt.toISOString()}`, facts.join("\n"), words].join("\n\n");
 }
 
 /** Whoever cancelled between the intent and its start found no workflow to cancel. */

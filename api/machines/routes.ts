@@ -5,9 +5,9 @@ import { amendMachine, findMachine, listMachines } from "../../db/machines.ts";
 import { mayUse, type Needs } from "../../domain/access/rules.ts";
 import { FaultError, unwrap } from "../../domain/errors.ts";
 import { HostId } from "../../domain/ids.ts";
-import { Machine, MachineAction, MachineState, NewMachine } from "../../domain/machines/schema.ts";
+import { Machine, MachineActionRequest, MachineState, NewMachine } from "../../domain/machines/schema.ts";
 import type { Verb } from "../../domain/operations/rules.ts";
-import { Operation } from "../../domain/operations/schema.ts";
+import { OnFault, Operation } from "../../domain/operations/schema.ts";
 import { faults, json } from "../http.ts";
 import { actorOf, authorised } from "../middleware/authorise.ts";
 import type { Hub } from "../ports.ts";
@@ -147,7 +147,11 @@ function lifeRoutes(hub: Hub) {
     summary: "Retire a machine",
     tags,
     middleware: authorised(hub, { claims: ["DELETE_VM"] }),
-    request: { params, query: z.object({ force: z.enum(["true", "false"]).default("false") }), headers: idempotent },
+    request: {
+      params,
+      query: z.object({ force: z.enum(["true", "false"]).default("false"), onFault: OnFault.default("park") }),
+      headers: idempotent,
+    },
     responses: {
       202: json(Operation, "Accepted; a second request answers with the first one's operation."),
       ...faults("machine_not_found", "machine_busy"),
@@ -160,8 +164,10 @@ function lifeRoutes(hub: Hub) {
       return c.json(unwrap(await hub.operations.provision(wanted, askedBy(c, wanted))), 202);
     })
     .openapi(retire, async (c) => {
-      const force = c.req.valid("query").force === "true";
-      return c.json(unwrap(await hub.operations.retire(c.req.valid("param").idOrName, { force }, askedBy(c, { force }))), 202);
+      const { force: forced, onFault } = c.req.valid("query");
+      const force = forced === "true";
+      const asked = { ...askedBy(c, { force, onFault }), onFault };
+      return c.json(unwrap(await hub.operations.retire(c.req.valid("param").idOrName, { force }, asked)), 202);
     });
 }
 
@@ -173,7 +179,7 @@ function actionRoutes(hub: Hub) {
     summary: "Do something to a machine",
     tags,
     middleware: authorised(hub, {}),
-    request: { params, headers: idempotent, body: { required: true, ...json(MachineAction, "What to do.") } },
+    request: { params, headers: idempotent, body: { required: true, ...json(MachineActionRequest, "What to do.") } },
     responses: {
       202: json(Operation, "Accepted."),
       ...faults("machine_not_found", "machine_busy", "machine_state", "no_capacity", "idempotency_conflict"),
@@ -181,9 +187,12 @@ function actionRoutes(hub: Hub) {
   });
 
   return routesOf().openapi(act, async (c) => {
-    const action = c.req.valid("json");
+    const { onFault, ...action } = c.req.valid("json");
     const verdict = mayUse(actorOf(c), needs[action.verb] ?? changes);
     if (!verdict.ok) throw new FaultError(verdict.fault);
-    return c.json(unwrap(await hub.operations.act(c.req.valid("param").idOrName, action, askedBy(c, action))), 202);
+    return c.json(
+      unwrap(await hub.operations.act(c.req.valid("param").idOrName, action, { ...askedBy(c, { ...action, onFault }), onFault })),
+      202,
+    );
   });
 }

@@ -1,6 +1,6 @@
 /** `drover push`, `drover pull`, `drover image ...`, `drover bundle ...`, `drover store ...` */
 import type { Command } from "commander";
-import { declare, declareGroup, onFaultOption, type Answer } from "../declare.ts";
+import { declare, declareGroup, type Answer } from "../declare.ts";
 
 export function catalogCommands(program: Command, answer: Answer): void {
   transferCommands(program, answer);
@@ -28,7 +28,6 @@ function transferCommands(program: Command, answer: Answer): void {
         ["--store <store>", "where its bytes go (name or id); the default store without it"],
         ["--replace", "point an existing version to this content"],
         ["--host <host>", "the bundle lies on this host, not on this computer"],
-        onFaultOption,
       ],
       waits: true,
       examples: [
@@ -44,7 +43,10 @@ function transferCommands(program: Command, answer: Answer): void {
     {
       usage: "pull <image>",
       summary: "Bring an image into a host's cache, ready to clone",
-      options: [["--host <host>", "the host that is to have it (name or id)"], ["--arch <architecture>", "arm64 or x86_64"], onFaultOption],
+      options: [
+        ["--host <host>", "the host that is to have it (name or id)"],
+        ["--arch <architecture>", "arm64 or x86_64"],
+      ],
       waits: true,
       examples: ["drover pull ubuntu:24.04 --host mac-1"],
       run: async () => (await import("./pull.ts")).pull,

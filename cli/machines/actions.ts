@@ -1,17 +1,24 @@
 /** What is done to a machine by one request: start, stop, clone, configure and the like. */
 import { z } from "zod";
-import { MachineAction } from "../../domain/machines/schema.ts";
+import { MachineActionRequest } from "../../domain/machines/schema.ts";
 import { pathOf, type Client } from "../client.ts";
 import type { Context } from "../context.ts";
 import type { Action } from "../declare.ts";
-import { seeThrough, waitingOf, type Started } from "../operations/start.ts";
+import { seeThrough, waitingOf, type Started, type Waiting } from "../operations/start.ts";
 import { usageFault } from "../problem.ts";
 import { byteSize, given, milliseconds, wholeNumber } from "../values.ts";
 import { Operation } from "../wire.ts";
 
 /** Checks the action by the vocabulary before it is sent. */
-export async function requestAction(client: Client, machine: string, action: Readonly<Record<string, unknown>>) {
-  return client.send("POST", `${pathOf("machines", machine)}/actions`, Operation, { body: given(MachineAction, action) });
+export async function requestAction(
+  client: Client,
+  machine: string,
+  action: Readonly<Record<string, unknown>>,
+  { onFault }: Pick<Waiting, "onFault"> = {},
+) {
+  return client.send("POST", `${pathOf("machines", machine)}/actions`, Operation, {
+    body: given(MachineActionRequest, { ...action, onFault }),
+  });
 }
 
 interface Acting extends Pick<Started, "words" | "onState"> {
@@ -22,9 +29,9 @@ interface Acting extends Pick<Started, "words" | "onState"> {
 
 export async function act(context: Context, { machine, action, options, ...shown }: Acting): Promise<number> {
   const waiting = waitingOf(options);
-  given(MachineAction, action);
+  given(MachineActionRequest, action);
   const client = await context.hub();
-  return seeThrough(context, client, { operation: await requestAction(client, machine, action), waiting, ...shown });
+  return seeThrough(context, client, { operation: await requestAction(client, machine, action, waiting), waiting, ...shown });
 }
 
 export const plainAction =

@@ -18,7 +18,7 @@ export async function captureScreen(
 ): Promise<number> {
   const waiting = waitingOf(options);
   const client = await context.hub();
-  const operation = await requestAction(client, machine, { verb: "capture" });
+  const operation = await requestAction(client, machine, { verb: "capture" }, waiting);
   if (waiting.detach) return seeThrough(context, client, { operation, waiting });
   const awaited = await awaitOperation(context, client, { operationId: operation.id, timeoutMs: waiting.timeout });
   if (awaited.detail?.state !== "done") return tellOutcome(context, operation.id, awaited, { words: () => "" });

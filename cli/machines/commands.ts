@@ -1,6 +1,6 @@
 /** `drover machine ...` */
 import type { Command } from "commander";
-import { declare, declareGroup, onFaultOption, type Answer, type Declaration } from "../declare.ts";
+import { declare, declareGroup, type Answer, type Declaration } from "../declare.ts";
 
 export function machineCommands(program: Command, answer: Answer): void {
   const group = declareGroup(program, { name: "machine", summary: "Make machines, use them, retire them" });
@@ -27,7 +27,6 @@ const making: readonly Declaration[] = [
       ["--label <name=value>", "a label; may be given several times", "several"],
       ["--no-start", "make it and leave it stopped"],
       ["--ttl <duration>", "retire it after this time, such as 2h"],
-      onFaultOption,
     ],
     waits: true,
     examples: ["drover machine create web-1 --image ubuntu:24.04 --cpus 4 --memory 8G --ttl 2h"],

@@ -58,11 +58,12 @@ const Deleting = z.object({ force: z.boolean().default(false) });
 
 export async function deleteMachine(context: Context, [machine = ""]: readonly string[], raw: unknown): Promise<number> {
   const { force } = given(Deleting, raw);
+  const waiting = waitingOf(raw);
   const client = await context.hub();
-  const operation = await client.send("DELETE", pathOf("machines", machine), Operation, { query: { force } });
+  const operation = await client.send("DELETE", pathOf("machines", machine), Operation, { query: { force, onFault: waiting.onFault } });
   return seeThrough(context, client, {
     operation,
-    waiting: waitingOf(raw),
+    waiting,
     words: (detail) => `${detail.subject} is retired after ${took(detail)}.`,
   });
 }

@@ -38,7 +38,7 @@ export async function execInMachine(context: Context, [machine = "", ...words]: 
   const environment = Object.fromEntries(options.env.map((word) => variable(context, word)));
   const client = await context.hub();
   const action = { verb: "execute", script, environment, user: options.user, timeoutSeconds: options.timeLimit };
-  const operation = await requestAction(client, machine, action);
+  const operation = await requestAction(client, machine, action, waiting);
   if (waiting.detach) return seeThrough(context, client, { operation, waiting });
 
   const output = follower(client, operation.id, context.json ? null : context);

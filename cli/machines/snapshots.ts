@@ -23,7 +23,7 @@ export async function createSnapshot(context: Context, [machine = "", name = ""]
 export async function listSnapshots(context: Context, [machine = ""]: readonly string[], options: unknown): Promise<number> {
   const waiting = waitingOf(options);
   const client = await context.hub();
-  const operation = await requestAction(client, machine, { verb: "snapshot-list" });
+  const operation = await requestAction(client, machine, { verb: "snapshot-list" }, waiting);
   if (waiting.detach) return seeThrough(context, client, { operation, waiting });
   const awaited = await awaitOperation(context, client, { operationId: operation.id, timeoutMs: waiting.timeout });
   const found = snapshotsOf(awaited);

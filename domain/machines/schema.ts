@@ -127,6 +127,9 @@ export const MachineAction = z
   .meta({ id: "MachineAction" });
 export type MachineAction = z.infer<typeof MachineAction>;
 
+/** An action as it is asked for over our API. */
+export const MachineActionRequest = MachineAction.and(z.object({ onFault: OnFault.default("park") })).meta({ id: "MachineActionRequest" });
+
 export const Snapshot = z
   .object({ id: Uuid, name: z.string(), date: z.string(), state: z.string(), current: z.boolean(), parentId: Uuid.nullable() })
   .meta({ id: "Snapshot" });
