@@ -21,6 +21,8 @@ export interface S3Server {
   readonly endpoint: string;
   readonly accessKey: string;
   readonly secretKey: string;
+  /** Those that it knows now. */
+  keys(): S3Keys;
   /** From now on these keys are the only ones that it knows: whoever signs with others is refused. */
   renewKeys(keys: S3Keys): Promise<void>;
   /** Makes a bucket that is empty and nobody else's, and answers its name. */
@@ -36,7 +38,7 @@ interface S3Keys {
 export async function startS3Server(): Promise<S3Server> {
   const binary = await weedBinary();
   const folder = await mkdtemp(join(tmpdir(), "drover-s3-"));
-  const keys = { accessKey: `test${randomBytes(6).toString("hex")}`, secretKey: randomBytes(20).toString("hex") };
+  let keys: S3Keys = { accessKey: `test${randomBytes(6).toString("hex")}`, secretKey: randomBytes(20).toString("hex") };
   const identities = join(folder, "identities.json");
   await writeIdentities(identities, keys);
   const { args, endpoint } = await command(folder, identities);
@@ -45,11 +47,14 @@ export async function startS3Server(): Promise<S3Server> {
     ...keys,
     endpoint,
     makeBucket: () => makeBucket(endpoint, keys),
+    keys: () => keys,
     renewKeys: async (renewed) => {
+      const old = keys;
+      keys = renewed;
       await writeIdentities(identities, renewed);
       child.kill("SIGHUP");
       await expect.poll(() => makeBucket(endpoint, renewed).then(() => "known", String), { timeout: 20_000 }).toBe("known");
-      await expect(makeBucket(endpoint, keys)).rejects.toThrow();
+      await expect(makeBucket(endpoint, old)).rejects.toThrow();
     },
     stop: () => stop(child, folder),
   };
@@ -140,7 +145,7 @@ async function stop(child: ChildProcess, folder: string): Promise<void> {
   await rm(folder, { recursive: true, force: true });
 }
 
-async function weedBinary(): Promise<string> {
+export async function weedBinary(): Promise<string> {
   const binary = join(cache, `seaweedfs-${version}`, "weed");
   if (await stat(binary).catch(() => null)) return binary;
   const work = await mkdir(cache, { recursive: true }).then(() => mkdtemp(join(cache, "fetch-")));
