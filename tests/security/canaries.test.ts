@@ -1,0 +1,159 @@
+/**
+ * No secret shows: canaries go in through every input of a whole stack, and afterwards every place where somebody could look is searched for them.
+ *
+ * The one idea: the search proves itself. One canary is planted where it may be seen, and has to be found in each of those places, or the test fails.
+ */
+import { spawn } from "node:child_process";
+import { randomBytes } from "node:crypto";
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import postgres from "postgres";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { outsideOf } from "../../deploy/embedded/postgres-place.ts";
+import { makeSampleBundle } from "../../parallels/sample/make.ts";
+import { openStack, type TestStack } from "../e2e/stack.ts";
+import { canaries, filesOf, findInFiles, watchProcesses, type Canaries, type Found } from "./canaries.ts";
+import { openGround, type Ground } from "./ground.ts";
+import { plantAccess, plantCommands, plantInCommands, plantInCrashes, plantMalformed, plantStores } from "./planting.ts";
+
+const secret = canaries();
+/** What may be seen, to prove that it would be. */
+const open = canaries();
+const shown = open.plant("what may be seen").toLowerCase();
+const rootPassword = secret.plant("root's password");
+
+let stack: TestStack;
+let ground: Ground;
+let processes = "";
+
+beforeAll(async () => {
+  stack = await openStack({
+    LOG_LEVEL: "debug",
+    DROVER_HOSTS: "1",
+    ROOT_PASSWORD: rootPassword,
+    JWT_HMACS_SECRET: secret.plant("secret of tokens"),
+    DROVER_STORE_ACCESS_KEY: secret.plant("access key of the default store"),
+    DROVER_STORE_SECRET_KEY: secret.plant("secret key of the default store"),
+    DROVER_STORE_SESSION_TOKEN: secret.plant("session token of the default store"),
+    TEMPORAL_API_KEY: secret.plant("key of Temporal"),
+    TEMPORAL_TLS: "false",
+  });
+  ground = openGround(stack, secret);
+  await knowOwnSecrets();
+  const watch = watchProcesses();
+  await plantEverything();
+  processes = await watch.stop();
+}, 180_000);
+afterAll(() => stack?.close(), 60_000);
+
+const own = (name: string) => readFile(join(stack.home, name), "utf8").then((text) => text.trim());
+
+/** Secrets that the stack made for itself are looked for as well. */
+async function knowOwnSecrets(): Promise<void> {
+  const key = Buffer.from(await own("master.key"), "base64");
+  secret.know("the master key", key);
+  secret.know("the database's password", await own("postgres-password"));
+  const identity = JSON.parse(await own("hosts/mac-1/identity.json")) as { privateKey: { d: string } };
+  secret.know("a host's private key", identity.privateKey.d);
+  const { body } = await ground.ask("POST", "/api/v1/auth/token", { body: { email: "root", password: rootPassword }, tells: true });
+  const made = await ground.ask("POST", "/api/v2/hosts/tokens", { token: body.token, body: { hostName: "later" }, tells: true });
+  secret.know("an enrolment token", String(made.body.token).split(".")[0] ?? "");
+  await ground.ask("GET", `/api/v1/orchestrator/enrollment-token/${made.body.token}/validate`, { token: body.token });
+}
+
+async function plantEverything(): Promise<void> {
+  const sample = await makeSampleBundle({
+    folder: join(stack.home, "own"),
+    name: "Base",
+    bytes: 16 * 1024 ** 2,
+    contentBytes: 1024 ** 2,
+    path: process.env["PATH"] ?? "",
+  });
+  await stack.json("push", sample.bundlePath, shown, "--version", "1");
+  await stack.json("machine", "create", shown, "--image", `${shown}:1`);
+  const token = await plantAccess(ground, rootPassword);
+  await ground.ask("GET", "/api/v2/machines", { token, headers: { "X-Request-Id": shown } });
+  await ground.run("cli/main.ts", ["machine", "show", shown]);
+  const child = spawn("/bin/sh", ["-c", "sleep 1", shown], { stdio: "ignore" });
+  const ended = new Promise((resolve) => child.once("exit", resolve));
+  const events = ground.upgrade(`/api/v1/ws/subscribe?access_token=${token}`);
+  await plantMalformed(ground, token);
+  await plantStores(ground, token, sample.bundlePath);
+  await plantCommands(ground, token, shown);
+  await Promise.all([plantInCommands(ground, shown), events, ended]);
+  await plantInCrashes(ground);
+  for (const path of ["/api/v2/operations", "/api/v2/events", "/api/v2/audit", "/api/v1/jobs", "/api/v2/stores", "/api/v1/auth/api_keys"])
+    await ground.ask("GET", `${path}${path.startsWith("/api/v2") ? "?limit=200" : ""}`, { token });
+}
+
+/** Where somebody could look. */
+const places: Readonly<Record<string, (looked: Pick<Canaries, "find">) => Promise<Found[]>>> = {
+  "rows of the database": async (looked) => looked.find("database", await allRows()),
+  "files of PostgreSQL, its log of changes included": async (looked) => {
+    const sql = postgres(stack.env["DATABASE_URL"] ?? "", { max: 1 });
+    await sql`checkpoint`;
+    await sql.end();
+    const folder = (await outsideOf(stack.home)) ?? stack.home;
+    return findInFiles("PostgreSQL", await filesOf(join(folder, "postgres")), looked);
+  },
+  "files of Temporal": async (looked) => findInFiles("Temporal", await filesOf(join(stack.home, "temporal")), looked),
+  "logs of all processes": async (looked) => findInFiles("log", await filesOf(join(stack.home, "logs")), looked),
+  "disks of hosts": async (looked) =>
+    findInFiles("host", await filesOf(join(stack.home, "hosts"), (path) => path.endsWith("identity.json")), looked),
+  "answers and what commands print": async (looked) => ground.said.flatMap(({ where, text }) => looked.find(where, text)),
+  "command lines of processes": async (looked) => looked.find("ps", processes),
+};
+
+async function allRows(): Promise<string> {
+  const sql = postgres(stack.env["DATABASE_URL"] ?? "", { max: 1 });
+  try {
+    const tables = await sql`select schemaname, tablename from pg_tables where schemaname not in ('pg_catalog', 'information_schema')`;
+    const rows: string[] = [];
+    for (const { schemaname, tablename } of tables)
+      for (const { row } of await sql`select row_to_json(t)::text as row from ${sql(schemaname)}.${sql(tablename)} t`)
+        rows.push(`${tablename} ${row}`);
+    return rows.join("\n");
+  } finally {
+    await sql.end();
+  }
+}
+
+describe("a secret that was given to a hub in any way", () => {
+  it("is one of many", () => {
+    process.stdout.write(`${secret.planted.size} canaries planted\n`);
+    expect(secret.planted.size).toBeGreaterThanOrEqual(40);
+  });
+
+  it.each(Object.keys(places))("is not in the %s, and what may be seen there is found", async (name) => {
+    const look = places[name] ?? (async () => []);
+    expect((await look(open)).length).toBeGreaterThan(0);
+    expect(await look(secret)).toEqual([]);
+  });
+
+  it("is neither among the objects of the store, nor in other files of the stack, nor in a host's variables", async () => {
+    const without = (path: string) => /\/(postgres|temporal|logs|hosts|own|canary-config)$|(master\.key|-password|codec-path)$/.test(path);
+    expect(await findInFiles("file", await filesOf(stack.home, without), secret)).toEqual([]);
+    const pid = stack.stack.pids()["mac-1"];
+    expect(secret.find("environ", await readFile(`/proc/${pid}/environ`))).toEqual([]);
+  });
+
+  it("does not leave by a presigned or signed address either", async () => {
+    for (const path of await filesOf(join(stack.home, "logs")))
+      expect(await readFile(path, "utf8")).not.toMatch(/X-Amz-Signature=[0-9a-f]{8}|[?&]signature=[\w-]{8}/);
+  });
+});
+
+describe("the search", () => {
+  it("finds a canary in every disguise, wherever it stands", () => {
+    const canary = secret.plant("the search's own");
+    for (const before of ["", "x", "xx", "xxx"])
+      for (const encoding of ["utf8", "base64", "base64url", "hex", "utf16le"] as const) {
+        const text =
+          encoding === "utf8" || encoding === "utf16le"
+            ? Buffer.from(`${before}${canary}y`, encoding)
+            : Buffer.from(`${before}${canary}y`).toString(encoding);
+        expect(secret.find("here", text).length, `${encoding} after ${before}`).toBeGreaterThan(0);
+      }
+    expect(secret.find("here", randomBytes(100_000).toString("base64"))).toEqual([]);
+  });
+});

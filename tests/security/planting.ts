@@ -1,0 +1,199 @@
+/** Each way in which a secret comes to a hub, right, wrong and in the wrong place, with a canary in its stead. */
+import type { Ground } from "./ground.ts";
+
+const name = "canary";
+const users = "/api/v1/auth/users";
+const login = (ground: Ground, body: unknown, tells?: true) =>
+  ground.ask("POST", "/api/v1/auth/token", { body, ...(tells ? { tells } : {}) });
+
+/** Passwords, tokens and keys of people. Answers a token of root. */
+export async function plantAccess(ground: Ground, root: string): Promise<string> {
+  const { plant, ask, canaries } = ground;
+  const token = String((await login(ground, { email: "root", password: root }, true)).body.token);
+  canaries.know("root's token", token);
+  const user = { username: name, name, email: `${name}@example.com` };
+  const [first, second] = [plant("password of a new user"), plant("password that was changed")];
+  await ask("POST", users, { token, body: { ...user, password: first } });
+  const theirs = String((await login(ground, { email: name, password: first }, true)).body.token);
+  canaries.know("a user's token", theirs);
+  const { body } = await ask("GET", `${users}/${name}`, { token });
+  await ask("PUT", `${users}/${body.id}`, { token, body: { password: second } });
+  await login(ground, { email: name, password: second }, true);
+  await login(ground, { email: name, password: plant("wrong password") });
+  await login(ground, { email: "nobody", password: plant("password of nobody") });
+  await login(ground, { email: plant("password given as the user's name"), password: "x" });
+  await ask("POST", "/api/v2/login", { body: { username: name, password: plant("wrong password at v2") } });
+  await ask("POST", users, {
+    token,
+    body: { ...user, username: "weak", password: `${plant("password that is too long")}${"x".repeat(40)}` },
+  });
+  await ask("POST", users, { token, body: { ...user, username: 7, password: { is: plant("password that is an object") } } });
+  await ask("POST", users, { token, body: { ...user, password: plant("password of a user who exists") } });
+  await plantKeys(ground, token);
+  await plantHeaders(ground, token, theirs);
+  return token;
+}
+
+async function plantKeys({ ask, plant }: Ground, token: string): Promise<void> {
+  const secret = plant("secret of an API key");
+  const encoded = (word: string) => Buffer.from(`canarykey:${word}`).toString("base64");
+  await ask("POST", "/api/v1/auth/api_keys", { token, tells: true, body: { name: "canary", key: "canarykey", secret } });
+  await ask("POST", "/api/v1/auth/api_keys", {
+    token,
+    body: { name: "canary", key: "canarykey", secret: plant("secret of a key that exists") },
+  });
+  await ask("POST", "/api/v1/auth/api_keys", { token, body: { name: "", key: "k", secret: plant("secret of a key without a name") } });
+  await ask("GET", "/api/v1/machines", { headers: { "X-Api-Key": encoded(secret) } });
+  await ask("GET", "/api/v1/machines", { headers: { "X-Api-Key": encoded(plant("wrong secret of an API key")) } });
+  await ask("POST", "/api/v1/auth/token", { body: { api_key: encoded(plant("wrong API key at the login")) } });
+  await ask("POST", "/api/v1/auth/token", { body: { api_key: plant("API key in no format") } });
+  await ask("GET", `/api/v1/auth/api_keys/${plant("secret in the place of a key's id")}`, { token });
+  await ask("POST", "/api/v1/user/configs", {
+    token,
+    tells: true,
+    body: { slug: "s", name: "s", type: "string", value: plant("value kept for a user") },
+  });
+  await ask("POST", "/api/v1/user/configs", { token, body: { slug: "t", name: "t", type: "what", value: plant("value of no type") } });
+}
+
+async function plantHeaders({ ask, plant, upgrade, canaries }: Ground, token: string, theirs: string): Promise<void> {
+  const noToken = (word: string) =>
+    ["eyJhbGciOiJIUzI1NiJ9", Buffer.from(JSON.stringify({ uid: word })).toString("base64url"), "c2ln"].join(".");
+  await ask("GET", "/api/v2/machines", {
+    headers: { Authorization: `Basic ${Buffer.from(`root:${plant("password by Basic")}`).toString("base64")}` },
+  });
+  await ask("GET", "/api/v2/machines", { token: plant("garbage as a token") });
+  await ask("GET", "/api/v1/machines", { token: noToken(plant("claims of a foreign token")) });
+  await ask("POST", "/api/v1/auth/token/validate", { body: { token: noToken(plant("claims of a token to validate")) } });
+  await ask("GET", `/api/v1/machines?access_token=${plant("token in a query")}`);
+  await ask("GET", `/api/v2/operations?token=${plant("token in a query of v2")}`, { token });
+  await ask("GET", `/api/v2/machines/${plant("secret in a path")}`, { token });
+  await ask("GET", `/nowhere/${plant("secret in a path that is none")}`);
+  await upgrade(`/api/v1/ws/subscribe?access_token=${theirs}`);
+  await upgrade(`/api/v1/ws/subscribe?event_types=vm&access_token=${plant("garbage as a WebSocket's token")}`);
+  await upgrade(`/api/v1/ws/subscribe?authorization=${plant("garbage as a WebSocket's authorization")}`);
+  canaries.know("the signature of a token", token.split(".")[2] ?? token);
+}
+
+/** Bodies that are not what they should be: their mistakes are told, and nothing of them is quoted. */
+export async function plantMalformed({ ask, askGateway, plant }: Ground, token: string): Promise<void> {
+  await ask("POST", "/api/v1/auth/token", { body: `{"email": "root", "password": "${plant("password in half a body")}` });
+  await ask("POST", "/api/v2/stores", { token, body: `${plant("text that is no JSON")}` });
+  await ask("POST", "/api/v2/machines/work/actions", { token, body: `{"verb": "execute", "script": ${plant("script without quotes")}}` });
+  await ask("POST", "/api/v2/machines/work/actions", { token, body: { verb: "execute", script: [plant("script that is a list")] } });
+  await ask("POST", "/api/v2/machines/work/actions", { token, body: { verb: "execute", script: `\u0000${plant("script with a zero")}` } });
+  await ask("POST", "/api/v2/machines/work/actions", {
+    token,
+    body: { verb: "execute", script: "true", environment: { A: { b: plant("variable that is an object") } } },
+  });
+  await ask("POST", "/api/v2/machines/work/actions", {
+    token,
+    body: { verb: "execute", script: "true", [plant("secret as a field's name")]: 1 },
+  });
+  await askGateway("POST", "/host/v1/enrol", { body: { token: plant("garbage as an enrolment token"), publicKey: "x" } });
+  await askGateway("POST", "/host/v1/enrol", { body: `{"token": "${plant("enrolment token in half a body")}` });
+  await askGateway("POST", "/host/v1/report", { token: plant("garbage as a host's token"), body: { lines: [] } });
+  await askGateway("GET", `/host/v1/objects/x?signature=${plant("signature of a grant")}&kid=x&store=x&expires=1`);
+}
+
+/** Keys of stores. */
+export async function plantStores({ ask, plant }: Ground, token: string, path: string): Promise<void> {
+  const nowhere = "s3://bucket?endpoint=http%3A%2F%2F127.0.0.1%3A9";
+  const store = { name: "away", location: nowhere, accessKey: plant("access key of a store"), secretKey: plant("secret key of a store") };
+  await ask("POST", "/api/v2/stores", { token, body: store });
+  await ask("POST", "/api/v2/stores", { token, body: { name: "x", location: `s3://k:${plant("secret in a store's location")}@bucket` } });
+  await ask("POST", "/api/v2/stores", { token, body: { name: "x", location: `nothing:${plant("secret in no location")}` } });
+  const connections = [
+    `provider=aws-s3;bucket=b;region=us-east-1;access_key=${plant("access key for Amazon")};secret_key=${plant("secret key for Amazon")}`,
+    `provider=minio;bucket=b;endpoint=127.0.0.1:9;access_key=${plant("access key for MinIO")};secret_key=${plant("secret key for MinIO")}`,
+    `provider=azure-storage-account;storage_account_name=a;storage_account_key=${plant("key for Azure")};container_name=c`,
+    `provider=artifactory;url=http://127.0.0.1:9;access_key=${plant("key for Artifactory")};repo=r`,
+    `provider=${plant("secret as a provider")}`,
+    `host=root:${plant("password of another catalog")}@http://127.0.0.1:9`,
+  ];
+  for (const connection of connections) {
+    await ask("POST", "/api/v1/catalog/push", {
+      token,
+      body: { local_path: path, catalog_id: "canary", version: "1", architecture: "arm64", connection },
+    });
+    await ask("PUT", "/api/v1/catalog/pull", {
+      token,
+      body: { catalog_id: "nothing", version: "1", architecture: "arm64", machine_name: "m", path: "/x", connection },
+    });
+  }
+}
+
+/** Scripts, arguments and variables of commands in a guest. */
+export async function plantCommands({ ask, plant, stack }: Ground, token: string, machine: string): Promise<void> {
+  const act = async (script: string, environment: Record<string, string>) => {
+    const body = { verb: "execute", script, environment, timeoutSeconds: 30 };
+    const { body: operation } = await ask("POST", `/api/v2/machines/${machine}/actions`, { token, body });
+    await stack.json("operation", "wait", String(operation.id)).catch(() => null);
+    return String(operation.id);
+  };
+  await act(`test -n ${plant("script")}; sleep 0.3`, { TOKEN: plant("variable") });
+  await act(`echo "$TOKEN" ${plant("script that prints itself")}; echo "$TOKEN" >&2`, { TOKEN: plant("variable that is printed") });
+  await act(`${plant("command that does not exist")} --password ${plant("argument of a script")}`, {});
+  await act(`exit 255 # ${plant("script that fails")}`, {});
+  await act(`if ${plant("script that is not whole")}`, {});
+  await act(`# ${plant("long script")}\n${"# filler\n".repeat(20_000)}true\n`, {});
+  const wire = { command: `echo ${plant("command of the wire")}`, environment_variables: { A: plant("variable of the wire") } };
+  await ask("PUT", `/api/v1/machines/${machine}/execute`, { token, body: wire, tells: true });
+  const failing = {
+    command: `${plant("failing command of the wire")} && exit 3`,
+    environment_variables: { A: plant("variable of a failing command") },
+  };
+  await ask("PUT", `/api/v1/machines/${machine}/execute`, { token, body: failing, tells: true });
+  await ask("PUT", "/api/v1/machines/nothing/execute", { token, body: { command: plant("command for no machine") } });
+}
+
+/** The command line: standard input, variables, files; and what it says when it fails. */
+export async function plantInCommands({ run, plant, stack }: Ground, machine: string): Promise<void> {
+  const url = stack.client.session.url;
+  const drover = (words: string[], env: Record<string, string> = {}, input = "") =>
+    run("cli/main.ts", [...words, "--json"], { env, input });
+  await Promise.all([
+    drover(["login", url, "--username", "canary"], {}, `${plant("password at standard input")}\n`),
+    drover(["login", url, "--username", "canary"], { DROVER_PASSWORD: plant("password in a variable"), DROVER_DEBUG: "1" }),
+    drover(["whoami"], { DROVER_URL: url, DROVER_TOKEN: plant("token in a variable") }),
+  ]);
+  await Promise.all([
+    drover(
+      ["store", "add", "other", "s3://bucket?endpoint=http://127.0.0.1:9", "--access-key", "id"],
+      {},
+      plant("secret key at standard input"),
+    ),
+    drover(["config"], {
+      DROVER_STORE_ACCESS_KEY: plant("access key in a configuration"),
+      DROVER_STORE_SECRET_KEY: plant("secret key in a configuration"),
+      DROVER_STORE_SESSION_TOKEN: plant("session token in a configuration"),
+      TEMPORAL_API_KEY: plant("key for Temporal"),
+      ROOT_PASSWORD: plant("root's password in a configuration"),
+      DATABASE_URL: `postgres://me:${plant("password of a database")}@127.0.0.1:1/x`,
+    }),
+    drover(["config"], {
+      DROVER_MASTER_KEY: plant("master key that is none"),
+      TLS_PRIVATE_KEY: plant("private key that is none"),
+      DATABASE_URL: `mysql://me:${plant("password of no database")}@127.0.0.1:1/x`,
+    }),
+  ]);
+  await Promise.all([
+    run("api/main.ts", [], {
+      env: { DATABASE_URL: `postgres://me:${plant("password of a database that is away")}@127.0.0.1:1/x`, API_PORT: "1" },
+    }),
+    drover(["key", "import"], { DROVER_MASTER_KEY: "" }, plant("master key to import")),
+    run("cli/main.ts", ["machine", "exec", machine, "--env", "TOKEN", "--script", "-"], {
+      env: { TOKEN: plant("variable of one's own") },
+      input: `test "$TOKEN" = ${plant("script at standard input")}`,
+    }),
+  ]);
+}
+
+/** Programs that die: of an error that carries the secret, heard or not. */
+export async function plantInCrashes({ run, plant }: Ground): Promise<void> {
+  const secret = plant("secret that a crash knows");
+  const env = { DROVER_STORE_SECRET_KEY: secret, DROVER_STORE_ACCESS_KEY: "id", LOG_LEVEL: "debug" };
+  const ways = ["rejects query", "unheard query", "throws query", "rejects refused", "unheard refused", "throws parsed", "unheard header"];
+  for (const way of [ways.slice(0, 4), ways.slice(4)])
+    await Promise.all(way.map((one) => run("tests/security/crashing.ts", one.split(" "), { env })));
+}
