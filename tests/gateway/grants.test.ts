@@ -7,6 +7,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { grantedStore } from "../../activities/host/granted-store.ts";
 import type { HostIdentity, HubLink } from "../../activities/host/hub-link.ts";
 import { operations, stores } from "../../db/schema.ts";
+import { FaultError } from "../../domain/errors.ts";
 import { locationsKey, packKey, treeKey } from "../../images/format.ts";
 import { pullTree } from "../../images/pull.ts";
 import { pushBundle } from "../../images/push.ts";
@@ -67,6 +68,22 @@ describe("a transfer by grants", () => {
     expect(await store.write(packKey(sha256(body)), body, sha256(body), signal)).toBe("present");
     expect(await store.size(packKey(sha256(body)))).toBe(1000);
     expect(await store.size(packKey("0".repeat(64)))).toBeNull();
+  });
+
+  it("sends a pack once, although the answer that the store has it was lost", async () => {
+    const id = await operation(a, "push", { storeId, catalogId: "unanswered" });
+    let puts = 0;
+    const send: HubLink["send"] = async (ask) => {
+      const answer = await linkA.send(ask);
+      if (ask.method !== "PUT" || ++puts > 1) return answer;
+      answer.resume();
+      throw new FaultError({ code: "hub_unavailable", message: "The gateway died before its answer came." });
+    };
+    const store = grantedStore({ ...linkA, send }, id, signal);
+    await store.begin();
+    const body = randomBytes(1000);
+    expect(await store.write(packKey(sha256(body)), body, sha256(body), signal)).toBe("present");
+    expect(puts).toBe(1);
   });
 
   it("reads ranges, and only what the operation is about", async () => {
