@@ -13,8 +13,14 @@ import { foreignFault } from "../domain/foreign.ts";
 
 export type OnUnforeseen = (error: unknown) => void;
 
+/**
+ * How often one activity meets faults before an operator hears of it. On hosts, with the pauses of the workflows' policy, for seconds, and in the hub, where
+ * pauses are short and a deadlock is not worth a word, for half a minute.
+ */
+export const tries = { host: 4, hub: 8 } as const;
+
 export const faultInterceptor =
-  (onUnforeseen: OnUnforeseen = () => {}): ActivityInterceptorsFactory =>
+  (onUnforeseen: OnUnforeseen = () => {}, most: number = tries.host): ActivityInterceptorsFactory =>
   () => ({
     inbound: {
       async execute(input, next) {
@@ -23,7 +29,7 @@ export const faultInterceptor =
         } catch (error) {
           if (error instanceof CompleteAsyncError || error instanceof TemporalFailure) throw error;
           if (!(error instanceof FaultError)) onUnforeseen(error);
-          throw failureOf(error instanceof FaultError ? error.fault : unforeseen);
+          throw failureOf(error instanceof FaultError ? error.fault : unforeseen, most);
         }
       },
     },
@@ -34,12 +40,10 @@ const unforeseen: Fault = {
   message: "The step failed in an unforeseen way; the log of the process that ran it has the cause.",
 };
 
-/** With the pauses of the workflows' policies, half a minute: what fails as often is no accident. Local activities write what must be written. */
-const triesOfOneFault = 8;
-
-function failureOf(fault: Fault): ApplicationFailure {
+/** Local activities write what must be written, however often it takes. */
+function failureOf(fault: Fault, most: number): ApplicationFailure {
   const { attempt, isLocal } = Context.current().info;
-  const tired = fault.code !== "hub_unavailable" && !isLocal && attempt >= triesOfOneFault;
+  const tired = fault.code !== "hub_unavailable" && !isLocal && attempt >= most;
   const nonRetryable = tired || !isRetryable(fault.code);
   return ApplicationFailure.create({ type: fault.code, message: fault.message, nonRetryable, details: [fault] });
 }

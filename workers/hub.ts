@@ -9,7 +9,7 @@ import { Worker, type NativeConnection } from "@temporalio/worker";
 import type { Logger } from "pino";
 import { Gauge, Registry } from "prom-client";
 import { pullActivities, pushActivities } from "../activities/hub/catalog.ts";
-import { actionActivities, placementActivities, retireActivities } from "../activities/hub/machines.ts";
+import { actionActivities, adoptActivities, placementActivities, retireActivities } from "../activities/hub/machines.ts";
 import { recordActivities } from "../activities/hub/operations.ts";
 import { hubLoops } from "../control/loops.ts";
 import { lead, type Leader } from "../control/leader.ts";
@@ -25,7 +25,7 @@ import { openStores } from "../gateway/stores.ts";
 import { masterKeySource } from "../security/master-key.ts";
 import { openSecurity, type Security } from "../security/open.ts";
 import { workflowBundle } from "./bundle.ts";
-import { databaseInterceptor, faultInterceptor } from "./faults.ts";
+import { databaseInterceptor, faultInterceptor, tries } from "./faults.ts";
 import { serveHealth } from "./health.ts";
 import { runProcess, type Running } from "./process.ts";
 import { installRuntime, temporalLogger } from "./runtime.ts";
@@ -85,7 +85,8 @@ function controlOf({
   log: Logger;
 }): Control {
   const { hubId, sealer } = security;
-  return { db, temporal: temporal.client, sealer, hubId, parkLimitMs: config.parkLimitMs, reserve: config.hosts.reserved, log };
+  const { parkLimitMs, orphanLimitMs } = config;
+  return { db, temporal: temporal.client, sealer, hubId, parkLimitMs, orphanLimitMs, reserve: config.hosts.reserved, log };
 }
 
 export interface HubWorkerParts {
@@ -111,8 +112,9 @@ export async function hubWorker({ control, codec, connection }: HubWorkerParts):
       ...placementActivities({ db, hubId, reserve }),
       ...actionActivities({ db, temporal }),
       ...retireActivities({ db }),
+      ...adoptActivities({ db }),
     },
-    interceptors: { activity: [faultInterceptor(unforeseen), databaseInterceptor] },
+    interceptors: { activity: [faultInterceptor(unforeseen, tries.hub), databaseInterceptor] },
     // Database writes end in milliseconds and waits heartbeat; what does not end in ten seconds runs again elsewhere.
     shutdownGraceTime: "10 seconds",
   });

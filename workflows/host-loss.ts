@@ -6,7 +6,7 @@
 import { condition, defineSignal, isCancellation, setHandler } from "@temporalio/workflow";
 import type { OnFault } from "../domain/operations/rules.ts";
 import { cutShort } from "./cut-short.ts";
-import { refusal } from "./faults.ts";
+import { faultOf, refusal } from "./faults.ts";
 
 /** Sent by the compare loop when the operation's host fell silent, and when it reported again. */
 export const hostLostSignal = defineSignal<[string]>("hostLost");
@@ -46,7 +46,9 @@ export function watchHosts(): HostWatch {
       try {
         return await cutShort(() => lost.has(hostId) || givenUp, act);
       } catch (error) {
-        if (isCancellation(error) && isLost(hostId)) throw refusal("host_lost", `The host ${hostId} does not report any more.`);
+        // A host that is silent does not answer the cancellation either: its attempt ends by its time.
+        if (isLost(hostId) && (isCancellation(error) || faultOf(error).code === "step_timeout"))
+          throw refusal("host_lost", `The host ${hostId} does not report any more.`);
         throw error;
       }
     },

@@ -50,13 +50,14 @@ export const external = <A>(): ActivityInterfaceFor<A> =>
 /**
  * Work on one host. Twelve hours bound a transfer of a hundred gigabytes over a slow line; a host that died is told by its missing
  * heartbeats within 10 s. No schedule-to-start limit: a host that is away takes its work when it is back. Undo must not race work
- * still in flight, hence WAIT_CANCELLATION_COMPLETED.
+ * still in flight, hence WAIT_CANCELLATION_COMPLETED. Twelve attempts, each ended by silence, are some four minutes: a host that fell asleep swallows one with each
+ * poll that it had open, and is known as lost long before; one that this work kills again and again parks it. Faults end sooner, which the worker sees to.
  */
 const patience = {
   startToCloseTimeout: "12 hours",
   heartbeatTimeout: "10 seconds",
   cancellationType: "WAIT_CANCELLATION_COMPLETED",
-  retry: { initialInterval: "500 milliseconds", backoffCoefficient: 2, maximumInterval: "15 seconds", maximumAttempts: 4 },
+  retry: { initialInterval: "500 milliseconds", backoffCoefficient: 2, maximumInterval: "15 seconds", maximumAttempts: 12 },
 } as const;
 
 /** The same on a caller's own computer, which polls while its command runs: one that nobody polls for a minute was ended, and nobody will come back to it. */

@@ -4,7 +4,7 @@
  * The one idea: a fault is right only when nothing is left of what failed, so every test of one ends with the same look at the whole stack.
  */
 import { execFile } from "node:child_process";
-import { readdir } from "node:fs/promises";
+import { mkdir, readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { promisify } from "node:util";
@@ -13,6 +13,7 @@ import { pathOf } from "../../cli/client.ts";
 import { Operation, OperationDetail } from "../../cli/wire.ts";
 import { temporalBinary } from "../../deploy/toolchain/temporal.ts";
 import { isSettled } from "../../domain/operations/rules.ts";
+import { makeSampleBundle } from "../../parallels/sample/make.ts";
 import type { TestStack } from "./stack.ts";
 
 /** Often enough to meet a transfer that takes a second, seldom enough to leave the processors to it. */
@@ -77,6 +78,16 @@ export async function decide(stack: TestStack, workflowId: string, word: "retry"
     word,
     ...where,
   ]);
+}
+
+const mebibyte = 1024 ** 2;
+
+/** A bundle below the stack's home, with content of its own, which follows from its name. */
+export async function sampleIn(stack: TestStack, folder: string, name: string, contentMebibytes: number): Promise<string> {
+  const at = join(stack.home, folder);
+  await mkdir(at, { recursive: true });
+  const sizes = { bytes: 2 * contentMebibytes * mebibyte, contentBytes: contentMebibytes * mebibyte };
+  return (await makeSampleBundle({ folder: at, name, ...sizes, path: "", content: "pattern" })).bundlePath;
 }
 
 export const simulatorOf = (stack: TestStack, host: string): string => join(stack.home, "hosts", host, "simulator");

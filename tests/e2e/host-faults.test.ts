@@ -2,13 +2,12 @@
  * Faults on a host, on the whole stack: what an operator can mend parks and goes on, what is cancelled leaves nothing, what is asked twice happens once.
  */
 import { execFile } from "node:child_process";
-import { mkdir, readdir, rm } from "node:fs/promises";
+import { readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { pathOf } from "../../cli/client.ts";
 import { Machine, Operation } from "../../cli/wire.ts";
-import { makeSampleBundle } from "../../parallels/sample/make.ts";
 import { controlSimulator, usualControl } from "../../parallels/simulator/control.ts";
 import {
   cacheOf,
@@ -20,13 +19,13 @@ import {
   operationUntil,
   parkedAt,
   refusalOf,
+  sampleIn,
   settled,
   simulatorOf,
 } from "./faults.ts";
 import { openStack, ownServers, type TestStack } from "./stack.ts";
 
 const run = promisify(execFile);
-const mebibyte = 1024 ** 2;
 const host = "mac-1";
 /** Without the right to mount, no disk can be made full without filling the computer's own. */
 const mayMount = process.platform === "linux" && process.getuid?.() === 0;
@@ -45,7 +44,7 @@ interface Started {
 beforeAll(async () => {
   stack = await openStack({ ...(await ownServers()), DROVER_HOSTS: "1", DROVER_BOOT_LIMIT: "3s" });
   hostId = (await stack.json<{ id: string }>("host", "show", host)).id;
-  await stack.json("push", await sampleIn("own", "base", 8), "base", "--version", "1");
+  await stack.json("push", await sampleIn(stack, "own", "base", 8), "base", "--version", "1");
   await stack.json("pull", "base:1", "--host", host);
   before = await onDiskOf(stack, host);
 }, 120_000);
@@ -57,7 +56,7 @@ afterEach(async () => {
 
 describe.skipIf(!mayMount)("a full disk (needs the right to mount)", () => {
   const bytes = 12;
-  beforeAll(async () => void (await stack.json("push", await sampleIn("own", "large", bytes), "large", "--version", "1")), 60_000);
+  beforeAll(async () => void (await stack.json("push", await sampleIn(stack, "own", "large", bytes), "large", "--version", "1")), 60_000);
 
   it.each([
     { what: "no room for the image", step: "make room", full: "size=4m", free: "size=128m" },
@@ -133,35 +132,10 @@ describe("a Parallels Desktop that misbehaves", () => {
   }, 60_000);
 });
 
-describe("a fault that an operator can mend", () => {
-  it("parks at the start while the licence is expired, and goes on once it is renewed", async () => {
-    controlSimulator(simulatorOf(stack, host), { licence: "expired" });
-    const id = await provision("licensed");
-    expect(await parkedAt(stack, id)).toEqual({ step: "start", code: "licence_expired" });
-    controlSimulator(simulatorOf(stack, host), { licence: "valid" });
-    await decide(stack, await workflowOf(id), "retry");
-    expect(await settled(stack, id)).toMatchObject({ state: "done" });
-    expect(await stack.json("machine", "show", "licensed")).toMatchObject({ observed: "running" });
-    await stack.json("machine", "delete", "licensed", "--force");
-  }, 60_000);
-
-  it("parks at the answer while Parallels Tools stay down, and an operator may do without it", async () => {
-    controlSimulator(simulatorOf(stack, host), { toolsNeverUp: true });
-    const id = await provision("mute");
-    expect(await parkedAt(stack, id)).toEqual({ step: "answers", code: "tools_unavailable" });
-    await decide(stack, await workflowOf(id), "skip");
-    const { state, steps } = await settled(stack, id);
-    expect(state).toBe("done");
-    expect(steps.find(({ name }) => name === "answers")).toMatchObject({ state: "skipped" });
-    expect(await stack.json("machine", "show", "mute")).toMatchObject({ observed: "running", addresses: [expect.stringMatching(/^10\./)] });
-    await stack.json("machine", "delete", "mute", "--force");
-  }, 60_000);
-});
-
 describe("a cancelled operation", () => {
   const bytes = 160;
   it("ends a push and then a pull in the middle within 5 s, and the same again works", async () => {
-    const bundlePath = await sampleIn(join("hosts", host, "simulator", "Parallels"), "heavy", bytes);
+    const bundlePath = await sampleIn(stack, join("hosts", host, "simulator", "Parallels"), "heavy", bytes);
     const pushed = ["push", bundlePath, "heavy", "--version", "1", "--host", host];
     await cancelInTheMiddle(await start(...pushed), "upload");
     expect(await stack.json("image", "list", "heavy")).toEqual([]);
@@ -209,7 +183,7 @@ describe("what is asked for more than once, or by nobody", () => {
   it("moves the bytes once for twelve pulls of one image to one host", async () => {
     const { result } = await stack.json<{ result: { storedBytes: number } }>(
       "push",
-      await sampleIn("own", "popular", 24),
+      await sampleIn(stack, "own", "popular", 24),
       "popular",
       "--version",
       "1",
@@ -231,17 +205,8 @@ describe("what is asked for more than once, or by nobody", () => {
   }, 60_000);
 });
 
-/** A bundle with content of its own, which follows from its name. */
-async function sampleIn(folder: string, name: string, contentMebibytes: number): Promise<string> {
-  const at = join(stack.home, folder);
-  await mkdir(at, { recursive: true });
-  const sizes = { bytes: 2 * contentMebibytes * mebibyte, contentBytes: contentMebibytes * mebibyte };
-  return (await makeSampleBundle({ folder: at, name, ...sizes, path: "", content: "pattern" })).bundlePath;
-}
-
 const start = (...words: string[]): Promise<Started> => stack.json<Started>(...words, "--detach");
 const provision = async (name: string): Promise<string> => (await start("machine", "create", name, ...small)).id;
-const workflowOf = async (id: string): Promise<string> => (await stack.json<Started>("operation", "show", id)).workflowId;
 
 /** As many files and folders as a copy of the image needs, on a disk whose root counts as one. */
 async function entriesOfImage(): Promise<number> {
