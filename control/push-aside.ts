@@ -15,7 +15,7 @@ import type { Operation } from "../domain/operations/schema.ts";
 /** The caller has locked the machine's row. */
 export async function mustPushAside(tx: Database, { id, name }: Machine, action: MachineAction): Promise<boolean> {
   const pushing = await pushingAside(tx, id);
-  if (pushing) throw busy("machine", name, { operationId: pushing.id, verb: pushing.verb });
+  if (pushing) throw busy("machine", name, { operationId: pushing.id, ...pushing });
   const mode = holdModeOf(action.verb);
   const holder = (await holdersOf(tx, { kind: "machine", subjectId: id })).find(
     (other) => mode === "exclusive" || other.mode === "exclusive",

@@ -21,13 +21,14 @@ export interface Holder {
   readonly state: OperationState;
   readonly workflowId: string;
   readonly hostId: string | null;
+  readonly actor: string;
 }
 
 /** Everyone who holds the subject. */
 export async function holdersOf(db: Database, { kind, subjectId }: Subject): Promise<Holder[]> {
-  const { verb, state, workflowId, hostId } = operations;
+  const { verb, state, workflowId, hostId, actor } = operations;
   return db
-    .select({ operationId: holds.operationId, mode: holds.mode, verb, state, workflowId, hostId })
+    .select({ operationId: holds.operationId, mode: holds.mode, verb, state, workflowId, hostId, actor })
     .from(holds)
     .innerJoin(operations, eq(operations.id, holds.operationId))
     .where(and(eq(holds.kind, kind), eq(holds.subjectId, subjectId)));
@@ -53,13 +54,14 @@ export async function mustHold(tx: Database, subject: Subject & { name: string }
   if (blocker) throw busy(kind, name, blocker);
 }
 
-export function busy(kind: Subject["kind"], name: string, { operationId, verb }: Pick<Holder, "operationId" | "verb">): FaultError {
+export function busy(kind: Subject["kind"], name: string, holder: Pick<Holder, "operationId" | "verb" | "actor">): FaultError {
+  const { operationId, verb, actor } = holder;
   const code = kind === "machine" ? "machine_busy" : "image_busy";
   return new FaultError({
     code,
-    message: `${name} is held by the ${verb} operation ${operationId}.`,
+    message: `${name} is held by the ${verb} operation ${operationId} of ${actor}.`,
     subject: name,
-    details: { operationId, verb },
+    details: { operationId, verb, actor },
   });
 }
 

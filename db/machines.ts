@@ -119,7 +119,7 @@ export async function amendMachine(
   if (!found.ok) return null;
   if (ttlSeconds !== undefined || changes.expiresAt !== undefined) {
     const [retire] = await unsettledOperations(tx, { machineId: id, verb: "retire", limit: 1 });
-    if (retire) throw busy("machine", found.value.name, { operationId: retire.id, verb: "retire" });
+    if (retire) throw busy("machine", found.value.name, { operationId: retire.id, ...retire });
   }
   if (ttlSeconds === undefined) return updateMachine(tx, id, changes);
   const expiresAt = ttlSeconds === null ? null : sql`clock_timestamp() + make_interval(secs => ${ttlSeconds})`;
@@ -139,6 +139,21 @@ export async function observeMachine(
   if (before.value.observed !== observed)
     await tellMachine(db, before.value, "machine.observed", { observed, before: before.value.observed });
   return after;
+}
+
+/** What an operation brought the machine to. What its host saw before, or in an earlier boot, says nothing of it any more. */
+export async function recordActed(tx: Database, id: string, observed: MachineState, changes: MachineChanges = {}): Promise<Machine | null> {
+  const seenBoot = sql`(select h.boot_id from hosts h where h.id = ${machines.hostId})`;
+  return observeMachine(tx, id, observed, { ...changes, actedAt: sql`clock_timestamp()`, seenBoot });
+}
+
+/** Marks the machines that an operation holds as acted on until now. */
+export async function markActed(tx: Database, operationId: string): Promise<void> {
+  const held = sql`${machines.id}::text in (select h.subject_id from holds h where h.kind = 'machine' and h.mode = 'exclusive' and h.operation_id = ${operationId})`;
+  await tx
+    .update(machines)
+    .set({ actedAt: sql`clock_timestamp()` })
+    .where(and(isNull(machines.retiredAt), held));
 }
 
 /** Gives a machine another name, unless a living one has it. */
@@ -174,6 +189,12 @@ export async function retireRow(db: Database, id: string, name: "machine.retired
   if (row) await tellMachine(db, Machine.parse(row), name, {});
 }
 
+/** Lets a machine go that was to be adopted and was not: it is what it was before, in no row. */
+export async function dropAdopted(tx: Database, id: string): Promise<void> {
+  const half = and(eq(machines.id, id), eq(machines.origin, "adopted"), eq(machines.observed, "making"));
+  await tx.delete(machines).where(half);
+}
+
 /**
  * Machines that should end by themselves: their time to live is over, or their making ended from outside and left them half made. Not those whose end is
  * under way, or failed in the last five minutes.
@@ -184,7 +205,10 @@ export async function machinesToRetire(db: Database, { limit, id }: { limit: num
   const held = sql`exists (select 1 from holds h where h.kind = 'machine' and h.subject_id = ${machines.id}::text)`;
   // What linked clones stand on goes when the last of them has gone.
   const carries = sql`exists (select 1 from machines c where c.linked_to = ${machines.id} and c.retired_at is null)`;
-  const due = or(sql`${machines.expiresAt} <= clock_timestamp()`, and(eq(machines.observed, "making"), sql`not ${held}`));
+  // What was made to its end, or adopted, is nobody's to end: the compare loop finds out what it is.
+  const whole = sql`(${machines.origin} = 'adopted' or exists (select 1 from operations d where d.machine_id = ${machines.id} and d.verb = 'provision' and d.state = 'done'))`;
+  const halfMade = and(eq(machines.observed, "making"), sql`not ${held} and not ${whole}`);
+  const due = or(sql`${machines.expiresAt} <= clock_timestamp()`, halfMade);
   const rows = await db
     .select()
     .from(machines)
@@ -196,7 +220,12 @@ export async function machinesToRetire(db: Database, { limit, id }: { limit: num
   return rows.map((row) => Machine.parse(row));
 }
 
-export async function tellMachine(db: Database, machine: Machine, name: string, body: Record<string, unknown>): Promise<void> {
+export async function tellMachine(
+  db: Database,
+  machine: Pick<Machine, "id" | "name" | "project">,
+  name: string,
+  body: Record<string, unknown>,
+): Promise<void> {
   await recordEvent(db, { type: "machine", name, subjectId: machine.id, project: machine.project, body: { name: machine.name, ...body } });
 }
 

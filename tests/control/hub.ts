@@ -9,16 +9,22 @@ import { join } from "node:path";
 import { Client, Connection } from "@temporalio/client";
 import { pino } from "pino";
 import { inject } from "vitest";
+import { requestMachine } from "../../control/machines.ts";
 import { system } from "../../control/retire.ts";
 import type { Asked, Control } from "../../control/start.ts";
 import { openDatabase } from "../../db/connect.ts";
 import { keyRows } from "../../db/keys.ts";
+import { observeMachine, updateMachine } from "../../db/machines.ts";
 import { migrate } from "../../db/migrate.ts";
+import { insertPlacement } from "../../db/placements.ts";
 import { hosts, imageVersions, stores } from "../../db/schema.ts";
+import { settleOperation } from "../../db/settlement.ts";
 import { createDatabase } from "../../deploy/embedded/postgres.ts";
 import { setupNamespace } from "../../deploy/temporal-setup.ts";
 import type { Actor } from "../../domain/access/schema.ts";
+import { unwrap } from "../../domain/errors.ts";
 import type { HostFacts } from "../../domain/hosts/schema.ts";
+import { NewMachine } from "../../domain/machines/schema.ts";
 import { masterKeySource } from "../../security/master-key.ts";
 import { openSecurity } from "../../security/open.ts";
 
@@ -39,6 +45,7 @@ export async function openHub() {
     sealer: security.sealer,
     hubId: security.hubId,
     parkLimitMs: 60_000,
+    orphanLimitMs: null,
     reserve: { cpus: 1, memoryBytes: gibibyte, diskBytes: gibibyte },
     log: pino({ level: "silent" }),
   };
@@ -111,4 +118,20 @@ export async function addImage(
     ...more,
   });
   return id;
+}
+
+export const newMachine = (more: Partial<NewMachine> = {}) =>
+  NewMachine.parse({ name: `m-${randomUUID()}`, image: { catalogId: "ubuntu" }, ...more });
+
+/** A machine of the image `ubuntu` that stands on a host of its own. */
+export async function standing(hub: Hub, observed: "stopped" | "running" | "suspended" = "stopped", facts: Partial<HostFacts> = {}) {
+  const { db } = hub.control;
+  const hostId = await addHost(hub, facts);
+  const { machine, operation } = unwrap(await requestMachine(hub.control, newMachine(), asked()));
+  const { id: machineId, vcpus, memoryBytes, diskBytes } = machine;
+  await insertPlacement(db, { machineId, epoch: 1, hostId, vcpus, memoryBytes, diskBytes, macos: false, runs: observed === "running" });
+  await updateMachine(db, machineId, { hostId });
+  await observeMachine(db, machineId, observed);
+  await settleOperation(db, { operationId: operation.id, steps: [], outcome: "done" });
+  return { machineId, hostId, name: machine.name };
 }

@@ -2,23 +2,21 @@
 import { randomUUID } from "node:crypto";
 import { eq } from "drizzle-orm";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { placeMachine } from "../../activities/hub/placing.ts";
 import { cancelOperation } from "../../control/cancel.ts";
 import { requestPull, requestPush } from "../../control/catalog.ts";
 import { requestAction, requestMachine } from "../../control/machines.ts";
 import { requestRetire } from "../../control/retire.ts";
-import { grantScope, grantSubject } from "../../db/grants.ts";
 import { findHost } from "../../db/hosts.ts";
 import { takeInventory } from "../../db/inventories.ts";
-import { findMachine, observeMachine, updateMachine } from "../../db/machines.ts";
+import { findMachine } from "../../db/machines.ts";
 import { listOperations } from "../../db/operations.ts";
-import { insertPlacement, lockSupplies } from "../../db/placements.ts";
+import { lockSupplies } from "../../db/placements.ts";
 import { operations, placements } from "../../db/schema.ts";
 import { settleOperation } from "../../db/settlement.ts";
 import { NewImageVersion } from "../../domain/catalog/schema.ts";
-import { FaultError, unwrap } from "../../domain/errors.ts";
-import { MachineAction, NewMachine } from "../../domain/machines/schema.ts";
-import { addHost, addImage, addStore, asked, gibibyte, openHub, someone, type Hub } from "./hub.ts";
+import { unwrap } from "../../domain/errors.ts";
+import { MachineAction, type NewMachine } from "../../domain/machines/schema.ts";
+import { addHost, addImage, addStore, asked, newMachine, openHub, someone, standing, type Hub } from "./hub.ts";
 
 let hub: Hub;
 let storeId: string;
@@ -29,23 +27,8 @@ beforeAll(async () => {
 });
 afterAll(() => hub.close());
 
-const newMachine = (more: Partial<NewMachine> = {}) =>
-  NewMachine.parse({ name: `m-${randomUUID()}`, image: { catalogId: "ubuntu" }, ...more });
 const action = (wanted: object) => MachineAction.parse(wanted);
 const code = (result: { ok: boolean; fault?: { code: string } }) => (result.ok ? "ok" : result.fault?.code);
-
-/** A machine that stands stopped on a host of its own. */
-async function standing(observed: "stopped" | "running" = "stopped", facts = {}) {
-  const { db } = hub.control;
-  const hostId = await addHost(hub, facts);
-  const { machine, operation } = unwrap(await requestMachine(hub.control, newMachine(), asked()));
-  const { id: machineId, vcpus, memoryBytes, diskBytes } = machine;
-  await insertPlacement(db, { machineId, epoch: 1, hostId, vcpus, memoryBytes, diskBytes, macos: false, runs: observed === "running" });
-  await updateMachine(db, machineId, { hostId });
-  await observeMachine(db, machineId, observed);
-  await settleOperation(db, { operationId: operation.id, steps: [], outcome: "done" });
-  return { machineId, hostId, name: machine.name };
-}
 
 describe("a request with an Idempotency-Key", () => {
   it("makes one operation when fifty come at once", async () => {
@@ -71,7 +54,7 @@ describe("a request with an Idempotency-Key", () => {
 describe("a host's report", () => {
   it("and a request for the same machine wait for each other in one order", async () => {
     const { db, hubId, reserve } = hub.control;
-    const { machineId, hostId, name } = await standing();
+    const { machineId, hostId, name } = await standing(hub);
     const session = randomUUID();
     const reported = { id: machineId, name, state: "running", kind: "pvm", guestOs: null, vcpus: 2, memoryBytes: 1, diskBytes: 1 } as const;
     const rest = { macAddress: null, addresses: [], bundlePath: null, tools: null, mark: null, raw: {} };
@@ -112,7 +95,7 @@ describe("a machine", () => {
   });
 
   it("takes one of two exclusive actions and names it to the other", async () => {
-    const { machineId } = await standing();
+    const { machineId } = await standing(hub);
     const answers = await Promise.all([1, 2].map(() => requestAction(hub.control, machineId, action({ verb: "start" }), asked())));
     expect(answers.map(code).toSorted((a, b) => String(a).localeCompare(String(b)))).toEqual(["machine_busy", "ok"]);
     const [winner] = answers.flatMap((answer) => (answer.ok ? [answer.value.id] : []));
@@ -121,7 +104,7 @@ describe("a machine", () => {
   });
 
   it("keeps a script out of everything that is not sealed", async () => {
-    const { machineId } = await standing("running");
+    const { machineId } = await standing(hub, "running");
     const script = `echo ${randomUUID()}`;
     const operation = unwrap(
       await requestAction(hub.control, machineId, action({ verb: "execute", script, environment: { PASSWORD: script } }), asked()),
@@ -139,7 +122,7 @@ describe("a machine", () => {
   });
 
   it("is as before when its start comes to nothing", async () => {
-    const { machineId } = await standing();
+    const { machineId } = await standing(hub);
     const operation = unwrap(await requestAction(hub.control, machineId, action({ verb: "start" }), asked()));
     expect(unwrap(await findMachine(hub.control.db, machineId)).desired).toBe("running");
     await settleOperation(hub.control.db, { operationId: operation.id, steps: [], outcome: "failed" });
@@ -150,7 +133,7 @@ describe("a machine", () => {
 
   it("has its old name again when its renaming fails, unless that was taken meanwhile", async () => {
     const { db } = hub.control;
-    const [one, two] = [await standing(), await standing()];
+    const [one, two] = [await standing(hub), await standing(hub)];
     const rename = async (id: string, name: string) =>
       unwrap(await requestAction(hub.control, id, action({ verb: "rename", name }), asked())).id;
     const fail = (operationId: string) => settleOperation(db, { operationId, steps: [], outcome: "failed" });
@@ -163,7 +146,7 @@ describe("a machine", () => {
   });
 
   it("frees the name of a clone that never came to be", async () => {
-    const { machineId, name } = await standing();
+    const { machineId, name } = await standing(hub);
     const operation = unwrap(await requestAction(hub.control, machineId, action({ verb: "clone", name: `${name}-copy` }), asked()));
     expect(unwrap(await findMachine(hub.control.db, `${name}-copy`)).observed).toBe("making");
     await settleOperation(hub.control.db, { operationId: operation.id, steps: [], outcome: "cancelled" });
@@ -171,7 +154,7 @@ describe("a machine", () => {
   });
 
   it("is retired once, however often it is asked, and pushes aside who holds it", async () => {
-    const { machineId } = await standing();
+    const { machineId } = await standing(hub);
     unwrap(await requestAction(hub.control, machineId, action({ verb: "start" }), asked()));
     const answers = await Promise.all(Array.from({ length: 5 }, () => requestRetire(hub.control, machineId, { force: true }, asked())));
     expect(new Set(answers.map((answer) => unwrap(answer).id)).size).toBe(1);
@@ -180,80 +163,6 @@ describe("a machine", () => {
 
   it("that nobody knows cannot be retired", async () => {
     expect(code(await requestRetire(hub.control, randomUUID(), { force: false }, asked()))).toBe("machine_not_found");
-  });
-});
-
-describe("capacity", () => {
-  it("is never given away twice by placements at once", async () => {
-    const db = hub.control.db;
-    await hub.sql`update hosts set enabled = false`;
-    const hostIds = await Promise.all([addHost(hub), addHost(hub, { cpus: 17 })]);
-    const sizes = Array.from({ length: 200 }, () => ({
-      vcpus: 1 + Math.floor(Math.random() * 4),
-      memoryBytes: (1 + Math.floor(Math.random() * 8)) * gibibyte,
-    }));
-    const ids = await Promise.all(
-      sizes.map(async (size) => unwrap(await requestMachine(hub.control, newMachine(size), asked())).operation.id),
-    );
-    const placing = { db, hubId: hub.control.hubId, reserve: hub.control.reserve };
-    const outcomes = await Promise.allSettled(ids.map((operationId) => placeMachine(placing, { operationId, excluded: [] })));
-    const refused = outcomes.flatMap((outcome) => (outcome.status === "rejected" ? [outcome.reason as unknown] : []));
-    expect(refused.length).toBeGreaterThan(100);
-    for (const reason of refused) expect(reason instanceof FaultError && reason.fault.code).toBe("no_capacity");
-    for (const [index, hostId] of hostIds.entries()) {
-      const rows = await db.select().from(placements).where(eq(placements.hostId, hostId));
-      const sum = (column: "vcpus" | "memoryBytes") => rows.reduce((total, row) => total + row[column], 0);
-      expect(sum("vcpus")).toBeLessThanOrEqual([8, 16][index] ?? 0);
-      expect(sum("memoryBytes")).toBeLessThanOrEqual(32 * gibibyte);
-      expect(rows.length).toBeGreaterThan(1);
-    }
-  }, 60_000);
-
-  it("refuses a start that its host has no room for, and says what is missing", async () => {
-    const { machineId, hostId } = await standing("stopped", { cpus: 3 });
-    const { vcpus } = unwrap(await findMachine(hub.control.db, machineId));
-    await insertPlacement(hub.control.db, {
-      machineId: randomUUID(),
-      epoch: 1,
-      hostId,
-      vcpus: 1,
-      memoryBytes: 0,
-      diskBytes: 0,
-      macos: false,
-      runs: true,
-    });
-    const refused = await requestAction(hub.control, machineId, action({ verb: "start" }), asked());
-    expect(code(refused)).toBe("no_capacity");
-    expect(refused.ok ? "" : refused.fault.message).toContain(`has 1 of ${vcpus} vCPU free`);
-  });
-
-  it("answers the same placement to the same attempt, and the next epoch elsewhere", async () => {
-    const { db, hubId, reserve } = hub.control;
-    await hub.sql`update hosts set enabled = false`;
-    await Promise.all([addHost(hub), addHost(hub)]);
-    const { operation } = unwrap(await requestMachine(hub.control, newMachine(), asked()));
-    const tried = (excluded: string[]) => placeMachine({ db, hubId, reserve }, { operationId: operation.id, excluded });
-    const first = await tried([]);
-    expect(await tried([])).toEqual(first);
-    const second = await tried([first.hostId]);
-    expect(second.hostId).not.toBe(first.hostId);
-    expect(second.epoch).toBe(first.epoch + 1);
-    const rows = await db.select().from(placements).where(eq(placements.machineId, first.machineId));
-    expect(rows).toHaveLength(1);
-  });
-
-  it("makes the machine from what its version points to when it is placed, and says so", async () => {
-    const { db, hubId, reserve } = hub.control;
-    const imageVersionId = await addImage(hub, storeId, "replaced");
-    await addHost(hub);
-    const { operation, machine } = unwrap(await requestMachine(hub.control, newMachine({ image: { catalogId: "replaced" } }), asked()));
-    const digest = "9".repeat(64);
-    await hub.sql`update image_versions set digest = ${digest}, generation = 2 where id = ${imageVersionId}`;
-    const placement = await placeMachine({ db, hubId, reserve }, { operationId: operation.id, excluded: [] });
-    expect(placement.wanted).toMatchObject({ digest, generation: 2 });
-    expect(unwrap(await findMachine(db, machine.id)).digest).toBe(digest);
-    const subject = await grantSubject(db, { operationId: operation.id, holder: { hostId: placement.hostId }, begin: false });
-    expect(await grantScope(db, subject)).toMatchObject({ trees: [{ digest, generation: 2 }] });
   });
 });
 

@@ -59,8 +59,7 @@ export const describeStates = () =>
     it("keeps the memory of a suspended machine unless told to drop it", async () => {
       await act("work", { verb: "start" });
       await act("work", { verb: "suspend" });
-      const refused = await act("work", { verb: "stop", mode: "graceful", graceSeconds: 5 });
-      expect(refused).toMatchObject({ state: "failed", fault: { code: "machine_state" } });
+      expect(await refusalOf(stack, "machine", "stop", "work", "--grace", "5s")).toMatchObject({ code: "machine_state" });
       expect((await seen(work.id))?.state).toBe("suspended");
       await stack.json("machine", "stop", "work", "--drop-state");
       expect((await seen(work.id))?.state).toBe("stopped");
