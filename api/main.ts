@@ -58,6 +58,7 @@ export async function runApi({ config, log, signal }: Running): Promise<void> {
     sealer,
     hubId,
     parkLimitMs: config.parkLimitMs,
+    orphanLimitMs: config.orphanLimitMs,
     reserve: config.hosts.reserved,
     log,
   };

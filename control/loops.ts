@@ -1,5 +1,5 @@
 /** The loops that the hub runs beside workflows, and how often each looks. */
-import { compare } from "./compare.ts";
+import { comparer } from "./compare.ts";
 import type { Loop } from "./leader.ts";
 import { relay } from "./relay.ts";
 import type { Control } from "./start.ts";
@@ -13,7 +13,7 @@ export function hubLoops(control: Control): Loop[] {
     { name: "settle", everyMs: 5_000, pass: endedSettler(control) },
     { name: "retire", everyMs: 2_000, pass: () => retireDue(control) },
     // Hosts report every 5 s and are late after 10: a second tells soon enough.
-    { name: "compare", everyMs: 1_000, pass: () => compare(control) },
+    { name: "compare", everyMs: 1_000, pass: comparer(control) },
     { name: "drop old", everyMs: 3_600_000, pass: () => dropOld(control) },
   ];
 }

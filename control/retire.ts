@@ -17,6 +17,7 @@ import type { Operation } from "../domain/operations/schema.ts";
 import type { RetireInput } from "../workflows/machines/retire.ts";
 import type { Own } from "./catalog.ts";
 import { decideStep } from "./decide.ts";
+import { retireOrphan } from "./orphans.ts";
 import { answered, startOperation, type Asked, type Control, type Draft } from "./start.ts";
 
 /** A guest that shuts down at all does so in half a minute; what is retired is deleted next, so waiting longer gains nothing. */
@@ -32,7 +33,10 @@ export async function requestRetire(
   const begun = await startOperation(control, asked, async (tx): Promise<Draft | { already: Operation }> => {
     const { project } = asked.actor;
     const found = await findMachine(tx, idOrName, { lock: true, project });
-    if (!found.ok) return { already: await lastRetire(tx, idOrName, project) };
+    if (!found.ok) {
+      const orphan = await retireOrphan(tx, control.hubId, idOrName, { force, graceMs, asked });
+      return orphan ?? { already: await lastRetire(tx, idOrName, project) };
+    }
     const [under] = await unsettledOperations(tx, { machineId: found.value.id, verb: "retire", limit: 1 });
     if (!under) return retireDraft(tx, found.value, force, asked);
     hurried = force && (await noteForce(tx, under, asked));

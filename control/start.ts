@@ -29,6 +29,8 @@ export interface Control {
   readonly sealer: Sealer;
   readonly hubId: string;
   readonly parkLimitMs: number;
+  /** After this long an orphan that nobody claimed is removed; null leaves them all. */
+  readonly orphanLimitMs: number | null;
   /** What every host holds back from machines. */
   readonly reserve: SystemReserve;
   readonly log: Logger;
@@ -52,7 +54,7 @@ export interface Draft {
   readonly subject: string;
   /** The middle part of the workflow's id. */
   readonly workflowSubject: string;
-  readonly workflowType: "push" | "pull" | "provision" | "retire" | "operate";
+  readonly workflowType: "push" | "pull" | "provision" | "retire" | "adopt" | "operate";
   /** What the workflow needs beyond what every workflow gets. */
   readonly workflowInput: Readonly<Record<string, unknown>>;
   readonly hostId?: string | null;

@@ -8,14 +8,14 @@ import { FaultError } from "../domain/errors.ts";
 import { hostStateAt } from "../domain/hosts/rules.ts";
 import type { ReportAnswer, ReportLine } from "../domain/hosts/schema.ts";
 import type { ObservedMachine } from "../domain/machines/schema.ts";
+import { standingOf } from "../domain/machines/truth.ts";
 import type { Database } from "./connect.ts";
 import { recordEvent } from "./events.ts";
-import { observeMachine } from "./machines.ts";
+import { followMachine, isFollowed, isWorkedOn } from "./following.ts";
 import { hosts, machines, observations } from "./schema.ts";
 
 export type Inventory = Extract<ReportLine, { kind: "inventory" }>;
 type HostRow = typeof hosts.$inferSelect;
-type MachineRow = typeof machines.$inferSelect;
 type Removals = ReportAnswer["removeMachines"];
 
 export interface InventoryAsk {
@@ -25,8 +25,15 @@ export interface InventoryAsk {
   readonly sessionSilentMs: number;
 }
 
-/** Answers the machines that the host must remove. Fails with `host_duplicate_session` while another process of the same host is alive. */
-export async function takeInventory(db: Database, ask: InventoryAsk, inventory: Inventory): Promise<Removals> {
+/** How long a host of the release before, which does not say what its inventory was gathered after, may have taken to gather it. */
+const gatheredWithinMs = 10_000;
+/** One that waited longer to be sent, as after an outage, is true of a moment long gone. */
+const oldAfterMs = 15_000;
+
+export type InventoryAnswer = Pick<ReportAnswer, "removeMachines" | "at" | "again">;
+
+/** Answers the machines that the host must remove, and whether it is to look again. Fails with `host_duplicate_session` while another process of the same host is alive. */
+export async function takeInventory(db: Database, ask: InventoryAsk, inventory: Inventory): Promise<InventoryAnswer> {
   return db.transaction(async (tx) => {
     await lockMachines(tx, ask.hostId);
     const silentMs = sql<string | null>`extract(epoch from clock_timestamp() - ${hosts.lastReportAt}) * 1000`;
@@ -35,13 +42,21 @@ export async function takeInventory(db: Database, ask: InventoryAsk, inventory: 
     const silence = found.silentMs === null ? null : Number(found.silentMs);
     if (!mayReport(found.host, silence, ask.sessionSilentMs, inventory)) throw duplicate(found.host);
     const late = found.host.session === inventory.session && inventory.sequence <= found.host.sequence;
-    if (!late) {
-      await writeHost(tx, found.host, silence, inventory);
-      await writeObservations(tx, ask.hostId, inventory.machines);
-      await compareMachines(tx, ask.hostId, inventory.machines);
-    }
-    return removals(tx, ask, inventory.machines);
+    const removeMachines = await removals(tx, ask, inventory.machines);
+    const now = await clockOf(tx);
+    if (late) return { removeMachines, at: now.toISOString() };
+    const after = inventory.after ? new Date(inventory.after) : new Date(now.getTime() - gatheredWithinMs);
+    await writeHost(tx, found.host, silence, { inventory, after });
+    await writeObservations(tx, ask.hostId, inventory.machines);
+    const untold = await compareMachines(tx, ask.hostId, { seen: inventory.machines, after, removed: removeMachines });
+    const again = untold || now.getTime() - after.getTime() > oldAfterMs;
+    return { removeMachines, at: now.toISOString(), ...(again ? { again } : {}) };
   });
+}
+
+async function clockOf(tx: Database): Promise<Date> {
+  const [row] = await tx.execute<{ nowMs: string }>(sql`select floor(extract(epoch from clock_timestamp()) * 1000)::text as "nowMs"`);
+  return new Date(Number(row?.nowMs));
 }
 
 /** Machines before their host, as every request that reserves room does: two orders would make two wait for each other. */
@@ -66,16 +81,23 @@ const duplicate = (host: HostRow) =>
     subject: host.id,
   });
 
-async function writeHost(tx: Database, host: HostRow, silentMs: number | null, inventory: Inventory): Promise<void> {
+async function writeHost(
+  tx: Database,
+  host: HostRow,
+  silentMs: number | null,
+  { inventory, after }: { inventory: Inventory; after: Date },
+): Promise<void> {
   const { session, bootId, sequence, facts, cached } = inventory;
   const cachedSorted = cached.toSorted((a, b) => a.digest.localeCompare(b.digest));
   await tx
     .update(hosts)
-    .set({ session, bootId, sequence, facts, cached: cachedSorted, lastReportAt: sql`clock_timestamp()` })
+    .set({ session, bootId, sequence, facts, cached: cachedSorted, inventoryAfter: after, lastReportAt: sql`clock_timestamp()` })
     .where(eq(hosts.id, host.id));
   const before = hostStateAt(silentMs);
   if (before !== "online") await tell(tx, host, "host.online", { before });
-  if (host.session !== null && host.session !== session) await tell(tx, host, "host.restarted", {});
+  // A host that came back after its hub did is no other boot.
+  if (host.bootId !== null && host.bootId !== bootId) await tell(tx, host, "host.rebooted", { bootId, before: host.bootId });
+  else if (host.session !== null && host.session !== session) await tell(tx, host, "host.restarted", {});
   const digests = (list: readonly { digest: string }[]) =>
     list
       .map(({ digest }) => digest)
@@ -102,67 +124,55 @@ async function writeObservations(tx: Database, hostId: string, seen: readonly Ob
     });
 }
 
-/** Our machines that are placed here, against what the host sees. */
-async function compareMachines(tx: Database, hostId: string, seen: readonly ObservedMachine[]): Promise<void> {
+interface Compared {
+  readonly seen: readonly ObservedMachine[];
+  /** What was done until then is in it. */
+  readonly after: Date;
+  readonly removed: Removals;
+}
+
+/** Our machines that are placed here, against what the host sees. Answers whether it says nothing yet of some, because an operation acted on them since. */
+async function compareMachines(tx: Database, hostId: string, { seen, after, removed }: Compared): Promise<boolean> {
   const rows = await tx
-    .select()
+    .select({ row: machines, workedOn: isWorkedOn(machines.id) })
     .from(machines)
     .where(and(eq(machines.hostId, hostId), isNull(machines.retiredAt)))
     .orderBy(machines.id);
   const byId = new Map(seen.map((machine) => [machine.id, machine]));
   const same: string[] = [];
-  for (const row of rows) {
+  let untold = false;
+  for (const { row, workedOn } of rows) {
+    if (row.observed === "making") continue;
+    if (row.actedAt !== null && row.actedAt >= after) {
+      untold ||= workedOn !== true;
+      continue;
+    }
     const machine = byId.get(row.id);
-    const present = machine && (machine.mark?.epoch ?? row.epoch) === row.epoch ? machine : undefined;
-    if (isAsSeen(row, present)) same.push(row.id);
-    else if (present) await observeMachine(tx, row.id, present.state, changesOf(present));
-    else await observeMachine(tx, row.id, "absent", { addresses: [] });
+    const present = machine && !machine.unregistered && !removed.some(({ machineId }) => machineId === row.id) ? machine : null;
+    const known = present?.mark && present.mark.machineId === undefined ? present.mark.epoch : row.epoch;
+    const followed = known === row.epoch ? present : null;
+    if (isFollowed(row, followed)) same.push(row.id);
+    else await followMachine(tx, row, followed, { workedOn: workedOn === true });
   }
   if (same.length > 0)
     await tx
       .update(machines)
       .set({ observedAt: sql`clock_timestamp()` })
       .where(inArray(machines.id, same));
+  return untold;
 }
-
-/** A machine that is being made need not be there yet. */
-function isAsSeen(row: MachineRow, seen: ObservedMachine | undefined): boolean {
-  if (!seen) return row.observed === "making" || row.observed === "absent";
-  const now = { ...changesOf(seen), observed: seen.state };
-  return Object.entries(now).every(([name, value]) => JSON.stringify(value) === JSON.stringify(row[name as keyof MachineRow]));
-}
-
-const changesOf = ({ macAddress, addresses, bundlePath, guestOs, vcpus, memoryBytes, diskBytes }: ObservedMachine) => ({
-  addresses,
-  ...(macAddress === null ? {} : { macAddress }),
-  ...(bundlePath === null ? {} : { bundlePath }),
-  ...(guestOs === null ? {} : { guestOs }),
-  // Zero means that the host could not tell.
-  ...(vcpus > 0 ? { vcpus } : {}),
-  ...(memoryBytes > 0 ? { memoryBytes } : {}),
-  ...(diskBytes > 0 ? { diskBytes } : {}),
-});
 
 /** Machines with our mark whose row is retired, or that a newer placement replaced. Machines that no row knows are left alone. */
 async function removals(tx: Database, { hostId, hubId }: InventoryAsk, seen: readonly ObservedMachine[]): Promise<Removals> {
-  const marked = seen.flatMap(({ id, mark }) => (mark?.hubId === hubId ? [{ machineId: id, epoch: mark.epoch }] : []));
+  const marked = seen.filter(({ mark }) => mark?.hubId === hubId);
   if (marked.length === 0) return [];
   const { id, epoch, retiredAt } = machines;
-  const rows = await tx
-    .select({ id, epoch, retiredAt, hostId: machines.hostId })
-    .from(machines)
-    .where(
-      inArray(
-        machines.id,
-        marked.map(({ machineId }) => machineId),
-      ),
-    );
-  const known = new Map(rows.map((row) => [row.id, row]));
-  return marked.filter((machine) => {
-    const row = known.get(machine.machineId);
-    if (!row) return false;
-    return (
-      row.retiredAt !== null || machine.epoch < row.epoch || (row.hostId !== null && row.hostId !== hostId && machine.epoch <= row.epoch)
-    );
-  });
+  const ids = marked.map((machine) => machine.id);
+  const rows = await tx.select({ id, epoch, retiredAt, hostId: machines.hostId }).from(machines).where(inArray(id, ids));
+  const claims = new Map(rows.map((row) => [row.id, { hostId: row.hostId, epoch: row.epoch, retired: row.retiredAt !== null }]));
+  return marked.flatMap((machine) =>
+    machine.mark && standingOf(machine, hubId, hostId, claims.get(machine.id) ?? null) === "twin"
+      ? [{ machineId: machine.id, epoch: machine.mark.epoch }]
+      : [],
+  );
 }

@@ -5,20 +5,24 @@
  */
 import { eq, sql } from "drizzle-orm";
 import { hostStateAt, type HostState } from "../domain/hosts/rules.ts";
-import { ObservedMachine } from "../domain/machines/schema.ts";
 import type { Database } from "./connect.ts";
 import { recordEvent } from "./events.ts";
 import { observeMachine } from "./machines.ts";
-import { hosts, machines, observations, operations } from "./schema.ts";
+import { hosts, machines, operations } from "./schema.ts";
 
 const silentMs = sql<string | null>`extract(epoch from clock_timestamp() - ${hosts.lastReportAt}) * 1000`;
 
+/** Whether nothing was heard of a host since its last report, whose time is told, by who was there to hear it. */
+export type IsSilent = (hostId: string, lastReportAt: Date | null) => boolean;
+
 /** Tells each change of a host's state once. */
-export async function tellHostStates(db: Database): Promise<void> {
-  const rows = await db.select({ id: hosts.id, name: hosts.name, project: hosts.project, told: hosts.toldState, silentMs }).from(hosts);
-  for (const { id, name, project, told, silentMs } of rows) {
+export async function tellHostStates(db: Database, isSilent: IsSilent): Promise<void> {
+  const { id, name, project, toldState: told, lastReportAt } = hosts;
+  const rows = await db.select({ id, name, project, told, lastReportAt, silentMs }).from(hosts);
+  for (const { id, name, project, told, lastReportAt, silentMs } of rows) {
+    const silent = isSilent(id, lastReportAt);
     const state = hostStateAt(silentMs === null ? null : Number(silentMs));
-    if (state === told) continue;
+    if (state === told || (state === "lost" && !silent)) continue;
     await db.transaction(async (tx) => {
       const changed = await tx
         .update(hosts)
@@ -54,54 +58,14 @@ export async function markTold(db: Database, operationId: string, lost: boolean)
   await db.update(operations).set({ toldLost: lost }).where(eq(operations.id, operationId));
 }
 
-/** Brings machines to what their host saw since. What is being made stays so until its operation says otherwise. */
-export async function applyObservations(db: Database, limit: number): Promise<number> {
-  const rows = await db
-    .select({ id: machines.id, facts: observations.facts, project: machines.project })
-    .from(machines)
-    .innerJoin(observations, sql`${observations.machineId} = ${machines.id} and ${observations.hostId} = ${machines.hostId}`)
-    .where(sql`${machines.retiredAt} is null and ${machines.observed} <> 'making' and ${observations.seenAt} > coalesce(${machines.observedAt}, 'epoch')
-      and coalesce((${observations.facts}->'mark'->>'epoch')::int, ${machines.epoch}) >= ${machines.epoch} and ${differs}`)
-    .limit(limit);
-  for (const row of rows) {
-    const { state, addresses, macAddress, bundlePath, vcpus, memoryBytes } = ObservedMachine.parse(row.facts);
-    const sizes = { ...(vcpus > 0 ? { vcpus } : {}), ...(memoryBytes > 0 ? { memoryBytes } : {}) };
-    await db.transaction((tx) => observeMachine(tx, row.id, state, { addresses, macAddress, bundlePath, ...sizes }));
-  }
-  return rows.length;
-}
-
-const differs = sql`(${observations.facts}->>'state' <> ${machines.observed} or ${observations.facts}->'addresses' <> to_jsonb(${machines.addresses})
-  or ${observations.facts}->>'macAddress' is distinct from ${machines.macAddress} or ${observations.facts}->>'bundlePath' is distinct from ${machines.bundlePath}
-  or (${observations.facts}->>'vcpus')::int not in (0, ${machines.vcpus}) or (${observations.facts}->>'memoryBytes')::bigint not in (0, ${machines.memoryBytes}))`;
-
 /** Machines of lost hosts: nobody knows. */
 export async function markUnknown(db: Database, limit: number): Promise<number> {
   const gone = sql`exists (select 1 from hosts h where h.id = ${machines.hostId} and h.told_state = 'lost')`;
-  return observeAll(db, sql`${gone} and ${machines.observed} not in ('making', 'unknown')`, "unknown", limit);
-}
-
-/** Machines that their host did not see in two reports and that no operation is working on. */
-export async function markAbsent(db: Database, limit: number): Promise<number> {
-  const held = sql`exists (select 1 from holds h where h.kind = 'machine' and h.subject_id = ${machines.id}::text)`;
-  const seen = sql`exists (select 1 from observations o where o.machine_id = ${machines.id} and o.host_id = ${machines.hostId})`;
-  // Ten seconds: a report that was gathered before the machine was recorded is not the last word.
-  const reported = sql`exists (select 1 from hosts h where h.id = ${machines.hostId} and h.told_state in ('online', 'late')
-    and h.last_report_at > coalesce(${machines.observedAt}, ${machines.createdAt}) + interval '10 seconds')`;
-  return observeAll(
-    db,
-    sql`${reported} and not ${seen} and not ${held} and ${machines.observed} not in ('making', 'absent')`,
-    "absent",
-    limit,
-  );
-}
-
-async function observeAll(db: Database, which: ReturnType<typeof sql>, observed: "unknown" | "absent", limit: number): Promise<number> {
   const rows = await db
     .select({ id: machines.id })
     .from(machines)
-    .where(sql`${machines.retiredAt} is null and ${which}`)
+    .where(sql`${machines.retiredAt} is null and ${gone} and ${machines.observed} not in ('making', 'unknown')`)
     .limit(limit);
-  for (const { id } of rows) await db.transaction((tx) => observeMachine(tx, id, observed));
+  for (const { id } of rows) await db.transaction((tx) => observeMachine(tx, id, "unknown"));
   return rows.length;
 }

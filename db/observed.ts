@@ -19,7 +19,8 @@ export interface SeenMachine {
 /** All machines of a host, or of all hosts; those of ours that no host reported come with the host that they are placed on. */
 export async function seenMachines(db: Database, hostId?: string): Promise<SeenMachine[]> {
   const silentMs = sql<string | null>`extract(epoch from now() - ${hosts.lastReportAt}) * 1000`;
-  const onHost = and(eq(observations.machineId, machines.id), eq(observations.hostId, machines.hostId));
+  const registered = sql`${observations.facts}->'unregistered' is null`;
+  const onHost = and(eq(observations.machineId, machines.id), eq(observations.hostId, machines.hostId), registered);
   const ours = await db
     .select({ machine: machines, seen: observations.facts, ownerName: users.username, host: hosts, silentMs })
     .from(machines)
@@ -33,7 +34,7 @@ export async function seenMachines(db: Database, hostId?: string): Promise<SeenM
     .select({ seen: observations.facts, host: hosts, silentMs })
     .from(observations)
     .innerJoin(hosts, eq(hosts.id, observations.hostId))
-    .where(and(sql`not ${known}`, hostId === undefined ? undefined : eq(observations.hostId, hostId)))
+    .where(and(sql`not ${known}`, registered, hostId === undefined ? undefined : eq(observations.hostId, hostId)))
     .orderBy(asc(observations.firstSeenAt));
   return [...ours, ...foreign.map((row) => ({ ...row, machine: null, ownerName: null }))].map(whole);
 }

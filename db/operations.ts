@@ -193,11 +193,14 @@ export async function changeInput(db: Database, id: string, more: Readonly<Recor
     .where(eq(operations.id, id));
 }
 
-/** Draws the number of a new attempt; the one before may publish nothing any more. */
+/**
+ * Draws the number of a new attempt; the one before may publish nothing any more. A sequence goes back when the database is restored, and an attempt from
+ * before would be taken for a new one: the clock in microseconds does not.
+ */
 export async function drawFence(db: Database, id: string): Promise<number> {
   const [row] = await db
     .update(operations)
-    .set({ fence: sql`nextval('fences')` })
+    .set({ fence: sql`greatest(nextval('fences'), (extract(epoch from clock_timestamp()) * 1000000)::bigint)` })
     .where(eq(operations.id, id))
     .returning({ fence: operations.fence });
   return row?.fence ?? 0;

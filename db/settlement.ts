@@ -13,7 +13,7 @@ import type { Database } from "./connect.ts";
 import { recordEvent } from "./events.ts";
 import { releaseHolds } from "./holds.ts";
 import { deleteIntent } from "./intents.ts";
-import { findMachine, isNameFree, renameMachine, retireRow, updateMachine } from "./machines.ts";
+import { dropAdopted, findMachine, isNameFree, markActed, renameMachine, retireRow, updateMachine } from "./machines.ts";
 import { endOperation, readOperation, type Ending } from "./operations.ts";
 import { changePlacement, deletePlacement } from "./placements.ts";
 import { closeSteps, writeStep, type ToldStep } from "./steps.ts";
@@ -24,6 +24,8 @@ export const Before = z.object({
   runs: z.boolean().optional(),
   name: z.string().optional(),
   cloneId: z.string().optional(),
+  /** The machine was in no row before. */
+  adopted: z.boolean().optional(),
 });
 export type Before = z.infer<typeof Before>;
 
@@ -43,6 +45,7 @@ export async function settleOperation(db: Database, { operationId, steps, ...end
       await closeSteps(tx, operationId, ending.outcome);
       await putBack(tx, operation, input);
     }
+    await markActed(tx, operationId);
     await releaseHolds(tx, operationId);
     await deleteIntent(tx, operationId);
     await tellEnd(tx, operation, ended.requestId);
@@ -62,13 +65,15 @@ export async function releaseReserved(db: Database, operationId: string): Promis
 async function putBack(tx: Database, { machineId }: Operation, input: Readonly<Record<string, unknown>>): Promise<void> {
   const before = Before.safeParse(input["before"]);
   if (!before.success || machineId === null) return;
-  const { desired, runs, name, cloneId } = before.data;
+  const { desired, runs, name, cloneId, adopted } = before.data;
   // The machine's row is the lock of its placement, and always comes first. A clone's source lost nothing.
   await findMachine(tx, cloneId ?? machineId, { lock: true });
   if (desired !== undefined) await updateMachine(tx, machineId, { desired });
   if (runs !== undefined) await changePlacement(tx, machineId, { runs });
   // Somebody may have taken the old name meanwhile: the machine then keeps the one it was to get.
   if (name !== undefined && (await isNameFree(tx, machineId, name))) await renameMachine(tx, machineId, name);
+  // A retired row would tell its host to remove the machine.
+  if (adopted === true) await dropAdopted(tx, machineId);
   if (cloneId === undefined) return;
   await retireRow(tx, cloneId, "machine.forgotten");
   await deletePlacement(tx, cloneId);

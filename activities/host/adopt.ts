@@ -26,7 +26,8 @@ export function adoptActivities(context: HostContext): HostAdoptActivities {
           const reporter = openReporter(link, asked.operationId, fence);
           await inStep(reporter, "register", () => ensureRegistered(context, asked, signal));
           await inStep(reporter, "mark", () => markAsOurs(context, asked, signal));
-          return effectOf({ context, machineId: asked.machineId, signal });
+          const { cpus: vcpus, memoryBytes, os: guestOs } = await found(context, asked.machineId, signal);
+          return { ...(await effectOf({ context, machineId: asked.machineId, signal })), vcpus, memoryBytes, guestOs };
         }),
       ),
 

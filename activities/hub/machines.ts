@@ -5,11 +5,12 @@
  */
 import { z } from "zod";
 import type { Database } from "../../db/connect.ts";
-import { findMachine, observeMachine, retireRow, tellMachine } from "../../db/machines.ts";
-import { changePlacement, deletePlacement } from "../../db/placements.ts";
+import { findMachine, recordActed, retireRow, tellMachine } from "../../db/machines.ts";
+import { changePlacement, deletePlacement, insertPlacement } from "../../db/placements.ts";
 import { Before, releaseReserved } from "../../db/settlement.ts";
-import { desiredBy, desiredStates, holdsProcessor, type DesiredState } from "../../domain/machines/rules.ts";
+import { desiredBy, desiredStates, holdsProcessor, isMacOS, type DesiredState } from "../../domain/machines/rules.ts";
 import { Verb } from "../../domain/operations/schema.ts";
+import type { AdoptActivities, AdoptedEffect } from "../../workflows/machines/adopt.ts";
 import type { ActionActivities, Effect } from "../../workflows/machines/operate.ts";
 import type { PlacementActivities } from "../../workflows/machines/provision.ts";
 import type { RetireActivities } from "../../workflows/machines/retire.ts";
@@ -37,7 +38,7 @@ export function placementActivities(deps: Placing): PlacementActivities {
         await underWay(tx, operationId, z.unknown());
         const { machineId } = placement;
         const addresses = [...(started?.addresses ?? [])];
-        const machine = await observeMachine(tx, machineId, placement.start ? "running" : "stopped", { ...made, addresses });
+        const machine = await recordActed(tx, machineId, placement.start ? "running" : "stopped", { ...made, addresses });
         await changePlacement(tx, machineId, { runs: placement.start, diskBytes: made.diskBytes });
         if (machine) await tellMachine(tx, machine, "machine.ready", { hostId: placement.hostId });
       }),
@@ -62,6 +63,28 @@ export function retireActivities({ db }: { db: Database }): RetireActivities {
         await deletePlacement(tx, machineId);
       }),
   };
+}
+
+export function adoptActivities({ db }: { db: Database }): AdoptActivities {
+  return { recordAdopted: ({ operationId, effect }) => db.transaction((tx) => recordAdopted(tx, operationId, effect)) };
+}
+
+const AdoptionInput = z.object({ hostId: z.string(), epoch: z.number() });
+
+async function recordAdopted(tx: Database, operationId: string, effect: AdoptedEffect): Promise<void> {
+  const { operation, input } = await underWay(tx, operationId, AdoptionInput);
+  const machineId = operation.machineId ?? "";
+  const { observed, addresses, bundlePath, macAddress, diskBytes, guestOs, ...sizes } = effect;
+  const { hostId, epoch } = input;
+  const seen = { addresses: addresses && [...addresses], bundlePath, macAddress, diskBytes, guestOs, ...sizes };
+  const desired = isDesired(observed) ? observed : undefined;
+  const machine = await recordActed(tx, machineId, observed, withoutAbsent({ ...seen, desired, hostId, epoch }));
+  if (!machine) return;
+  await deletePlacement(tx, machineId);
+  const { vcpus, memoryBytes, kind } = machine;
+  const room = { vcpus, memoryBytes, diskBytes: machine.diskBytes, macos: isMacOS(kind), runs: holdsProcessor(observed) };
+  await insertPlacement(tx, { machineId, epoch, hostId, ...room });
+  await tellMachine(tx, machine, "machine.adopted", { hostId, epoch });
 }
 
 const ActionInput = z.object({
@@ -91,7 +114,7 @@ async function recordAction(tx: Database, operationId: string, effect: Effect): 
   };
   // Written again here, because an operation that this one pushed aside put its own back.
   const desired = desiredBy(verb) ?? (verb === "snapshot-revert" && isDesired(observed) ? observed : undefined);
-  const machine = await observeMachine(tx, machineId, observed, withoutAbsent({ ...seen, desired }));
+  const machine = await recordActed(tx, machineId, observed, withoutAbsent({ ...seen, desired }));
   if (!machine) return;
   await changePlacement(tx, machineId, withoutAbsent({ runs: holdsProcessor(observed), diskBytes, ...sizes }));
   if (input.before.cloneId !== undefined) await tellMachine(tx, machine, "machine.ready", { hostId: machine.hostId });

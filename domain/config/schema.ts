@@ -102,6 +102,7 @@ function arrange({ values: v, chosen, ignored, folder }: Arranged) {
     home,
     logLevel: v.LOG_LEVEL,
     parkLimitMs: v.DROVER_PARK_LIMIT,
+    orphanLimitMs: v.DROVER_ORPHAN_LIMIT ?? null,
     database: { url: v.DATABASE_URL, embeddedPort: v.POSTGRES_PORT },
     temporal: {
       address: v.TEMPORAL_ADDRESS,

@@ -134,6 +134,9 @@ export const Variables = z.object({
   SECURITY_PASSWORD_REQUIRE_SPECIAL_CHAR: flag.prefault("true").meta(about("Passwords need a character that is neither letter nor digit.")),
 
   DROVER_PARK_LIMIT: duration.prefault("7d").meta(about("How long a parked step waits for an operator before it aborts.")),
+  DROVER_ORPHAN_LIMIT: duration
+    .optional()
+    .meta(about("How long an orphan (a machine of ours that no row knows) is left before it is removed; without it, for ever.")),
   DROVER_DEFAULT_HOST: text.optional().meta(about("The host that host routes of the wire speak of when a request names none.")),
   DROVER_HOST_ROOTS: words.prefault("").meta(about("Folders on a host that requests may name paths in; empty means its VM home.")),
   DROVER_HOSTS: count(0, 50).prefault("2").meta(about("How many simulated hosts the embedded stack runs.")),

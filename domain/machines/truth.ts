@@ -86,3 +86,54 @@ export function judge({ name, desired, seenBoot, bootId, seen }: Difference): Ve
   const rebooted = desired === "running" && seenBoot !== null && seenBoot !== bootId;
   return rebooted ? { ...known, repair: state === "stopped" ? "start" : "resume" } : { ...known, believe: state };
 }
+
+/** A repair that was refused or failed is tried again after this long: often enough for a nuisance that passes, seldom enough for one that stays. */
+export const repairAgainAfterMs = 300_000;
+
+interface Drifting {
+  readonly id: string;
+  readonly name: string;
+  readonly seenName: string;
+  readonly bundlePath: string | null;
+  /** Where the newer placement is. */
+  readonly host: string | null;
+}
+
+/** What an operator reads of a drift, and does about it. A repair that was refused says so in its own words. */
+export function driftOf(
+  kind: Exclude<DriftKind, "not_repaired">,
+  { id, name, seenName, bundlePath, host }: Drifting,
+): { message: string; remedy: string } {
+  switch (kind) {
+    case "absent":
+      return {
+        message: `${name} is not on its host any more: somebody deleted it there, or took it away.`,
+        remedy: `Retire it with \`drover machine retire ${name}\`, or bring it back to its host under its id ${id}.`,
+      };
+    case "unregistered":
+      return {
+        message: `${name} is not registered on its host any more; its bundle lies at ${bundlePath ?? "an unknown place"}.`,
+        remedy: `Register it again with \`drover machine adopt ${id}\`, or retire it with \`drover machine retire ${name}\`.`,
+      };
+    case "invalid":
+      return {
+        message: `Parallels Desktop cannot read the bundle of ${name}, which was at ${bundlePath ?? "an unknown place"}.`,
+        remedy: `Bring the bundle back to where it was, or retire the machine with \`drover machine retire ${name}\`.`,
+      };
+    case "name":
+      return {
+        message: `${name} is called ${seenName} on its host, and the hub cannot call it so: another machine has the name, or it holds characters that none may.`,
+        remedy: "Rename it on its host, or rename the other machine; the hub follows by itself.",
+      };
+    case "newer":
+      return {
+        message: `The host ${host ?? "of another placement"} has ${name} in a newer placement than the hub knows, as after a restored database.`,
+        remedy: `Take that one over with \`drover machine adopt ${id} --host ${host ?? "<host>"}\`.`,
+      };
+    case "no_room":
+      return {
+        message: `${name} was started by hand on a host that has no room left for it.`,
+        remedy: "Stop it or another machine of that host; nothing is stopped by itself.",
+      };
+  }
+}

@@ -8,7 +8,7 @@ import type { Database } from "../../db/connect.ts";
 import { recordEvent } from "../../db/events.ts";
 import type { Holder } from "../../db/grants.ts";
 import { endSession } from "../../db/hosts.ts";
-import { takeInventory, type Inventory } from "../../db/inventories.ts";
+import { takeInventory, type Inventory, type InventoryAnswer } from "../../db/inventories.ts";
 import { judgeLeftovers } from "../../db/leftovers.ts";
 import { takeLines } from "../../db/reports.ts";
 import { FaultError } from "../../domain/errors.ts";
@@ -53,15 +53,15 @@ export function reportHandler({ db, hubId, log, sealer }: ReportOptions) {
     const inventories = lines.filter((line) => line.kind === "inventory");
     const others = lines.filter((line) => line.kind !== "inventory");
     let accepted = await takeLines(db, seal, holderOf(caller), others);
-    let removeMachines: ReportAnswer["removeMachines"] = [];
+    let answer: InventoryAnswer = { removeMachines: [] };
     if (inventories.length > 0 && caller.kind !== "host")
       throw new FaultError({ code: "forbidden", message: "Only hosts have an inventory." });
     for (const line of inventories) {
       if (caller.kind !== "host") break;
-      removeMachines = await inventory(caller, line);
+      answer = await inventory(caller, line);
       accepted += 1;
     }
-    return { accepted, removeMachines };
+    return { accepted, ...answer };
   };
 }
 

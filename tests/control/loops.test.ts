@@ -5,7 +5,7 @@ import { and, eq } from "drizzle-orm";
 import { pino } from "pino";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { cancelOperation } from "../../control/cancel.ts";
-import { compare } from "../../control/compare.ts";
+import { comparer } from "../../control/compare.ts";
 import { lead, pauseMs } from "../../control/leader.ts";
 import { requestAction, requestMachine } from "../../control/machines.ts";
 import { endedSettler, retireDue, startIntended } from "../../control/sweep.ts";
@@ -55,6 +55,10 @@ async function standing(observed: "stopped" | "running" = "running") {
   await settleOperation(db, { operationId: operation.id, steps: [], outcome: "done" });
   return { machineId, hostId, name: machine.name };
 }
+/** One that has listened long enough. */
+const compare = () => comparer(hub.control, 0)();
+const reported = (hostId: string) =>
+  hub.sql`update hosts set last_report_at = clock_timestamp(), inventory_after = clock_timestamp() where id = ${hostId}`;
 const silent = (hostId: string, seconds: number) =>
   hub.sql`update hosts set last_report_at = now() - make_interval(secs => ${seconds}) where id = ${hostId}`;
 
@@ -142,32 +146,32 @@ describe("a host that falls silent", () => {
     const signals = async () =>
       (await historyOf(operation.workflowId)).flatMap((event) => event.workflowExecutionSignaledEventAttributes?.signalName ?? []);
     await silent(hostId, 60);
-    await compare(hub.control);
-    await compare(hub.control);
+    await compare();
+    await compare();
     expect(await signals()).toEqual(["hostLost"]);
     await silent(hostId, 0);
-    await compare(hub.control);
-    await compare(hub.control);
+    await compare();
+    await compare();
     expect(await signals()).toEqual(["hostLost", "hostBack"]);
   });
 
   it("makes its machines unknown, and its next report tells what they are", async () => {
     const { machineId, hostId, name } = await standing();
     await silent(hostId, 60);
-    await compare(hub.control);
+    await compare();
     expect(unwrap(await findMachine(hub.control.db, machineId)).observed).toBe("unknown");
-    await silent(hostId, 0);
+    await reported(hostId);
     await hub.control.db.insert(observations).values({ hostId, machineId, facts: seen(machineId, name) });
-    await compare(hub.control);
+    await compare();
     expect(unwrap(await findMachine(hub.control.db, machineId))).toMatchObject({ observed: "suspended", addresses: ["10.0.0.2"] });
   });
 
   it("is told once per change", async () => {
     const hostId = await addHost(hub);
-    await compare(hub.control);
+    await compare();
     for (const seconds of [15, 15, 60, 60]) {
       await silent(hostId, seconds);
-      await compare(hub.control);
+      await compare();
     }
     const told = await hub.control.db
       .select()
@@ -182,10 +186,33 @@ describe("a machine that its host reports without", () => {
   it("is absent, unless an operation works on it", async () => {
     const [gone, held] = [await standing(), await standing()];
     unwrap(await requestAction(hub.control, held.machineId, { verb: "suspend" }, asked()));
-    await hub.sql`update machines set observed_at = now() - interval '1 minute'`;
-    await compare(hub.control);
-    expect(unwrap(await findMachine(hub.control.db, gone.machineId)).observed).toBe("absent");
+    for (const { hostId } of [gone, held]) await reported(hostId);
+    await compare();
+    expect(unwrap(await findMachine(hub.control.db, gone.machineId))).toMatchObject({ observed: "absent", drift: [{ kind: "absent" }] });
     expect(unwrap(await findMachine(hub.control.db, held.machineId)).observed).toBe("running");
+  });
+
+  it("is not absent in a report that was gathered before an operation's last act", async () => {
+    const { machineId, hostId } = await standing();
+    await reported(hostId);
+    await hub.sql`update hosts set inventory_after = (select acted_at from machines where id = ${machineId}) where id = ${hostId}`;
+    await compare();
+    expect(unwrap(await findMachine(hub.control.db, machineId)).observed).toBe("running");
+  });
+});
+
+describe("a hub that could not listen", () => {
+  it("does not take hosts for lost whose reports are old, until it has waited for one itself", async () => {
+    const { machineId, hostId } = await standing();
+    await reported(hostId);
+    await compare();
+    await silent(hostId, 3600);
+    const patient = comparer(hub.control, 200);
+    await patient();
+    expect(unwrap(await findMachine(hub.control.db, machineId)).observed).not.toBe("unknown");
+    await expect
+      .poll(() => patient().then(async () => unwrap(await findMachine(hub.control.db, machineId)).observed), { timeout: 5_000 })
+      .toBe("unknown");
   });
 });
 

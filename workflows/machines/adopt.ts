@@ -18,16 +18,23 @@ export interface AdoptInput extends OperationInput {
   readonly seenId: string;
 }
 
+/** The machine as it is: nobody chose its size. */
+export interface AdoptedEffect extends Effect {
+  readonly vcpus: number;
+  readonly memoryBytes: number;
+  readonly guestOs: string | null;
+}
+
 /** Implemented in `activities/host/adopt.ts`. */
 export interface HostAdoptActivities {
-  adoptMachine(input: { operationId: string; machineId: string; seenId: string; epoch: number; name: string }): Promise<Effect>;
+  adoptMachine(input: { operationId: string; machineId: string; seenId: string; epoch: number; name: string }): Promise<AdoptedEffect>;
   /** Takes off the mark that this very operation put on a machine of somebody else. */
   unmarkMachine(input: { operationId: string; machineId: string }): Promise<void>;
 }
 
 /** Implemented in `activities/hub/machines.ts`. */
 export interface AdoptActivities {
-  recordAdopted(input: { operationId: string; effect: Effect }): Promise<void>;
+  recordAdopted(input: { operationId: string; effect: AdoptedEffect }): Promise<void>;
 }
 
 const hub = quick<AdoptActivities>();
