@@ -19,6 +19,7 @@ import { cacheWireRoutes } from "./hosts/wire-cache.ts";
 import { hostWireRoutes } from "./hosts/wire-routes.ts";
 import { notFound, onError, rejectInvalid, type ApiEnv } from "./http.ts";
 import { machineRoutes } from "./machines/routes.ts";
+import { unclaimedRoutes } from "./machines/unclaimed.ts";
 import { machineWireRoutes } from "./machines/wire-routes.ts";
 import { methodsAt } from "./methods.ts";
 import { apiMetrics } from "./metrics.ts";
@@ -40,11 +41,11 @@ export function createApp(hub: Hub): OpenAPIHono<ApiEnv> {
   app.use(requestLog(log, metrics));
   // Before the rule for all browsers: the codec answers one origin only, preflights included.
   app.use("/codec/*", boundedBody, withoutZeros);
-  app.route("/", codecRoutes(hub));
+  const login = logins(hub);
+  app.route("/", codecRoutes(hub, login));
   if (settings.modules.includes("cors")) app.use(crossOrigin(hub));
   app.use(boundedBody, withoutZeros);
 
-  const login = logins(hub);
   accessWireRoutes(hub, mounting(app, hub), login);
   jobWireRoutes(hub, mounting(app, hub));
   eventWireRoutes(hub, mounting(app, hub));
@@ -62,6 +63,7 @@ export function createApp(hub: Hub): OpenAPIHono<ApiEnv> {
     transferRoutes(hub),
     catalogRoutes(hub),
     machineRoutes(hub),
+    unclaimedRoutes(hub),
     hostRoutes(hub),
   ])
     app.route("/api/v2", routes);
@@ -78,7 +80,7 @@ export function createApp(hub: Hub): OpenAPIHono<ApiEnv> {
   return app;
 }
 
-/** Addresses of no browser are never asked; of all browsers when a star stands for them. No cookies anywhere, so a star is safe. */
+/** Addresses of no browser are never asked; of all browsers when a star stands for them. No cookie is taken here, so a star is safe. */
 function crossOrigin({ settings }: Hub) {
   const { origins, methods, headers } = settings.cors;
   const origin = origins.includes("*") ? "*" : [...origins];

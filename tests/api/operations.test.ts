@@ -179,27 +179,6 @@ it("acts on machines by the claims of each verb", async () => {
   expect(again.body.id).toBe(retired.body.id);
 });
 
-it("decodes payloads for whoever knows the address, and for nobody else", async () => {
-  const plain = { metadata: { encoding: Buffer.from("json/plain").toString("base64") }, data: Buffer.from('"x"').toString("base64") };
-  const post = (path: string, body: unknown, headers: Record<string, string> = {}) => world.call("POST", path, { body, headers });
-  const encoded = await post("/codec/an-unguessable-path/encode", { payloads: [plain] }, { Origin: "http://127.0.0.1:8233" });
-  expect(encoded.headers.get("Access-Control-Allow-Origin")).toBe("http://127.0.0.1:8233");
-  expect(encoded.text).not.toContain(plain.data);
-  expect((await post("/codec/an-unguessable-path/decode", encoded.body)).body.payloads[0].data).toBe(plain.data);
-  expect((await post("/codec/another-path/decode", encoded.body)).status).toBe(401);
-  expect((await world.call("POST", "/codec/another-path/decode", { body: encoded.body, token: root })).status).toBe(200);
-  expect((await post("/codec/an-unguessable-path/decode", "garbage")).status).toBe(400);
-});
-
-it("lets the web UI's origin, and no other, ask for decoding from a browser", async () => {
-  const ask = { "Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "content-type,x-namespace" };
-  const from = (Origin: string) => world.call("OPTIONS", "/codec/an-unguessable-path/decode", { headers: { Origin, ...ask } });
-  const [own, other] = [await from("http://127.0.0.1:8233"), await from("http://127.0.0.1:9999")];
-  expect(own.headers.get("Access-Control-Allow-Origin")).toBe("http://127.0.0.1:8233");
-  expect(own.headers.get("Access-Control-Allow-Headers")?.toLowerCase()).toContain("x-namespace");
-  expect(other.headers.get("Access-Control-Allow-Origin")).toBeNull();
-});
-
 describe("documentation", () => {
   it("is committed as the routes tell it: run `npm run openapi` when this fails", async () => {
     expect(JSON.parse(await readFile(openApiFile, "utf8"))).toEqual(JSON.parse(documentText()));
