@@ -8,7 +8,9 @@ import { destination, pino, type DestinationStream, type Logger } from "pino";
 
 /** Where secrets could stand in what is logged. */
 const redact = {
-  paths: ["*.password", "*.token", "*.authorization", "*.secret", "*.apiKey", "headers.authorization", "headers['x-api-key']"],
+  paths: ["password", "token", "authorization", "secret", "apiKey", "secretKey", "accessKey"]
+    .flatMap((name) => [name, `*.${name}`])
+    .concat("headers['x-api-key']"),
   censor: "***",
 };
 

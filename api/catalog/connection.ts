@@ -37,7 +37,11 @@ export function storeIn(connection: string): NamedStore | null {
       location: `s3://${must("bucket")}?endpoint=${encodeURIComponent(endpointOf(must("endpoint"), parts.get("use_ssl") === "true"))}`,
       ...keys(),
     };
-  throw refusal(400, `Error pushing manifest: no remote service found for the provider ${provider.slice(0, 40)}`);
+  // Only a word is repeated: somebody may have put a key where the provider belongs.
+  throw refusal(
+    400,
+    `Error pushing manifest: no remote service found for the provider ${/^[a-z-]{1,30}$/.test(provider) ? provider : ""}`.trimEnd(),
+  );
 }
 
 const endpointOf = (endpoint: string, tls: boolean): string => `${tls ? "https" : "http"}://${endpoint.replace(/^\w+:\/\//, "")}`;

@@ -29,10 +29,10 @@ const enrolling: readonly Declaration[] = [
     run: async () => (await import("./enrol.ts")).makeToken,
   },
   {
-    usage: "enrol <url> <token>",
-    summary: "Make this computer a host; run it on the host itself",
+    usage: "enrol <url> [token]",
+    summary: "Make this computer a host, with a token from standard input; run it on the host itself",
     options: [["--replace", "take the place of the host that this computer was before"]],
-    examples: ["drover host enrol https://hub.example.com:3443 <token>", "drover run host"],
+    examples: ["echo <token> | drover host enrol https://hub.example.com:3443", "drover run host"],
     run: async () => (await import("./enrol.ts")).enrol,
   },
 ];

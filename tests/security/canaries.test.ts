@@ -86,22 +86,29 @@ async function plantEverything(): Promise<void> {
     await ground.ask("GET", `${path}${path.startsWith("/api/v2") ? "?limit=200" : ""}`, { token });
 }
 
-/** Where somebody could look. */
-const places: Readonly<Record<string, (looked: Pick<Canaries, "find">) => Promise<Found[]>>> = {
-  "rows of the database": async (looked) => looked.find("database", await allRows()),
-  "files of PostgreSQL, its log of changes included": async (looked) => {
+type Looked = Pick<Canaries, "find">;
+const inFiles = async (where: string, folder: string, without?: (path: string) => boolean): Promise<Found[][]> =>
+  findInFiles(where, await filesOf(folder, without), [open, secret]);
+const inText = (where: string, text: string): Found[][] => [open, secret].map((looked: Looked) => looked.find(where, text));
+
+/** Where somebody could look: what is found there of what may be seen, and of secrets. */
+const places: Readonly<Record<string, () => Promise<Found[][]>>> = {
+  "rows of the database": async () => inText("database", await allRows()),
+  "files of PostgreSQL, its log of changes included": async () => {
     const sql = postgres(stack.env["DATABASE_URL"] ?? "", { max: 1 });
     await sql`checkpoint`;
     await sql.end();
-    const folder = (await outsideOf(stack.home)) ?? stack.home;
-    return findInFiles("PostgreSQL", await filesOf(join(folder, "postgres")), looked);
+    // Templates, which nobody writes to.
+    return inFiles("PostgreSQL", join((await outsideOf(stack.home)) ?? stack.home, "postgres"), (path) => /base\/(1|4|5)$/.test(path));
   },
-  "files of Temporal": async (looked) => findInFiles("Temporal", await filesOf(join(stack.home, "temporal")), looked),
-  "logs of all processes": async (looked) => findInFiles("log", await filesOf(join(stack.home, "logs")), looked),
-  "disks of hosts": async (looked) =>
-    findInFiles("host", await filesOf(join(stack.home, "hosts"), (path) => path.endsWith("identity.json")), looked),
-  "answers and what commands print": async (looked) => ground.said.flatMap(({ where, text }) => looked.find(where, text)),
-  "command lines of processes": async (looked) => looked.find("ps", processes),
+  "files of Temporal": () => inFiles("Temporal", join(stack.home, "temporal")),
+  "logs of all processes": () => inFiles("log", join(stack.home, "logs")),
+  "disks of hosts": () => inFiles("host", join(stack.home, "hosts"), (path) => path.endsWith("identity.json")),
+  "answers and what commands print": async () => {
+    const found = ground.said.map(({ where, text }) => inText(where, text));
+    return [found.flatMap(([seen = []]) => seen), found.flatMap(([, hidden = []]) => hidden)];
+  },
+  "command lines of processes": async () => inText("ps", processes),
 };
 
 async function allRows(): Promise<string> {
@@ -124,15 +131,19 @@ describe("a secret that was given to a hub in any way", () => {
     expect(secret.planted.size).toBeGreaterThanOrEqual(40);
   });
 
-  it.each(Object.keys(places))("is not in the %s, and what may be seen there is found", async (name) => {
-    const look = places[name] ?? (async () => []);
-    expect((await look(open)).length).toBeGreaterThan(0);
-    expect(await look(secret)).toEqual([]);
-  });
+  it.each(Object.entries(places))(
+    "is not in the %s, and what may be seen there is found",
+    async (_name, look) => {
+      const [seen = [], hidden] = await look();
+      expect(seen.length).toBeGreaterThan(0);
+      expect(hidden).toEqual([]);
+    },
+    60_000,
+  );
 
   it("is neither among the objects of the store, nor in other files of the stack, nor in a host's variables", async () => {
     const without = (path: string) => /\/(postgres|temporal|logs|hosts|own|canary-config)$|(master\.key|-password|codec-path)$/.test(path);
-    expect(await findInFiles("file", await filesOf(stack.home, without), secret)).toEqual([]);
+    expect((await inFiles("file", stack.home, without))[1]).toEqual([]);
     const pid = stack.stack.pids()["mac-1"];
     expect(secret.find("environ", await readFile(`/proc/${pid}/environ`))).toEqual([]);
   });

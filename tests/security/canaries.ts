@@ -14,6 +14,8 @@ export interface Found {
   readonly disguise: string;
 }
 
+type Disguises = readonly { readonly disguise: string; readonly mark: Buffer }[];
+
 export interface Canaries {
   /** A new canary. It passes for a password: 40 characters of all four kinds. */
   plant(name: string): string;
@@ -27,7 +29,7 @@ export function canaries(): Canaries {
   const run = randomBytes(6).toString("hex");
   const planted = new Map<string, string>();
   const marks = disguises(Buffer.from(run));
-  const known: Array<{ name: string; marks: ReturnType<typeof disguises> }> = [];
+  const known: Array<{ name: string; marks: Disguises }> = [];
   return {
     planted,
     plant: (name) => {
@@ -51,7 +53,7 @@ export function canaries(): Canaries {
 }
 
 /** Base64 depends on how many bytes stand before: what is the same whatever the neighbours are is looked for in each of the three ways. */
-function disguises(plain: Buffer): { disguise: string; mark: Buffer }[] {
+function disguises(plain: Buffer): Disguises {
   const base64 = [0, 1, 2].map((before) => {
     const text = Buffer.concat([Buffer.alloc(before), plain])
       .toString("base64")
@@ -68,7 +70,7 @@ function disguises(plain: Buffer): { disguise: string; mark: Buffer }[] {
     ["url", encodeURIComponent(plain.toString("latin1"))],
     ["json", JSON.stringify(plain.toString("latin1")).slice(1, -1)],
   ] as const;
-  const distinct = new Map(words.map(([disguise, word]) => [word, disguise]));
+  const distinct = new Map(words.toReversed().map(([disguise, word]) => [word, disguise]));
   const found = [...distinct].map(([word, disguise]) => ({ disguise, mark: Buffer.from(word, "latin1") }));
   return [...found, { disguise: "utf-16", mark: Buffer.from(plain.toString("latin1"), "utf16le") }];
 }
@@ -98,12 +100,14 @@ export async function filesOf(folder: string, without: (path: string) => boolean
   return found.flat();
 }
 
-export async function findInFiles(where: string, paths: readonly string[], looked: Pick<Canaries, "find">): Promise<Found[]> {
-  const found: Found[] = [];
+/** For each of those who look, what it finds. */
+export async function findInFiles(where: string, paths: readonly string[], looking: readonly Pick<Canaries, "find">[]): Promise<Found[][]> {
+  const found = looking.map((): Found[] => []);
   // One at a time: a database's log of changes has files of 16 MiB.
   for (const path of paths) {
     const size = (await lstat(path).catch(() => null))?.size ?? 0;
-    if (size > 0) found.push(...looked.find(`${where}: ${path}`, await readFile(path).catch(() => Buffer.alloc(0))));
+    const bytes = size === 0 ? Buffer.alloc(0) : await readFile(path).catch(() => Buffer.alloc(0));
+    for (const [index, looked] of looking.entries()) found[index]?.push(...looked.find(`${where}: ${path}`, bytes));
   }
   return found;
 }
