@@ -5,6 +5,7 @@
  */
 import "../deploy/lifeline.ts";
 import { nextAttempts } from "../control/attempts.ts";
+import { requestAdopt } from "../control/adopt.ts";
 import { cancelOperation } from "../control/cancel.ts";
 import { requestPull, requestPush } from "../control/catalog.ts";
 import { decideStep } from "../control/decide.ts";
@@ -108,6 +109,7 @@ export const operationsOf = (control: Control): Operations => ({
   provision: (wanted, asked) => requestMachine(control, wanted, asked),
   act: (machine, action, asked) => requestAction(control, machine, action, asked),
   retire: (machine, options, asked) => requestRetire(control, machine, options, asked),
+  adopt: (id, wanted, asked) => requestAdopt(control, id, wanted, asked),
   cancel: (id, asked) => cancelOperation(control, id, asked),
   decide: (id, word, asked) => decideStep(control, id, word, asked),
   nextAttempt: nextAttempts(control),

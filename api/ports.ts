@@ -10,7 +10,7 @@ import type { Guard, PasswordRules } from "../domain/access/rules.ts";
 import type { NewImageVersion, NewPull, Store } from "../domain/catalog/schema.ts";
 import type { Result } from "../domain/errors.ts";
 import type { EnrolmentToken, NewEnrolmentToken } from "../domain/hosts/schema.ts";
-import type { Machine, MachineAction, NewMachine } from "../domain/machines/schema.ts";
+import type { Adoption, Machine, MachineAction, NewMachine } from "../domain/machines/schema.ts";
 import type { Decision } from "../domain/operations/rules.ts";
 import type { NextAttempt, Operation } from "../domain/operations/schema.ts";
 import type { z } from "zod";
@@ -29,6 +29,7 @@ export interface Operations {
   provision(wanted: NewMachine, asked: Asked): Promise<Result<{ operation: Operation; machine: Machine }>>;
   act(machine: string, action: MachineAction, asked: Asked): Promise<Result<Operation>>;
   retire(machine: string, options: { force: boolean }, asked: Asked): Promise<Result<Operation>>;
+  adopt(machineId: string, wanted: Adoption, asked: Asked): Promise<Result<Operation>>;
   cancel(operationId: string, asked: Asked): Promise<Result<Operation>>;
   /** An operator's word on a step that waits. */
   decide(operationId: string, word: Decision, asked: Asked): Promise<Result<Operation>>;

@@ -13,6 +13,7 @@ export interface Declaration {
   /** `<name> <required> [optional] [several...]` */
   readonly usage: string;
   readonly summary: string;
+  readonly alias?: string;
   readonly examples: readonly string[];
   readonly options?: ReadonlyArray<readonly [flags: string, description: string, several?: "several"]>;
   /** Starts an operation: may wait for it or not. */
@@ -49,6 +50,7 @@ export function declare(parent: Command, declaration: Declaration, answer: Answe
   for (const [flags, description, several] of [...options, ...(waits ? waiting : [])])
     command.addOption(optionOf(flags, description, several));
   command.option("--json", "print one JSON document").option("-q, --quiet", "no progress and no remarks");
+  if (declaration.alias !== undefined) command.alias(declaration.alias);
   if (passThrough) command.passThroughOptions();
   command.addHelpText("after", `\nExample${examples.length === 1 ? "" : "s"}:\n${examples.map((example) => `  $ ${example}`).join("\n")}`);
   command.action(async () => {

@@ -6,7 +6,7 @@
 import { z } from "zod";
 import { EnrolmentToken as EnrolmentTokenShape, Host as HostShape } from "../domain/hosts/schema.ts";
 import { ImageVersion as ImageVersionShape, Store as StoreShape } from "../domain/catalog/schema.ts";
-import { Machine as MachineShape, OutputLine, Snapshot } from "../domain/machines/schema.ts";
+import { Machine as MachineShape, OutputLine, Snapshot, Unclaimed as UnclaimedShape } from "../domain/machines/schema.ts";
 import {
   NextAttempt,
   Operation as OperationShape,
@@ -42,6 +42,7 @@ export const Host = fromJson(HostShape);
 export const ImageVersion = fromJson(ImageVersionShape);
 export const Store = fromJson(StoreShape);
 export const Machine = fromJson(MachineShape);
+export const Unclaimed = fromJson(UnclaimedShape);
 export const Operation = fromJson(OperationShape);
 
 /** An operation with what people watch: its steps, how far it is, where Temporal shows it. */

@@ -4,7 +4,7 @@ import { declare, declareGroup, type Answer, type Declaration } from "../declare
 
 export function machineCommands(program: Command, answer: Answer): void {
   const group = declareGroup(program, { name: "machine", summary: "Make machines, use them, retire them" });
-  for (const declaration of [...making, ...plainActions, ...changing, ...ending]) declare(group, declaration, answer);
+  for (const declaration of [...making, ...plainActions, ...changing, ...claiming, ...ending]) declare(group, declaration, answer);
   const snapshots = declareGroup(group, { name: "snapshot", summary: "Keep states of a machine and go back to them" });
   for (const declaration of snapshotting) declare(snapshots, declaration, answer);
 }
@@ -50,6 +50,30 @@ const making: readonly Declaration[] = [
     summary: "Show a machine (name or id)",
     examples: ["drover machine show web-1"],
     run: async () => (await import("./show.ts")).showMachine,
+  },
+];
+
+const claiming: readonly Declaration[] = [
+  {
+    usage: "orphans",
+    summary: "List machines on the hosts that are the hub's by their mark and in none of its rows",
+    options: [
+      ["--foreign", "also those that the hub did not make"],
+      ["--host <host>", "only those on this host (name or id)"],
+    ],
+    examples: ["drover machine orphans", "drover machine orphans --foreign --host mac-1"],
+    run: async () => (await import("./unclaimed.ts")).listOrphans,
+  },
+  {
+    usage: "adopt <id>",
+    summary: "Take an orphan or a foreign machine into the hub's rows, as it is",
+    options: [
+      ["--host <host>", "where several hosts report the id (name or id)"],
+      ["--name <name>", "give it another name; it must not run"],
+    ],
+    waits: true,
+    examples: ["drover machine adopt 6f1c0a52-3a0e-4a39-9a5e-0d3c5c7c9f10 --name web-1"],
+    run: async () => (await import("./unclaimed.ts")).adoptMachine,
   },
 ];
 
@@ -146,7 +170,8 @@ const ending: readonly Declaration[] = [
   },
   {
     usage: "delete <machine>",
-    summary: "Retire a machine: stop it, delete its disk, release what it holds",
+    alias: "retire",
+    summary: "Retire a machine: stop it, delete its disk, release what it holds; an orphan by its id",
     options: [["--force", "without asking the guest to stop"]],
     waits: true,
     examples: ["drover machine delete web-1"],

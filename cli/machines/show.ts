@@ -72,6 +72,7 @@ function describe(machine: MachineShape, hosts: ReadonlyMap<string, string>): st
     ["id", machine.id],
     ["state", stateOf(machine)],
     ["seen", ago(machine.observedAt)],
+    ...machine.drift.map(({ message, remedy }): [string, string] => ["differs", `${message} ${remedy}`]),
     ["host", hostOf(machine, hosts)],
     ["image", machine.image],
     ["guest", machine.guestOs],
