@@ -44,32 +44,34 @@ export interface Servers {
 }
 
 /** Addresses of one run: nobody else's, so that ports can be those of the file. */
-function chooseNet(): (last: number) => string {
+export function chooseNet(): (last: number) => string {
   const [second, third] = [64 + Math.floor(Math.random() * 60), 1 + Math.floor(Math.random() * 250)];
   return (last) => `127.${second}.${third}.${last}`;
 }
 
-/** Without servers, a database of its own and a second Temporal development server whose namespace nobody prepared. */
-export async function openProduction(given?: Servers): Promise<Production> {
+export type Ends = Array<() => Promise<unknown>>;
+
+/** `servers` finds the secrets in the home and tells where PostgreSQL and Temporal are; what it started, it ends by `ends`. */
+export async function openProduction(servers: (home: string, ends: Ends) => Promise<Servers> = ownServers): Promise<Production> {
   const home = await mkdtemp(join(tmpdir(), "drover-production-"));
   await chmod(home, 0o711);
-  const ends: Array<() => Promise<unknown>> = [() => rm(home, { recursive: true, force: true })];
+  const ends: Ends = [() => rm(home, { recursive: true, force: true })];
   const close = async () => {
     for (const end of ends.toReversed()) await end();
   };
   try {
-    return { ...(await startAll(home, given, ends)), close };
+    return { ...(await startAll(home, servers, ends)), close };
   } catch (error) {
     await close();
     throw error;
   }
 }
 
-async function startAll(home: string, given: Servers | undefined, ends: Array<() => Promise<unknown>>): Promise<Omit<Production, "close">> {
+async function startAll(home: string, servers: typeof ownServers, ends: Ends): Promise<Omit<Production, "close">> {
   const at = chooseNet();
   const front = at(1);
   await promisify(execFile)("sh", [join(root, "deploy/compose/make-secrets.sh"), join(home, "secrets")]);
-  const { databaseUrl, temporalAddress } = given ?? (await ownServers(home, ends));
+  const { databaseUrl, temporalAddress } = await servers(home, ends);
   await chmod(join(home, "secrets/database-url"), 0o600);
   await writeFile(join(home, "secrets/database-url"), databaseUrl);
   const answers = { HUB_NAME: front, DROVER_URL: `http://${front}:3080`, STORE_URL: `http://${at(5)}:8333` };
@@ -118,7 +120,8 @@ async function startAll(home: string, given: Servers | undefined, ends: Array<()
   };
 }
 
-async function ownServers(home: string, ends: Array<() => Promise<unknown>>): Promise<Servers> {
+/** A database of its own, and a second Temporal development server whose namespace nobody prepared. */
+async function ownServers(home: string, ends: Ends): Promise<Servers> {
   const [databaseUrl, temporal] = await Promise.all([
     createDatabase(inject("databaseUrl")),
     startTemporal({ home, lasting: false, namespace: "elsewhere" }),
@@ -131,7 +134,7 @@ async function balanced(
   address: string,
   apis: readonly Container[],
   gateways: readonly Container[],
-  ends: Array<() => Promise<unknown>>,
+  ends: Ends,
 ): Promise<Production["balancers"]> {
   const to = (port: number, targets: readonly Container[]) => balance({ address, port, targets: targets.map((one) => one.address) });
   const [api, gateway, grpc] = await Promise.all([to(3080, apis), to(3443, gateways), to(3444, gateways)]);
@@ -149,7 +152,7 @@ async function runTask(engine: Engine, name: string): Promise<void> {
 }
 
 /** The store with the arguments of the compose file, in a folder here, and its bucket by the file's own task. */
-async function startStore(engine: Engine, address: string, ends: Array<() => Promise<unknown>>): Promise<void> {
+async function startStore(engine: Engine, address: string, ends: Ends): Promise<void> {
   const [binary, folder] = [await weedBinary(), join(engine.home, "images")];
   await promisify(execFile)("mkdir", [folder]);
   const args = (engine.compose.services["store"]?.command ?? []).map((arg) =>
@@ -178,7 +181,7 @@ interface HostStart {
   readonly name: string;
   readonly client: Client;
   readonly drover: (...words: string[]) => Promise<string>;
-  readonly ends: Array<() => Promise<unknown>>;
+  readonly ends: Ends;
 }
 
 /** A Mac that joins: the token from the hub, two commands, nothing else. */
