@@ -48,13 +48,13 @@ export const machineCodes = {
     parks: true,
     remedy: "See that Parallels Desktop is installed and its service runs on that host, then retry the step.",
   },
-  prlctl_busy: { kind: "unavailable", remedy: "Nothing to do: the step is tried again." },
+  prlctl_busy: { kind: "unavailable", parks: true, remedy: "See what keeps Parallels Desktop busy on that host, then retry the step." },
   prlctl_failed: {
     kind: "unavailable",
     parks: true,
     remedy: "Read Parallels Desktop's message, mend it on the host, then retry the step.",
   },
-  prlctl_timeout: { kind: "unavailable", remedy: "See whether prlctl answers on that host; the step is tried again." },
+  prlctl_timeout: { kind: "unavailable", parks: true, remedy: "See whether prlctl answers on that host, then retry the step." },
   prlctl_unreadable: {
     kind: "unavailable",
     parks: true,

@@ -33,6 +33,7 @@ export interface Trouble {
   readonly code: Code;
   readonly times: number;
   readonly details?: Record<string, unknown>;
+  readonly message?: string;
 }
 
 export interface World {
@@ -80,7 +81,11 @@ function meet(world: World, step: string): void {
   const trouble = world.troubles.get(step);
   if (!trouble || trouble.times === 0) return;
   world.troubles.set(step, { ...trouble, times: trouble.times - 1 });
-  throw new FaultError({ code: trouble.code, message: `${step} met ${trouble.code}.`, details: { step, ...trouble.details } });
+  throw new FaultError({
+    code: trouble.code,
+    message: trouble.message ?? `${step} met ${trouble.code}.`,
+    details: { step, ...trouble.details },
+  });
 }
 
 export type Endless = (step: string) => Promise<void>;
