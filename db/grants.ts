@@ -5,11 +5,13 @@
  */
 import { and, eq, sql } from "drizzle-orm";
 import { z } from "zod";
+import { mayPull } from "../domain/catalog/rules.ts";
 import { FaultError, unwrap } from "../domain/errors.ts";
 import { Sha256, Uuid } from "../domain/ids.ts";
 import { isSettled } from "../domain/operations/rules.ts";
 import type { Operation } from "../domain/operations/schema.ts";
 import type { Database } from "./connect.ts";
+import { findImageById } from "./images.ts";
 import { drawFence, readOperation } from "./operations.ts";
 import { imageVersions, operations } from "./schema.ts";
 
@@ -35,6 +37,7 @@ export async function grantSubject(
         : operation.hostId === null && operation.id === ask.holder.operationId;
     if (!theirs) throw refused(operation.id, "does not run here");
     if (isSettled(operation.state)) throw refused(operation.id, "has ended");
+    if (ask.begin) await mustStillBeFree(tx, operation, input);
     if (ask.begin) return { operation, input, fence: await drawFence(tx, operation.id) };
     if (ask.fence === undefined || ask.fence === fence) return { operation, input, fence };
     const message = `Attempt ${ask.fence} of operation ${operation.id} was replaced by attempt ${fence}.`;
@@ -60,6 +63,7 @@ const PushInput = z.object({ storeId: Uuid, catalogId: z.string() });
 const ChosenTree = z.object({ storeId: Uuid, digest: Sha256, generation: z.int().positive() });
 type ChosenTree = z.infer<typeof ChosenTree>;
 const FetchInput = z.object({ chosen: ChosenTree.optional() });
+const Wanted = z.object({ imageVersionId: Uuid });
 
 /** Keeps with an operation which tree it moves, so that it ends on that one whatever becomes of the version meanwhile. */
 export async function chooseTree(tx: Database, operationId: string, { storeId, digest, generation }: ChosenTree): Promise<void> {
@@ -68,6 +72,13 @@ export async function chooseTree(tx: Database, operationId: string, { storeId, d
     .update(operations)
     .set({ input: sql`${operations.input} || ${chosen}::jsonb` })
     .where(eq(operations.id, operationId));
+}
+
+/** An operation may wait for days before it goes on: a version that was revoked meanwhile is not brought any more. One that was deleted is, as it was asked for. */
+async function mustStillBeFree(tx: Database, { verb }: Operation, input: Readonly<Record<string, unknown>>): Promise<void> {
+  const wanted = verb === "pull" || verb === "provision" ? Wanted.safeParse(input) : null;
+  const image = wanted?.success ? await findImageById(tx, wanted.data.imageVersionId) : null;
+  if (image?.ok) unwrap(mayPull(image.value));
 }
 
 /** Null for operations that move no image. */

@@ -7,6 +7,7 @@ import { basename, extname, isAbsolute, join, normalize, resolve } from "node:pa
 import type { Architecture } from "../domain/catalog/rules.ts";
 import { ok, refuse, type Fault, type Result } from "../domain/errors.ts";
 import { readXml, type Element } from "./bundle-xml.ts";
+import { isCutShort } from "./disk-end.ts";
 import { scanFolder, type ScannedEntry } from "./scan.ts";
 
 export interface DiskFacts {
@@ -116,8 +117,27 @@ async function inspectDisk(path: string, name: string, entries: readonly Scanned
     // Each snapshot of a disk leaves one image below the top one.
     snapshots: Math.max(0, images.length - 1),
   };
-  return { facts, refusals: refuseDisk(path, name, descriptor, images) };
+  const refusals = refuseDisk(path, name, descriptor, images);
+  return { facts, refusals: refusals.length > 0 ? refusals : await refuseImages(path, name, images) };
 }
+
+/** The files that the descriptor names are there, and whole. */
+async function refuseImages(path: string, name: string, images: readonly Element[]): Promise<Fault[]> {
+  const judged = images.map(async (image): Promise<Fault[]> => {
+    const file = image.text("File") ?? "";
+    try {
+      return (await isCutShort(join(path, name, file)))
+        ? [invalid(path, `its disk ${name} is cut short: ${file} ends before the data that its table lists`)]
+        : [];
+    } catch (error) {
+      if (isMissing(error)) return [invalid(path, `its disk ${name} lacks ${file}`)];
+      throw error;
+    }
+  });
+  return (await Promise.all(judged)).flat();
+}
+
+const isMissing = (error: unknown): boolean => error instanceof Error && "code" in error && error.code === "ENOENT";
 
 function refuseDisk(path: string, name: string, descriptor: Element | null, images: readonly Element[]): Fault[] {
   if (!descriptor) return [invalid(path, `its disk ${name} has no DiskDescriptor.xml that can be read`)];

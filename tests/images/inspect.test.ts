@@ -36,7 +36,10 @@ function makeBundle(path: string, given: { config?: string; descriptor?: string;
 describe("inspecting a bundle", () => {
   it("tells guest, sizes, disks and snapshots", async () => {
     await using folder = await workFolder();
-    const path = makeBundle(join(folder.path, "build.pvm"), { descriptor: descriptor(["disk.hds", "snapshot.hds"]) });
+    const path = makeBundle(join(folder.path, "build.pvm"), {
+      descriptor: descriptor(["disk.hds", "snapshot.hds"]),
+      files: ["harddisk.hdd/snapshot.hds"],
+    });
     const items =
       '<SavedStateItem guid=""><SavedStateItem guid="{1}"><Name>a</Name><SavedStateItem guid="{2}" current="yes"/></SavedStateItem></SavedStateItem>';
     writeFileSync(join(path, "Snapshots.xml"), `<ParallelsSavedStates>${items}</ParallelsSavedStates>`);
@@ -69,11 +72,12 @@ describe("inspecting a bundle", () => {
   if (existsSync(realConfig))
     it("reads a real configuration and a real disk descriptor", async () => {
       await using folder = await workFolder();
-      const files = ["aux.bin", "macid.bin", "machw.bin"];
+      const disk = readFileSync(realDescriptor, "utf8");
+      const [, image = ""] = /<File>([^<]+)<\/File>/.exec(disk) ?? [];
       const path = makeBundle(join(folder.path, "real.macvm"), {
         config: readFileSync(realConfig, "utf8"),
-        descriptor: readFileSync(realDescriptor, "utf8"),
-        files,
+        descriptor: disk,
+        files: ["aux.bin", "macid.bin", "machw.bin", join("harddisk.hdd", image)],
       });
       expect(await inspectBundle(path)).toMatchObject({
         kind: "macvm",
@@ -113,11 +117,33 @@ describe("inspecting a bundle", () => {
     ["on a disk beside the bundle", "a.pvm", { descriptor: descriptor(["../../base.hds"]) }, /bundle_refused .*linked clone/],
     ["without a readable configuration", "a.pvm", { config: "<broken" }, /bundle_invalid .*config\.pvs cannot be read/],
     ["without a readable disk", "a.pvm", { descriptor: "" }, /bundle_invalid .*no DiskDescriptor/],
+    ["without a part of its disk", "a.pvm", { descriptor: descriptor(["gone.hds"]) }, /bundle_invalid .*harddisk\.hdd lacks gone\.hds/],
     ["no bundle by its name", "folder", {}, /bundle_invalid .*neither in \.pvm/],
   ])("refuses a machine that is %s", async (_name, folderName, given, expected) => {
     await using folder = await workFolder();
     const found = await checkBundle(makeBundle(join(folder.path, folderName), given));
     expect(found.ok ? "" : `${found.fault.code} ${found.fault.message}`).toMatch(expected);
+  });
+
+  it("refuses an expanding disk that ends before what its table lists, and takes one that is whole", async () => {
+    await using folder = await workFolder();
+    const path = makeBundle(join(folder.path, "cut.pvm"));
+    const disk = join(path, "harddisk.hdd", "disk.hds");
+    const clusterBytes = 1024 ** 2;
+    const header = Buffer.alloc(64 + 4 * 3);
+    header.write("WithouFreSpacExt", "latin1");
+    header.writeUInt32LE(clusterBytes / 512, 28);
+    header.writeUInt32LE(3, 32);
+    // A hole, then the first and the second cluster after the table.
+    [0, 1, 2].forEach((cluster, entry) => header.writeUInt32LE(cluster, 64 + 4 * entry));
+    writeFileSync(disk, header);
+    truncateSync(disk, 3 * clusterBytes);
+    expect(await checkBundle(path)).toMatchObject({ ok: true });
+    truncateSync(disk, 2 * clusterBytes);
+    expect(await checkBundle(path)).toMatchObject({
+      ok: false,
+      fault: { code: "bundle_invalid", message: expect.stringMatching(/disk harddisk\.hdd is cut short: disk\.hds/) },
+    });
   });
 
   it("says everything that is wrong with a folder that is no bundle, and fails where there is none", async () => {
