@@ -4,7 +4,7 @@
  * The one idea: a command counts only when the page shows it together with what it answers, so the page is followed rather than quoted.
  */
 import { spawn } from "node:child_process";
-import { chmod, mkdir, writeFile } from "node:fs/promises";
+import { chmod, mkdir, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { temporalBinary } from "../../deploy/toolchain/temporal.ts";
@@ -19,6 +19,8 @@ export interface Terminal {
 export async function openTerminal(stack: TestStack): Promise<Terminal> {
   const bin = join(stack.home, "terminal");
   await mkdir(bin);
+  // The page speaks of an embedded stack in `.drover`, beneath where the operator stands.
+  await symlink(stack.home, join(bin, ".drover"));
   const program = fileURLToPath(new URL("../../cli/main.ts", import.meta.url));
   const commands = { drover: `"${process.execPath}" "${program}"`, temporal: `"${await temporalBinary()}" --disable-config-file` };
   for (const [name, command] of Object.entries(commands)) {
@@ -27,7 +29,7 @@ export async function openTerminal(stack: TestStack): Promise<Terminal> {
   }
   const env = { ...stack.env, DROVER_CONFIG_DIR: join(stack.home, "config"), PATH: `${bin}:${stack.env["PATH"] ?? ""}` };
   const type = async (section: string, line: string): Promise<string> => {
-    const printed = await shell(line, { env, cwd: stack.home });
+    const printed = await shell(line, { env, cwd: bin });
     expectOnPage(section, `$ ${line}\n${printed}`);
     return printed;
   };
