@@ -12,6 +12,9 @@ export function faultOf(error: unknown): Fault {
   if (cause instanceof ApplicationFailure) {
     const [fault] = cause.details ?? [];
     if (isFault(fault)) return fault;
+    // Our workers always tell a fault, and Temporal's own say of which type a failure is; the `temporal` command tells no more than a reason.
+    if (!cause.type)
+      return { code: "step_failed_by_hand", message: `The step was failed by hand: ${cause.message || "no reason was given"}.` };
     return { code: "internal", message: cause.message };
   }
   if (cause instanceof TimeoutFailure && cause.timeoutType === "SCHEDULE_TO_START")

@@ -88,17 +88,15 @@ async function replaceFile(path: string, text: string): Promise<void> {
 async function configure({ context, placement, signal }: Preparation): Promise<MadeMachine> {
   const { machineId, name, vcpus, memoryBytes, description } = placement;
   const before = await found(context, machineId, signal);
-  await context.prlctl.set(
-    machineId,
-    {
-      cpus: vcpus,
-      memoryBytes,
-      macAddress: "auto",
-      ...(before.name === name ? {} : { name }),
-      ...(description === "" ? {} : { description }),
-    },
-    { signal },
-  );
+  const wanted = {
+    cpus: vcpus,
+    memoryBytes,
+    macAddress: "auto",
+    ...(before.name === name ? {} : { name }),
+    ...(description === "" ? {} : { description }),
+  } as const;
+  // Only what was configured is started: one that runs was made by an earlier run of this operation, whose workflow was reset.
+  if (before.state === "stopped") await context.prlctl.set(machineId, wanted, { signal });
   context.changed();
   const { macAddress, bundlePath, diskBytes } = await found(context, machineId, signal);
   if (bundlePath === null)

@@ -10,6 +10,10 @@ export const operationCodes = {
     remedy: "The parked step was aborted, by an operator or at the park limit; start the operation again once its cause is mended.",
   },
   operation_terminated: { kind: "conflict", remedy: "The workflow was ended from outside; start the operation again." },
+  step_failed_by_hand: {
+    kind: "conflict",
+    remedy: "Somebody failed its activity in the web UI or by the `temporal` command; start the operation again if it is still wanted.",
+  },
   operation_not_parked: {
     kind: "precondition_failed",
     remedy: "A parked step takes retry, skip or abort, one between two attempts takes retry; `drover operation show` tells what it does.",
