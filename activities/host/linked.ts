@@ -67,7 +67,6 @@ export async function dropSnapshots(
   const waiting = AbortSignal.any([signal, AbortSignal.timeout(waitForSourceMs)]);
   try {
     await machines.run(sourceId, waiting, async () => {
-      if (!(await prlctl.find(sourceId, { signal }))) return;
       const meant = (await prlctl.snapshotList(sourceId, { signal })).filter(({ id, name }) => name === ownName && isMeant(id));
       if (meant.length === 0) return;
       const carrying = new Set((await clonesOf(context, sourceId, signal)).map(({ snapshotId }) => snapshotId));
