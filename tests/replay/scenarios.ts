@@ -4,9 +4,9 @@
  * The one idea: what is recorded is a list and not what happened to happen once, so a verb that nobody recorded fails a test.
  */
 import type { Code } from "../../domain/errors.ts";
-import { verbs, type OnFault, type Verb } from "../../domain/operations/rules.ts";
+import { verbs, type Decision, type OnFault, type Verb } from "../../domain/operations/rules.ts";
 import { hostBackSignal, hostLostSignal } from "../../workflows/host-loss.ts";
-import { decisions, type Decision } from "../../workflows/parking.ts";
+import { decisions } from "../../workflows/parking.ts";
 import { begin, type Harness, type HostName, type Run } from "../workflows/harness.ts";
 import { digest, newWorld, type World } from "../workflows/world.ts";
 
@@ -21,7 +21,7 @@ export interface Scenario {
 /** What every verb must have been recorded as. `repeated`: a step that was tried again by itself. */
 export const everyWay = ["done", "failed", "cancelled", "parked", "retried", "repeated", "aborted"] as const;
 
-const ownWorkflows: readonly Verb[] = ["push", "pull", "provision", "retire"];
+const ownWorkflows: readonly Verb[] = ["push", "pull", "provision", "retire", "adopt"];
 export const workflowType = (verb: Verb): string => (ownWorkflows.includes(verb) ? verb : "operate");
 
 /** One operation that is played: its world, what it is asked, the step of a host that meets the trouble. */
@@ -62,7 +62,7 @@ function scenario(
 }
 
 const catalogVerbs: readonly Verb[] = ["push", "pull"];
-const troubled: Partial<Record<Verb, string>> = { push: "upload", pull: "fetch", provision: "start", retire: "remove" };
+const troubled: Partial<Record<Verb, string>> = { push: "upload", pull: "fetch", provision: "start", retire: "remove", adopt: "register" };
 const troubledStep = (verb: Verb): string => troubled[verb] ?? verb;
 
 export function asked(verb: Verb, host: (name: HostName) => string): Record<string, unknown> {
@@ -72,6 +72,7 @@ export function asked(verb: Verb, host: (name: HostName) => string): Record<stri
   if (verb === "pull") return { hostId };
   if (verb === "provision") return { machineId: "m" };
   if (verb === "retire") return { ...machine, graceMs: 1000 };
+  if (verb === "adopt") return { ...machine, seenId: "m" };
   return { ...machine, action: { verb }, ...(verb === "clone" ? { cloneId: "c" } : {}) };
 }
 

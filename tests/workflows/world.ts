@@ -11,6 +11,7 @@ import type { FaultRecord } from "../../domain/operations/schema.ts";
 import type { Outcome } from "../../domain/operations/rules.ts";
 import type { PullActivities } from "../../workflows/catalog/pull.ts";
 import type { RecordActivities } from "../../workflows/records.ts";
+import type { AdoptActivities, AdoptedEffect, HostAdoptActivities } from "../../workflows/machines/adopt.ts";
 import type { RetireActivities } from "../../workflows/machines/retire.ts";
 import { FaultError, type Code } from "../../domain/errors.ts";
 
@@ -154,8 +155,9 @@ function placing(world: World, hosts: readonly string[]): PlacementActivities & 
   };
 }
 
-function acting(world: World): ActionActivities {
+function acting(world: World): ActionActivities & AdoptActivities {
   return {
+    recordAdopted: async () => void world.acted.push("record adopted"),
     takeOver: async () => void world.acted.push("take over"),
     recordAction: async ({ effect }) => void world.acted.push(`record ${effect.observed}`),
     releaseAction: async () => void world.acted.push("release"),
@@ -166,7 +168,7 @@ export function hostOf(
   world: World,
   name: string,
   endless: Endless,
-): BundleActivities & CacheActivities & MachineActivities & HostActionActivities {
+): BundleActivities & CacheActivities & MachineActivities & HostActionActivities & HostAdoptActivities {
   const at = async (step: string) => {
     await world.pace();
     meet(world, step);
@@ -219,8 +221,17 @@ function caching(world: World, at: (step: string) => Promise<void>): CacheActivi
   };
 }
 
-function making(world: World, host: string, at: (step: string) => Promise<void>): MachineActivities & HostActionActivities {
+function making(
+  world: World,
+  host: string,
+  at: (step: string) => Promise<void>,
+): MachineActivities & HostActionActivities & HostAdoptActivities {
   return {
+    adoptMachine: async (): Promise<AdoptedEffect> => {
+      for (const step of ["register", "mark"]) await at(step);
+      return { observed: "stopped", vcpus: 2, memoryBytes: 2 ** 30, guestOs: null };
+    },
+    unmarkMachine: async () => void world.acted.push("unmark"),
     prepareMachine: async ({ placement }) => {
       world.machines.set("m", { host, state: "stopped", epoch: placement.epoch });
       for (const step of ["clone", "register", "configure"]) await at(step);
