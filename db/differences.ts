@@ -93,8 +93,7 @@ const said = (name: string) => sql`${observations.facts}->>${sql.raw(`'${name}'`
 const held = sql`${said("state")} in ('running', 'stopped', 'suspended', 'paused')`;
 const rests = sql`(${observations.machineId} is null or ${said("unregistered")} = 'true' or ${said("state")} in ('stopped', 'suspended', 'invalid'))`;
 const differs = sql`(jsonb_array_length(${machines.drift}) > 0
-  or ((${observations.machineId} is null or ${said("unregistered")} = 'true') and ${machines.observed} <> 'absent')
-  or ${said("unregistered")} = 'true'
+  or ${observations.machineId} is null or ${said("unregistered")} = 'true' or ${said("state")} = 'invalid'
   or ${said("state")} <> ${machines.observed}
   or ${said("name")} <> ${machines.name}
   or (${held} and ${said("state")} <> ${machines.desired} and ${machines.desired} <> 'absent')

@@ -9,7 +9,7 @@ import type { ObservedMachine } from "../domain/machines/schema.ts";
 import type { Database } from "./connect.ts";
 import { observeMachine, tellMachine } from "./machines.ts";
 import { changePlacement } from "./placements.ts";
-import { machines } from "./schema.ts";
+import type { machines } from "./schema.ts";
 
 export type MachineRow = typeof machines.$inferSelect;
 

@@ -66,12 +66,12 @@ async function lockMachines(tx: Database, hostId: string): Promise<void> {
 }
 
 /**
- * The process that reported last goes on reporting. Another one takes its place when it has been silent; on the same boot of the same computer, where
- * a lock lets only one process run, at once: session ids sort by time, so the older one cannot take the place back.
+ * The process that reported last goes on reporting. Another one takes its place when it has been silent; on the same computer, where a lock lets only one
+ * process run and a reboot ends it, at once: session ids sort by time, so the older one cannot take the place back.
  */
-function mayReport(host: HostRow, silentMs: number | null, sessionSilentMs: number, { session, bootId }: Inventory): boolean {
+function mayReport(host: HostRow, silentMs: number | null, sessionSilentMs: number, { session, facts }: Inventory): boolean {
   if (host.session === null || host.session === session || silentMs === null || silentMs >= sessionSilentMs) return true;
-  return host.bootId === bootId && session > host.session;
+  return host.facts?.hardwareId === facts.hardwareId && session > host.session;
 }
 
 const duplicate = (host: HostRow) =>

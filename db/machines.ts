@@ -190,9 +190,9 @@ export async function retireRow(db: Database, id: string, name: "machine.retired
 }
 
 /** Lets a machine go that was to be adopted and was not: it is what it was before, in no row. */
-export async function dropAdopted(tx: Database, id: string): Promise<void> {
+export async function dropAdopted(tx: Database, id: string): Promise<boolean> {
   const half = and(eq(machines.id, id), eq(machines.origin, "adopted"), eq(machines.observed, "making"));
-  await tx.delete(machines).where(half);
+  return (await tx.delete(machines).where(half).returning({ id: machines.id })).length === 1;
 }
 
 /**

@@ -73,7 +73,7 @@ async function putBack(tx: Database, { machineId }: Operation, input: Readonly<R
   // Somebody may have taken the old name meanwhile: the machine then keeps the one it was to get.
   if (name !== undefined && (await isNameFree(tx, machineId, name))) await renameMachine(tx, machineId, name);
   // A retired row would tell its host to remove the machine.
-  if (adopted === true) await dropAdopted(tx, machineId);
+  if (adopted === true && (await dropAdopted(tx, machineId))) await deletePlacement(tx, machineId);
   if (cloneId === undefined) return;
   await retireRow(tx, cloneId, "machine.forgotten");
   await deletePlacement(tx, cloneId);

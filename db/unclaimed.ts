@@ -30,7 +30,7 @@ export async function unclaimedMachines(
   hubId: string,
   { hostId, id, project }: UnclaimedFilter = {},
 ): Promise<UnclaimedMachine[]> {
-  const own = sql`(${machines.retiredAt} is null and ${machines.hostId} = ${observations.hostId} and ${observations.toldStanding} is null
+  const own = sql`(${machines.retiredAt} is null and ${machines.hostId} = ${observations.hostId} and ${observations.toldStanding} is null and ${observations.facts}->'unregistered' is null
     and (${observations.facts}->'mark' is null or jsonb_typeof(${observations.facts}->'mark') = 'null' or (${observations.facts}->'mark'->>'epoch')::int = ${machines.epoch}))`;
   const making = sql`exists (select 1 from machines k where k.retired_at is null and k.observed = 'making'
     and (k.id = ${observations.machineId} or (k.host_id = ${observations.hostId} and lower(k.name) = lower(${observations.facts}->>'name'))))`;

@@ -14,6 +14,7 @@ import { readMark, removeMarked } from "./mark.ts";
 import { prepare } from "./prepare.ts";
 import { openReporter } from "./reporter.ts";
 import { ensured, inStep } from "./steps.ts";
+import { unregisteredBundles } from "./unregistered.ts";
 
 export function machineActivities(context: HostContext): MachineActivities {
   const { attempts, machines, link, pins } = context;
@@ -81,6 +82,7 @@ export async function ensureAbsent(context: HostContext, machineId: string, epoc
     if (machine.bundlePath !== null) await rm(machine.bundlePath, { recursive: true, force: true });
   }
   if (unmarked) await absentFromParallels(context, unmarked.id, false, signal);
+  if (!made && !placed) await removeCopy(context, machineId, signal);
   const registered = async () => (await prlctl.inventory({ signal })).flatMap(({ bundlePath }) => bundlePath ?? []);
   await removeMarked(context.machineFolder, machineId, epoch, registered);
   await ledger.forget(machineId);
@@ -91,6 +93,12 @@ export async function ensureAbsent(context: HostContext, machineId: string, epoc
 }
 
 const cameSince = (before: readonly string[]) => (snapshotId: string) => !before.includes(snapshotId);
+
+/** A copy of a bundle that was registered nowhere: its path is all that tells it from the others. */
+async function removeCopy(context: HostContext, id: string, signal: AbortSignal): Promise<void> {
+  const bundles = await unregisteredBundles(context, await context.prlctl.inventory({ signal }));
+  for (const bundle of bundles) if (bundle.copied && bundle.id === id) await rm(bundle.path, { recursive: true, force: true });
+}
 
 async function absentFromParallels({ prlctl }: HostContext, machineId: string, invalid: boolean, signal: AbortSignal): Promise<void> {
   try {

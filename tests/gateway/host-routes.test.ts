@@ -189,14 +189,15 @@ describe("reports", () => {
     const identity = await hub.enrol("twice", facts);
     const [first, second] = [await hub.link(identity), await hub.link(identity)];
     expect(await first.report([inventoryOf(facts, 1, { bootId: "boot-1" })])).toMatchObject({ accepted: 1 });
-    expect(await second.report([inventoryOf(facts, 1, { bootId: "boot-2" })])).toMatchObject({ accepted: 0 });
+    const elsewhere = hostFacts();
+    expect(await second.report([inventoryOf(elsewhere, 1, { bootId: "boot-2" })])).toMatchObject({ accepted: 0 });
     const alarms = await hub.db.select().from(events).where(eq(events.subjectId, identity.hostId));
     expect(alarms.map(({ name }) => name)).toContain("host.duplicate_session");
     await first.close();
-    expect(await second.report([inventoryOf(facts, 2, { bootId: "boot-2" })])).toMatchObject({ accepted: 1 });
+    expect(await second.report([inventoryOf(elsewhere, 2, { bootId: "boot-2" })])).toMatchObject({ accepted: 1 });
   });
 
-  it("of a new process on the same boot take over at once, and the older one cannot take the place back", async () => {
+  it("of a new process on the same computer take over at once, after a reboot too, and the older one cannot take the place back", async () => {
     const facts = hostFacts();
     const identity = await hub.enrol("restarted", facts);
     const older = await hub.link(identity);
@@ -204,6 +205,10 @@ describe("reports", () => {
     const newer = await hub.link(identity);
     expect(await newer.report([inventoryOf(facts, 1)])).toMatchObject({ accepted: 1 });
     expect(await older.report([inventoryOf(facts, 51)])).toMatchObject({ accepted: 0 });
+    const rebooted = await hub.link(identity);
+    expect(await rebooted.report([inventoryOf(facts, 1, { bootId: "boot-2" })])).toMatchObject({ accepted: 1 });
+    const told = await hub.db.select().from(events).where(eq(events.subjectId, identity.hostId));
+    expect(told.map(({ name }) => name)).toEqual(expect.arrayContaining(["host.restarted", "host.rebooted"]));
   });
 
   it("wait while the gateway is away and arrive in order when it is back", async () => {
