@@ -6,6 +6,7 @@
 import { randomBytes } from "node:crypto";
 import { lstat, readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
+import { setTimeout as after } from "node:timers/promises";
 
 /** Bytes that somebody could read, and where they lie. */
 export interface Found {
@@ -112,21 +113,27 @@ export async function findInFiles(where: string, paths: readonly string[], looki
   return found;
 }
 
-/** The command lines of all processes of this computer, again and again until it is told to stop; each one that was ever seen. */
+/** A process shows the line of its parent until it has become its own program: it is looked at this often. */
+const looksPerProcess = 4;
+
+/** The command lines of all processes of this computer, until it is told to stop; each one that was ever seen. */
 export function watchProcesses(): { stop(): Promise<string> } {
   const seen = new Set<string>();
-  let watching = true;
+  let looks = new Map<string, number>();
+  const watching = new AbortController();
   const ended = (async () => {
-    while (watching) {
+    while (!watching.signal.aborted) {
       const pids = (await readdir("/proc").catch(() => [])).filter((name) => /^\d+$/.test(name));
-      const lines = await Promise.all(pids.map((pid) => readFile(`/proc/${pid}/cmdline`, "latin1").catch(() => "")));
+      looks = new Map(pids.map((pid) => [pid, (looks.get(pid) ?? 0) + 1]));
+      const young = pids.filter((pid) => (looks.get(pid) ?? 0) <= looksPerProcess);
+      const lines = await Promise.all(young.map((pid) => readFile(`/proc/${pid}/cmdline`, "latin1").catch(() => "")));
       for (const line of lines) if (line !== "") seen.add(line.replaceAll("\0", " "));
-      await new Promise((resolve) => setTimeout(resolve, 20));
+      await after(25);
     }
   })();
   return {
     stop: async () => {
-      watching = false;
+      watching.abort();
       await ended;
       return [...seen].join("\n");
     },

@@ -5,8 +5,12 @@
  */
 import { spawn } from "node:child_process";
 import { request as httpsRequest } from "node:https";
+import { Readable, Writable } from "node:stream";
 import { fileURLToPath } from "node:url";
 import { WebSocket } from "ws";
+import { openContext } from "../../cli/context.ts";
+import type { Parts } from "../../cli/parts.ts";
+import { runCommand } from "../../cli/program.ts";
 import type { TestStack } from "../e2e/stack.ts";
 import type { Canaries } from "./canaries.ts";
 
@@ -34,6 +38,8 @@ export interface Ground {
   askGateway(method: string, path: string, asked?: Asked): Promise<number>;
   /** Opens a WebSocket; answers what came, or how it was refused, within a second. */
   upgrade(path: string): Promise<string>;
+  /** Runs `drover` in this process, which costs less, and keeps what it prints. */
+  drover(words: readonly string[], env?: Record<string, string>, input?: string): Promise<void>;
   /** Runs a program of ours and keeps what it prints. */
   run(program: string, words: readonly string[], more?: { env?: Record<string, string>; input?: string; tells?: true }): Promise<number>;
 }
@@ -41,6 +47,7 @@ export interface Ground {
 export function openGround(stack: TestStack, canaries: Canaries): Ground {
   const said: Ground["said"] = [];
   const api = String(stack.client.session.url);
+  const ownConfig = { DROVER_CONFIG_DIR: `${stack.home}/canary-config` };
   const gateway = `https://127.0.0.1:${stack.env["GATEWAY_PORT"]}`;
   return {
     stack,
@@ -56,8 +63,12 @@ export function openGround(stack: TestStack, canaries: Canaries): Ground {
     },
     askGateway: (method, path, asked = {}) => atGateway(`${gateway}${path}`, method, asked, said),
     upgrade: (path) => upgraded(`${api.replace("http", "ws")}${path}`, said),
+    drover: async (words, env = {}, input = "") => {
+      const printed = await runHere([...words, "--json"], { ...stack.env, ...ownConfig, ...env }, input);
+      said.push({ where: `drover ${words.join(" ")}`, text: printed });
+    },
     run: (program, words, { env = {}, input = "", tells } = {}) => {
-      const all = { ...stack.env, DROVER_CONFIG_DIR: `${stack.home}/canary-config`, ...env };
+      const all = { ...stack.env, ...ownConfig, ...env };
       return ran({ program, words, env: all, input }, tells ? [] : said);
     },
   };
@@ -113,6 +124,15 @@ function upgraded(url: string, said: Ground["said"]): Promise<string> {
     socket.on("error", (error) => (text += error.message));
     setTimeout(end, 1_000);
   });
+}
+
+async function runHere(words: readonly string[], env: Readonly<Record<string, string | undefined>>, input: string): Promise<string> {
+  let text = "";
+  const stream = new Writable({ write: (part: Buffer, _encoding, done) => ((text += part.toString()), done()) });
+  const parts = new Proxy({} as Parts, { get: () => () => Promise.reject(new Error("This command needs a process of its own.")) });
+  const streams = { out: stream, err: stream, in: Readable.from(input === "" ? [] : [input]) };
+  await runCommand(openContext({ env, folder: process.cwd(), streams, parts, onSignal: () => () => {} }), words);
+  return text;
 }
 
 interface Run {

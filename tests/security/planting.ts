@@ -133,58 +133,46 @@ export async function plantCommands({ ask, plant, stack }: Ground, token: string
     const settled = operation.id === undefined ? null : await settledOperation(stack, String(operation.id));
     if (settled?.state !== "done") throw new Error(`A script did not run: ${JSON.stringify(settled ?? operation)}`);
   };
-  await act(`test -n ${plant("script")}; sleep 0.3`, { TOKEN: plant("variable") });
-  await act(`echo "$TOKEN" ${plant("script that prints itself")}; echo "$TOKEN" >&2`, { TOKEN: plant("variable that is printed") });
-  await act(`${plant("command that does not exist")} --password ${plant("argument of a script")}`, {});
-  await act(`exit 255 # ${plant("script that fails")}`, {});
+  await act(`# ${plant("long script")}\n${"# filler\n".repeat(20_000)}test -n ${plant("script")}; sleep 0.2`, { TOKEN: plant("variable") });
+  const said = `echo "$TOKEN" ${plant("script that prints itself")}; echo "$TOKEN" >&2`;
+  const unknown = `${plant("command that does not exist")} --password ${plant("argument of a script")}`;
+  await act(`${said}; ${unknown}; exit 255`, { TOKEN: plant("variable that is printed") });
   await act(`if ${plant("script that is not whole")}`, {});
-  await act(`# ${plant("long script")}\n${"# filler\n".repeat(20_000)}true\n`, {});
-  const wire = { command: `echo ${plant("command of the wire")}`, environment_variables: { A: plant("variable of the wire") } };
-  await ask("PUT", `/api/v1/machines/${machine}/execute`, { token, body: wire, tells: true });
-  const failing = {
-    command: `${plant("failing command of the wire")} && exit 3`,
-    environment_variables: { A: plant("variable of a failing command") },
+  const wire = {
+    command: `echo ${plant("command of the wire")} && echo "$A" && exit 3`,
+    environment_variables: { A: plant("variable of the wire") },
   };
-  await ask("PUT", `/api/v1/machines/${machine}/execute`, { token, body: failing, tells: true });
+  const { status } = await ask("PUT", `/api/v1/machines/${machine}/execute`, { token, body: wire, tells: true });
+  if (status !== 200) throw new Error(`The wire's script did not run: ${status}`);
   await ask("PUT", "/api/v1/machines/nothing/execute", { token, body: { command: plant("command for no machine") } });
 }
 
 /** The command line: standard input, variables, files; and what it says when it fails. */
-export async function plantInCommands({ run, plant, stack }: Ground, machine: string): Promise<void> {
+export async function plantInCommands({ run, drover, plant, stack }: Ground, machine: string): Promise<void> {
   const url = stack.client.session.url;
-  const drover = (words: string[], env: Record<string, string> = {}, input = "") =>
-    run("cli/main.ts", [...words, "--json"], { env, input });
+  const away = (word: string) => `postgres://me:${word}@127.0.0.1:1/x`;
+  await drover(["login", url, "--username", "canary"], {}, `${plant("password at standard input")}\n`);
+  await drover(["login", url, "--username", "canary"], { DROVER_PASSWORD: plant("password in a variable"), DROVER_DEBUG: "1" });
+  await drover(["whoami"], { DROVER_URL: url, DROVER_TOKEN: plant("token in a variable") });
+  const store = ["store", "add", "other", "s3://bucket?endpoint=http://127.0.0.1:9", "--access-key", "id"];
+  await drover(store, {}, plant("secret key at standard input"));
+  await drover(["config"], {
+    DROVER_STORE_ACCESS_KEY: plant("access key in a configuration"),
+    DROVER_STORE_SECRET_KEY: plant("secret key in a configuration"),
+    DROVER_STORE_SESSION_TOKEN: plant("session token in a configuration"),
+    TEMPORAL_API_KEY: plant("key for Temporal"),
+    ROOT_PASSWORD: plant("root's password in a configuration"),
+    DATABASE_URL: away(plant("password of a database")),
+  });
+  await drover(["config"], {
+    DROVER_MASTER_KEY: plant("master key that is none"),
+    TLS_PRIVATE_KEY: plant("private key that is none"),
+    DATABASE_URL: `mysql://me:${plant("password of no database")}@127.0.0.1:1/x`,
+  });
   await Promise.all([
-    drover(["login", url, "--username", "canary"], {}, `${plant("password at standard input")}\n`),
-    drover(["login", url, "--username", "canary"], { DROVER_PASSWORD: plant("password in a variable"), DROVER_DEBUG: "1" }),
-    drover(["whoami"], { DROVER_URL: url, DROVER_TOKEN: plant("token in a variable") }),
-  ]);
-  await Promise.all([
-    drover(
-      ["store", "add", "other", "s3://bucket?endpoint=http://127.0.0.1:9", "--access-key", "id"],
-      {},
-      plant("secret key at standard input"),
-    ),
-    drover(["config"], {
-      DROVER_STORE_ACCESS_KEY: plant("access key in a configuration"),
-      DROVER_STORE_SECRET_KEY: plant("secret key in a configuration"),
-      DROVER_STORE_SESSION_TOKEN: plant("session token in a configuration"),
-      TEMPORAL_API_KEY: plant("key for Temporal"),
-      ROOT_PASSWORD: plant("root's password in a configuration"),
-      DATABASE_URL: `postgres://me:${plant("password of a database")}@127.0.0.1:1/x`,
-    }),
-    drover(["config"], {
-      DROVER_MASTER_KEY: plant("master key that is none"),
-      TLS_PRIVATE_KEY: plant("private key that is none"),
-      DATABASE_URL: `mysql://me:${plant("password of no database")}@127.0.0.1:1/x`,
-    }),
-  ]);
-  await Promise.all([
-    run("api/main.ts", [], {
-      env: { DATABASE_URL: `postgres://me:${plant("password of a database that is away")}@127.0.0.1:1/x`, API_PORT: "1" },
-    }),
-    drover(["key", "import"], {}, plant("master key to import")),
-    drover(["host", "enrol", String(stack.env["GATEWAY_URL"] ?? "https://127.0.0.1:1")], {}, plant("enrolment token at standard input")),
+    run("api/main.ts", [], { env: { DATABASE_URL: away(plant("password of a database that is away")), API_PORT: "1" } }),
+    run("cli/main.ts", ["key", "import", "--json"], { input: plant("master key to import") }),
+    run("cli/main.ts", ["host", "enrol", "https://127.0.0.1:1", "--json"], { input: plant("enrolment token at standard input") }),
     run("cli/main.ts", ["machine", "exec", machine, "--env", "TOKEN", "--script", "-"], {
       env: { TOKEN: plant("variable of one's own") },
       input: `test "$TOKEN" = ${plant("script at standard input")}`,
@@ -196,6 +184,6 @@ export async function plantInCommands({ run, plant, stack }: Ground, machine: st
 export async function plantInCrashes({ run, plant }: Ground): Promise<void> {
   const secret = plant("secret that a crash knows");
   const env = { DROVER_STORE_SECRET_KEY: secret, DROVER_STORE_ACCESS_KEY: "id", LOG_LEVEL: "debug" };
-  const ways = ["rejects query", "unheard query", "throws parsed", "unheard refused", "throws header"];
+  const ways = ["rejects query", "unheard refused", "throws parsed", "unheard header"];
   await Promise.all(ways.map((way) => run("tests/security/crashing.ts", way.split(" "), { env })));
 }
