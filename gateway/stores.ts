@@ -36,7 +36,8 @@ export interface StorePorts {
 
 export interface OpenStores {
   open(storeId: string): Promise<GatewayStore>;
-  packsOf(storeId: string, tree: TreeRef, signal: AbortSignal): Promise<ReadonlySet<string>>;
+  /** `again`: asks the store even if it is known, for whoever wants a pack that was not among them. */
+  packsOf(storeId: string, tree: TreeRef, signal: AbortSignal, again?: boolean): Promise<ReadonlySet<string>>;
 }
 
 /** The context that the credentials of a store are sealed under. */
@@ -72,10 +73,10 @@ export function openStores({ db, sealer, ports }: { db: Database; sealer: Sealer
     stores.set(storeId, { mark, store, seen });
     return store;
   };
-  const packsOf: OpenStores["packsOf"] = (storeId, tree, signal) => {
+  const packsOf: OpenStores["packsOf"] = (storeId, tree, signal, again = false) => {
     const name = `${storeId}/${tree.digest}/${tree.generation}`;
     const known = packs.get(name);
-    if (known) return known;
+    if (known && !again) return known;
     const found = open(storeId).then(async (store) => new Set(await ports.packsOf(store, tree, signal)));
     packs.set(name, found);
     found.catch(() => packs.delete(name));

@@ -32,8 +32,15 @@ export const catalogCodes = {
     remedy: "Renew the store's credentials or its policy, then retry the step.",
   },
   store_unavailable: { kind: "unavailable", parks: true, remedy: "Bring the store back, then retry the step." },
-  store_object_missing: { kind: "corrupt", remedy: "Push the version again; `drover image show` names its store." },
+  store_object_missing: {
+    kind: "corrupt",
+    remedy: "Bring the object back in the store, from its versions or a backup; docs/operate.md says what helps without one.",
+  },
   store_foreign: { kind: "conflict", remedy: "This store belongs to another hub: use a prefix of your own." },
-  content_corrupt: { kind: "corrupt", remedy: "Push the version again from a good bundle; the message names the broken object." },
+  content_corrupt: {
+    kind: "corrupt",
+    remedy:
+      "Bring back the object that the message names, from the store's versions or a backup; docs/operate.md says what helps without one.",
+  },
   format_unknown: { kind: "corrupt", remedy: "Upgrade Drover: the object was written by a newer version." },
 } as const satisfies Record<string, CodeFacts>;

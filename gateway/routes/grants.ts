@@ -102,8 +102,13 @@ const ours = (key: string, method: "GET" | "PUT", expiresAt: Date, query: string
 /** Which packs may be read; looked up only when one was asked for. */
 async function packsIn(stores: OpenStores, scope: GrantScope, read: readonly string[], signal: AbortSignal): Promise<ReadonlySet<string>> {
   if (scope.packs !== "read" || !read.some((key) => readKey(key)?.kind === "pack")) return new Set();
-  const found = await Promise.all(scope.trees.map((tree) => stores.packsOf(scope.storeId, tree, signal)));
-  return new Set(found.flatMap((packs) => [...packs]));
+  const ask = async (again: boolean) => {
+    const found = await Promise.all(scope.trees.map((tree) => stores.packsOf(scope.storeId, tree, signal, again)));
+    return new Set(found.flatMap((packs) => [...packs]));
+  };
+  const packs = await ask(false);
+  // Locations that were lost are written anew under their old name, with other packs.
+  return read.every((key) => mayRead(scope, packs, key)) ? packs : ask(true);
 }
 
 function mayRead(scope: GrantScope, packs: ReadonlySet<string>, key: string): boolean {
