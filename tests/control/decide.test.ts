@@ -2,11 +2,17 @@
 import { execFile } from "node:child_process";
 import { randomUUID } from "node:crypto";
 import { createServer, type AddressInfo, type Server } from "node:net";
+import { tmpdir } from "node:os";
+import { Readable, Writable } from "node:stream";
 import { promisify } from "node:util";
 import { ApplicationFailure, Client, Connection } from "@temporalio/client";
 import { DefaultLogger, NativeConnection, Runtime, Worker } from "@temporalio/worker";
 import { eq } from "drizzle-orm";
 import { afterAll, beforeAll, describe, expect, inject, it } from "vitest";
+import { serveApi } from "../../api/serve.ts";
+import { openContext } from "../../cli/context.ts";
+import type { Parts } from "../../cli/parts.ts";
+import { runCommand } from "../../cli/program.ts";
 import { nextAttempts } from "../../control/attempts.ts";
 import { decideStep } from "../../control/decide.ts";
 import { requestAction, requestMachine } from "../../control/machines.ts";
@@ -215,6 +221,27 @@ describe("an operation that is not parked", () => {
   }, 60_000);
 });
 
+describe("the command", () => {
+  it("shows what a parked step waits for and mends it; says why it may not; counts what was given up as done", async () => {
+    const served = await serveApi((request) => world.app.fetch(request), { host: "127.0.0.1", port: 0 });
+    const env = { DROVER_URL: `http://127.0.0.1:${served.port}`, DROVER_TOKEN: root };
+    try {
+      const { id } = await parkedStart(1);
+      const shown = await drover(env, "operation", "show", id);
+      for (const words of ["parked", "It met licence_expired.", "Renew the Parallels Desktop licence", `drover operation retry ${id}`])
+        expect(shown.out).toContain(words);
+      expect(await drover(env, "operation", "skip", id)).toMatchObject({ code: 5, err: expect.stringContaining("cannot be skipped") });
+      const mended = await drover(env, "operation", "retry", id);
+      expect(mended).toMatchObject({ code: 0, out: expect.stringContaining("done in"), err: expect.stringContaining("tried again") });
+      expect(await drover(env, "operation", "retry", id)).toMatchObject({ code: 5, err: expect.stringContaining("has already ended") });
+      const other = await parkedStart();
+      expect(await drover(env, "operation", "abort", other.id)).toMatchObject({ code: 0, out: expect.stringContaining("was given up") });
+    } finally {
+      await served.close(0);
+    }
+  }, 60_000);
+});
+
 describe("what is away", () => {
   it("a hub worker: the word is refused in time as one to send again, and done once when it is back", async () => {
     const { id } = await parkedStart(1);
@@ -254,6 +281,21 @@ describe("what is away", () => {
     await until(id, "failed");
   }, 60_000);
 });
+
+/** The command line without a process of its own. */
+async function drover(env: Record<string, string>, ...words: string[]): Promise<{ code: number | null; out: string; err: string }> {
+  const written = { out: "", err: "" };
+  const into = (name: "out" | "err") =>
+    new Writable({
+      write: (part: Buffer, _encoding, next) => {
+        written[name] += String(part);
+        next();
+      },
+    });
+  const streams = { out: into("out"), err: into("err"), in: Readable.from([]) };
+  const code = await runCommand(openContext({ env, folder: tmpdir(), streams, parts: {} as Parts, onSignal: () => () => {} }), words);
+  return { code, ...written };
+}
 
 /** Takes connections and says nothing. */
 async function listening(): Promise<Server> {
