@@ -9,6 +9,7 @@ import { linkedClonesOf } from "../db/machines.ts";
 import { lastOperation, unsettledOperations } from "../db/operations.ts";
 import { unclaimedMachines } from "../db/unclaimed.ts";
 import { FaultError, unwrap } from "../domain/errors.ts";
+import { Uuid } from "../domain/ids.ts";
 import { mayRetire } from "../domain/machines/rules.ts";
 import type { Operation } from "../domain/operations/schema.ts";
 import type { RetireInput } from "../workflows/machines/retire.ts";
@@ -22,6 +23,7 @@ export async function retireOrphan(
   id: string,
   { force, graceMs, asked }: { force: boolean; graceMs: number; asked: Asked },
 ): Promise<Draft | { already: Operation } | null> {
+  if (!Uuid.safeParse(id).success) return null;
   const { project } = asked.actor;
   const found = (await unclaimedMachines(tx, hubId, { id: id.toLowerCase(), project })).filter(({ standing }) => standing !== "twin");
   const [one] = found;

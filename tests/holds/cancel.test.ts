@@ -1,6 +1,10 @@
 /** A cancelled operation ends within 5 s, wherever it is, and leaves nothing: the steps that have something of their own to undo or to kill. */
-import { afterAll, beforeAll, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { pathOf } from "../../cli/client.ts";
+import { exitCodes } from "../../cli/exit-codes.ts";
+import { Operation, OperationDetail } from "../../cli/wire.ts";
 import { cancelIn, openWorld, scenarios, type World } from "./cancelling.ts";
+import { pushFromOwn } from "./own-push.ts";
 
 /** Promised for a live host. */
 const withinMs = 5_000;
@@ -20,3 +24,30 @@ it.each(scenarios.filter(({ often }) => often))(
   },
   90_000,
 );
+
+describe("a push from the caller's own computer", () => {
+  const ended = (id: string) => world.stack.client.get(pathOf("operations", id, "wait"), OperationDetail, { query: { timeout: 60 } });
+
+  it.each([
+    { how: "by Ctrl-C of its command", cancel: async (_: string, kill: (signal: NodeJS.Signals) => void) => kill("SIGINT") },
+    {
+      how: "from elsewhere",
+      cancel: async (id: string) => void (await world.stack.client.send("POST", pathOf("operations", id, "cancel"), Operation)),
+    },
+  ])(
+    "is cancelled in time $how, and its command says so",
+    async ({ cancel }) => {
+      try {
+        const { operationId, kill, ended: exited } = await pushFromOwn(world, "mine");
+        const asked = performance.now();
+        await cancel(operationId, kill);
+        expect((await ended(operationId)).state).toBe("cancelled");
+        expect(performance.now() - asked).toBeLessThan(withinMs);
+        expect(await exited).toBe(exitCodes.cancelled.code);
+      } finally {
+        world.way.mend();
+      }
+    },
+    90_000,
+  );
+});

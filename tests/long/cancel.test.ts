@@ -1,6 +1,9 @@
 /** A cancelled operation ends within 5 s and leaves nothing, in every step of every verb. Prints how long each took. */
 import { afterAll, beforeAll, expect, it } from "vitest";
+import { pathOf } from "../../cli/client.ts";
+import { OperationDetail } from "../../cli/wire.ts";
 import { cancelIn, openWorld, scenarios, type World } from "../holds/cancelling.ts";
+import { pushFromOwn } from "../holds/own-push.ts";
 
 /** Promised for a live host. */
 const withinMs = 5_000;
@@ -25,3 +28,18 @@ it.each(scenarios)(
   },
   90_000,
 );
+
+it("ends a push whose command was killed a minute after nobody polls for it, and says so", async () => {
+  try {
+    const { operationId, kill, ended } = await pushFromOwn(world, "gone");
+    kill("SIGKILL");
+    await ended;
+    const killed = performance.now();
+    const wait = () => world.stack.client.get(pathOf("operations", operationId, "wait"), OperationDetail, { query: { timeout: 60 } });
+    let detail = await wait();
+    while (detail.endedAt === null && performance.now() - killed < 180_000) detail = await wait();
+    expect(detail).toMatchObject({ state: "failed", fault: { code: "caller_gone" } });
+  } finally {
+    world.way.mend();
+  }
+});
