@@ -10,9 +10,8 @@ import { FaultError, refuse, ok, type Result } from "../domain/errors.ts";
 
 export type Database = PgDatabase<PostgresJsQueryResultHKT, Record<string, never>>;
 
-/** A server that is away is asked anew within a second, and one that does not even refuse, for ten: whoever waits for it hears soon that it is away. */
+/** A server that is away is asked anew within a second: who waits for it goes on soon after it is back. */
 const backoff = (failures: number): number => Math.min(3 ** failures / 100, 1);
-const connectSeconds = 10;
 
 export interface OpenDatabase {
   readonly db: Database;
@@ -22,7 +21,7 @@ export interface OpenDatabase {
 
 /** Ten connections serve a process of ours; the embedded server allows 200 in all. Connections are made at the first query. */
 export function openDatabase(url: string, { connections = 10 } = {}): OpenDatabase {
-  const sql = postgres(url, { max: connections, onnotice: () => {}, backoff, connect_timeout: connectSeconds });
+  const sql = postgres(url, { max: connections, onnotice: () => {}, backoff });
   // Two seconds let queries in flight end; what is longer is broken off.
   return { db: drizzle(sql), sql, close: () => sql.end({ timeout: 2 }) };
 }
