@@ -49,6 +49,8 @@ async function settleIfEnded(control: Control, operation: Operation): Promise<vo
     if (operation.state === "cancelling") await tellWorkflow(control, operation.workflowId);
     return;
   }
+  // What was published is in the database or not at all; anything else was done on a host.
+  if (status === "COMPLETED" && operation.verb !== "push") return settleDone(control, operation);
   const how = status === null ? "is not known to Temporal any more" : `ended as ${status.toLowerCase()} without settling`;
   const fault = faultRecord({
     code: "operation_terminated",
@@ -60,6 +62,17 @@ async function settleIfEnded(control: Control, operation: Operation): Promise<vo
     control.log.warn(
       { event: "operation.terminated", operationId: operation.id, workflowId: operation.workflowId, status },
       "settled a workflow that ended from outside",
+    );
+}
+
+/** It settled in what a restored database forgot: the workflow's own result tells what came of it. */
+async function settleDone({ db, temporal, log }: Control, { id, workflowId, verb }: Operation): Promise<void> {
+  const result: unknown = await answered(temporal, () => temporal.workflow.getHandle(workflowId).result());
+  const told = typeof result === "object" && result !== null ? { ...result } : {};
+  if (await settleOperation(db, { operationId: id, steps: [], outcome: "done", result: told }))
+    log.warn(
+      { event: "operation.remembered", operationId: id, workflowId, verb },
+      "settled a workflow that was done and that the database had forgotten",
     );
 }
 

@@ -47,6 +47,19 @@ export async function lastEventNumber(db: Database): Promise<number> {
   return Number(row?.last ?? 0);
 }
 
+/**
+ * Where a reader goes on. A number beyond the last one is of a history that a restored database does not have: the reader goes on with what happened in
+ * the last minute, which is longer than it takes to notice.
+ */
+export async function goOnAfter(db: Database, after: number): Promise<number> {
+  if (after <= (await lastEventNumber(db))) return after;
+  const [row] = await db
+    .select({ last: sql<string | null>`max(${events.number})` })
+    .from(events)
+    .where(sql`${events.at} < clock_timestamp() - interval '1 minute'`);
+  return Number(row?.last ?? 0);
+}
+
 /** Whether an operation has told such an event: what marks an act as done once. */
 export async function hasTold(db: Database, operationId: string, name: string): Promise<boolean> {
   const found = await db

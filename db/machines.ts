@@ -189,6 +189,10 @@ export async function retireRow(db: Database, id: string, name: "machine.retired
   if (row) await tellMachine(db, Machine.parse(row), name, {});
 }
 
+/** When the operation that makes a machine, of an image or of another one, was done; null as long as it is not. */
+export const madeAt = sql<Date | null>`(select max(d.ended_at) from operations d where d.state = 'done'
+  and ((d.verb = 'provision' and d.machine_id = ${machines.id}) or (d.verb = 'clone' and d.input->'before'->>'cloneId' = ${machines.id}::text)))`;
+
 /** Lets a machine go that was to be adopted and was not: it is what it was before, in no row. */
 export async function dropAdopted(tx: Database, id: string): Promise<boolean> {
   const half = and(eq(machines.id, id), eq(machines.origin, "adopted"), eq(machines.observed, "making"));
@@ -206,7 +210,7 @@ export async function machinesToRetire(db: Database, { limit, id }: { limit: num
   // What linked clones stand on goes when the last of them has gone.
   const carries = sql`exists (select 1 from machines c where c.linked_to = ${machines.id} and c.retired_at is null)`;
   // What was made to its end, or adopted, is nobody's to end: the compare loop finds out what it is.
-  const whole = sql`(${machines.origin} = 'adopted' or exists (select 1 from operations d where d.machine_id = ${machines.id} and d.verb = 'provision' and d.state = 'done'))`;
+  const whole = sql`(${machines.origin} = 'adopted' or ${madeAt} is not null)`;
   const halfMade = and(eq(machines.observed, "making"), sql`not ${held} and not ${whole}`);
   const due = or(sql`${machines.expiresAt} <= clock_timestamp()`, halfMade);
   const rows = await db

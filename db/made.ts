@@ -8,7 +8,7 @@ import { holdsProcessor, isMacOS } from "../domain/machines/rules.ts";
 import { ObservedMachine } from "../domain/machines/schema.ts";
 import type { Database } from "./connect.ts";
 import { followMachine, isWorkedOn } from "./following.ts";
-import { observeMachine, tellMachine, updateMachine } from "./machines.ts";
+import { madeAt, observeMachine, tellMachine, updateMachine } from "./machines.ts";
 import { deletePlacement, insertPlacement } from "./placements.ts";
 import { machines, observations } from "./schema.ts";
 
@@ -16,13 +16,12 @@ import { machines, observations } from "./schema.ts";
 const missingAfterSeconds = 60;
 
 export async function finishMade(db: Database, hubId: string, limit: number): Promise<void> {
-  const doneAt = sql<Date | null>`(select max(o.ended_at) from operations o where o.machine_id = ${machines.id} and o.verb = 'provision' and o.state = 'done')`;
   const waiting = and(
     isNull(machines.retiredAt),
     eq(machines.observed, "making"),
-    sql`${doneAt} is not null and not ${isWorkedOn(machines.id)}`,
+    sql`${madeAt} is not null and not ${isWorkedOn(machines.id)}`,
   );
-  const missing = sql<boolean>`${doneAt} < clock_timestamp() - make_interval(secs => ${missingAfterSeconds})`;
+  const missing = sql<boolean>`${madeAt} < clock_timestamp() - make_interval(secs => ${missingAfterSeconds})`;
   const rows = await db.select({ id: machines.id, missing }).from(machines).where(waiting).limit(limit);
   for (const { id, missing } of rows) {
     await db.transaction(async (tx) => {

@@ -7,7 +7,7 @@
 import type { Event } from "../../domain/events/schema.ts";
 import { mayUse } from "../../domain/access/rules.ts";
 import { isSettled } from "../../domain/operations/rules.ts";
-import { lastEventNumber, listEvents } from "../../db/events.ts";
+import { goOnAfter, lastEventNumber, listEvents } from "../../db/events.ts";
 import { findJob, type JobRow } from "../../db/jobs.ts";
 import { seenMachine } from "../../db/observed.ts";
 import { readOperation, unsettledOperations } from "../../db/operations.ts";
@@ -35,6 +35,7 @@ export async function follow(hub: Hub, subscribers: Subscribers): Promise<void> 
         last = await lastEventNumber(hub.db);
         for (const { id } of await unsettledOperations(hub.db)) underWay.set(id, "");
       }
+      last = await goOnAfter(hub.db, last);
       for (const event of await listEvents(hub.db, { after: last, limit: batch })) {
         last = event.number;
         await tellEvent(hub, subscribers, event, underWay);

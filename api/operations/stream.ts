@@ -6,7 +6,7 @@
 import type { Context } from "hono";
 import { streamSSE, type SSEStreamingApi } from "hono/streaming";
 import { findOperation } from "../../db/operations.ts";
-import { listEvents } from "../../db/events.ts";
+import { goOnAfter, listEvents } from "../../db/events.ts";
 import { isSettled } from "../../domain/operations/rules.ts";
 import type { ApiEnv } from "../http.ts";
 import { mustStillBe } from "../middleware/authorise.ts";
@@ -45,6 +45,7 @@ async function followed(hub: Hub, stream: SSEStreamingApi, { operationId, after,
   while (!ends.aborted) {
     const found = await findOperation(hub.db, operationId);
     if (!found.ok) return;
+    last = await goOnAfter(hub.db, last);
     const events = await listEvents(hub.db, { after: last, limit: batch, operationId });
     for (const event of events) {
       await stream.writeSSE({ id: String(event.number), event: event.name, data: JSON.stringify(event) });
