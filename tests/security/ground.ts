@@ -5,6 +5,7 @@
  */
 import { spawn } from "node:child_process";
 import { request as httpsRequest } from "node:https";
+import { isAbsolute } from "node:path";
 import { Readable, Writable } from "node:stream";
 import { fileURLToPath } from "node:url";
 import { WebSocket } from "ws";
@@ -143,7 +144,7 @@ interface Run {
 }
 
 function ran({ program, words, env, input }: Run, said: Ground["said"]): Promise<number> {
-  const path = fileURLToPath(new URL(`../../${program}`, import.meta.url));
+  const path = isAbsolute(program) ? program : fileURLToPath(new URL(`../../${program}`, import.meta.url));
   const child = spawn(process.execPath, [path, ...words], { env, stdio: ["pipe", "pipe", "pipe"] });
   let text = "";
   for (const stream of [child.stdout, child.stderr]) stream.setEncoding("utf8").on("data", (part: string) => (text += part));

@@ -1,4 +1,5 @@
 /** Each way in which a secret comes to a hub, right, wrong and in the wrong place, with a canary in its stead. */
+import { fileURLToPath } from "node:url";
 import { settled as settledOperation } from "../e2e/faults.ts";
 import type { Ground } from "./ground.ts";
 
@@ -184,6 +185,7 @@ export async function plantInCommands({ run, drover, plant, stack }: Ground, mac
 export async function plantInCrashes({ run, plant }: Ground): Promise<void> {
   const secret = plant("secret that a crash knows");
   const env = { DROVER_STORE_SECRET_KEY: secret, DROVER_STORE_ACCESS_KEY: "id", LOG_LEVEL: "debug" };
+  const crashing = fileURLToPath(new URL("./crashing.ts", import.meta.url));
   const ways = ["rejects query", "unheard refused", "throws parsed", "unheard header"];
-  await Promise.all(ways.map((way) => run("tests/security/crashing.ts", way.split(" "), { env })));
+  await Promise.all(ways.map((way) => run(crashing, way.split(" "), { env })));
 }
