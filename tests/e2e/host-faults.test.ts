@@ -1,34 +1,16 @@
 /**
  * Faults on a host, on the whole stack: what an operator can mend parks and goes on, what is cancelled leaves nothing, what is asked twice happens once.
  */
-import { execFile } from "node:child_process";
 import { readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
-import { promisify } from "node:util";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { pathOf } from "../../cli/client.ts";
 import { Machine, Operation } from "../../cli/wire.ts";
 import { controlSimulator, usualControl } from "../../parallels/simulator/control.ts";
-import {
-  cacheOf,
-  decide,
-  expectNothingLeft,
-  machineFolderOf,
-  moving,
-  onDiskOf,
-  operationUntil,
-  parkedAt,
-  refusalOf,
-  sampleIn,
-  settled,
-  simulatorOf,
-} from "./faults.ts";
+import { expectNothingLeft, moving, onDiskOf, operationUntil, refusalOf, sampleIn, settled, simulatorOf } from "./faults.ts";
 import { openStack, ownServers, type TestStack } from "./stack.ts";
 
-const run = promisify(execFile);
 const host = "mac-1";
-/** Without the right to mount, no disk can be made full without filling the computer's own. */
-const mayMount = process.platform === "linux" && process.getuid?.() === 0;
 const small = ["--image", "base:1", "--cpus", "1", "--memory", "512M"];
 /** Promised for a live host. */
 const cancelWithinMs = 5_000;
@@ -53,58 +35,6 @@ afterEach(async () => {
   controlSimulator(simulatorOf(stack, host), { ...usualControl });
   await expectNothingLeft(stack, host, before);
 }, 30_000);
-
-describe.skipIf(!mayMount)("a full disk (needs the right to mount)", () => {
-  const bytes = 12;
-  beforeAll(async () => void (await stack.json("push", await sampleIn(stack, "own", "large", bytes), "large", "--version", "1")), 60_000);
-
-  it.each([
-    { what: "no room for the image", step: "make room", full: "size=4m", free: "size=128m" },
-    { what: "a disk that fills up meanwhile", step: "fetch", full: "size=128m,nr_inodes=6", free: "nr_inodes=1000" },
-  ])(
-    "parks a pull that finds $what, and lets it go on once there is space",
-    async ({ step, full, free }) => {
-      await withDisk(cacheOf(stack, host), full, async (mend) => {
-        const pull = await start("pull", "large:1", "--host", host);
-        expect(await parkedAt(stack, pull.id)).toEqual({ step, code: "no_space" });
-        expect((await onDiskOf(stack, host)).cached).toEqual([]);
-        await mend(free);
-        await decide(stack, pull.workflowId, "retry");
-        const { state, result } = await settled(stack, pull.id);
-        expect(state).toBe("done");
-        expect(await onDiskOf(stack, host)).toMatchObject({ cached: [result?.["digest"]], incoming: [] });
-      });
-    },
-    60_000,
-  );
-
-  it("leaves nothing of a pull that an operator aborts", async () => {
-    await withDisk(cacheOf(stack, host), "size=128m,nr_inodes=6", async () => {
-      const pull = await start("pull", "large:1", "--host", host);
-      await parkedAt(stack, pull.id);
-      await decide(stack, pull.workflowId, "abort");
-      expect(await settled(stack, pull.id)).toMatchObject({ state: "failed", fault: { code: "operation_aborted" } });
-      expect(await onDiskOf(stack, host)).toMatchObject({ cached: [], incoming: [] });
-    });
-  }, 60_000);
-
-  it.each([
-    { what: "is full in the middle of the copy", room: () => 4 },
-    { what: "has room for the copy and for nothing more", room: entriesOfImage },
-  ])(
-    "parks a machine whose disk $what, and a cancel then leaves nothing of it",
-    async ({ room }) => {
-      await withDisk(machineFolderOf(stack, host), `size=1g,nr_inodes=${await room()}`, async () => {
-        const id = await provision("cramped");
-        expect(await parkedAt(stack, id)).toEqual({ step: "clone", code: "no_space" });
-        await stack.json("operation", "cancel", id);
-        expect((await onDiskOf(stack, host)).bundles).toEqual([]);
-        expect(await stack.json("machine", "list")).toEqual([]);
-      });
-    },
-    60_000,
-  );
-});
 
 describe("a Parallels Desktop that misbehaves", () => {
   it("makes, changes and retires a machine although commands lose their exit codes", async () => {
@@ -208,13 +138,6 @@ describe("what is asked for more than once, or by nobody", () => {
 const start = (...words: string[]): Promise<Started> => stack.json<Started>(...words, "--detach");
 const provision = async (name: string): Promise<string> => (await start("machine", "create", name, ...small)).id;
 
-/** As many files and folders as a copy of the image needs, on a disk whose root counts as one. */
-async function entriesOfImage(): Promise<number> {
-  const [digest = ""] = before.cached;
-  const entries = await readdir(join(cacheOf(stack, host), digest, "bundle"), { recursive: true });
-  return entries.length + 2;
-}
-
 async function cancelInTheMiddle({ id }: Started, step: string): Promise<void> {
   await moving(stack, id, step);
   await cancelled(id);
@@ -225,17 +148,6 @@ async function cancelled(id: string): Promise<void> {
   expect(await stack.json("operation", "cancel", id)).toMatchObject({ state: "cancelled" });
   const { endedAt } = await stack.json<{ endedAt: string }>("operation", "show", id);
   expect(Date.parse(endedAt) - asked).toBeLessThan(cancelWithinMs);
-}
-
-/** A small disk in place of a folder; `mend` changes it while it is in use, as an operator who makes room. */
-async function withDisk(folder: string, options: string, work: (mend: (options: string) => Promise<void>) => Promise<void>): Promise<void> {
-  await run("mount", ["-t", "tmpfs", "-o", options, "tmpfs", folder]);
-  try {
-    await work(async (changed) => void (await run("mount", ["-o", `remount,${changed}`, folder])));
-  } finally {
-    // Lazily: a report that lists the folder right now does not keep it.
-    await run("umount", ["-l", folder]);
-  }
 }
 
 async function carriedBytes(): Promise<number> {
