@@ -20,11 +20,18 @@ import { answered, type Control } from "./start.ts";
 /** What one pass does at most, so that none outlasts its turn; the rest comes next. */
 const perPass = 500;
 
-/** `listenMs`: how long the one who compares must have heard nothing of a host itself before it tells that the host is lost. */
-export function comparer(control: Control, listenMs = lostAfterMs): () => Promise<void> {
+/**
+ * `listenMs`: how long the one who compares must have heard nothing of a host itself before it tells that the host is lost.
+ * `hasEars`: whether hosts could be heard just now.
+ */
+export function comparer(
+  control: Control,
+  { listenMs = lostAfterMs, hasEars = async () => true }: { listenMs?: number; hasEars?: () => Promise<boolean> } = {},
+): () => Promise<void> {
   const { db, hubId } = control;
-  const isSilent = listener(listenMs);
+  let isSilent = listener(listenMs);
   return async () => {
+    if (!(await hasEars())) isSilent = listener(listenMs);
     await tellHostStates(db, isSilent);
     for (const told of await operationsToTell(db, perPass)) await tellOperation(control, told);
     await finishMade(db, hubId, perPass);
@@ -36,7 +43,7 @@ export function comparer(control: Control, listenMs = lostAfterMs): () => Promis
 }
 
 /**
- * After a database that was away or restored, every host's last report is old, and none is lost for that: what counts is the time in which a report could
+ * After a database that was away or restored, or while no gateway listens, every host's last report is old, and none is lost for that: what counts is the time in which a report could
  * have come and did not.
  */
 function listener(listenMs: number): IsSilent {

@@ -5,7 +5,7 @@ import { relay } from "./relay.ts";
 import type { Control } from "./start.ts";
 import { endedSettler, dropOld, retireDue, startIntended } from "./sweep.ts";
 
-export function hubLoops(control: Control): Loop[] {
+export function hubLoops(control: Control, hasEars: () => Promise<boolean>): Loop[] {
   return [
     // Followers of events see them a tenth of a second later; an idle look is two reads of small indexes.
     { name: "relay", everyMs: 100, pass: () => relay(control.db) },
@@ -13,7 +13,7 @@ export function hubLoops(control: Control): Loop[] {
     { name: "settle", everyMs: 5_000, pass: endedSettler(control) },
     { name: "retire", everyMs: 2_000, pass: () => retireDue(control) },
     // Hosts report every 5 s and are late after 10: a second tells soon enough.
-    { name: "compare", everyMs: 1_000, pass: comparer(control) },
+    { name: "compare", everyMs: 1_000, pass: comparer(control, { hasEars }) },
     { name: "drop old", everyMs: 3_600_000, pass: () => dropOld(control) },
   ];
 }

@@ -4,7 +4,7 @@
  * The one idea: whoever reads what a host has left holds its row until the reservation is committed, so two placements never count on the same room.
  */
 import { and, asc, desc, eq, inArray, sql } from "drizzle-orm";
-import { hostStateAt, type Supply } from "../domain/hosts/rules.ts";
+import { hostStateAt, type HostState, type Supply } from "../domain/hosts/rules.ts";
 import { CachedImage, HostFacts } from "../domain/hosts/schema.ts";
 import { holdsProcessor, macosSlotsPerHost, machineStates } from "../domain/machines/rules.ts";
 import type { Database } from "./connect.ts";
@@ -82,12 +82,18 @@ export async function lockSupplies(tx: Database, reserve: SystemReserve, hostIds
         enabled,
         labels,
         architecture: facts.architecture,
-        state: hostStateAt(silentMs === null ? null : Number(silentMs)),
+        state: stateOf(host.toldState, silentMs),
         cached,
         ...left,
       },
     ];
   });
+}
+
+/** Lost is only who was told to be: silence alone may be the hub's own. */
+function stateOf(told: HostState, silentMs: string | null): HostState {
+  const state = hostStateAt(silentMs === null ? null : Number(silentMs));
+  return state === "lost" && told !== "lost" ? "late" : state;
 }
 
 /** A machine of ours counts when its placement says so or its host saw it run; its disk counts until it is on the disk that the host measures. */

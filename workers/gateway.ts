@@ -7,6 +7,7 @@ import "../deploy/lifeline.ts";
 import { Registry, collectDefaultMetrics } from "prom-client";
 import { openDatabase } from "../db/connect.ts";
 import { keyRows } from "../db/keys.ts";
+import { tellListening } from "../db/listening.ts";
 import { migrate } from "../db/migrate.ts";
 import { environment } from "../deploy/configuration.ts";
 import { temporalTarget } from "../deploy/temporal-connection.ts";
@@ -46,6 +47,7 @@ export async function runGateway({ config, log, signal }: Running): Promise<void
     listen: { host: place.host, port: place.port, grpcPort: place.grpcPort },
     publicHosts: place.publicHosts,
   });
+  const listening = tellListening(database.url);
   const checks = {
     database: async () => ((await open.sql`select 1`).length === 1 ? null : "does not answer"),
     temporal: async () => {
@@ -57,6 +59,7 @@ export async function runGateway({ config, log, signal }: Running): Promise<void
     health.gatewayPort === 0 ? null : await serveHealth({ host: health.host, port: health.gatewayPort, checks, registry });
   log.info({ event: "gateway.started", url: gateway.url, grpc: gateway.grpcAddress }, `Hosts reach the hub at ${gateway.url}.`);
   if (!signal.aborted) await new Promise<void>((resolve) => signal.addEventListener("abort", () => resolve(), { once: true }));
+  await listening.close();
   await gateway.close(graceMs);
   await healthServer?.close();
   await connection.close();

@@ -16,6 +16,7 @@ import { lead, type Leader } from "../control/leader.ts";
 import type { Control } from "../control/start.ts";
 import { openDatabase, type OpenDatabase } from "../db/connect.ts";
 import { keyRows } from "../db/keys.ts";
+import { someoneListens } from "../db/listening.ts";
 import { migrate } from "../db/migrate.ts";
 import { countUnsettled } from "../db/operations.ts";
 import type { Config } from "../domain/config/schema.ts";
@@ -48,7 +49,7 @@ export async function runHub({ config, log, signal }: Running): Promise<void> {
   const stores = openStores({ db: open.db, sealer: security.sealer, ports: storePorts });
   // One small question over the network: soon enough for the person who looks why transfers park.
   const storeLoop = { name: "stores", everyMs: 15_000, pass: () => checkStores(open.db, stores) };
-  const leader = lead({ url, loops: [...hubLoops(control), storeLoop], log });
+  const leader = lead({ url, loops: [...hubLoops(control, () => someoneListens(open.db)), storeLoop], log });
   const health = await serveHubHealth({ config, open, temporal, worker, leader, metricsPort });
   const store = await keepDefaultStore(control, config, signal);
   if (store.problem)

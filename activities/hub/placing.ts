@@ -42,7 +42,14 @@ export async function placeMachine(
     // The version may point elsewhere than when the machine was asked for: what is placed now is what it is made from.
     await chooseTree(tx, operationId, image);
     if (machine.digest !== image.digest) await updateMachine(tx, machine.id, { digest: image.digest });
-    const answer = (hostId: string, epoch: number): Placement => ({ hostId, epoch, hubId, start: input.start, ...toldOf(machine, image) });
+    const answer = (hostId: string, epoch: number): Placement => ({
+      hostId,
+      epoch,
+      hubId,
+      start: input.start,
+      ...(input.hostId === null ? {} : { only: true }),
+      ...toldOf(machine, image),
+    });
 
     const standing = await findPlacement(tx, machine.id);
     if (standing && !excluded.includes(standing.hostId)) return answer(standing.hostId, standing.epoch);

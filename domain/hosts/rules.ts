@@ -60,7 +60,7 @@ export function lacks(supply: Supply, demand: Demand): string[] {
     ...wants(demand.hostId !== undefined && demand.hostId !== supply.id, "is not the host asked for"),
     ...wants(demand.excluded.includes(supply.id), "was tried already"),
     ...wants(!supply.enabled, "is disabled"),
-    ...wants(supply.state !== "online" && supply.state !== "late", `is ${supply.state}`),
+    ...wants(!takesWork(supply, demand), `is ${supply.state}`),
     ...wants(supply.architecture !== demand.architecture, `is ${supply.architecture}, not ${demand.architecture}`),
     ...wants(!labelled, `has none of the labels ${demand.anyLabel.join(", ")}`),
     ...wants(demand.runs && supply.freeVcpus < demand.vcpus, `has ${supply.freeVcpus} of ${demand.vcpus} vCPU free`),
@@ -75,6 +75,10 @@ export function lacks(supply: Supply, demand: Demand): string[] {
     ...wants(demand.runs && demand.macos && supply.freeMacosSlots < 1, "already runs two macOS machines"),
   ];
 }
+
+/** One that is lost is waited for where the request names it; else another is chosen. */
+const takesWork = ({ state, id }: Supply, { hostId }: Demand): boolean =>
+  state === "online" || state === "late" || (state === "lost" && id === hostId);
 
 /** The host that takes the machine: one that has the image first, then the one with the most memory left, then by name. */
 export function place(supplies: readonly Supply[], demand: Demand): Result<Supply> {

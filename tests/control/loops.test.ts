@@ -10,6 +10,7 @@ import { lead, pauseMs } from "../../control/leader.ts";
 import { requestAction, requestMachine } from "../../control/machines.ts";
 import { endedSettler, retireDue, startIntended } from "../../control/sweep.ts";
 import { holdersOf } from "../../db/holds.ts";
+import { someoneListens, tellListening } from "../../db/listening.ts";
 import { findMachine, observeMachine, updateMachine } from "../../db/machines.ts";
 import { findOperation } from "../../db/operations.ts";
 import { insertPlacement } from "../../db/placements.ts";
@@ -56,7 +57,7 @@ async function standing(observed: "stopped" | "running" = "running") {
   return { machineId, hostId, name: machine.name };
 }
 /** One that has listened long enough. */
-const compare = () => comparer(hub.control, 0)();
+const compare = () => comparer(hub.control, { listenMs: 0 })();
 const reported = (hostId: string) =>
   hub.sql`update hosts set last_report_at = clock_timestamp(), inventory_after = clock_timestamp() where id = ${hostId}`;
 const silent = (hostId: string, seconds: number) =>
@@ -207,12 +208,28 @@ describe("a hub that could not listen", () => {
     await reported(hostId);
     await compare();
     await silent(hostId, 3600);
-    const patient = comparer(hub.control, 200);
+    const patient = comparer(hub.control, { listenMs: 200 });
     await patient();
     expect(unwrap(await findMachine(hub.control.db, machineId)).observed).not.toBe("unknown");
     await expect
       .poll(() => patient().then(async () => unwrap(await findMachine(hub.control.db, machineId)).observed), { timeout: 5_000 })
       .toBe("unknown");
+  });
+});
+
+describe("hosts that no gateway listens to", () => {
+  it("are not lost however long nothing is heard of them, until a gateway has listened in vain", async () => {
+    const { machineId, hostId } = await standing();
+    await reported(hostId);
+    await compare();
+    await silent(hostId, 3600);
+    const compareHearing = comparer(hub.control, { listenMs: 50, hasEars: () => someoneListens(hub.control.db) });
+    const observed = () => compareHearing().then(async () => unwrap(await findMachine(hub.control.db, machineId)).observed);
+    for (const end = Date.now() + 500; Date.now() < end;) expect(await observed()).not.toBe("unknown");
+    const gateway = tellListening(hub.url);
+    await expect.poll(observed, { timeout: 5_000 }).toBe("unknown");
+    await gateway.close();
+    expect(await someoneListens(hub.control.db)).toBe(false);
   });
 });
 

@@ -3,6 +3,7 @@
  *
  * The one idea: what dies is noted the moment before, from the rows, and counted afterwards: an operation that had ended by then was not hit.
  */
+import { setTimeout as delay } from "node:timers/promises";
 import type { Ask, CrashVerb } from "./asks.ts";
 import type { Fleet } from "./fleet.ts";
 import type { Random } from "./random.ts";
@@ -47,8 +48,7 @@ export async function underWay({ sql }: Fleet): Promise<UnderWay[]> {
 
 /** Kills it with -9 and answers what it hit. Of PostgreSQL every fourth time only one session's process dies, which makes it restart them all. */
 export async function kill(fleet: Fleet, victim: Victim, asks: readonly Ask[], random: Random): Promise<Hit[]> {
-  const pids = await pidsOf(fleet, victim, random);
-  const rows = await underWay(fleet);
+  const { pids, rows } = await sighted(async () => ({ pids: await pidsOf(fleet, victim, random), rows: await underWay(fleet) }));
   const open = asks.filter((ask) => ask.open && ask.operationId === null);
   const killedAt = Date.now();
   for (const pid of pids) process.kill(pid, "SIGKILL");
@@ -59,10 +59,23 @@ export async function kill(fleet: Fleet, victim: Victim, asks: readonly Ask[], r
   ];
 }
 
+/** What died before must be back, the database too: else nobody can say what the next death hits. */
+async function sighted<T>(look: () => Promise<T>): Promise<T> {
+  for (let tries = 0; ; tries += 1) {
+    try {
+      return await look();
+    } catch (error) {
+      if (tries > 600) throw error;
+      await delay(100);
+    }
+  }
+}
+
 async function pidsOf(fleet: Fleet, victim: Victim, random: Random): Promise<number[]> {
   const pids = fleet.stack.stack.pids();
   const names = victim === "host worker" ? fleet.hosts.map(({ name }) => name) : [childOf[victim]];
   const living = names.flatMap((name) => pids[name] ?? []);
+  if (living.length < names.length) throw new Error(`The ${victim} is being started again.`);
   if (victim !== "PostgreSQL" || random.next() >= 0.25) return living;
   const sessions = await fleet.sql<{ pid: number }[]>`
     select pid from pg_stat_activity where backend_type = 'client backend' and pid <> pg_backend_pid()`;

@@ -1,9 +1,11 @@
 /**
  * Makes a machine from an image: place, fetch if missing, prepare, start, prove that it answers.
  *
- * The one idea: a host that dies in between costs one more placement. What it had made carries an older epoch, so it is removed when the host is back.
+ * The one idea: a host that dies in between costs one more placement, or is waited for where the request names it. What it had made carries an older
+ * epoch, so it is removed when the host is back.
  */
 import { faultOf } from "../faults.ts";
+import { lossOf, type OnHost } from "../host-loss.ts";
 import { runOperation, type OperationFrame } from "../operation.ts";
 import type { OperationInput } from "../records.ts";
 import { onHost, quick, undoOnHost } from "../proxies.ts";
@@ -28,6 +30,8 @@ export interface Placement {
   readonly start: boolean;
   readonly probe: Probe;
   readonly wanted: Wanted;
+  /** The request names this host, so that no other can take its place. */
+  readonly only?: boolean;
 }
 /** What a host made of it. */
 export interface MadeMachine {
@@ -83,7 +87,7 @@ export async function provision(input: ProvisionInput): Promise<Record<string, u
       const placement = await frame.must("place", () => hub.placeMachine({ operationId, excluded }));
       markHost(placement.hostId);
       try {
-        return await makeOn(placement, operationId, frame);
+        return await makeOn(placement, input, frame);
       } catch (error) {
         if (faultOf(error).code !== "host_lost" || excluded.length + 1 >= placementsTried) throw error;
         excluded.push(placement.hostId);
@@ -94,10 +98,10 @@ export async function provision(input: ProvisionInput): Promise<Record<string, u
   });
 }
 
-async function makeOn(placement: Placement, operationId: string, frame: OperationFrame) {
+async function makeOn(placement: Placement, { operationId, onFault }: ProvisionInput, frame: OperationFrame) {
   const { hostId, machineId, epoch, wanted } = placement;
   const host = onHost<MachineActivities>(hostId, placement.name);
-  const on = { hostId, whenLost: "fail" } as const;
+  const on: OnHost = placement.only === true ? lossOf(hostId, onFault) : { hostId, whenLost: "fail" };
   frame.undo("release placement", () => hub.releasePlacement({ operationId, machineId, epoch }));
   const fetched = await fetchTo(on, wanted, operationId, frame);
 
