@@ -59,14 +59,16 @@ export function toldError(error: unknown, depth = 0): unknown {
 
 /** The words of an error without the values that it was about. */
 export function toldMessage(error: Error): string {
-  const { query, severity, code } = error as Error & Record<string, unknown>;
+  const { query, severity, code, message: given } = error as Error & Record<string, unknown>;
+  // Libraries make errors of many kinds, and whoever tells one must not fail over it.
+  const message = typeof given === "string" ? given : "";
   // Drizzle writes the query's values into its message.
-  if (typeof query === "string") return error.message.replace(/\nparams: [\s\S]*$/, "");
+  if (typeof query === "string") return message.replace(/\nparams: [\s\S]*$/, "");
   // PostgreSQL quotes a value that it cannot take: class 22 of its codes.
   if (typeof severity === "string" && typeof code === "string" && code.startsWith("22")) return `PostgreSQL refused a value (${code}).`;
   // The parser quotes the text that it could not read.
   if (error instanceof SyntaxError) return "A text could not be parsed.";
-  return combed(error.message);
+  return combed(message);
 }
 
 const shapes: ReadonlyArray<readonly [RegExp, string]> = [
