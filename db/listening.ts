@@ -10,7 +10,7 @@ import postgres from "postgres";
 import type { Database } from "./connect.ts";
 
 /** Any number that nobody else locks in this database. */
-const listeningLock = 7_310_004;
+const listeningLock = 7_310_005;
 /** How soon a gateway that lost its session says again that it listens: much sooner than any host counts as lost. */
 const againMs = 2_000;
 
