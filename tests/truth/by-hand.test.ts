@@ -18,7 +18,7 @@ let world: World;
 beforeAll(async () => {
   stack = await openStack({ ...(await ownServers()), DROVER_HOSTS: "1" });
   world = await openTruth(stack);
-}, 120_000);
+}, 300_000);
 afterAll(() => stack?.close(), 60_000);
 
 const exists = async (path: string | null) => (await stat(path ?? "").catch(() => null)) !== null;
