@@ -36,6 +36,17 @@ export function deniedSymptom(world: () => World): void {
     for (const { id } of [pull, push]) expect(await settled(stack, id)).toMatchObject({ state: "done" });
     await rm(bundle, { recursive: true });
   }, 90_000);
+
+  it("keeps renewed credentials over a restart whose variables still hold the old ones", async () => {
+    const { stack, publish } = world();
+    const hub = stack.stack.pids()["hub"] ?? 0;
+    process.kill(hub, "SIGKILL");
+    const ready = () =>
+      fetch(`http://127.0.0.1:${stack.env["HUB_HEALTH_PORT"]}/readyz`).then(({ ok }) => ok && stack.stack.pids()["hub"] !== hub);
+    await expect.poll(() => ready().catch(() => false), { timeout: 30_000 }).toBe(true);
+    await publish("later", 2);
+    expect(await stack.client.list("/stores", Store)).toMatchObject([{ state: "ready" }]);
+  }, 60_000);
 }
 
 export function awaySymptoms(world: () => World): void {
