@@ -192,6 +192,21 @@ describe("provision", () => {
     expect(world.settled?.outcome).toBe("done");
   });
 
+  it("waits for its host where the request names it, and goes on when it is back", async () => {
+    const world = newWorld();
+    world.namesHost = true;
+    world.endless.add("mac-1:register");
+    const run = await provision(world);
+    await run.until(() => world.machines.has("m"), "the host works");
+    await run.handle.signal(hostLostSignal, run.hosts["mac-1"] ?? "");
+    await parked(run, world, "clone");
+    world.endless.clear();
+    await run.handle.signal(hostBackSignal, run.hosts["mac-1"] ?? "");
+    await run.ended;
+    expect(world.machines.get("m")).toMatchObject({ host: "mac-1", state: "running" });
+    expect(world.settled?.outcome).toBe("done");
+  });
+
   it("parks at the step that the host named, and goes on without it by `skip`", async () => {
     const world = newWorld();
     world.troubles.set("answers", { code: "tools_unavailable", times: 99 });

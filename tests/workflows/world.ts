@@ -54,6 +54,8 @@ export interface World {
   readonly acted: string[];
   /** Steps that go on until they are cancelled. */
   readonly endless: Set<string>;
+  /** Whether the request for a machine names its host. */
+  namesHost: boolean;
   /** What each step of a host waits for before it acts. */
   readonly pace: () => Promise<void>;
 }
@@ -73,6 +75,7 @@ export function newWorld(pace: World["pace"] = async () => {}): World {
     troubles: new Map(),
     acted: [],
     endless: new Set(),
+    namesHost: false,
     pace,
   };
 }
@@ -143,6 +146,7 @@ function placing(world: World, hosts: readonly string[]): PlacementActivities & 
         start: true,
         probe: { kind: "tools" },
         wanted,
+        ...(world.namesHost ? { only: true } : {}),
       };
     },
     releasePlacement: async () => void world.placed.delete("m"),
