@@ -174,7 +174,7 @@ export async function plantInCommands({ run, drover, plant, stack }: Ground, mac
     run("api/main.ts", [], { env: { DATABASE_URL: away(plant("password of a database that is away")), API_PORT: "1" } }),
     run("cli/main.ts", ["key", "import", "--json"], { input: plant("master key to import") }),
     run("cli/main.ts", ["host", "enrol", "https://127.0.0.1:1", "--json"], { input: plant("enrolment token at standard input") }),
-    run("cli/main.ts", ["machine", "exec", machine, "--env", "TOKEN", "--script", "-"], {
+    run("cli/main.ts", ["machine", "exec", "--env", "TOKEN", "--script", "-", machine], {
       env: { TOKEN: plant("variable of one's own") },
       input: `test "$TOKEN" = ${plant("script at standard input")}`,
     }),
