@@ -18,7 +18,7 @@ let world: World;
 beforeAll(async () => {
   stack = await openStack({ ...(await ownServers()), DROVER_HOSTS: "1" });
   world = await openTruth(stack);
-}, 300_000);
+}, 180_000);
 afterAll(() => stack?.close(), 60_000);
 
 const exists = async (path: string | null) => (await stat(path ?? "").catch(() => null)) !== null;
@@ -26,7 +26,8 @@ const retire = (machine: string) => stack.json("machine", "retire", machine, "--
 const outside = async (id: string, what: string) =>
   (await world.events(id)).filter(({ name, body }) => name === "machine.changed_outside" && body["what"] === what).map(({ body }) => body);
 
-describe("a machine that somebody", () => {
+// Side by side: each waits for reports, and one report tells of all.
+describe.concurrent("a machine that somebody", () => {
   it("stops by hand stays stopped, is wanted so, and is told once; started by hand it is wanted running", async () => {
     const prlctl = world.prlctl(host);
     const { id } = await world.make("power");
