@@ -22,7 +22,6 @@ word() { openssl rand -hex 24; }
 
 openssl rand -base64 32 | keep master-key
 word | keep root-password
-word | keep codec-path
 word | keep postgres-password
 word | keep drover-database-password
 word | keep temporal-database-password

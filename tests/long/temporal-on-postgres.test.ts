@@ -2,6 +2,7 @@
  * The hub on Temporal with PostgreSQL, as the compose file describes it, built from the same releases: the main job, the server killed with -9 in the
  * middle of it, and how long steps take there and on the development server.
  */
+import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { performance } from "node:perf_hooks";
 import { Connection } from "@temporalio/client";
@@ -23,7 +24,7 @@ describe("Temporal on PostgreSQL", () => {
   let production: Production;
   let temporal: TemporalOnPostgres;
   beforeAll(async () => {
-    production = await openProduction(async (home, ends) => (temporal = await startTemporalOnPostgres(home, ends)));
+    production = await openProduction({ servers: async (home, ends) => (temporal = await startTemporalOnPostgres(home, ends)) });
     say(`Temporal ${temporal.version} on PostgreSQL, 16 shards`);
   }, 45 * 60_000);
   afterAll(() => production?.close(), 60_000);
@@ -86,6 +87,7 @@ describe("Temporal on PostgreSQL", () => {
 
   it("takes an operation about as fast as the development server does", async () => {
     const onPostgres = await latencies(production.client);
+    say(`the server takes ${await residentMib(temporal.server.pid())} MiB of memory`);
     const other = await openProduction();
     try {
       const { facts } = await other.client.get(pathOf("hosts", "mac-1"), Host);
@@ -118,6 +120,12 @@ async function settled(client: Client, id: string): Promise<void> {
 async function until(condition: () => Promise<boolean>, withinMs = 60_000): Promise<void> {
   for (const end = Date.now() + withinMs; !(await condition()); await new Promise((resolve) => setTimeout(resolve, 20)))
     if (Date.now() > end) throw new Error(`in vain for ${withinMs} ms: ${condition.toString()}`);
+}
+
+/** What a process has in memory, as Linux tells. */
+async function residentMib(pid: number | null): Promise<number> {
+  const status = await readFile(`/proc/${pid}/status`, "utf8").catch(() => "");
+  return Math.round(Number(/VmRSS:\s+(\d+)/.exec(status)?.[1] ?? 0) / 1024);
 }
 
 const seconds = (ms: number) => `${(ms / 1000).toFixed(1)} s`;

@@ -26,13 +26,15 @@ export async function balance({ address, port, targets }: Balancing): Promise<Ba
   const handOn = (client: Socket, tries: number): void => {
     const target = targets[next++ % targets.length] ?? "";
     const server = connect({ host: target, port });
-    server.once("error", () => (tries > 1 && server.connecting ? handOn(client, tries - 1) : client.destroy()));
+    const refused = () => (tries > 1 ? handOn(client, tries - 1) : client.destroy());
+    server.once("error", refused);
     server.once("connect", () => {
       taken.set(target, (taken.get(target) ?? 0) + 1);
+      server.off("error", refused).on("error", () => client.destroy());
+      client.once("close", () => server.destroy());
+      server.once("close", () => client.destroy());
       client.pipe(server).pipe(client);
     });
-    server.once("close", () => server.bytesRead + server.bytesWritten > 0 && client.destroy());
-    client.once("close", () => server.destroy());
   };
   const listener = createServer((client) => {
     open.add(client);

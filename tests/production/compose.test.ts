@@ -140,7 +140,6 @@ const fakeSecrets: Readonly<Record<string, string>> = {
   "database-url": "postgres://drover:word@postgres:5432/drover",
   "master-key": Buffer.alloc(32, 1).toString("base64"),
   "root-password": "0123456789abcdef",
-  "codec-path": "0123456789abcdef",
   "store-secret-key": "0123456789abcdef",
 };
 

@@ -6,12 +6,14 @@
  */
 import { join } from "node:path";
 import { type Child, supervise, type Supervised } from "../../deploy/supervisor.ts";
-import { type Compose, root, type Service } from "./compose.ts";
+import type { Compose, Service } from "./compose.ts";
 import { type Stage, stepsOf } from "./dockerfile.ts";
 
 export interface Engine {
   readonly compose: Compose;
   readonly stages: readonly Stage[];
+  /** The folder that the image has at /drover: this project, or what the Dockerfile makes of it. */
+  readonly program: string;
   /** Where everything of this run lies; `secrets/` in it is what containers see as /run/secrets. */
   readonly home: string;
   /** What the file calls its servers, and where they are here. */
@@ -46,7 +48,7 @@ export function startContainer(engine: Engine, service: string, address: string)
   const child: Child = {
     name: `${service}-${address.split(".").at(-1)}`,
     command: process.execPath,
-    args: args.map((arg) => (arg.endsWith(".ts") ? join(root, arg) : arg)),
+    args: args.map((arg) => (arg.endsWith(".ts") ? join(engine.program, arg) : arg)),
     env: { ...variablesOf(engine, described, address), ...beside(engine, service, address) },
     isolated: true,
     ready: () => isHealthy(healthUrl(engine, described).replace("127.0.0.1", address)),

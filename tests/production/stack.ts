@@ -51,8 +51,14 @@ export function chooseNet(): (last: number) => string {
 
 export type Ends = Array<() => Promise<unknown>>;
 
-/** `servers` finds the secrets in the home and tells where PostgreSQL and Temporal are; what it started, it ends by `ends`. */
-export async function openProduction(servers: (home: string, ends: Ends) => Promise<Servers> = ownServers): Promise<Production> {
+export interface Opening {
+  /** Finds the secrets in the home and tells where PostgreSQL and Temporal are; what it started, it ends by `ends`. */
+  readonly servers?: (home: string, ends: Ends) => Promise<Servers>;
+  /** The folder whose programs run. */
+  readonly program?: string;
+}
+
+export async function openProduction(opening: Opening = {}): Promise<Production> {
   const home = await mkdtemp(join(tmpdir(), "drover-production-"));
   await chmod(home, 0o711);
   const ends: Ends = [() => rm(home, { recursive: true, force: true })];
@@ -60,14 +66,14 @@ export async function openProduction(servers: (home: string, ends: Ends) => Prom
     for (const end of ends.toReversed()) await end();
   };
   try {
-    return { ...(await startAll(home, servers, ends)), close };
+    return { ...(await startAll(home, opening, ends)), close };
   } catch (error) {
     await close();
     throw error;
   }
 }
 
-async function startAll(home: string, servers: typeof ownServers, ends: Ends): Promise<Omit<Production, "close">> {
+async function startAll(home: string, { servers = ownServers, program = root }: Opening, ends: Ends): Promise<Omit<Production, "close">> {
   const at = chooseNet();
   const front = at(1);
   await promisify(execFile)("sh", [join(root, "deploy/compose/make-secrets.sh"), join(home, "secrets")]);
@@ -79,7 +85,7 @@ async function startAll(home: string, servers: typeof ownServers, ends: Ends): P
     openCompose({ ...(await readEnv(".env.example")), ...answers, LOG_LEVEL: "warn" }),
     readStages(),
   ]);
-  const engine: Engine = { compose, stages, home, places: { "temporal:7233": temporalAddress } };
+  const engine: Engine = { compose, stages, program, home, places: { "temporal:7233": temporalAddress } };
 
   await Promise.all([startStore(engine, at(5), ends), runTask(engine, "temporal-namespace")]);
   const all = [11, 12].map((last) => startContainer(engine, "hub", at(last)));
@@ -146,9 +152,9 @@ async function balanced(
 async function runTask(engine: Engine, name: string): Promise<void> {
   const service = engine.compose.services[name];
   if (service === undefined) throw new Error(`The compose file has no service ${name}.`);
-  const [, program = "", ...args] = commandOf(engine, service);
+  const [, file = "", ...args] = commandOf(engine, service);
   const env = { PATH: process.env["PATH"], ...variablesOf(engine, service, "127.0.0.1") };
-  await promisify(execFile)(process.execPath, [join(root, program), ...args], { env });
+  await promisify(execFile)(process.execPath, [join(engine.program, file), ...args], { env });
 }
 
 /** The store with the arguments of the compose file, in a folder here, and its bucket by the file's own task. */

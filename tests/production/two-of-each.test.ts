@@ -118,7 +118,9 @@ describe("one of each, killed in the middle of everything", () => {
     const killedAt = performance.now();
     const later = await pull(b, "mac-2", image);
     await nextLeader(leader, pids[2] ?? null);
-    expect(performance.now() - killedAt).toBeLessThan(20_000);
+    const leaderlessMs = performance.now() - killedAt;
+    process.stderr.write(`another hub worker led ${(leaderlessMs / 1000).toFixed(1)} s after the leader was killed\n`);
+    expect(leaderlessMs).toBeLessThan(20_000);
 
     const ids = [push.id, later.id, ...provisions.map(({ operation }) => operation.id)];
     for (const id of ids) await done(b, id);
