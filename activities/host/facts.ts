@@ -7,7 +7,7 @@ import type { HostFacts } from "../../domain/hosts/schema.ts";
 import type { Prlctl } from "../../parallels/prlctl.ts";
 
 /** Grows with every change of what the hub may ask of a host. */
-export const interfaceVersion = 1;
+export const interfaceVersion = 2;
 
 export interface FactSources {
   readonly prlctl: Prlctl;

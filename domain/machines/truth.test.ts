@@ -20,6 +20,7 @@ describe("what a reported machine is to the hub", () => {
     ["of an older placement on another host", { mark: { ...mark, epoch: 1 } }, claim({ hostId: "host-2" }), "twin"],
     ["placed elsewhere in this very epoch", { mark }, claim({ hostId: "host-2" }), "twin"],
     ["of a newer placement than its row", { mark: { ...mark, epoch: 3 } }, claim({ hostId: "host-2" }), "newer"],
+    ["placed, as its row does not know yet", { mark }, claim({ hostId: null }), "newer"],
     ["a copy by hand of a living machine", { mark: { ...mark, machineId: "other" } }, null, "orphan"],
     ["a copy that was adopted", { mark: { ...mark, machineId: "other" } }, claim(), "ours"],
     ["unregistered, of a living machine", { mark, unregistered: true }, claim(), "ours"],

@@ -38,7 +38,8 @@ export function standingOf(seen: Reported, hubId: string, hostId: string, claim:
   if (!own) return !seen.unregistered && isHere(claim, hostId) ? "ours" : "orphan";
   if (!mark) return isHere(claim, hostId) ? "ours" : "foreign";
   if (!claim) return "orphan";
-  if (!claim.retired && mark.epoch > claim.epoch) return "newer";
+  // A row that a restored database knows from before its placement is no reason to remove what was placed.
+  if (!claim.retired && (claim.hostId === null || mark.epoch > claim.epoch)) return "newer";
   if (isHere(claim, hostId) && mark.epoch === claim.epoch) return "ours";
   // What lies on a disk unregistered may be somebody's backup: only the very bundle that was marked is taken for a remain of ours.
   return !seen.unregistered || !mark.copied ? "twin" : "orphan";
