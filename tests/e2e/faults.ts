@@ -61,8 +61,16 @@ export const parkedAt = async (stack: TestStack, id: string): Promise<{ step: st
   return { step: step?.name ?? "", code: step?.fault?.code };
 };
 /** A step moves bytes: there is something to lose and something to clean up. */
-export const moving = (stack: TestStack, id: string, step: string): Promise<OperationDetail> =>
-  operationUntil(stack, id, ({ steps }) => steps.some(({ name, state, progress }) => name === step && state === "running" && progress));
+export const moving = (stack: TestStack, id: string, step: string, withinMs?: number): Promise<OperationDetail> =>
+  operationUntil(
+    stack,
+    id,
+    ({ steps }) => steps.some(({ name, state, progress }) => name === step && state === "running" && progress),
+    withinMs,
+  );
+/** A step has begun and not ended. */
+export const running = (stack: TestStack, id: string, step: string, withinMs?: number): Promise<OperationDetail> =>
+  operationUntil(stack, id, ({ steps }) => steps.some(({ name, state }) => name === step && state === "running"), withinMs);
 
 /** Tells a parked step what to do, as an operator without our command would: by the stock command line of Temporal. */
 export async function decide(stack: TestStack, workflowId: string, word: "retry" | "skip" | "abort"): Promise<void> {
