@@ -47,7 +47,7 @@ afterAll(async () => {
 afterEach(async () => {
   controlSimulator(simulatorOf(stack, host), { ...usualControl });
   await nothingLeft();
-}, 60_000);
+}, 90_000);
 
 const start = (...words: string[]) => stack.json<{ id: string; workflowId: string }>(...words, "--detach");
 const provision = async (name: string): Promise<OperationDetail> => operation(stack, (await start("machine", "create", name, ...small)).id);
