@@ -14,6 +14,7 @@ import {
 } from "@temporalio/client";
 import { ApplicationFailure } from "@temporalio/common";
 import { askDecision, isDecided, refuseDecision, takeDecision, type StepDecision } from "../db/decisions.ts";
+import { findHost } from "../db/hosts.ts";
 import { findOperation, readOperation } from "../db/operations.ts";
 import { listSteps } from "../db/steps.ts";
 import { isFault, ok, refuse, type Fault, type Result } from "../domain/errors.ts";
@@ -43,6 +44,7 @@ export async function decideStep(control: Control, operationId: string, word: De
   const deciding: Deciding = { control, operation, asked, decision: { id, word, step: step?.name ?? "" } };
   if (operation.state === "parked") return tellParked(deciding);
   if (operation.state === "running" && word === "retry") return tryNow(deciding);
+  if (operation.state === "cancelling" && word === "abort") return giveUpHost(deciding);
   return notParked(operation, word);
 }
 
@@ -129,6 +131,23 @@ async function begun(control: Control, workflowId: string, activity: WaitingActi
   });
 }
 const notFound = 5;
+
+/** A cancelled operation waits for its lost host to undo what it did there; whoever knows that the host never returns need not. */
+async function giveUpHost({ control, operation, asked, decision }: Deciding): Promise<Result<Operation>> {
+  const { db, temporal } = control;
+  const host = operation.hostId === null ? null : await findHost(db, operation.hostId);
+  if (!host?.ok || host.value.state !== "lost") return notParked(operation, decision.word);
+  await askDecision(db, operation, decision, byOf(asked));
+  try {
+    await answered(temporal, () => temporal.workflow.getHandle(operation.workflowId).signal("giveUp"));
+  } catch (error) {
+    const fault = faultOf(error, operation, decision);
+    if (fault === null) throw error;
+    return refuse(fault);
+  }
+  await db.transaction((tx) => takeDecision(tx, operation, decision));
+  return findOperation(db, operation.id);
+}
 
 function notParked({ id, state }: Operation, word: Decision): Result<never> {
   const why = {

@@ -69,5 +69,5 @@ const decided = (word: Decision, summary: string): Declaration => ({
 const mending: readonly Declaration[] = [
   decided("retry", "Try a parked step again, or begin the next attempt of a failed one now"),
   decided("skip", "Go on without a parked step, where it may be left out"),
-  decided("abort", "Give up at a parked step and wait until what was done is undone"),
+  decided("abort", "Give up at a parked step and wait until what was done is undone; of a cancelled operation, the wait for a lost host"),
 ];

@@ -13,6 +13,7 @@ import { serveApi } from "../../api/serve.ts";
 import { openContext } from "../../cli/context.ts";
 import type { Parts } from "../../cli/parts.ts";
 import { runCommand } from "../../cli/program.ts";
+import { cancelOperation } from "../../control/cancel.ts";
 import { nextAttempts } from "../../control/attempts.ts";
 import { decideStep } from "../../control/decide.ts";
 import { requestAction, requestMachine } from "../../control/machines.ts";
@@ -113,6 +114,25 @@ const auditOf = async (id: string) => {
   return rows.filter(({ action }) => /retry|skip|abort/.test(action));
 };
 const told = (rows: Awaited<ReturnType<typeof auditOf>>) => rows.map(({ actor, action, outcome }) => `${actor} ${action} ${outcome}`);
+
+it("gives up the wait of a cancelled operation for a lost host by abort, and refuses it while the host is there", async () => {
+  const { id, workflowId } = await parkedStart();
+  const handle = world.control.temporal.workflow.getHandle(workflowId);
+  const reported = (ago: string) => world.sql`update hosts set last_report_at = clock_timestamp() - ${ago}::interval where id = ${hostId}`;
+  await reported("1 minute");
+  try {
+    await handle.signal("hostLost", hostId);
+    unwrap(await cancelOperation(world.control, id, asked()));
+    await until(id, "cancelling");
+    await reported("0 seconds");
+    expect(await say(id, "abort")).toMatchObject({ status: 412, body: { code: "operation_not_parked" } });
+    await reported("1 minute");
+    expect((await say(id, "abort")).status).toBe(202);
+    await until(id, "cancelled");
+  } finally {
+    await reported("0 seconds");
+  }
+});
 
 describe("a parked step", () => {
   it("is tried again by `retry`, which the answer shows, the audit keeps, and the same key does once", async () => {
