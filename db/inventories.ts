@@ -5,7 +5,6 @@
  */
 import { and, eq, inArray, isNull, notInArray, sql } from "drizzle-orm";
 import { FaultError } from "../domain/errors.ts";
-import { hostStateAt } from "../domain/hosts/rules.ts";
 import type { ReportAnswer, ReportLine } from "../domain/hosts/schema.ts";
 import type { ObservedMachine } from "../domain/machines/schema.ts";
 import { standingOf } from "../domain/machines/truth.ts";
@@ -46,7 +45,7 @@ export async function takeInventory(db: Database, ask: InventoryAsk, inventory: 
     const now = await clockOf(tx);
     if (late) return { removeMachines, at: now.toISOString() };
     const after = inventory.after ? new Date(inventory.after) : new Date(now.getTime() - gatheredWithinMs);
-    await writeHost(tx, found.host, silence, { inventory, after });
+    await writeHost(tx, found.host, { inventory, after });
     await writeObservations(tx, ask.hostId, inventory.machines);
     const untold = await compareMachines(tx, ask.hostId, { seen: inventory.machines, after, removed: removeMachines });
     const again = untold || now.getTime() - after.getTime() > oldAfterMs;
@@ -81,20 +80,24 @@ const duplicate = (host: HostRow) =>
     subject: host.id,
   });
 
-async function writeHost(
-  tx: Database,
-  host: HostRow,
-  silentMs: number | null,
-  { inventory, after }: { inventory: Inventory; after: Date },
-): Promise<void> {
+async function writeHost(tx: Database, host: HostRow, { inventory, after }: { inventory: Inventory; after: Date }): Promise<void> {
   const { session, bootId, sequence, facts, cached } = inventory;
   const cachedSorted = cached.toSorted((a, b) => a.digest.localeCompare(b.digest));
   await tx
     .update(hosts)
-    .set({ session, bootId, sequence, facts, cached: cachedSorted, inventoryAfter: after, lastReportAt: sql`clock_timestamp()` })
+    .set({
+      session,
+      bootId,
+      sequence,
+      facts,
+      cached: cachedSorted,
+      inventoryAfter: after,
+      toldState: "online",
+      lastReportAt: sql`clock_timestamp()`,
+    })
     .where(eq(hosts.id, host.id));
-  const before = hostStateAt(silentMs);
-  if (before !== "online") await tell(tx, host, "host.online", { before });
+  // The state that was told last, as the compare loop tells the others: each change once.
+  if (host.toldState !== "online") await tell(tx, host, "host.online", { before: host.toldState });
   // A host that came back after its hub did is no other boot.
   if (host.bootId !== null && host.bootId !== bootId) await tell(tx, host, "host.rebooted", { bootId, before: host.bootId });
   else if (host.session !== null && host.session !== session) await tell(tx, host, "host.restarted", {});

@@ -66,6 +66,8 @@ describe("a host's report", () => {
       session,
       bootId: "b",
       at: "",
+      // Gathered after whatever was done before.
+      after: new Date(Date.now() + 1_000).toISOString(),
       facts,
       machines: [{ ...reported, ...rest }],
       cached: [],

@@ -103,7 +103,7 @@ const told = async (id: string, name: string) =>
   (await hub.sql`select body from events where subject_id = ${id} and name = ${name} order by at`).map((row) => row["body"]);
 const open = (machineId: string) => unsettledOperations(hub.control.db, { machineId });
 
-describe("what somebody did by hand", () => {
+describe("what somebody did by hand", { timeout: 30_000 }, () => {
   it("is believed: the machine is wanted as it is, its room follows, and it is told once", async () => {
     const host = await openHost();
     const { id, seen } = await machineOn(host, "running");
@@ -169,7 +169,7 @@ describe("what somebody did by hand", () => {
   });
 });
 
-describe("what happened by accident", () => {
+describe("what happened by accident", { timeout: 30_000 }, () => {
   it("is repaired by one operation of the system; where that fails it is not tried at every look", async () => {
     const host = await openHost();
     const [ran, stood] = [await machineOn(host, "running"), await machineOn(host, "stopped")];
@@ -199,7 +199,7 @@ describe("what happened by accident", () => {
   });
 });
 
-describe("machines in no row", () => {
+describe("machines in no row", { timeout: 30_000 }, () => {
   it("are told once for what they are, and an orphan's end is asked for once", async () => {
     const host = await openHost();
     const { seen } = await machineOn(host, "stopped");
