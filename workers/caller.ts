@@ -10,6 +10,7 @@ import { Worker } from "@temporalio/worker";
 import type { Logger } from "pino";
 import { openAttempts } from "../activities/host/attempt.ts";
 import { bundleActivities, journalOf } from "../activities/host/bundles.ts";
+import { openGuard } from "../activities/host/guard.ts";
 import type { HubLink } from "../activities/host/hub-link.ts";
 import { openSlots } from "../activities/host/slots.ts";
 import { callerQueue } from "../domain/operations/rules.ts";
@@ -27,7 +28,9 @@ export interface Caller {
 }
 
 export async function serveCaller({ link, operationId, prlctl, log, signal }: Caller): Promise<void> {
-  const context = { link, prlctl, attempts: openAttempts(), transfers: openSlots(1), roots: null, journalFolder: journalFolder() };
+  const onRefused = (id: string, reason: string) => log.warn({ event: "push.fenced", operationId: id, reason }, "This push was ended.");
+  const attempts = openAttempts(openGuard(link, onRefused));
+  const context = { link, prlctl, attempts, transfers: openSlots(1), roots: null, journalFolder: journalFolder() };
   const worker = await Worker.create({
     connection: await link.connection(),
     namespace: link.namespace,

@@ -16,15 +16,17 @@ import { bootLimits } from "../activities/host/boot.ts";
 import { bundleActivities } from "../activities/host/bundles.ts";
 import type { HostContext } from "../activities/host/context.ts";
 import { hostFacts } from "../activities/host/facts.ts";
+import { openGuard } from "../activities/host/guard.ts";
 import { cacheActivities, openFetching, type Fetching } from "../activities/host/fetch.ts";
 import { openHubLink, readIdentity, type HostIdentity, type HubLink } from "../activities/host/hub-link.ts";
 import { inventoryLoop, type InventoryLoop } from "../activities/host/inventory.ts";
 import { openLedger, removeOlder } from "../activities/host/ledger.ts";
 import { leftoverLoop } from "../activities/host/leftovers.ts";
-import { ensureAbsent, machineActivities } from "../activities/host/machines.ts";
+import { machineActivities } from "../activities/host/machines.ts";
 import { removeUnfinished } from "../activities/host/mark.ts";
 import { openPins } from "../activities/host/pins.ts";
 import { openKeyedSlots, openSlots } from "../activities/host/slots.ts";
+import { twinRemoval } from "../activities/host/twins.ts";
 import { commandNotes, endNotedCommands } from "../deploy/command-notes.ts";
 import { lockFolder } from "../deploy/home.ts";
 import { hostQueue } from "../domain/operations/rules.ts";
@@ -97,16 +99,20 @@ async function openHost({ config, log }: Pick<Running, "config" | "log">, link: 
     facts: () => hostFacts(parallels),
     bootId: parallels.bootId,
     onError: (error) => log.warn({ event: "host.report_failed", err: error }, "The hub did not take this host's report."),
-    onRemove: (machines) => removeTwins(context, machines, log),
+    onRemove: (machines, asked) => removeTwins(machines, asked),
   });
+  const guard = openGuard(link, (operationId, reason) =>
+    log.warn({ event: "host.fenced", operationId, reason }, "A change of this host was refused."),
+  );
   const context: HostContext = {
     hubId,
-    link,
-    prlctl,
-    cache,
+    guard,
+    link: guard.link(link),
+    prlctl: guard.prlctl(prlctl),
+    cache: guard.cache(cache),
     machineFolder,
     roots,
-    attempts: openAttempts(),
+    attempts: openAttempts(guard),
     transfers: openSlots(transfersAtOnce),
     sessions: openSlots(sessionsAtOnce),
     machines: openKeyedSlots(),
@@ -118,6 +124,7 @@ async function openHost({ config, log }: Pick<Running, "config" | "log">, link: 
     limits: bootLimits(config.hosts.bootLimitMs),
     changed: loop.changed,
   };
+  const removeTwins = twinRemoval(context, log);
   return { context, loop };
 }
 
@@ -144,18 +151,6 @@ async function serveHostHealth({ host, port, metricsPort, worker, loop }: Health
     registry,
     ...(metricsPort === null ? {} : { coreMetricsUrl: `http://127.0.0.1:${metricsPort}/metrics` }),
   });
-}
-
-function removeTwins(context: HostContext, machines: readonly { machineId: string; epoch: number }[], log: Logger): void {
-  for (const { machineId, epoch } of machines) {
-    log.warn({ event: "host.twin", machineId, epoch }, "The hub says that this machine lives elsewhere or was retired: it is removed.");
-    const signal = new AbortController().signal;
-    context.machines
-      .run(machineId, signal, () => ensureAbsent(context, machineId, epoch, signal))
-      .catch((error: unknown) =>
-        log.error({ event: "host.twin_failed", machineId, err: error }, "The machine could not be removed; the next report tries again."),
-      );
-  }
 }
 
 async function hostWorker(fetching: Fetching, hostId: string, log: Logger): Promise<Worker> {

@@ -24,11 +24,11 @@ export function actionActivities(context: HostContext): HostActionActivities {
   const { attempts, machines, link } = context;
   return {
     dropSnapshot: ({ operationId, machineId, name }) =>
-      attempts.run(`drop/${operationId}`, ({ signal }) =>
+      attempts.run(operationId, "drop", ({ signal }) =>
         machines.run(machineId, signal, () => ensured(() => dropMade(context, { operationId, machineId, name }, signal))),
       ),
     actOnMachine: ({ operationId, step, machineId, action, cloneId }) =>
-      attempts.run(`act/${operationId}`, async ({ signal }) => {
+      attempts.run(operationId, "act", async ({ signal }) => {
         const wanted = parseAction(action);
         const { fence, sealed } = await link.grants({ operationId, begin: true, sealed: wanted.verb === "execute" }, signal);
         const act: Act = {
@@ -85,6 +85,7 @@ async function atMostOnce({ context, operationId }: Act, perform: () => Promise<
 /** Said before anything was done, so the act may still be tried; whatever else ends it leaves open what happened. */
 const refusals: ReadonlySet<Code> = new Set([
   "argument_refused",
+  "fenced",
   "grant_refused",
   "licence_expired",
   "machine_lost",

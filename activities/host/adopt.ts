@@ -17,10 +17,10 @@ import { unregisteredBundles } from "./unregistered.ts";
 type Adopting = Parameters<HostAdoptActivities["adoptMachine"]>[0];
 
 export function adoptActivities(context: HostContext): HostAdoptActivities {
-  const { attempts, machines, link, prlctl, ledger } = context;
+  const { attempts, guard, machines, link, prlctl, ledger } = context;
   return {
     adoptMachine: (asked) =>
-      attempts.run(`adopt/${asked.operationId}`, ({ signal }) =>
+      attempts.run(asked.operationId, "adopt", ({ signal }) =>
         machines.run(asked.machineId, signal, async () => {
           const { fence } = await link.grants({ operationId: asked.operationId, begin: true }, signal);
           const reporter = openReporter(link, asked.operationId, fence);
@@ -32,12 +32,13 @@ export function adoptActivities(context: HostContext): HostAdoptActivities {
       ),
 
     unmarkMachine: ({ operationId, machineId }) =>
-      attempts.run(`unmark/${operationId}`, ({ signal }) =>
+      attempts.run(operationId, "unmark", ({ signal }) =>
         machines.run(machineId, signal, () =>
           ensured(async () => {
             const machine = await prlctl.find(machineId, { signal });
             const mark = machine?.bundlePath ? await readMark(machine.bundlePath) : null;
             if (!machine?.bundlePath || mark?.operationId !== operationId || !mark.adopted) return;
+            await guard.mayChange();
             await removeMark(machine.bundlePath);
             await ledger.forget(machineId);
             context.changed();
@@ -70,6 +71,7 @@ async function markAsOurs(context: HostContext, { machineId, epoch, operationId 
     throw new FaultError({ code: "machine_foreign", message: `${name} belongs to the hub ${before.hubId}.`, subject: name });
   if (before?.copied) await ensureOwnAddress(context, machine, signal);
   const mark = { hubId: context.hubId, machineId, epoch, operationId };
+  await context.guard.mayChange();
   await context.ledger.place(mark);
   await writeMark(bundlePath, { ...mark, ...(!before || before.adopted ? { adopted: true } : {}) });
 }

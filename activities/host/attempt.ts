@@ -6,6 +6,7 @@
 import { Context } from "@temporalio/activity";
 import { fullDiskAsFault } from "../../images/files.ts";
 import type { Progress } from "../../domain/operations/schema.ts";
+import type { Guard } from "./guard.ts";
 
 /** Twice a second: cancellation comes back with a heartbeat, and a live host must answer it within 5 s. */
 const beatMs = 500;
@@ -22,14 +23,15 @@ interface Live {
   readonly ended: Promise<unknown>;
 }
 export interface Attempts {
-  /** `key` names the work: one operation's one activity. */
-  run<T>(key: string, work: (attempt: Attempt) => Promise<T>): Promise<T>;
+  /** `act` names one activity of the operation. */
+  run<T>(operationId: string, act: string, work: (attempt: Attempt) => Promise<T>): Promise<T>;
 }
 
-export function openAttempts(): Attempts {
+export function openAttempts(guard: Pick<Guard, "during">): Attempts {
   const live = new Map<string, Live>();
   return {
-    run: async (key, work) => {
+    run: async (operationId, act, work) => {
+      const key = `${operationId}/${act}`;
       const context = Context.current();
       const abort = new AbortController();
       const signal = AbortSignal.any([abort.signal, context.cancellationSignal]);
@@ -43,7 +45,8 @@ export function openAttempts(): Attempts {
         older?.abort.abort(new Error("A newer attempt took over."));
         await older?.ended;
         context.heartbeat(details);
-        return await work({ signal, number: context.info.attempt, note: (said) => void (details = said) });
+        const attempt = { signal, number: context.info.attempt, note: (said: object) => void (details = said) };
+        return await guard.during({ operationId, signal, end: (reason) => abort.abort(reason) }, () => work(attempt));
       } catch (error) {
         // However the work words its end, a cancelled attempt ends as cancelled: Temporal tells it from a failure by this reason.
         if (context.cancellationSignal.aborted) throw context.cancellationSignal.reason;

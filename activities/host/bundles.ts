@@ -19,7 +19,7 @@ export function bundleActivities(context: TransferContext): BundleActivities {
   const { attempts, link, transfers, roots, journalFolder } = context;
   return {
     inspectBundle: ({ operationId, path }) =>
-      attempts.run(`inspect/${operationId}`, async ({ signal }) => {
+      attempts.run(operationId, "inspect", async ({ signal }) => {
         const real = await insideRoots(path, roots);
         const { kind, name, guestOs, vcpus, memoryBytes, logicalBytes, allocatedBytes, uuid, ...found } = unwrap(await checkBundle(real));
         await refuseRunning(context, real, uuid, signal);
@@ -28,7 +28,7 @@ export function bundleActivities(context: TransferContext): BundleActivities {
       }),
 
     uploadBundle: ({ operationId, step, path, plan }) =>
-      attempts.run(`upload/${operationId}`, async ({ signal, note }) => {
+      attempts.run(operationId, "upload", async ({ signal, note }) => {
         const real = await insideRoots(path, roots);
         const store = grantedStore(link, operationId, signal);
         const fence = await store.begin();
@@ -60,7 +60,7 @@ export function bundleActivities(context: TransferContext): BundleActivities {
       }),
 
     discardUpload: ({ operationId }) =>
-      attempts.run(`discard/${operationId}`, () => rm(journalOf(journalFolder, operationId), { force: true })),
+      attempts.run(operationId, "discard upload", () => rm(journalOf(journalFolder, operationId), { force: true })),
   };
 }
 

@@ -10,6 +10,7 @@ import type { Cache } from "../../images/cache.ts";
 import type { Prlctl } from "../../parallels/prlctl.ts";
 import type { Attempts } from "./attempt.ts";
 import type { BootLimits } from "./boot.ts";
+import type { Guard } from "./guard.ts";
 import type { HubLink } from "./hub-link.ts";
 import type { Ledger } from "./ledger.ts";
 import type { Pins } from "./pins.ts";
@@ -31,6 +32,8 @@ export interface TransferContext {
 export interface HostContext extends TransferContext {
   /** Whose mark the machines made here get. */
   readonly hubId: string;
+  /** What the others are not guarded by: changes of the disk ask it first. */
+  readonly guard: Pick<Guard, "by" | "mayChange">;
   readonly prlctl: Prlctl;
   readonly cache: Cache;
   /** Left free on the cache's disk. */

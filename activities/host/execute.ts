@@ -24,6 +24,7 @@ export async function execute(act: Act, action: Extract<MachineAction, { verb: "
   const output = boundedOutput((stream, text) => reporter.output(step, stream, text));
   const run = async () => {
     await act.begin();
+    await context.guard.mayChange();
     // Begins with the session: the wait for one is not the script's.
     const limit = AbortSignal.timeout(action.timeoutSeconds * 1000);
     const { onStdout, onStderr } = output;

@@ -27,12 +27,12 @@ export function openFetching(context: HostContext): Fetching {
 export function cacheActivities(fetching: Fetching): CacheActivities {
   const { context, transfers, arrivals, turns } = fetching;
   const { attempts, cache, pins } = context;
-  const inTurn = <T>(key: string, digest: string, work: (attempt: Attempt) => Promise<T>) =>
-    attempts.run(key, (attempt) => turns.run(digest, attempt.signal, () => work(attempt)));
+  const inTurn = <T>(operationId: string, act: string, digest: string, work: (attempt: Attempt) => Promise<T>) =>
+    attempts.run(operationId, act, (attempt) => turns.run(digest, attempt.signal, () => work(attempt)));
 
   return {
     makeRoom: ({ operationId, wanted }) =>
-      attempts.run(`room/${operationId}`, async () => {
+      attempts.run(operationId, "room", async () => {
         if (await cache.has(wanted.digest)) {
           pins.keep(wanted.digest);
           await cache.touch(wanted.digest);
@@ -43,10 +43,10 @@ export function cacheActivities(fetching: Fetching): CacheActivities {
         return { cached: false, evicted };
       }),
 
-    fetchImage: (ask) => attempts.run(`fetch/${ask.operationId}`, (attempt) => fetchImage(fetching, ask, attempt)),
+    fetchImage: (ask) => attempts.run(ask.operationId, "fetch", (attempt) => fetchImage(fetching, ask, attempt)),
 
     verifyImage: ({ operationId, wanted }) =>
-      inTurn(`verify/${operationId}`, wanted.digest, async ({ signal }) => {
+      inTurn(operationId, "verify", wanted.digest, async ({ signal }) => {
         arrivals.want(wanted.digest, operationId);
         if (await cache.has(wanted.digest)) return;
         const mismatches = await verifyIncoming(cache, wanted.digest, signal);
@@ -57,7 +57,7 @@ export function cacheActivities(fetching: Fetching): CacheActivities {
       }),
 
     revealImage: ({ operationId, wanted }) =>
-      inTurn(`reveal/${operationId}`, wanted.digest, async () => {
+      inTurn(operationId, "reveal", wanted.digest, async () => {
         pins.keep(wanted.digest);
         await cache.reveal(wanted.digest);
         arrivals.leave(wanted.digest, operationId);
@@ -67,7 +67,7 @@ export function cacheActivities(fetching: Fetching): CacheActivities {
     discardFetch: async ({ operationId, digest }) => {
       // What others still want is theirs, and whoever leaves does not wait until they have verified it.
       if (!arrivals.leave(digest, operationId)) return;
-      await inTurn(`discard/${operationId}`, digest, async () => {
+      await inTurn(operationId, "discard", digest, async () => {
         if (!arrivals.isWanted(digest) && !transfers.isRunning(digest)) await cache.discard(digest);
       });
     },

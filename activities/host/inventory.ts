@@ -10,6 +10,7 @@ import type { ObservedMachine } from "../../domain/machines/schema.ts";
 import type { VmInfo } from "../../parallels/parse/machines.ts";
 import { openGuestAddresses, type GuestAddresses } from "./addresses.ts";
 import type { HostContext } from "./context.ts";
+import { thisMoment, type Moment } from "./guard.ts";
 import { readMark } from "./mark.ts";
 import { markOf, observedBundle, unregisteredBundles } from "./unregistered.ts";
 
@@ -28,8 +29,8 @@ export interface InventoryOptions {
   readonly facts: () => Promise<HostFacts>;
   /** Changes with every boot of the host and never else. */
   readonly bootId: () => Promise<string>;
-  /** Machines that this host must not have: twins of an older placement, and retired ones. */
-  readonly onRemove: (machines: ReportAnswer["removeMachines"]) => void;
+  /** Machines that this host must not have: twins of an older placement, and retired ones; and since when this is the hub's word. */
+  readonly onRemove: (machines: ReportAnswer["removeMachines"], asked: Moment) => void;
   readonly onError: (error: unknown) => void;
 }
 
@@ -46,27 +47,18 @@ export function inventoryLoop({ context, facts, bootId, onRemove, onError }: Inv
     const host = context();
     const at = new Date().toISOString();
     const [own, machines, cached] = await Promise.all([facts(), observe(host, guests), cachedImages(host)]);
-    const clockOffsetMs = host.link.clockOffsetMs();
-    const offset = clockOffsetMs === null ? {} : { clockOffsetMs };
-    const answer = await host.link.report([
-      {
-        kind: "inventory",
-        sequence: ++sequence,
-        session: host.link.session,
-        bootId: boot,
-        at,
-        after,
-        facts: { ...own, ...offset },
-        machines,
-        cached,
-      },
-    ]);
+    const { session, clockOffsetMs } = host.link;
+    const offsetMs = clockOffsetMs();
+    const seen = { ...own, ...(offsetMs === null ? {} : { clockOffsetMs: offsetMs }) };
+    const asked = thisMoment();
+    const known = { sequence: ++sequence, session, bootId: boot, at, after };
+    const answer = await host.link.report([{ kind: "inventory", ...known, facts: seen, machines, cached }]);
     taken ||= answer.accepted > 0;
     after = answer.at ?? after;
     // Once, so that a host that is slow to gather is not kept at it.
     hurried = answer.again === true && !hurried;
     if (hurried) wake.resolve();
-    if (answer.removeMachines.length > 0) onRemove(answer.removeMachines);
+    if (answer.removeMachines.length > 0) onRemove(answer.removeMachines, asked);
   };
 
   return {

@@ -11,6 +11,7 @@ import { Uuid } from "../../domain/ids.ts";
 import { journalOf } from "./bundles.ts";
 import type { HostContext } from "./context.ts";
 import type { Fetching } from "./fetch.ts";
+import { fenced, thisMoment } from "./guard.ts";
 import { jsonOf } from "./hub-link-http.ts";
 
 export interface LeftoverOptions {
@@ -33,11 +34,13 @@ async function removeLeftovers(fetching: Fetching, signal: AbortSignal): Promise
   if (pushes.length + digests.length === 0) return;
   const pulls = digests.flatMap((digest) => arrivals.wantedBy(digest).map((operationId) => ({ digest, operationId })));
   const operations = [...new Set([...pushes, ...pulls.map(({ operationId }) => operationId)])];
+  const asked = thisMoment();
   const { ended, unwanted } = await ask(context, { operations, digests }, signal);
   for (const operationId of pushes.filter((id) => ended.includes(id)))
     await rm(journalOf(context.journalFolder, operationId), { force: true });
   for (const { digest, operationId } of pulls) if (ended.includes(operationId)) arrivals.leave(digest, operationId);
-  for (const digest of unwanted) await discardUnwanted(fetching, digest, signal);
+  const renew = () => Promise.reject(fenced("What the hub wants no more is asked for anew."));
+  for (const digest of unwanted) await context.guard.by({ heard: asked, renew }, () => discardUnwanted(fetching, digest, signal));
 }
 
 /** Asked again right before: an operation that wants the image says so before it touches the disk. */

@@ -20,7 +20,7 @@ export function machineActivities(context: HostContext): MachineActivities {
   const { attempts, machines, link, pins } = context;
   return {
     prepareMachine: ({ operationId, placement }) =>
-      attempts.run(`prepare/${operationId}`, ({ signal }) =>
+      attempts.run(operationId, "prepare", ({ signal }) =>
         machines.run(placement.machineId, signal, async () => {
           const { fence } = await link.grants({ operationId, begin: true }, signal);
           const reporter = openReporter(link, operationId, fence);
@@ -29,7 +29,7 @@ export function machineActivities(context: HostContext): MachineActivities {
       ),
 
     startMachine: ({ operationId, placement, skip }) =>
-      attempts.run(`start/${operationId}`, ({ signal }) =>
+      attempts.run(operationId, "start", ({ signal }) =>
         machines.run(placement.machineId, signal, async () => {
           const { fence } = await link.grants({ operationId, begin: true }, signal);
           const reporter = openReporter(link, operationId, fence);
@@ -44,7 +44,7 @@ export function machineActivities(context: HostContext): MachineActivities {
       ),
 
     stopMachine: ({ operationId, machineId, graceMs, ifStarted = false, unlessCloned = false }) =>
-      attempts.run(`stop/${operationId}`, ({ signal }) =>
+      attempts.run(operationId, "stop", ({ signal }) =>
         machines.run(machineId, signal, async () => {
           if (ifStarted && (await context.ledger.act(operationId)) === null) return;
           if (unlessCloned) await mustCarryNone(context, machineId, signal);
@@ -53,7 +53,7 @@ export function machineActivities(context: HostContext): MachineActivities {
       ),
 
     removeMachine: ({ operationId, machineId, epoch, unlessCloned = false }) =>
-      attempts.run(`remove/${operationId}/${machineId}`, ({ signal }) =>
+      attempts.run(operationId, `remove/${machineId}`, ({ signal }) =>
         machines.run(machineId, signal, async () => {
           if (unlessCloned) await mustCarryNone(context, machineId, signal);
           await ensured(() => ensureAbsent(context, machineId, epoch, signal));
@@ -64,7 +64,7 @@ export function machineActivities(context: HostContext): MachineActivities {
 
 /** Unregistered, deleted, absent on disk. A newer placement of the same machine on this host is not what was meant, and stays. */
 export async function ensureAbsent(context: HostContext, machineId: string, epoch: number, signal: AbortSignal): Promise<void> {
-  const { prlctl, ledger } = context;
+  const { prlctl, ledger, guard } = context;
   const placed = await ledger.placed(machineId);
   const machine = await prlctl.find(machineId, { signal });
   // Either may be lost: the ledger with the worker's folder, the mark with the bundle.
@@ -79,11 +79,13 @@ export async function ensureAbsent(context: HostContext, machineId: string, epoc
   if (machine) {
     await ensureStopped(context, machineId, 0, signal);
     await absentFromParallels(context, machineId, machine.state === "invalid", signal);
+    await guard.mayChange();
     if (machine.bundlePath !== null) await rm(machine.bundlePath, { recursive: true, force: true });
   }
   if (unmarked) await absentFromParallels(context, unmarked.id, false, signal);
   if (!made && !placed) await removeCopy(context, machineId, signal);
   const registered = async () => (await prlctl.inventory({ signal })).flatMap(({ bundlePath }) => bundlePath ?? []);
+  await guard.mayChange();
   await removeMarked(context.machineFolder, machineId, epoch, registered);
   await ledger.forget(machineId);
   if (origin) await dropSnapshots(context, origin.sourceId, (id) => id === origin.snapshotId, signal);
@@ -97,6 +99,7 @@ const cameSince = (before: readonly string[]) => (snapshotId: string) => !before
 /** A copy of a bundle that was registered nowhere: its path is all that tells it from the others. */
 async function removeCopy(context: HostContext, id: string, signal: AbortSignal): Promise<void> {
   const bundles = await unregisteredBundles(context, await context.prlctl.inventory({ signal }));
+  await context.guard.mayChange();
   for (const bundle of bundles) if (bundle.copied && bundle.id === id) await rm(bundle.path, { recursive: true, force: true });
 }
 

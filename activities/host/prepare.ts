@@ -58,9 +58,17 @@ export async function copyMarked(
   const aside = join(dirname(to), makingName(mark));
   await rm(aside, { recursive: true, force: true });
   await context.ledger.place(mark);
-  await cloneFolder(from, aside, signal);
-  await writeMark(aside, mark);
-  await rename(aside, to);
+  try {
+    await cloneFolder(from, aside, signal);
+    await writeMark(aside, mark);
+    await context.guard.mayChange();
+    await rename(aside, to);
+  } catch (error) {
+    // Nobody may come back for it: the operation may have ended while this host slept.
+    await rm(aside, { recursive: true, force: true });
+    await context.ledger.forget(mark.machineId);
+    throw error;
+  }
 }
 
 /** Parallels Desktop takes name and id from the bundle, so both are right before it looks. */

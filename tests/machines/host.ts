@@ -12,6 +12,7 @@ import { actionActivities } from "../../activities/host/actions.ts";
 import { openAttempts } from "../../activities/host/attempt.ts";
 import { bootLimits } from "../../activities/host/boot.ts";
 import type { HostContext } from "../../activities/host/context.ts";
+import { openGuard } from "../../activities/host/guard.ts";
 import type { HubLink } from "../../activities/host/hub-link.ts";
 import { openLedger } from "../../activities/host/ledger.ts";
 import { machineActivities } from "../../activities/host/machines.ts";
@@ -56,14 +57,16 @@ export function openTestHost(home: string, sealed: Record<string, unknown> = {},
     lines.push(line);
     onLine?.(line);
   });
+  const guard = openGuard(link, () => {});
   const context: HostContext = {
     hubId,
+    guard: { by: (_right, work) => work(), mayChange: () => Promise.resolve() },
     link,
     prlctl,
     cache: openCache(join(home, "cache")),
     machineFolder: machineFolderIn(home),
     roots: [],
-    attempts: openAttempts(),
+    attempts: openAttempts(guard),
     transfers: openSlots(2),
     sessions: openSlots(2),
     machines: openKeyedSlots(),
@@ -75,7 +78,9 @@ export function openTestHost(home: string, sealed: Record<string, unknown> = {},
     limits: bootLimits(10_000),
     changed: () => {},
   };
-  const activities = { ...actionActivities(context), ...machineActivities(context) };
+  // What a test does by its own hand is free; what activities do is guarded, as in a host's process.
+  const acting = { ...context, guard, link: guard.link(link), prlctl: guard.prlctl(prlctl), cache: guard.cache(context.cache) };
+  const activities = { ...actionActivities(acting), ...machineActivities(acting) };
   return {
     context,
     lines,
@@ -99,7 +104,8 @@ function testLink(sealed: Record<string, unknown>, onLine: (line: ReportLine) =>
       lines.forEach(onLine);
       return Promise.resolve({ accepted: lines.length, removeMachines: [] });
     },
-    grants: ({ sealed: wanted }) => Promise.resolve({ fence: ++fence, objects: [], sealed: wanted ? sealed : null }),
+    grants: ({ begin, sealed: wanted }) =>
+      Promise.resolve({ fence: begin === true ? ++fence : fence, objects: [], sealed: wanted ? sealed : null }),
     send: absent,
     stores: { send: absent },
     now: Date.now,
