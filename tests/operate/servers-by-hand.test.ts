@@ -179,7 +179,7 @@ describe("what else can be done by hand", () => {
   it("pauses an activity of a pull, and goes on where it stopped; pausing a workflow is refused by servers that do not have it yet", async () => {
     const { id, workflowId } = await pull();
     await moving(stack, id, "fetch", begunWithinMs);
-    await terminal.type(section, `temporal workflow pause --workflow-id ${workflowId} | cut -d: -f1,2`);
+    await terminal.type(section, `temporal workflow pause --workflow-id ${workflowId} 2>&1 | cut -d: -f1,2`);
     const activityId = await activityOf(workflowId, "fetchImage");
     await terminal.type(section, `temporal activity pause --workflow-id ${workflowId} --activity-id ${activityId}`);
     await terminal.type(section, `temporal activity unpause --workflow-id ${workflowId} --activity-id ${activityId}`);
