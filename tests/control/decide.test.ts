@@ -117,11 +117,10 @@ const told = (rows: Awaited<ReturnType<typeof auditOf>>) => rows.map(({ actor, a
 
 it("gives up the wait of a cancelled operation for a lost host by abort, and refuses it while the host is there", async () => {
   const { id, workflowId } = await parkedStart();
-  const handle = world.control.temporal.workflow.getHandle(workflowId);
   const reported = (ago: string) => world.sql`update hosts set last_report_at = clock_timestamp() - ${ago}::interval where id = ${hostId}`;
   await reported("1 minute");
   try {
-    await handle.signal("hostLost", hostId);
+    await world.control.temporal.workflow.getHandle(workflowId).signal("hostLost", hostId);
     unwrap(await cancelOperation(world.control, id, asked()));
     await until(id, "cancelling");
     await reported("0 seconds");
