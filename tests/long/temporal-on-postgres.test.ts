@@ -59,7 +59,7 @@ describe("Temporal on PostgreSQL", () => {
     expect(await timed("execute", () => production.drover("machine", "exec", "ci-1", "--", "echo there"))).toBe("there\n");
     await timed("retire", () => production.drover("machine", "delete", "ci-1"));
     expect(await production.client.list("/machines", Machine)).toEqual([]);
-  }, 240_000);
+  }, 600_000);
 
   it("goes on where it was when its server is killed with -9 in the middle of a push, a pull and a provisioning", async () => {
     const { client } = production;

@@ -14,6 +14,7 @@ import { type Client, openClient, pathOf } from "../../cli/client.ts";
 import { Host } from "../../cli/wire.ts";
 import { createDatabase } from "../../deploy/embedded/postgres.ts";
 import { startTemporal } from "../../deploy/embedded/temporal.ts";
+import { freePorts } from "../../deploy/ports.ts";
 import { type Supervised, supervise } from "../../deploy/supervisor.ts";
 import { runCommand } from "../e2e/stack.ts";
 import { weedBinary } from "../stores/s3-server.ts";
@@ -164,12 +165,17 @@ async function startStore(engine: Engine, address: string, ends: Ends): Promise<
   const args = (engine.compose.services["store"]?.command ?? []).map((arg) =>
     arg.replace(/=(127\.0\.0\.1|0\.0\.0\.0)$/, `=${address}`).replace("/run/secrets/", `${join(engine.home, "secrets")}/`),
   );
+  // It makes sockets in /tmp named by its ports, which a container has for itself: two stores here would talk to each other's parts.
+  const names = ["master.port", "master.port.grpc", "volume.port", "volume.port.grpc", "filer.port", "filer.port.grpc", "s3.port.grpc"];
+  const ports = await freePorts(names.length);
+  const own = names.map((name, index) => `-${name}=${ports[index]}`);
+  own.push(...["s3", "filer"].map((part) => `-${part}.localSocket=${join(engine.home, part)}.sock`));
   const store = supervise(
     {
       name: "store",
       command: binary,
       // What the image's entry adds, for a small computer.
-      args: [...args, `-dir=${folder}`, "-volume.max=64", "-master.volumeSizeLimitMB=256"],
+      args: [...args, `-dir=${folder}`, "-volume.max=64", "-master.volumeSizeLimitMB=256", ...own],
       cwd: folder,
       guardedBy: "SIGKILL",
       ready: async () => (await fetch(`http://${address}:8333/healthz`).catch(() => null))?.ok ?? false,
@@ -178,7 +184,10 @@ async function startStore(engine: Engine, address: string, ends: Ends): Promise<
   );
   ends.push(store.stop);
   await store.ready;
-  const script = (await readFile(join(root, "deploy/compose/store-bucket.sh"), "utf8")).replaceAll("127.0.0.1:9333", `${address}:9333`);
+  const script = (await readFile(join(root, "deploy/compose/store-bucket.sh"), "utf8")).replaceAll(
+    "127.0.0.1:9333",
+    `${address}:${ports[0]}.${ports[1]}`,
+  );
   await promisify(execFile)("sh", ["-c", `weed() { ${binary} "$@"; }\n${script}`]);
 }
 
