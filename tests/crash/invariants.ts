@@ -16,8 +16,11 @@ import { repeatedAs, type Ask } from "./asks.ts";
 import type { Fleet, FleetHost } from "./fleet.ts";
 import { differences, hostsAreClean, recordsAreNumbered, rowsAreClean, workflowsEnded } from "./left.ts";
 
+/** A host reports every 5 s, and the relay numbers ten times a second: what is not right by then will not be. */
+const usualPatienceMs = 30_000;
+
 /** Sentences about what is wrong; none when all is well. */
-export async function findWrong(fleet: Fleet, asks: readonly Ask[]): Promise<string[]> {
+export async function findWrong(fleet: Fleet, asks: readonly Ask[], patienceMs = usualPatienceMs): Promise<string[]> {
   const looks = [
     operationsEndedRight,
     pushesAreWhole,
@@ -32,7 +35,11 @@ export async function findWrong(fleet: Fleet, asks: readonly Ask[]): Promise<str
   ];
   const wrong: string[] = [];
   for (const look of looks)
-    wrong.push(...(await look(fleet, asks).catch((error: unknown) => [`${look.name}: ${error instanceof Error ? error.message : error}`])));
+    wrong.push(
+      ...(await look(fleet, asks, patienceMs).catch((error: unknown) => [
+        `${look.name}: ${error instanceof Error ? error.message : error}`,
+      ])),
+    );
   return wrong;
 }
 

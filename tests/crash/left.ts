@@ -13,9 +13,6 @@ import { cacheOf, machineFolderOf, simulatorOf } from "../e2e/faults.ts";
 import type { Ask } from "./asks.ts";
 import type { Fleet, FleetHost } from "./fleet.ts";
 
-/** A host reports every 5 s, and the relay numbers ten times a second: what is not right by then will not be. */
-const patienceMs = 30_000;
-
 export async function rowsAreClean({ sql }: Fleet): Promise<string[]> {
   const [row] = await sql<Record<string, number>[]>`
     select (select count(*)::int from holds) as holds, (select count(*)::int from intents) as intents,
@@ -26,7 +23,7 @@ export async function rowsAreClean({ sql }: Fleet): Promise<string[]> {
   return Object.entries(row ?? {}).flatMap(([what, count]) => (count === 0 ? [] : [`there are ${count} ${what}`]));
 }
 
-export async function hostsAreClean(fleet: Fleet): Promise<string[]> {
+export async function hostsAreClean(fleet: Fleet, _asks: readonly Ask[], patienceMs: number): Promise<string[]> {
   const wrong = [];
   for (const host of fleet.hosts) {
     const end = Date.now() + patienceMs;
@@ -74,7 +71,7 @@ async function leftOn(fleet: Fleet, { name, id }: FleetHost): Promise<string[]> 
 }
 
 /** Events and audit records without a gap, and each operation accepted once and settled once. */
-export async function recordsAreNumbered({ sql }: Fleet, asks: readonly Ask[]): Promise<string[]> {
+export async function recordsAreNumbered({ sql }: Fleet, asks: readonly Ask[], patienceMs: number): Promise<string[]> {
   const end = Date.now() + patienceMs;
   for (;;) {
     const [row] = await sql<Record<string, number>[]>`
@@ -95,7 +92,7 @@ export async function recordsAreNumbered({ sql }: Fleet, asks: readonly Ask[]): 
 }
 
 /** None is open, none ended but by its own end, and none met a history that it could not replay. */
-export async function workflowsEnded({ stack, sql }: Fleet): Promise<string[]> {
+export async function workflowsEnded({ stack, sql }: Fleet, _asks: readonly Ask[], patienceMs: number): Promise<string[]> {
   const connection = await Connection.connect({ address: stack.env["TEMPORAL_ADDRESS"] ?? "" });
   const namespace = stack.env["TEMPORAL_NAMESPACE"] ?? "drover";
   const count = async (query: string) => Number((await connection.workflowService.countWorkflowExecutions({ namespace, query })).count);

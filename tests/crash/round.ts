@@ -183,20 +183,25 @@ async function dropOld({ fleet, number, perVerb }: Stage): Promise<void> {
 }
 
 /** Begins with rounds in which nobody dies: the first has nothing to pull, the second nothing to retire, the third is whole and tells how long each verb takes. */
-export async function openStage(fleet: Fleet, { perVerb, random, calmRounds = 3 }: StageOptions): Promise<{ stage: Stage; lives: Lives }> {
+export async function openStage(
+  fleet: Fleet,
+  { perVerb, random, calmRounds = 3 }: StageOptions,
+): Promise<{ stage: Stage; lives: Lives; asks: readonly Ask[] }> {
   const stage: Stage = { fleet, perVerb, judged: new Set(), number: 0, images: [], machines: [] };
   await prepare(stage);
   const lived = new Map<CrashVerb, number[]>();
+  let last: readonly Ask[] = [];
   for (let round = 0; round < calmRounds; round += 1) {
-    const { wrong, livedMs } = await runRound(stage, { kills: [], askAtMs: () => random.between(0, calmWindowMs), random });
+    const { asks, wrong, livedMs } = await runRound(stage, { kills: [], askAtMs: () => random.between(0, calmWindowMs), random });
     if (wrong.length > 0) throw new Error(`Something is wrong before anything was killed:\n${wrong.join("\n")}`);
+    last = asks;
     for (const verb of crashVerbs) {
       const times = livedMs.filter((one) => one.verb === verb).map(({ ms }) => ms);
       if (times.length > 0) lived.set(verb, times);
     }
   }
   const [push = 0, pull = 0, provision = 0, retire = 0] = crashVerbs.map((verb) => median(lived.get(verb) ?? []));
-  return { stage, lives: { push, pull, provision, retire } };
+  return { stage, lives: { push, pull, provision, retire }, asks: last };
 }
 
 interface StageOptions {

@@ -5,10 +5,13 @@
  */
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
+import type { Ask } from "../crash/asks.ts";
 import { openFleet, type Fleet } from "../crash/fleet.ts";
+import { findWrong } from "../crash/invariants.ts";
 import { victims } from "../crash/kills.ts";
 import { randomFrom, testSeed } from "../crash/random.ts";
 import { openStage, runRound, type Stage } from "../crash/round.ts";
+import { sabotage } from "../crash/sabotage.ts";
 import { openTally } from "../crash/tally.ts";
 import { runCommand } from "./stack.ts";
 
@@ -22,9 +25,10 @@ const rounds = [order.slice(0, 3), order.slice(3)].map((some) => some.map(({ vic
 
 let fleet: Fleet;
 let stage: Stage;
+let asks: readonly Ask[] = [];
 beforeAll(async () => {
   fleet = await openFleet({ hosts: 2, store: "folder" });
-  ({ stage } = await openStage(fleet, { ...size, random }));
+  ({ stage, asks } = await openStage(fleet, { ...size, random }));
 }, 240_000);
 afterAll(async () => {
   process.stderr.write(`crash tests: seed ${seed}\n${tally.tables()}\n`);
@@ -38,6 +42,7 @@ it.each(rounds)(
     const kills = some.map((victim) => ({ victim, atMs: random.between(1_000, 4_000) }));
     const result = await runRound(stage, { kills, askAtMs: () => random.between(0, 3_000), random });
     tally.add(result, kills.length);
+    asks = result.asks;
     expect(result.wrong).toEqual([]);
     expect(result.hits.length).toBeGreaterThan(0);
   },
@@ -51,3 +56,9 @@ it("refuses a second process of one host on the same computer, and says which on
   expect(ran.code).not.toBe(0);
   expect(ran.stderr).toContain(`process ${stack.stack.pids()["mac-1"]}`);
 }, 20_000);
+
+it("finds what was left, lost, doubled or changed, when somebody does so by hand", async () => {
+  const expected = await sabotage(fleet, asks);
+  const found = (await findWrong(fleet, asks, 0)).join("\n");
+  expect(expected.filter((sentence) => !sentence.test(found)).map(String), found).toEqual([]);
+}, 60_000);

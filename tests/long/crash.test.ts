@@ -19,12 +19,11 @@ const hosts = 3;
 const tally = openTally();
 const say = (text: string) => void process.stderr.write(`${text}\n`);
 say(`crash campaign: seed ${seed}, ${wanted} points per verb and process`);
-afterAll(() => say(`\nseed ${seed}, ${new Date().toISOString()}\n${tally.tables()}\n`));
 
 describe.each([
-  { store: "S3", victims: ["host worker", "hub worker", "API", "Temporal server", "PostgreSQL"] },
-  // Here it carries the bytes.
+  // Here the gateway carries the bytes.
   { store: "folder", victims: ["gateway"] },
+  { store: "S3", victims: ["host worker", "hub worker", "API", "Temporal server", "PostgreSQL"] },
 ] as const)("with a store of kind $store", ({ store, victims }) => {
   const random = randomFrom(seed);
   let fleet: Fleet;
@@ -38,22 +37,27 @@ describe.each([
   }, 600_000);
   afterAll(() => fleet?.close(), 60_000);
 
-  it.each(victims)(`ends every operation right when the %s is killed`, async (victim) => {
+  it(`ends every operation right when it is killed: ${victims.join(", ")}`, async () => {
     const wrong: string[] = [];
-    for (let round = 1; crashVerbs.some((verb) => tally.points(victim, verb) < wanted); round += 1) {
-      // Each kill hits about four of the six: who needs thrice the rounds does not hit.
-      if (round > (3 * wanted) / 4 + 3) throw new Error(`${victim}: ${round} rounds did not come to ${wanted} points.`);
+    const least = (victim: Victim) => Math.min(...crashVerbs.map((verb) => tally.points(victim, verb)));
+    // Each kill hits about four of the six: who needs thrice the rounds does not hit.
+    for (let round = 1; round <= victims.length * (wanted + 3); round += 1) {
+      const [victim] = victims.toSorted((a, b) => least(a) - least(b));
+      if (victim === undefined || least(victim) >= wanted) break;
       const began = performance.now();
       const plan = planOf(victim, lives, random);
       const result = await runRound(stage, plan);
       tally.add(result, plan.kills.length);
       lives = adapted(lives, result);
       const points = crashVerbs.map((verb) => `${verb} ${tally.points(victim, verb)}`).join(", ");
-      say(`${victim}, round ${round} (${((performance.now() - began) / 1000).toFixed(0)} s): ${points}`);
+      say(`${victim}, round ${stage.number} (${((performance.now() - began) / 1000).toFixed(0)} s): ${points}`);
       wrong.push(...result.wrong.map((what) => `${victim}, round ${stage.number}: ${what}`));
       for (const what of result.wrong) say(`  WRONG: ${what}`);
+      // A campaign that is broken off has told what it came to.
+      say(`\nseed ${seed}, ${new Date().toISOString()}\n${tally.tables()}\n`);
     }
     expect(wrong).toEqual([]);
+    expect(Math.min(...victims.map(least))).toBeGreaterThanOrEqual(wanted);
   });
 });
 
@@ -83,12 +87,15 @@ function adapted(lives: Lives, { asks, hits }: RoundResult): Lives {
   };
 }
 
+/** A step on a host is tried four times: with one kill more than this, chance could use them up. */
+const furtherKills = 2;
+
 /** An answer takes some hundredths of a second in such company: a request begun this shortly before may be open still. */
 const requestMs = 150;
 
 /**
  * The first kill comes when each operation is at a point of its life that chance chose. In every second round it waits for a step that few kills have
- * found so far. The second comes while what the first did is being mended or has just been.
+ * found so far. The others come while what was done before is being mended or has just been.
  */
 function planOf(victim: Victim, lives: Lives, random: Random): { kills: Kill[]; askAtMs: (verb: CrashVerb) => number; random: Random } {
   const atMs = 1.1 * Math.max(...Object.values(lives));
@@ -96,9 +103,10 @@ function planOf(victim: Victim, lives: Lives, random: Random): { kills: Kill[]; 
   const hit = tally.steps();
   const [seldom] = [...known.values()].toSorted((a, b) => (hit.get(keyOf(a)) ?? 0) - (hit.get(keyOf(b)) ?? 0) + random.between(-0.4, 0.4));
   const first: Kill = { victim, atMs, aim: random.next() < 0.5 ? seldom : undefined };
+  const further = Array.from({ length: furtherKills }, (): Kill => ({ victim, atMs: random.between(4_000, 25_000) }));
   return {
     random,
-    kills: [first, { victim, atMs: random.between(4_000, 25_000) }],
+    kills: [first, ...further],
     askAtMs: (verb) => atMs - random.next() * (random.next() < openRequests ? requestMs : lives[verb]),
   };
 }
