@@ -7,6 +7,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { Logger } from "pino";
 import postgres from "postgres";
+import { breaksAfter } from "../db/silence.ts";
 
 export interface Loop {
   readonly name: string;
@@ -30,13 +31,23 @@ export interface Leading {
 const leaderLock = 7_310_003;
 /** How soon a follower notices that nobody leads, and a leader that its connection is gone. */
 const checkMs = 2_000;
+/** A leader that was stopped, or whose line is dead, has missed some checks by then: the server ends its session, and it takes itself for lost. */
+const hungMs = 15_000;
 
 export function lead({ url, loops, log, lock = leaderLock }: Leading): Leader {
   const closing = new AbortController();
   let leading = false;
   let lost = new AbortController();
   // Never closed for age or idleness: the session is the lead.
-  const sql = postgres(url, { max: 1, idle_timeout: 0, max_lifetime: null, onnotice: () => {}, onclose: () => lost.abort() });
+  const sql = postgres(url, {
+    max: 1,
+    idle_timeout: 0,
+    max_lifetime: null,
+    onnotice: () => {},
+    onclose: () => lost.abort(),
+    connection: { idle_session_timeout: hungMs },
+    ...breaksAfter(hungMs),
+  });
 
   async function term(): Promise<void> {
     lost = new AbortController();

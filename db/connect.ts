@@ -7,11 +7,19 @@ import { drizzle, type PostgresJsQueryResultHKT } from "drizzle-orm/postgres-js"
 import type { PgDatabase } from "drizzle-orm/pg-core";
 import postgres from "postgres";
 import { FaultError, refuse, ok, type Result } from "../domain/errors.ts";
+import { breaksAfter } from "./silence.ts";
 
 export type Database = PgDatabase<PostgresJsQueryResultHKT, Record<string, never>>;
 
 /** A server that is away is asked anew within a second: who waits for it goes on soon after it is back. */
 const backoff = (failures: number): number => Math.min(3 ** failures / 100, 1);
+
+/** The longest statement takes seconds, and a step of the hub is given up after thirty: who waits for longer waits for a line that is dead. */
+const silentMs = 45_000;
+/** Shorter than silence that counts, so that only a connection that waits for something is ever silent for so long. */
+const idleSeconds = 20;
+/** A process that was stopped in the middle of a transaction, or cut off, must not keep its locks: ours take milliseconds. */
+const forgotten = { idle_in_transaction_session_timeout: 15_000 };
 
 export interface OpenDatabase {
   readonly db: Database;
@@ -21,7 +29,14 @@ export interface OpenDatabase {
 
 /** Ten connections serve a process of ours; the embedded server allows 200 in all. Connections are made at the first query. */
 export function openDatabase(url: string, { connections = 10 } = {}): OpenDatabase {
-  const sql = postgres(url, { max: connections, onnotice: () => {}, backoff });
+  const sql = postgres(url, {
+    max: connections,
+    onnotice: () => {},
+    backoff,
+    idle_timeout: idleSeconds,
+    connection: forgotten,
+    ...breaksAfter(silentMs),
+  });
   // Two seconds let queries in flight end; what is longer is broken off.
   return { db: drizzle(sql), sql, close: () => sql.end({ timeout: 2 }) };
 }

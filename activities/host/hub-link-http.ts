@@ -14,6 +14,8 @@ export interface HubRequest {
   readonly headers?: Readonly<Record<string, string>>;
   readonly body?: Uint8Array;
   readonly signal?: AbortSignal | undefined;
+  /** How long the hub may be silent; as long as it may wait for a store where it is left out. */
+  readonly silentMs?: number;
 }
 
 export interface HubHttp {
@@ -22,15 +24,15 @@ export interface HubHttp {
 }
 
 /** Longer than the gateway waits for room in memory or for a slow store; a gateway that is gone is told by the connection. */
-const silentMs = 120_000;
+const storeMs = 120_000;
 /** Eight packs in flight, some reads, reports and grants. */
 const connections = 32;
 
 /** `onAnswer` sees the head of every answer before anybody else does. */
 export function hubHttp(hubUrl: string, authority: string, onAnswer: (answer: IncomingMessage) => void = () => {}): HubHttp {
-  const agent = new Agent({ ca: authority, keepAlive: true, maxSockets: connections, minVersion: "TLSv1.3", timeout: silentMs });
+  const agent = new Agent({ ca: authority, keepAlive: true, maxSockets: connections, minVersion: "TLSv1.3", timeout: storeMs });
   const base = new URL(hubUrl);
-  const send = ({ method, path, headers = {}, body, signal }: HubRequest) =>
+  const send = ({ method, path, headers = {}, body, signal, silentMs = storeMs }: HubRequest) =>
     new Promise<IncomingMessage>((resolve, reject) => {
       const sized = body === undefined ? {} : { "content-length": String(body.byteLength) };
       const url = new URL(path, base);
@@ -40,6 +42,7 @@ export function hubHttp(hubUrl: string, authority: string, onAnswer: (answer: In
         onAnswer(answer);
         resolve(answer);
       });
+      sent.setTimeout(silentMs);
       sent.on("timeout", () => sent.destroy(new Error("The hub has been silent for too long.")));
       sent.on("error", (cause) => reject(signal?.aborted === true ? cause : unreachable(hubUrl, cause)));
       sent.end(body);

@@ -51,6 +51,8 @@ export interface HubLink {
   close(): Promise<void>;
 }
 
+/** Questions and reports are answered in milliseconds. On a line that is dead they must be asked again before the hub takes this host for lost, which is after 30 s. */
+const questionMs = 10_000;
 /** Renewed with a minute left, so that no call meets its end. */
 const renewBeforeMs = 60_000;
 const goodbyeMs = 3_000;
@@ -81,7 +83,8 @@ export async function openHubLink(identity: HostIdentity | CallerIdentity, optio
   };
   const post = async (path: string, value: unknown, signal?: AbortSignal) => {
     const body = Buffer.from(JSON.stringify(value));
-    return jsonOf(await send({ method: "POST", path, body, signal, headers: { "content-type": "application/json" }, authorised: true }));
+    const headers = { "content-type": "application/json" };
+    return jsonOf(await send({ method: "POST", path, body, signal, headers, authorised: true, silentMs: questionMs }));
   };
   const queue = reportQueue(async (lines, signal) => ReportAnswer.parse(await post("/host/v1/report", { lines }, signal)), log);
   const temporal = temporalConnection(identity, token, log);
