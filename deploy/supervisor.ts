@@ -53,8 +53,7 @@ const pollMs = 50;
 const hopelessDeaths = 3;
 const firstBackOffMs = 500;
 const longestBackOffMs = 30_000;
-/** Who did its work for this long has recovered: its next death starts with the shortest back-off again. A process that dies of what it finds at its
- * start does so within seconds of being ready. */
+/** Who was ready for this long has recovered, and its next death starts with the shortest back-off: what a process finds at its start kills it sooner. */
 const healthyMs = 10_000;
 /** Longer than the 10 s in which a worker drains. */
 const graceMs = 15_000;
