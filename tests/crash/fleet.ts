@@ -44,19 +44,24 @@ export interface Fleet {
 export interface FleetOptions {
   readonly hosts: number;
   readonly store: "folder" | "S3";
+  /** Servers that were there before: how the stack reaches them, and how the test reaches the database. */
+  readonly servers?: { readonly variables: Readonly<Record<string, string>>; readonly databaseUrl: string };
+  /** Puts something between everybody and the S3 server; answers its address. */
+  readonly before?: (endpoint: string) => Promise<string>;
 }
 
 const mebibyte = 1024 ** 2;
 /** 18 MiB as packs: two of them, so that a kill can fall between. */
 const contentBytes = 36 * mebibyte;
 
-export async function openFleet({ hosts, store }: FleetOptions): Promise<Fleet> {
-  const opened = store === "S3" ? await openS3() : null;
-  const stack = await openStack({ DROVER_HOSTS: String(hosts), ...opened?.variables }).catch(async (error: unknown) => {
+export async function openFleet({ hosts, store, servers, before = async (endpoint) => endpoint }: FleetOptions): Promise<Fleet> {
+  const opened = store === "S3" ? await openS3(before) : null;
+  const variables = { DROVER_HOSTS: String(hosts), ...servers?.variables, ...opened?.variables };
+  const stack = await openStack(variables).catch(async (error: unknown) => {
     await opened?.close();
     throw error;
   });
-  const url = stack.env["DATABASE_URL"] ?? "";
+  const url = servers?.databaseUrl ?? stack.env["DATABASE_URL"] ?? "";
   const database = openDatabase(url, { connections: 2 });
   // A statement that was cut off by the database's death must not wait for ever.
   const sql = postgres(url, { max: 3, connect_timeout: 5, onnotice: () => {} });
@@ -78,7 +83,7 @@ export async function openFleet({ hosts, store }: FleetOptions): Promise<Fleet> 
   };
 }
 
-async function openS3() {
+async function openS3(before: (endpoint: string) => Promise<string>) {
   const server = await startS3Server();
   const puts = await countPuts(server.endpoint);
   const bucket = await server.makeBucket();
@@ -94,7 +99,7 @@ async function openS3() {
       credentials: { accessKeyId: accessKey, secretAccessKey: secretKey },
     }),
     variables: {
-      DROVER_STORE: `s3://${bucket}/${prefix}?endpoint=${encodeURIComponent(puts.endpoint)}`,
+      DROVER_STORE: `s3://${bucket}/${prefix}?endpoint=${encodeURIComponent(await before(puts.endpoint))}`,
       DROVER_STORE_ACCESS_KEY: accessKey,
       DROVER_STORE_SECRET_KEY: secretKey,
     },
