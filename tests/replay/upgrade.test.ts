@@ -5,7 +5,7 @@
  */
 import { afterAll, beforeAll, expect, inject, it } from "vitest";
 import { verbs, type Verb } from "../../domain/operations/rules.ts";
-import { begin, bundleOf, openHarness, type Harness, type Run } from "../workflows/harness.ts";
+import { beating, begin, bundleOf, openHarness, type Harness, type Run } from "../workflows/harness.ts";
 import { newWorld, type World } from "../workflows/world.ts";
 import { asked, workflowType } from "./scenarios.ts";
 
@@ -28,7 +28,7 @@ const beginMany = (count: number): Promise<Begun[]> =>
     Array.from({ length: count }, async (_, index) => {
       const verb = verbs[index % verbs.length] ?? "push";
       const gate = Promise.withResolvers<void>();
-      const world = newWorld(() => gate.promise);
+      const world = newWorld(() => beating(() => gate.promise));
       world.machines.set("m", { host: "mac-1", state: "running", epoch: 1 });
       const run = await begin(harness, world, workflowType(verb), (host) => asked(verb, host));
       return { verb, world, run, open: gate.resolve };

@@ -164,12 +164,16 @@ export async function begin(
 }
 
 /** An activity that ends only by cancellation, as a stuck transfer would. */
-async function untilCancelled(): Promise<void> {
-  const beating = setInterval(() => Context.current().heartbeat(), 100);
+const untilCancelled = (): Promise<void> => beating(() => Context.current().cancelled.then(() => undefined));
+
+/** Runs what an activity waits for, with signs of life meanwhile. */
+export async function beating<T>(wait: () => Promise<T>): Promise<T> {
+  const context = Context.current();
+  const beats = setInterval(() => context.heartbeat(), 100);
   try {
-    await Context.current().cancelled;
+    return await wait();
   } finally {
-    clearInterval(beating);
+    clearInterval(beats);
   }
 }
 
