@@ -94,7 +94,7 @@ function nextWords({ step, attempt, at, fault }: NextAttempt): string {
 
 function mending({ id, steps }: OperationDetail): string {
   const remedy = steps.find((step) => step.state === "parked")?.fault?.remedy ?? "";
-  return `${remedy} \`drover operation retry ${id}\`, or skip, or abort`.trim();
+  return `${remedy} \`drover operation retry ${id}\`, or abort, or skip where allowed`.trim();
 }
 
 const Wait = z.object({ timeout: milliseconds.optional(), detach: z.boolean().default(false) });
