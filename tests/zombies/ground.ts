@@ -1,7 +1,8 @@
 /**
  * A stack whose hosts fall asleep: their processes are stopped, and what they hear of Temporal goes over a line that can be cut.
  *
- * The one idea: with that line cut, a zombie that wakes hears nothing of its replacement by itself, so only what it asks the hub keeps it from acting.
+ * The one idea: with that line cut, a zombie that wakes hears nothing from the server. What keeps it from acting is what it asks the hub, or the clock of its
+ * own Temporal client, whichever is first.
  */
 import { readFile, rename, writeFile } from "node:fs/promises";
 import { join } from "node:path";

@@ -1,11 +1,10 @@
 /**
- * Pushes whose host falls asleep in the middle: some go on when it wakes, the others were cancelled, and somebody pushed the same version meanwhile.
+ * Pushes whose host falls asleep in the middle and that another attempt takes up when it wakes.
  *
  * The one idea: whatever the old attempt still does or tells, one version is there, it is that of the newest attempt, and it is whole.
  */
 import { join } from "node:path";
 import { pushActivities } from "../../activities/hub/catalog.ts";
-import { pathOf } from "../../cli/client.ts";
 import { Operation } from "../../cli/wire.ts";
 import { openDatabase } from "../../db/connect.ts";
 import { FaultError } from "../../domain/errors.ts";
@@ -20,8 +19,6 @@ import { until, type Ground } from "./ground.ts";
 export interface Upload {
   readonly catalogId: string;
   readonly operationId: string;
-  /** Cancelled while its host slept, and pushed anew by somebody else. */
-  readonly replaced: boolean;
   /** The fence of the attempt that fell asleep. */
   readonly fence: number;
 }
@@ -48,14 +45,13 @@ export async function makeSources({ stack, hosts }: Ground, round: number, perHo
   );
 }
 
-/** Begins the pushes and returns in the middle of the first; every second one will be `replaced`, if any. */
-export async function beginPushes({ stack, sql }: Ground, sources: readonly Source[], replacing: boolean): Promise<Upload[]> {
+/** Begins the pushes and returns in the middle of the first. */
+export async function beginPushes({ stack, sql }: Ground, sources: readonly Source[]): Promise<Upload[]> {
   const uploads = await Promise.all(
-    sources.map(async ({ hostId, catalogId, bundlePath }, index) => {
-      const replaced = replacing && index % 2 === 0;
+    sources.map(async ({ hostId, catalogId, bundlePath }) => {
       const body = { path: bundlePath, hostId, catalogId, version: "1" };
       const { id } = await stack.client.send("POST", "/images", Operation, { body });
-      return { catalogId, operationId: id, replaced };
+      return { catalogId, operationId: id };
     }),
   );
   // The others have begun too, or wait for their turn.
@@ -64,25 +60,6 @@ export async function beginPushes({ stack, sql }: Ground, sources: readonly Sour
     { id: string; fence: number }[]
   >`select id, fence::float8 as fence from operations where id in ${sql(uploads.map((one) => one.operationId))}`;
   return uploads.map((upload) => ({ ...upload, fence: fences.find(({ id }) => id === upload.operationId)?.fence ?? 0 }));
-}
-
-/** While the hosts sleep: every second push is cancelled, and the same version comes from this computer, with other content. */
-export async function replacePushes({ stack }: Ground, uploads: readonly Upload[]): Promise<string[]> {
-  const replaced = uploads.filter((upload) => upload.replaced);
-  for (const { operationId } of replaced) await stack.client.send("POST", `${pathOf("operations", operationId)}/cancel`, Operation);
-  const wrong: string[] = [];
-  for (const { catalogId, operationId } of replaced) {
-    const { state } = await settled(stack, operationId, 180_000);
-    if (state !== "cancelled") wrong.push(`the push of ${catalogId} is ${state} instead of cancelled`);
-    const { bundlePath } = await makeSampleBundle({
-      ...sizes,
-      contentBytes: 4 * mebibyte,
-      folder: join(stack.home, "own"),
-      name: `${catalogId}-new`,
-    });
-    await stack.json("push", bundlePath, catalogId, "--version", "1");
-  }
-  return wrong;
 }
 
 /** Once the hosts are awake: old attempts publish nothing, and each version is the one that it should be, whole. */
@@ -113,14 +90,14 @@ export async function judgePushes(ground: Ground, uploads: readonly Upload[]): P
   return { refused, wrong };
 }
 
-/** By a newer attempt, or nobody wants it any more. */
+/** By a newer attempt, which may have ended it. */
 async function isTakenUp({ sql }: Ground, { operationId, fence }: Upload): Promise<boolean> {
   const [row] = await sql<{ taken: boolean }[]>`
     select fence::float8 <> ${fence}::float8 or state in ('done', 'failed', 'cancelled') as taken from operations where id = ${operationId}`;
   return row?.taken === true;
 }
 
-async function versionIsRight({ stack, sql }: Ground, { catalogId, operationId, replaced, fence }: Upload): Promise<string[]> {
+async function versionIsRight({ stack, sql }: Ground, { catalogId, operationId, fence }: Upload): Promise<string[]> {
   const { state, fault, result } = await settled(stack, operationId, 180_000);
   const rows = await sql<
     { digest: string; generation: number }[]
@@ -128,7 +105,6 @@ async function versionIsRight({ stack, sql }: Ground, { catalogId, operationId, 
   const [row] = rows;
   if (rows.length !== 1 || !row) return [`${catalogId} has ${rows.length} versions`];
   const wrong = await notWhole(stack.home, row);
-  if (replaced) return row.digest === result?.["digest"] ? [...wrong, `${catalogId} is what its zombie sent`] : wrong;
   const [newest] = await sql<{ fence: number }[]>`select fence::float8 as fence from operations where id = ${operationId}`;
   if (state !== "done") wrong.push(`the push of ${catalogId} is ${state}: ${JSON.stringify(fault)}`);
   if (row.digest !== result?.["digest"] || result["fence"] !== newest?.fence || newest?.fence === fence)

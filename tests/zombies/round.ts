@@ -7,7 +7,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import type { Random } from "../crash/random.ts";
 import { beginChanges, cancelChanges, judgeChanges, type Victim } from "./destroy.ts";
 import { changes, signal, type Ground } from "./ground.ts";
-import { beginPushes, judgePushes, makeSources, replacePushes } from "./publish.ts";
+import { beginPushes, judgePushes, makeSources } from "./publish.ts";
 
 export interface ZombieRound {
   readonly changes: { readonly zombies: number; readonly refused: number; readonly fenced: number };
@@ -18,27 +18,25 @@ export interface ZombiePlan {
   readonly number: number;
   readonly victims: readonly Victim[];
   readonly pushesPerHost: number;
-  /** Whether some pushes are cancelled and come from somebody else meanwhile: the hub waits a minute for what is to be taken back on a host that sleeps. */
-  readonly replacing: boolean;
   readonly random: Random;
 }
 
 /** The heartbeat timeout is 10 s: by then the server has given every attempt up. */
 const asleepMs = 12_000;
 
-export async function zombieRound(ground: Ground, { number, victims, pushesPerHost, replacing, random }: ZombiePlan): Promise<ZombieRound> {
+export async function zombieRound(ground: Ground, { number, victims, pushesPerHost, random }: ZombiePlan): Promise<ZombieRound> {
   const { stack, hosts } = ground;
   const before = new Map(await Promise.all(hosts.map(async ({ name }) => [name, (await changes(stack, name)).length] as const)));
   const sources = await makeSources(ground, number, pushesPerHost);
   const zombies = await beginChanges(ground, victims, random);
-  const uploads = await beginPushes(ground, sources, replacing);
+  const uploads = await beginPushes(ground, sources);
   await delay(random.between(0, 300));
   for (const { name, line } of hosts) {
     signal(stack, name, "SIGSTOP");
     line.cut();
   }
   const wake = delay(asleepMs);
-  const wrong = (await Promise.all([cancelChanges(ground, zombies), replacePushes(ground, uploads)])).flat();
+  const wrong = await cancelChanges(ground, zombies);
   await wake;
   for (const { name } of hosts) signal(stack, name, "SIGCONT");
   const changed = await judgeChanges(ground, zombies, before);
