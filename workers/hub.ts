@@ -25,6 +25,7 @@ import { hubQueue } from "../domain/operations/rules.ts";
 import { openStores } from "../gateway/stores.ts";
 import { masterKeySource } from "../security/master-key.ts";
 import { openSecurity, type Security } from "../security/open.ts";
+import { beatInterceptor } from "./beats.ts";
 import { workflowBundle } from "./bundle.ts";
 import { databaseInterceptor, faultInterceptor, tries } from "./faults.ts";
 import { serveHealth } from "./health.ts";
@@ -115,7 +116,7 @@ export async function hubWorker({ control, codec, connection }: HubWorkerParts):
       ...retireActivities({ db }),
       ...adoptActivities({ db }),
     },
-    interceptors: { activity: [faultInterceptor(unforeseen, tries.hub), databaseInterceptor] },
+    interceptors: { activity: [faultInterceptor(unforeseen, tries.hub), databaseInterceptor, beatInterceptor] },
     // Database writes end in milliseconds and waits heartbeat; what does not end in ten seconds runs again elsewhere.
     shutdownGraceTime: "10 seconds",
   });

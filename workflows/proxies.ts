@@ -39,11 +39,12 @@ export const patient = <A>(): ActivityInterfaceFor<A> =>
     retry: { initialInterval: "1 second", maximumInterval: "10 seconds" },
   });
 
-/** Calls to the store from the hub, which may list thousands of objects. */
+/** Calls to the store from the hub, which may list thousands of objects. Heartbeats tell a dead hub worker, which minutes alone would tell late. */
 export const external = <A>(): ActivityInterfaceFor<A> =>
   named<A>({
     taskQueue: hubQueue,
     startToCloseTimeout: "5 minutes",
+    heartbeatTimeout: "10 seconds",
     retry: { initialInterval: "1 second", maximumInterval: "15 seconds", maximumAttempts: 4 },
   });
 
