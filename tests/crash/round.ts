@@ -5,6 +5,7 @@
  */
 import { rm } from "node:fs/promises";
 import { setTimeout as delay } from "node:timers/promises";
+import { Machine } from "../../cli/wire.ts";
 import { openCache } from "../../images/cache.ts";
 import { locationsKey, packKey, treeKey } from "../../images/format.ts";
 import { readImage } from "../../images/stored.ts";
@@ -108,6 +109,7 @@ export async function runRound(stage: Stage, plan: RoundPlan): Promise<RoundResu
   await prepare(stage);
   await Promise.all(asking);
   await settledAll(fleet, asks);
+  await answers(fleet);
   keepBooks(stage, asks);
   const unseen = await watch.stop();
   const wrong = [...unseen, ...(await findWrong(fleet, asks))];
@@ -138,6 +140,12 @@ async function settledAll(fleet: Fleet, asks: readonly Ask[]): Promise<void> {
       select state from operations where id in ${fleet.sql(ids)} and state not in ('done', 'failed', 'cancelled')`.catch(() => null);
     if (rows !== null && rows.every(({ state }) => state === "parked")) return;
   }
+}
+
+/** Operations may end before the API, killed last, is back. */
+async function answers({ stack }: Fleet): Promise<void> {
+  for (const end = Date.now() + settleLimitMs; Date.now() < end; await delay(100))
+    if (await stack.client.list("/machines", Machine, {}, 1).catch(() => null)) return;
 }
 
 function keepBooks(stage: Stage, asks: readonly Ask[]): void {
