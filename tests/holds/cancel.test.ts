@@ -29,16 +29,21 @@ describe("a push from the caller's own computer", () => {
   const ended = (id: string) => world.stack.client.get(pathOf("operations", id, "wait"), OperationDetail, { query: { timeout: 60 } });
 
   it.each([
-    { how: "by Ctrl-C of its command", cancel: async (_: string, kill: (signal: NodeJS.Signals) => void) => kill("SIGINT") },
+    {
+      how: "by Ctrl-C of its command",
+      name: "interrupted",
+      cancel: async (_: string, kill: (signal: NodeJS.Signals) => void) => kill("SIGINT"),
+    },
     {
       how: "from elsewhere",
+      name: "recalled",
       cancel: async (id: string) => void (await world.stack.client.send("POST", pathOf("operations", id, "cancel"), Operation)),
     },
   ])(
     "is cancelled in time $how, and its command says so",
-    async ({ cancel }) => {
+    async ({ name, cancel }) => {
       try {
-        const { operationId, kill, ended: exited } = await pushFromOwn(world, "mine");
+        const { operationId, kill, ended: exited } = await pushFromOwn(world, name);
         const asked = performance.now();
         await cancel(operationId, kill);
         expect((await ended(operationId)).state).toBe("cancelled");
