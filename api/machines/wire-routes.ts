@@ -7,6 +7,7 @@ import { z } from "zod";
 import { FaultError, unwrap } from "../../domain/errors.ts";
 import { holdsProcessor } from "../../domain/machines/rules.ts";
 import { MachineAction } from "../../domain/machines/schema.ts";
+import { isSettled } from "../../domain/operations/rules.ts";
 import { seenMachines } from "../../db/observed.ts";
 import { findHost } from "../../db/hosts.ts";
 import { listOutput } from "../../db/outputs.ts";
@@ -125,18 +126,23 @@ function stateRoutes(hub: Hub, mount: Mount, family: Family): void {
   }
   mount("delete", `${base}/{${param}}`, "Remove a machine", { tag, needs: { claims: [claims.remove] }, status: 202 }, async (call) => {
     const force = call.query("force") === "true";
-    // Asked again for a machine that was removed lately: the answer is that of its end.
-    const { id, machine } = await own(hub, call, family).catch((error: unknown) => {
-      if (!isMissing(error)) throw error;
-      return { id: call.param(param), machine: null };
-    });
+    const { id, machine, missing } = await own(hub, call, family).then(
+      (found) => ({ ...found, missing: null }),
+      (error: unknown) => {
+        if (!isMissing(error)) throw error;
+        return { id: call.param(param), machine: null, missing: error };
+      },
+    );
     const ending = machine === null || machine.desired === "absent" || machine.observed === "making" || machine.observed === "unknown";
     if (!force && !ending && holdsProcessor(machine.observed)) throw refusal(400, "error: VM is not stopped");
-    await finished(hub, call, await hub.operations.retire(id, { force }, call.asked));
+    const asked = await hub.operations.retire(id, { force }, call.asked);
+    // Its end is waited for while it is under way; once it is over there is no such machine.
+    if (missing !== null && asked.ok && isSettled(asked.value.state)) throw missing;
+    await finished(hub, call, asked);
   });
 }
 
-const isMissing = (error: unknown): boolean => error instanceof FaultError && error.fault.code === "machine_not_found";
+const isMissing = (error: unknown): error is FaultError => error instanceof FaultError && error.fault.code === "machine_not_found";
 
 function changeRoutes(hub: Hub, mount: Mount, family: Family): void {
   const { base, param, tag, claims, fleet } = family;

@@ -62,19 +62,26 @@ async function inTheMiddle(stack: TestStack, bundle: string, version: string): P
   return [made, retired, pushed];
 }
 
+const unlessAway = (error: unknown): null => {
+  if (error instanceof FaultError && error.fault.code === "hub_unavailable") return null;
+  throw error;
+};
+
 /** As a patient caller waits: asked to ask again, it asks again. */
 async function settledAtLast(stack: TestStack, id: string): Promise<OperationDetail> {
-  const look = () =>
-    operation(stack, id).catch((error: unknown) => {
-      if (error instanceof FaultError && error.fault.code === "hub_unavailable") return null;
-      throw error;
-    });
+  const look = () => operation(stack, id).catch(unlessAway);
   let last = await look();
   const isOver = async () => isSettled((last = await look())?.state ?? "running");
   await expect.poll(isOver, { timeout: endedWithinMs, interval: 200 }).toBe(true);
   if (!last) throw new Error(`operation ${id} was not seen`);
   return last;
 }
+
+/** The API has as many connections as it had callers: each learns of the restart when it is asked next. */
+const answering = async (stack: TestStack): Promise<boolean> =>
+  (await Promise.all(Array.from({ length: 8 }, () => stack.client.list("/machines", Machine).catch(unlessAway)))).every(
+    (page) => page !== null,
+  );
 
 async function expectDone(stack: TestStack, operations: readonly string[], version: string): Promise<void> {
   const ended = await Promise.all(operations.map((id) => settledAtLast(stack, id)));
@@ -83,6 +90,7 @@ async function expectDone(stack: TestStack, operations: readonly string[], versi
     "retire done",
     "push done",
   ]);
+  await expect.poll(() => answering(stack), { timeout: 10_000 }).toBe(true);
   const [image] = await stack.client.list("/images", ImageVersion, { catalogId: "large" });
   expect(image).toMatchObject({ catalogId: "large", version });
   expect(await stack.client.list("/machines", Machine)).toMatchObject([{ name: `new-${version}`, observed: "running" }]);

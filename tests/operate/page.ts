@@ -22,7 +22,7 @@ const kinds: ReadonlyArray<readonly [RegExp, string]> = [
   [/\d+(\.\d+)? (B|[KMGTP]iB)\/s/g, "<rate>"],
   [/\d+(\.\d+)? (B|[KMGTP]iB)\b/g, "<size>"],
   [/\d+(\.\d+)? (ms|s|min|h|d)( \d+ (s|min|h))?\b/g, "<span>"],
-  [/(\d+ (seconds?|minutes?|hours?) ago|\bnow)$/g, "<span> ago"],
+  [/(\d+ (seconds?|minutes?|hours?) ago|\bnow)\s*$/g, "<span> ago"],
   [/\d+ ?%/g, "<share>"],
   [/\b\d+(\.\d+)?[KMGT]\b/g, "<size>"],
   [/:\d{4,5}\b/g, ":<port>"],

@@ -169,6 +169,14 @@ describe("what else can be done by hand", () => {
     return found.activityId;
   };
 
+  /** While its host sleeps, a transfer stays where it is, however fast the computer. */
+  async function asleep(act: () => Promise<void>): Promise<void> {
+    const pid = stack.stack.pids()[host];
+    if (!pid) throw new Error(`${host} does not run`);
+    process.kill(pid, "SIGSTOP");
+    await act().finally(() => process.kill(pid, "SIGCONT"));
+  }
+
   it("cancels a pull as `drover operation cancel` does", async () => {
     const { id, workflowId } = await pull();
     await moving(stack, id, "fetch", begunWithinMs);
@@ -179,11 +187,13 @@ describe("what else can be done by hand", () => {
   it("pauses an activity of a pull, and goes on where it stopped; pausing a workflow is refused by servers that do not have it yet", async () => {
     const { id, workflowId } = await pull();
     await moving(stack, id, "fetch", begunWithinMs);
-    await terminal.type(section, `temporal workflow pause --workflow-id ${workflowId} 2>&1 | cut -d: -f1,2`);
     const activityId = await activityOf(workflowId, "fetchImage");
-    await terminal.type(section, `temporal activity pause --workflow-id ${workflowId} --activity-id ${activityId}`);
-    await terminal.type(section, `temporal activity unpause --workflow-id ${workflowId} --activity-id ${activityId}`);
-    await terminal.type(section, `temporal activity reset --workflow-id ${workflowId} --activity-id ${activityId}`);
+    await asleep(async () => {
+      await terminal.type(section, `temporal workflow pause --workflow-id ${workflowId} 2>&1 | cut -d: -f1,2`);
+      await terminal.type(section, `temporal activity pause --workflow-id ${workflowId} --activity-id ${activityId}`);
+      await terminal.type(section, `temporal activity unpause --workflow-id ${workflowId} --activity-id ${activityId}`);
+      await terminal.type(section, `temporal activity reset --workflow-id ${workflowId} --activity-id ${activityId}`);
+    });
     expect(await settled(stack, id, 60_000)).toMatchObject({ state: "done" });
     before = { ...before, cached: (await onDiskOf(stack, host)).cached };
   }, 120_000);
