@@ -9,20 +9,14 @@ import { findMachine } from "../../db/machines.ts";
 import { insertPlacement } from "../../db/placements.ts";
 import { placements } from "../../db/schema.ts";
 import { FaultError, unwrap } from "../../domain/errors.ts";
-import { MachineAction } from "../../domain/machines/schema.ts";
-import { addHost, addImage, addStore, asked, gibibyte, newMachine, openHub, standing, type Hub } from "./hub.ts";
+import { action, addHost, addImage, asked, codeOf, gibibyte, newMachine, openStocked, standing, type Hub } from "./hub.ts";
 
 let hub: Hub;
 let storeId: string;
 beforeAll(async () => {
-  hub = await openHub();
-  storeId = await addStore(hub);
-  await addImage(hub, storeId, "ubuntu");
+  ({ hub, storeId } = await openStocked());
 });
 afterAll(() => hub.close());
-
-const action = (wanted: object) => MachineAction.parse(wanted);
-const code = (result: { ok: boolean; fault?: { code: string } }) => (result.ok ? "ok" : result.fault?.code);
 
 describe("capacity", () => {
   it("is never given away twice by placements at once", async () => {
@@ -66,7 +60,7 @@ describe("capacity", () => {
       runs: true,
     });
     const refused = await requestAction(hub.control, machineId, action({ verb: "start" }), asked());
-    expect(code(refused)).toBe("no_capacity");
+    expect(codeOf(refused)).toBe("no_capacity");
     expect(refused.ok ? "" : refused.fault.message).toContain(`has 1 of ${vcpus} vCPU free`);
   });
 

@@ -22,9 +22,9 @@ import { settleOperation } from "../../db/settlement.ts";
 import { createDatabase } from "../../deploy/embedded/postgres.ts";
 import { setupNamespace } from "../../deploy/temporal-setup.ts";
 import type { Actor } from "../../domain/access/schema.ts";
-import { unwrap } from "../../domain/errors.ts";
+import { unwrap, type Result } from "../../domain/errors.ts";
 import type { HostFacts } from "../../domain/hosts/schema.ts";
-import { NewMachine } from "../../domain/machines/schema.ts";
+import { MachineAction, NewMachine } from "../../domain/machines/schema.ts";
 import { masterKeySource } from "../../security/master-key.ts";
 import { openSecurity } from "../../security/open.ts";
 
@@ -57,6 +57,18 @@ export async function openHub() {
   return { control, url, sql: open.sql, namespace, codec: security.codec, signer: security.signer, transfers: security.transfers, close };
 }
 export type Hub = Awaited<ReturnType<typeof openHub>>;
+
+/** A hub with one store and the image `ubuntu` in it, as most requests need it. */
+export async function openStocked(): Promise<{ hub: Hub; storeId: string }> {
+  const hub = await openHub();
+  const storeId = await addStore(hub);
+  await addImage(hub, storeId, "ubuntu");
+  return { hub, storeId };
+}
+
+export const action = (wanted: object): MachineAction => MachineAction.parse(wanted);
+/** `ok`, or the code of the refusal. */
+export const codeOf = (result: Result<unknown>): string => (result.ok ? "ok" : result.fault.code);
 
 export const someone: Actor = { ...system("default"), userId: "user-1", username: "someone", isSuperUser: false };
 export const asked = (more: Partial<Asked> = {}): Asked => ({ actor: someone, requestId: null, ...more });

@@ -15,20 +15,15 @@ import { operations, placements } from "../../db/schema.ts";
 import { settleOperation } from "../../db/settlement.ts";
 import { NewImageVersion } from "../../domain/catalog/schema.ts";
 import { unwrap } from "../../domain/errors.ts";
-import { MachineAction, type NewMachine } from "../../domain/machines/schema.ts";
-import { addHost, addImage, addStore, asked, newMachine, openHub, someone, standing, type Hub } from "./hub.ts";
+import type { NewMachine } from "../../domain/machines/schema.ts";
+import { action, addHost, addImage, asked, codeOf, newMachine, openStocked, someone, standing, type Hub } from "./hub.ts";
 
 let hub: Hub;
 let storeId: string;
 beforeAll(async () => {
-  hub = await openHub();
-  storeId = await addStore(hub);
-  await addImage(hub, storeId, "ubuntu");
+  ({ hub, storeId } = await openStocked());
 });
 afterAll(() => hub.close());
-
-const action = (wanted: object) => MachineAction.parse(wanted);
-const code = (result: { ok: boolean; fault?: { code: string } }) => (result.ok ? "ok" : result.fault?.code);
 
 describe("a request with an Idempotency-Key", () => {
   it("makes one operation when fifty come at once", async () => {
@@ -47,7 +42,7 @@ describe("a request with an Idempotency-Key", () => {
     const send = (wanted: NewMachine) =>
       requestMachine(hub.control, wanted, asked({ idempotency: { key, route: "POST /machines", body: wanted } }));
     unwrap(await send(newMachine()));
-    expect(code(await send(newMachine()))).toBe("idempotency_conflict");
+    expect(codeOf(await send(newMachine()))).toBe("idempotency_conflict");
   });
 });
 
@@ -93,13 +88,13 @@ describe("a host's report", () => {
 describe("a machine", () => {
   it("is not made under the name of a living one, in any case", async () => {
     const { machine } = unwrap(await requestMachine(hub.control, newMachine(), asked()));
-    expect(code(await requestMachine(hub.control, newMachine({ name: machine.name.toUpperCase() }), asked()))).toBe("machine_exists");
+    expect(codeOf(await requestMachine(hub.control, newMachine({ name: machine.name.toUpperCase() }), asked()))).toBe("machine_exists");
   });
 
   it("takes one of two exclusive actions and names it to the other", async () => {
     const { machineId } = await standing(hub);
     const answers = await Promise.all([1, 2].map(() => requestAction(hub.control, machineId, action({ verb: "start" }), asked())));
-    expect(answers.map(code).toSorted((a, b) => String(a).localeCompare(String(b)))).toEqual(["machine_busy", "ok"]);
+    expect(answers.map(codeOf).toSorted((a, b) => String(a).localeCompare(String(b)))).toEqual(["machine_busy", "ok"]);
     const [winner] = answers.flatMap((answer) => (answer.ok ? [answer.value.id] : []));
     const [loser] = answers.flatMap((answer) => (answer.ok ? [] : [answer.fault]));
     expect(loser?.details?.["operationId"]).toBe(winner);
@@ -152,7 +147,7 @@ describe("a machine", () => {
     const operation = unwrap(await requestAction(hub.control, machineId, action({ verb: "clone", name: `${name}-copy` }), asked()));
     expect(unwrap(await findMachine(hub.control.db, `${name}-copy`)).observed).toBe("making");
     await settleOperation(hub.control.db, { operationId: operation.id, steps: [], outcome: "cancelled" });
-    expect(code(await findMachine(hub.control.db, `${name}-copy`))).toBe("machine_not_found");
+    expect(codeOf(await findMachine(hub.control.db, `${name}-copy`))).toBe("machine_not_found");
   });
 
   it("is retired once, however often it is asked, and pushes aside who holds it", async () => {
@@ -160,11 +155,11 @@ describe("a machine", () => {
     unwrap(await requestAction(hub.control, machineId, action({ verb: "start" }), asked()));
     const answers = await Promise.all(Array.from({ length: 5 }, () => requestRetire(hub.control, machineId, { force: true }, asked())));
     expect(new Set(answers.map((answer) => unwrap(answer).id)).size).toBe(1);
-    expect(code(await requestAction(hub.control, machineId, action({ verb: "stop", mode: "kill" }), asked()))).toBe("machine_busy");
+    expect(codeOf(await requestAction(hub.control, machineId, action({ verb: "stop", mode: "kill" }), asked()))).toBe("machine_busy");
   });
 
   it("that nobody knows cannot be retired", async () => {
-    expect(code(await requestRetire(hub.control, randomUUID(), { force: false }, asked()))).toBe("machine_not_found");
+    expect(codeOf(await requestRetire(hub.control, randomUUID(), { force: false }, asked()))).toBe("machine_not_found");
   });
 });
 
@@ -174,9 +169,9 @@ describe("an image", () => {
     await addImage(hub, storeId, "hidden", { requiredRoles: ["ADMIN"] });
     await addImage(hub, storeId, "tainted", { taintedBy: "carol", taintedAt: new Date() });
     const pulled = (catalogId: string) => requestPull(hub.control, { image: { catalogId }, hostId, onFault: "fail" }, asked());
-    expect(code(await pulled("hidden"))).toBe("image_not_found");
+    expect(codeOf(await pulled("hidden"))).toBe("image_not_found");
     const refused = await pulled("tainted");
-    expect(code(refused)).toBe("image_tainted");
+    expect(codeOf(refused)).toBe("image_tainted");
     expect(refused.ok ? "" : refused.fault.message).toContain("carol");
   });
 
@@ -184,13 +179,13 @@ describe("an image", () => {
     const hostId = await addHost(hub);
     const wanted = NewImageVersion.parse({ path: "/machines/a.pvm", hostId, catalogId: "pushed", architecture: "arm64" });
     const answers = await Promise.all([1, 2].map(() => requestPush(hub.control, wanted, asked())));
-    expect(answers.map(code).toSorted((a, b) => String(a).localeCompare(String(b)))).toEqual(["image_busy", "ok"]);
+    expect(answers.map(codeOf).toSorted((a, b) => String(a).localeCompare(String(b)))).toEqual(["image_busy", "ok"]);
   });
 
   it("of several architectures is chosen by its host's, else the caller has to say", async () => {
     await addImage(hub, storeId, "both");
     await addImage(hub, storeId, "both", { architecture: "x86_64" });
-    expect(code(await requestMachine(hub.control, newMachine({ image: { catalogId: "both" } }), asked()))).toBe("invalid_request");
+    expect(codeOf(await requestMachine(hub.control, newMachine({ image: { catalogId: "both" } }), asked()))).toBe("invalid_request");
     const hostId = await addHost(hub);
     const { operation } = unwrap(await requestMachine(hub.control, newMachine({ image: { catalogId: "both" }, hostId }), asked()));
     expect(operation.image).toBe("both/1/arm64");
@@ -203,7 +198,7 @@ describe("a cancel", () => {
     expect(unwrap(await cancelOperation(hub.control, operation.id, asked())).state).toBe("cancelling");
     expect(unwrap(await cancelOperation(hub.control, operation.id, asked())).state).toBe("cancelling");
     await settleOperation(hub.control.db, { operationId: operation.id, steps: [], outcome: "cancelled" });
-    expect(code(await cancelOperation(hub.control, operation.id, asked()))).toBe("operation_settled");
+    expect(codeOf(await cancelOperation(hub.control, operation.id, asked()))).toBe("operation_settled");
   });
 });
 

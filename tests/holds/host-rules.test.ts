@@ -3,15 +3,14 @@ import { randomUUID } from "node:crypto";
 import { rm } from "node:fs/promises";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { ensureAbsent } from "../../activities/host/machines.ts";
-import { controlSimulator, usualControl } from "../../parallels/simulator/control.ts";
-import { installSimulator } from "../../parallels/simulator/install.ts";
+import { controlSimulator } from "../../parallels/simulator/control.ts";
 import { openRegistry } from "../../parallels/simulator/registry.ts";
 import type { Action } from "../../workflows/machines/operate.ts";
 import {
   bundlesIn,
-  cacheImage,
+  freshHost,
   machineFolderIn,
-  newHome,
+  openHome,
   openTestHost,
   placementOf,
   simulatorIn,
@@ -22,14 +21,11 @@ const quiet = new AbortController().signal;
 let home = "";
 let host: TestHost;
 beforeAll(async () => {
-  home = await newHome();
-  await installSimulator(simulatorIn(home), { hostName: "mac-1", cpus: 8, memoryBytes: 16 * 1024 ** 3 });
-  await cacheImage(home, "small");
+  home = await openHome("small");
 }, 60_000);
 afterAll(() => rm(home, { recursive: true, force: true }));
 beforeEach(() => {
-  controlSimulator(simulatorIn(home), { ...usualControl });
-  host = openTestHost(home);
+  host = freshHost(home);
 });
 
 let count = 0;

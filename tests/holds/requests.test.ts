@@ -14,22 +14,17 @@ import { settleOperation } from "../../db/settlement.ts";
 import { NewImageVersion } from "../../domain/catalog/schema.ts";
 import type { Result } from "../../domain/errors.ts";
 import { unwrap } from "../../domain/errors.ts";
-import { MachineAction } from "../../domain/machines/schema.ts";
-import { addHost, addImage, addStore, asked, openHub, standing, type Hub } from "../control/hub.ts";
+import { action, addHost, addImage, asked, codeOf, openStocked, standing, type Hub } from "../control/hub.ts";
 
 let hub: Hub;
 let storeId: string;
 beforeAll(async () => {
-  hub = await openHub();
-  storeId = await addStore(hub);
-  await addImage(hub, storeId, "ubuntu");
+  ({ hub, storeId } = await openStocked());
 });
 afterAll(() => hub.close());
 
-const action = (wanted: object) => MachineAction.parse(wanted);
 const act = (machineId: string, wanted: object) => requestAction(hub.control, machineId, action(wanted), asked());
 const retire = (machineId: string, force = false, more = {}) => requestRetire(hub.control, machineId, { force }, asked(more));
-const code = (result: Result<unknown>) => (result.ok ? "ok" : result.fault.code);
 const ids = (answers: readonly Result<{ id: string }>[]) => new Set(answers.map((answer) => unwrap(answer).id));
 const times = (count: number, ask: () => Promise<Result<{ id: string }>>) => Promise.all(Array.from({ length: count }, ask));
 const settle = (operationId: string, outcome: "done" | "failed" | "cancelled" = "done") =>
@@ -60,29 +55,29 @@ describe("a machine that is held", () => {
       { verb: "execute", script: "true" },
       { verb: "snapshot-list" },
     ];
-    for (const reader of reading) expect(code(await act(machineId, reader))).toBe("ok");
-    expect(code(await act(machineId, { verb: "suspend" }))).toBe("machine_busy");
+    for (const reader of reading) expect(codeOf(await act(machineId, reader))).toBe("ok");
+    expect(codeOf(await act(machineId, { verb: "suspend" }))).toBe("machine_busy");
   });
 
   it("is free again when its holder has ended, however it ended", async () => {
     const { machineId } = await standing(hub, "running");
     for (const outcome of ["done", "failed", "cancelled"] as const) {
       const { id } = unwrap(await act(machineId, { verb: "configure", vcpus: 1 }));
-      expect(code(await act(machineId, { verb: "restart" }))).toBe("machine_busy");
+      expect(codeOf(await act(machineId, { verb: "restart" }))).toBe("machine_busy");
       await settle(id, outcome);
     }
-    expect(code(await act(machineId, { verb: "restart" }))).toBe("ok");
+    expect(codeOf(await act(machineId, { verb: "restart" }))).toBe("ok");
   });
 
   it("is taken by a forced stop, beside which nothing else begins: not even another one", async () => {
     const { machineId } = await standing(hub, "running");
     const holder = unwrap(await act(machineId, { verb: "suspend" }));
     const answers = await Promise.all([1, 2, 3].map(() => act(machineId, { verb: "stop", mode: "kill" })));
-    expect(answers.map(code).toSorted((a, b) => a.localeCompare(b))).toEqual(["machine_busy", "machine_busy", "ok"]);
+    expect(answers.map(codeOf).toSorted((a, b) => a.localeCompare(b))).toEqual(["machine_busy", "machine_busy", "ok"]);
     await settle(holder.id, "cancelled");
     for (const late of [{ verb: "restart" }, { verb: "execute", script: "true" }])
-      expect(code(await act(machineId, late))).toBe("machine_busy");
-    expect(code(await retire(machineId))).toBe("ok");
+      expect(codeOf(await act(machineId, late))).toBe("machine_busy");
+    expect(codeOf(await retire(machineId))).toBe("ok");
   });
 });
 
@@ -148,9 +143,9 @@ describe("a machine that linked clones stand on", () => {
     const refused = await retire(machineId, true);
     expect(refused).toMatchObject({ fault: { code: "machine_cloned", details: { clones: [`${name}-linked`] } } });
     const { before } = unwrap(await readOperation(hub.control.db, clone.id)).input as { before: { cloneId: string } };
-    expect(code(await act(before.cloneId, { verb: "clone", name: `${name}-full` }))).toBe("machine_linked");
+    expect(codeOf(await act(before.cloneId, { verb: "clone", name: `${name}-full` }))).toBe("machine_linked");
     await retireRow(hub.control.db, before.cloneId, "machine.retired");
-    expect(code(await retire(machineId))).toBe("ok");
+    expect(codeOf(await retire(machineId))).toBe("ok");
   });
 });
 
@@ -161,12 +156,12 @@ describe("an image version", () => {
   it("is pushed by one at a time, and the other is told by whom", async () => {
     const hostId = await addHost(hub);
     const answers = await Promise.all([1, 2, 3].map(() => requestPush(hub.control, pushOf(hostId), asked())));
-    expect(answers.map(code).toSorted((a, b) => a.localeCompare(b))).toEqual(["image_busy", "image_busy", "ok"]);
+    expect(answers.map(codeOf).toSorted((a, b) => a.localeCompare(b))).toEqual(["image_busy", "image_busy", "ok"]);
     const [winner] = answers.flatMap((answer) => (answer.ok ? [answer.value] : []));
     const refused = answers.find((answer) => !answer.ok);
     expect(refused).toMatchObject({ fault: { details: { operationId: winner?.id, verb: "push", actor: "someone" } } });
     await settle(winner?.id ?? "", "failed");
-    expect(code(await requestPush(hub.control, pushOf(hostId), asked()))).toBe("ok");
+    expect(codeOf(await requestPush(hub.control, pushOf(hostId), asked()))).toBe("ok");
   });
 
   it("cannot be deleted while a push replaces it, and can while it is pulled", async () => {

@@ -1,26 +1,22 @@
 /** Guarantees of cancelling in workflows: the point of no return, undo on a lost host, and what hurries an end. */
-import { afterAll, afterEach, beforeAll, describe, expect, inject, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import { giveUpSignal, hostBackSignal, hostLostSignal } from "../../workflows/host-loss.ts";
 import { hurrySignal } from "../../workflows/machines/retire.ts";
-import { begin, openHarness, type Harness, type HostName, type Run } from "../workflows/harness.ts";
+import { begin, type HostName, type Run } from "../workflows/harness.ts";
+import { suiteHarness } from "../workflows/suite.ts";
 import { digest, newWorld, type World } from "../workflows/world.ts";
 
-let harness: Harness;
-beforeAll(async () => {
-  harness = await openHarness(inject("temporalAddress"));
-}, 60_000);
-afterEach(() => harness.endAll());
-afterAll(() => harness.close());
+const suite = suiteHarness();
 
 const machine = (host: (name: HostName) => string) => ({ hostId: host("mac-1"), machineId: "m", machineName: "ci-1", epoch: 1 });
 const begins = {
-  push: (world: World) => begin(harness, world, "push", (host) => ({ hostId: host("mac-1"), path: "/vm/base.pvm" })),
-  pull: (world: World) => begin(harness, world, "pull", (host) => ({ hostId: host("mac-1") })),
-  provision: (world: World) => begin(harness, world, "provision", () => ({ machineId: "m" })),
+  push: (world: World) => begin(suite.harness, world, "push", (host) => ({ hostId: host("mac-1"), path: "/vm/base.pvm" })),
+  pull: (world: World) => begin(suite.harness, world, "pull", (host) => ({ hostId: host("mac-1") })),
+  provision: (world: World) => begin(suite.harness, world, "provision", () => ({ machineId: "m" })),
   retire: (world: World) =>
-    begin(harness, world, "retire", (host) => ({ ...machine(host), graceMs: 60_000, takesOver: false }), { onFault: "fail" }),
+    begin(suite.harness, world, "retire", (host) => ({ ...machine(host), graceMs: 60_000, takesOver: false }), { onFault: "fail" }),
   operate: (world: World, verb = "start") =>
-    begin(harness, world, "operate", (host) => ({ ...machine(host), action: { verb, name: "s" }, takesOver: false })),
+    begin(suite.harness, world, "operate", (host) => ({ ...machine(host), action: { verb, name: "s" }, takesOver: false })),
 };
 const standing = () => {
   const world = newWorld();
@@ -103,9 +99,15 @@ describe("a cancelled operation whose host is lost", () => {
   it("is not waited for by one that fails, whose caller wants the answer", async () => {
     const world = standing();
     world.endless.add("mac-1:start");
-    const run = await begin(harness, world, "operate", (host) => ({ ...machine(host), action: { verb: "start" }, takesOver: false }), {
-      onFault: "fail",
-    });
+    const run = await begin(
+      suite.harness,
+      world,
+      "operate",
+      (host) => ({ ...machine(host), action: { verb: "start" }, takesOver: false }),
+      {
+        onFault: "fail",
+      },
+    );
     await running(run, world, "start");
     await lost(run);
     await run.ended;

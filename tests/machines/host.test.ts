@@ -6,19 +6,18 @@ import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { ensureAbsent } from "../../activities/host/machines.ts";
 import { makingName, readMark, removeUnfinished } from "../../activities/host/mark.ts";
-import { controlSimulator, usualControl } from "../../parallels/simulator/control.ts";
-import { installSimulator } from "../../parallels/simulator/install.ts";
+import { controlSimulator } from "../../parallels/simulator/control.ts";
 import { openRegistry } from "../../parallels/simulator/registry.ts";
 import type { Action } from "../../workflows/machines/operate.ts";
 import { expectEqualBundles } from "./bundles.ts";
 import {
   bundlesIn,
-  cacheImage,
   hubId,
   images,
   type ImageSize,
+  freshHost,
   machineFolderIn,
-  newHome,
+  openHome,
   openTestHost,
   placementOf,
   simulatorIn,
@@ -30,15 +29,11 @@ const quiet = new AbortController().signal;
 let home = "";
 let host: TestHost;
 beforeAll(async () => {
-  home = await newHome();
-  await installSimulator(simulatorIn(home), { hostName: "mac-1", cpus: 8, memoryBytes: 16 * 1024 ** 3 });
-  await cacheImage(home, "small");
-  await cacheImage(home, "large");
+  home = await openHome("small", "large");
 }, 60_000);
 afterAll(() => rm(home, { recursive: true, force: true }));
 beforeEach(() => {
-  controlSimulator(simulatorIn(home), { ...usualControl });
-  host = openTestHost(home);
+  host = freshHost(home);
 });
 
 describe("a machine in the making, whose host is killed with -9", () => {

@@ -23,6 +23,8 @@ import { openCache } from "../../images/cache.ts";
 import { makeBundle } from "../../parallels/bundle/make.ts";
 import { patternCluster } from "../../parallels/sample/pattern.ts";
 import { clusterBytes, rewriteClusters } from "../../parallels/hds.ts";
+import { controlSimulator, usualControl } from "../../parallels/simulator/control.ts";
+import { installSimulator } from "../../parallels/simulator/install.ts";
 import { openPrlctl } from "../../parallels/prlctl.ts";
 import type { HostActionActivities } from "../../workflows/machines/operate.ts";
 import type { MachineActivities, Placement } from "../../workflows/machines/provision.ts";
@@ -44,9 +46,21 @@ export interface TestHost {
   readonly lines: readonly ReportLine[];
 }
 
-export const newHome = (): Promise<string> => mkdtemp(join(tmpdir(), "drover-machines-"));
+/** A folder with a simulator of eight processors and these images in its cache. */
+export async function openHome(...sizes: ImageSize[]): Promise<string> {
+  const home = await mkdtemp(join(tmpdir(), "drover-machines-"));
+  await installSimulator(simulatorIn(home), { hostName: "mac-1", cpus: 8, memoryBytes: 16 * 1024 ** 3 });
+  for (const size of sizes) await cacheImage(home, size);
+  return home;
+}
 export const simulatorIn = (home: string): string => join(home, "simulator");
 export const machineFolderIn = (home: string): string => join(simulatorIn(home), "Parallels");
+
+/** The host as each test begins with it: nothing wrong with its simulator. */
+export function freshHost(home: string): TestHost {
+  controlSimulator(simulatorIn(home), { ...usualControl });
+  return openTestHost(home);
+}
 
 /** Opens the host of that folder, whose simulator is installed. `sealed` is what the hub hands out for `execute`. */
 export function openTestHost(home: string, sealed: Record<string, unknown> = {}, onLine?: (line: ReportLine) => void): TestHost {

@@ -1,26 +1,22 @@
 /** Guarantees of the frame and of the verbs, on a real Temporal server: what is left when a step fails, parks, is cancelled, or loses its host. */
-import { afterAll, afterEach, beforeAll, describe, expect, inject, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import { hostBackSignal, hostLostSignal } from "../../workflows/host-loss.ts";
 import { decisions } from "../../workflows/parking.ts";
-import { begin, openHarness, type Harness, type HostName, type Run } from "./harness.ts";
+import { begin, type HostName, type Run } from "./harness.ts";
+import { suiteHarness } from "./suite.ts";
 import { digest, newWorld, type World } from "./world.ts";
 
-let harness: Harness;
-beforeAll(async () => {
-  harness = await openHarness(inject("temporalAddress"));
-}, 60_000);
-afterEach(() => harness.endAll());
-afterAll(() => harness.close());
+const suite = suiteHarness();
 
 const push = (world: World, options = {}) =>
-  begin(harness, world, "push", (host) => ({ hostId: host("mac-1"), path: "/vm/base.pvm" }), options);
-const pull = (world: World, options = {}) => begin(harness, world, "pull", (host) => ({ hostId: host("mac-1") }), options);
-const provision = (world: World, options = {}) => begin(harness, world, "provision", () => ({ machineId: "m" }), options);
+  begin(suite.harness, world, "push", (host) => ({ hostId: host("mac-1"), path: "/vm/base.pvm" }), options);
+const pull = (world: World, options = {}) => begin(suite.harness, world, "pull", (host) => ({ hostId: host("mac-1") }), options);
+const provision = (world: World, options = {}) => begin(suite.harness, world, "provision", () => ({ machineId: "m" }), options);
 const machine = (host: (name: HostName) => string) => ({ hostId: host("mac-1"), machineId: "m", machineName: "ci-1", epoch: 1 });
 const operate = (world: World, action: object, options = {}) =>
-  begin(harness, world, "operate", (host) => ({ ...machine(host), action, takesOver: false }), options);
+  begin(suite.harness, world, "operate", (host) => ({ ...machine(host), action, takesOver: false }), options);
 const retire = (world: World, options = {}) =>
-  begin(harness, world, "retire", (host) => ({ ...machine(host), graceMs: 1000, takesOver: false }), options);
+  begin(suite.harness, world, "retire", (host) => ({ ...machine(host), graceMs: 1000, takesOver: false }), options);
 
 const parked = (run: Run, world: World, step: string) => run.until(() => world.steps.get(step) === "parked", `${step} is parked`);
 

@@ -1,20 +1,16 @@
 /** Guarantees of what the Temporal web UI shows: which step runs, what it waits for, what to send; findable, bounded, and also after the end. */
-import { afterAll, afterEach, beforeAll, expect, inject, it } from "vitest";
+import { expect, it } from "vitest";
 import { hostLostSignal } from "../../workflows/host-loss.ts";
 import { decisions } from "../../workflows/parking.ts";
-import { begin, openHarness, type Harness, type Run } from "./harness.ts";
+import { begin, type Run } from "./harness.ts";
+import { suiteHarness } from "./suite.ts";
 import { newWorld, type World } from "./world.ts";
 
-let harness: Harness;
-beforeAll(async () => {
-  harness = await openHarness(inject("temporalAddress"));
-}, 60_000);
-afterEach(() => harness.endAll());
-afterAll(() => harness.close());
+const suite = suiteHarness();
 
 const push = (world: World, options = {}) =>
-  begin(harness, world, "push", (host) => ({ hostId: host("mac-1"), path: "/vm/base.pvm" }), options);
-const provision = (world: World, options = {}) => begin(harness, world, "provision", () => ({ machineId: "m" }), options);
+  begin(suite.harness, world, "push", (host) => ({ hostId: host("mac-1"), path: "/vm/base.pvm" }), options);
+const provision = (world: World, options = {}) => begin(suite.harness, world, "provision", () => ({ machineId: "m" }), options);
 const parked = (run: Run, world: World, step: string) => run.until(() => world.steps.get(step) === "parked", `${step} is parked`);
 
 const detailsOf = async ({ handle }: Run): Promise<string> => {
@@ -53,7 +49,7 @@ it("says what a parked step waits for and what to send, and the outcome after th
     "Renew the store's credentials",
     "- upload: done",
     `    drover operation retry ${run.operationId}`,
-    `    temporal workflow update execute --namespace ${harness.client.options.namespace} --workflow-id '${run.handle.workflowId}' --name retry`,
+    `    temporal workflow update execute --namespace ${suite.harness.client.options.namespace} --workflow-id '${run.handle.workflowId}' --name retry`,
     "Without a word it is aborted at 20",
   ])
     expect(details).toContain(words);
