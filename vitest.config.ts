@@ -12,12 +12,12 @@ export default defineConfig({
     globalSetup: ["tests/environment.ts"],
     reporters: ["default", "./tests/closing-line.ts"],
     pool: "forks",
-    // Half of the suites wait for their servers while the others compute, on the two cores of a small computer.
-    maxWorkers: 4,
-    // A step of a workflow test takes milliseconds; ten seconds are a loaded computer, more is a hang.
-    testTimeout: 10_000,
+    // One suite waits for its servers while the others compute, on the two cores of a small computer.
+    maxWorkers: 3,
+    // A step of a workflow test takes milliseconds; on a loaded computer whose disk others wait for, seconds. More than a minute is a hang.
+    testTimeout: 60_000,
     // A first suite bundles workflows and makes a database.
-    hookTimeout: 60_000,
+    hookTimeout: 180_000,
     teardownTimeout: 20_000,
   },
 });

@@ -94,4 +94,4 @@ it("makes a history readable to the stock `temporal` command with a super user's
   } finally {
     await served.close(0);
   }
-}, 60_000);
+}, 180_000);

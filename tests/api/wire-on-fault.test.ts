@@ -86,5 +86,5 @@ it.each(routes)(
     await settleOperation(world.hub.db, { operationId: operation["id"], steps: [], outcome: "failed", fault });
     await answer;
   },
-  30_000,
+  180_000,
 );

@@ -141,7 +141,7 @@ describe("drover and a hub", () => {
     const before = port();
     const running = pull();
     await expect
-      .poll(async () => (await listOperations(world.control.db, { verb: "pull" }, { limit: 1 })).items[0]?.state, { timeout: 5_000 })
+      .poll(async () => (await listOperations(world.control.db, { verb: "pull" }, { limit: 1 })).items[0]?.state, { timeout: 60_000 })
       .toMatch(/pending|running/);
     await served.close(0);
     await world.settle("pull");

@@ -44,7 +44,7 @@ describe("capacity", () => {
       expect(sum("memoryBytes")).toBeLessThanOrEqual(32 * gibibyte);
       expect(rows.length).toBeGreaterThan(1);
     }
-  }, 60_000);
+  }, 180_000);
 
   it("refuses a start that its host has no room for, and says what is missing", async () => {
     const { machineId, hostId } = await standing(hub, "stopped", { cpus: 3 });

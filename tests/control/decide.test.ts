@@ -64,7 +64,7 @@ beforeAll(async () => {
   });
   mac = running(worker);
   hubRuns = await startHub();
-}, 60_000);
+}, 180_000);
 afterAll(async () => {
   for (const { worker } of [mac, hubRuns]) worker.shutdown();
   await Promise.all([mac.ended, hubRuns.ended]);
@@ -87,7 +87,7 @@ async function standing(): Promise<string> {
   return id;
 }
 const stateOf = async (id: string) => unwrap(await findOperation(world.control.db, id)).state;
-const until = (id: string, state: string) => expect.poll(() => stateOf(id), { timeout: 20_000, interval: 30 }).toBe(state);
+const until = (id: string, state: string) => expect.poll(() => stateOf(id), { timeout: 60_000, interval: 30 }).toBe(state);
 const failing = (code: Code, times = Number.POSITIVE_INFINITY) => {
   let left = times;
   return async () => {
@@ -138,7 +138,7 @@ describe("a parked step", () => {
     const { id, subject } = await parkedStart(2);
     const key = { "Idempotency-Key": "one", "X-Request-Id": "trace-7" };
     expect(await say(id, "retry", key)).toMatchObject({ status: 202, body: { id } });
-    await expect.poll(async () => (await auditOf(id)).length, { timeout: 10_000 }).toBe(2);
+    await expect.poll(async () => (await auditOf(id)).length, { timeout: 60_000 }).toBe(2);
     await until(id, "parked");
     expect(await say(id, "retry", key)).toMatchObject({ status: 202, body: { state: "parked" } });
     expect(told(await auditOf(id))).toEqual(["root start.retry accepted", "root start.retry done"]);
@@ -152,7 +152,7 @@ describe("a parked step", () => {
     expect(decided.filter(({ operationId }) => operationId === id).map(({ body }) => body)).toEqual(
       Array.from({ length: 2 }, () => ({ step: "start", decision: "retry", by: "root" })),
     );
-  }, 60_000);
+  }, 180_000);
 
   it("refuses `skip` where it may not be left out, and says so in the audit; `abort` ends it", async () => {
     const { id } = await parkedStart();
@@ -171,7 +171,7 @@ describe("a parked step", () => {
     ]);
     expect(await say(id, "abort", { "Idempotency-Key": "a" })).toMatchObject({ status: 202, body: { state: "failed" } });
     expect(await say(id, "abort")).toMatchObject({ status: 409, body: { code: "operation_settled" } });
-  }, 60_000);
+  }, 180_000);
 
   it("is left out by `skip` where it may be, and the next one does not take a word that was meant for it", async () => {
     const machineId = await standing();
@@ -188,7 +188,7 @@ describe("a parked step", () => {
     acts.clear();
     expect(await say(id, "retry")).toMatchObject({ status: 202 });
     await until(id, "done");
-  }, 60_000);
+  }, 180_000);
 
   it("takes the word of the stock `temporal` command, which needs no key, and the audit says where it came from", async () => {
     const { id, workflowId } = await parkedStart(1);
@@ -197,7 +197,7 @@ describe("a parked step", () => {
     await promisify(execFile)(await temporalBinary(), [...words, ...where]);
     await until(id, "done");
     expect(told(await auditOf(id))).toEqual(["temporal start.retry done"]);
-  }, 60_000);
+  }, 180_000);
 });
 
 describe("an operation that is not parked", () => {
@@ -217,7 +217,7 @@ describe("an operation that is not parked", () => {
     await world.call("POST", "/api/v1/auth/users", { token: root, body: user });
     const token = await world.login("jdoe", user.password);
     expect(await world.call("POST", `/api/v2/operations/${id}/retry`, { token })).toMatchObject({ status: 404 });
-  }, 60_000);
+  }, 180_000);
 
   it("tells why a step failed and when it is tried again, and `retry` begins that attempt now", async () => {
     const fault = { code: "prlctl_failed", message: "It met prlctl_failed." };
@@ -228,7 +228,7 @@ describe("an operation that is not parked", () => {
       throw ApplicationFailure.create({ type: fault.code, message: fault.message, details: [fault], nextRetryDelay: "1 hour" });
     });
     const detail = async () => (await world.call("GET", `/api/v2/operations/${id}`, { token: root })).body;
-    await expect.poll(async () => (await detail()).nextAttempt, { timeout: 10_000 }).toMatchObject({ step: "start", attempt: 2, fault });
+    await expect.poll(async () => (await detail()).nextAttempt, { timeout: 60_000 }).toMatchObject({ step: "start", attempt: 2, fault });
     const { at } = (await detail()).nextAttempt;
     expect(Date.parse(at) - Date.now()).toBeGreaterThan(50 * 60_000);
     expect(await say(id, "skip")).toMatchObject({ status: 412, body: { code: "operation_not_parked" } });
@@ -237,7 +237,7 @@ describe("an operation that is not parked", () => {
     expect(tries).toBe(2);
     expect((await detail()).nextAttempt).toBeNull();
     expect(told(await auditOf(id))).toEqual(["root start.retry accepted", "root start.retry done"]);
-  }, 60_000);
+  }, 180_000);
 });
 
 describe("the command", () => {
@@ -258,7 +258,7 @@ describe("the command", () => {
     } finally {
       await served.close(0);
     }
-  }, 60_000);
+  }, 180_000);
 });
 
 describe("what is away", () => {
@@ -274,10 +274,10 @@ describe("what is away", () => {
     });
     expect(performance.now() - began).toBeLessThan(7_000);
     hubRuns = await startHub();
-    await expect.poll(async () => (await say(id, "retry", key)).status, { timeout: 20_000 }).toBe(202);
+    await expect.poll(async () => (await say(id, "retry", key)).status, { timeout: 60_000 }).toBe(202);
     await until(id, "done");
     expect(told(await auditOf(id))).toEqual(["root start.retry accepted", "root start.retry done"]);
-  }, 60_000);
+  }, 180_000);
 
   it("Temporal: an operation is still shown at once, and a word is refused in time", async () => {
     const { id } = await parkedStart();
@@ -298,7 +298,7 @@ describe("what is away", () => {
     }
     expect((await say(id, "abort")).status).toBe(202);
     await until(id, "failed");
-  }, 60_000);
+  }, 180_000);
 });
 
 /** The command line without a process of its own. */

@@ -74,7 +74,7 @@ async function standing() {
   return id;
 }
 const stateOf = async (id: string) => unwrap(await findOperation(hub.control.db, id)).state;
-const ended = (id: string) => expect.poll(() => stateOf(id), { timeout: 20_000, interval: 50 }).toMatch(/done|failed|cancelled/);
+const ended = (id: string) => expect.poll(() => stateOf(id), { timeout: 60_000, interval: 50 }).toMatch(/done|failed|cancelled/);
 const start = (machineId: string) =>
   requestAction(hub.control, machineId, MachineAction.parse({ verb: "start" }), asked({ onFault: "fail" }));
 
@@ -98,7 +98,7 @@ describe("an action", () => {
       addresses: ["10.0.0.9"],
     });
     expect((await listSteps(hub.control.db, id)).map(({ name, state }) => `${name} ${state}`)).toEqual(["start done", "record done"]);
-  }, 30_000);
+  }, 180_000);
 
   it("that fails gives back what it reserved and says why, without what nobody foresaw", async () => {
     const machineId = await standing();
@@ -114,7 +114,7 @@ describe("an action", () => {
     const [placement] = await hub.control.db.select().from(placements).where(eq(placements.machineId, machineId));
     expect(placement?.runs).toBe(false);
     expect(unwrap(await findMachine(hub.control.db, machineId)).desired).toBe("stopped");
-  }, 30_000);
+  }, 180_000);
 });
 
 describe("a retire", () => {
@@ -165,5 +165,5 @@ describe("the workflow bundle", () => {
     expect(code).toMatch(/node_modules\/@temporalio\/workflow\//);
     expect(code).not.toMatch(/node_modules\/zod\//);
     expect(code).not.toMatch(/__webpack_require__\(\/\*! node:/);
-  }, 60_000);
+  }, 180_000);
 });

@@ -28,7 +28,7 @@ beforeAll(async () => {
   hub = await openHub();
   await addImage(hub, await addStore(hub), "ubuntu");
   hostIds = await Promise.all([addHost(hub), addHost(hub), addHost(hub)]);
-}, 60_000);
+}, 180_000);
 afterAll(() => hub.close());
 
 /** Numbers below `n` from a seed: the same walk for the same seed. */
@@ -196,5 +196,5 @@ describe("when everything has ended", () => {
     }
     await endAll(roll);
     expect(await left(), `seed ${seed}`).toEqual({ holds: 0, placements: 0, intents: 0, sealed: 0, machines: 0 });
-  }, 60_000);
+  }, 180_000);
 });

@@ -42,7 +42,7 @@ it("comes back by itself when it is killed, with its data", async () => {
   process.kill(first, "SIGKILL");
   await until("another life", () => running.pid() !== null && running.pid() !== first);
   await until("it answers", async () => (await connect(running.url)`select answer from kept`.catch(() => []))[0]?.["answer"] === 42);
-}, 30_000);
+}, 180_000);
 
 it("ends a postmaster that an earlier run left, before it takes over the data", async () => {
   const place = await postgresPlace(home);
@@ -61,7 +61,7 @@ it("ends a postmaster that an earlier run left, before it takes over the data", 
   const running = await begin();
   expect(await commandLine(Number(orphan.pid))).toBeNull();
   expect(await connect(running.url)`select 1 as one`).toHaveLength(1);
-}, 30_000);
+}, 180_000);
 
 it("listens on loopback only, asks for the password, and keeps that in a file of its owner", async () => {
   const { url } = await begin();
@@ -72,7 +72,7 @@ it("listens on loopback only, asks for the password, and keeps that in a file of
   expect(row?.["listen_addresses"]).toBe("127.0.0.1");
   expect(await portAnswers(new URL(url).host)).toBe(true);
   expect((await readFile(join(home, "postgres-password"), "utf8")).trim()).toBe(new URL(url).password);
-}, 30_000);
+}, 180_000);
 
 it("leaves the data of another PostgreSQL alone, and names both versions", async () => {
   await (await begin()).stop();
@@ -81,4 +81,4 @@ it("leaves the data of another PostgreSQL alone, and names both versions", async
   await expect(startPostgres({ home })).rejects.toMatchObject({
     fault: { code: "home_unknown", message: expect.stringMatching(/belongs to PostgreSQL 17; this release brings PostgreSQL 18\.$/) },
   });
-}, 30_000);
+}, 180_000);

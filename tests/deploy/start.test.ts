@@ -89,7 +89,7 @@ describe("a stack", () => {
     expect((performance.now() - began) / share).toBeLessThan(10_000);
     second.child.kill("SIGINT");
     expect(await second.exit).toBe(0);
-  }, 120_000);
+  }, 180_000);
 
   it("refuses a folder that another one holds, and takes it over when that one was killed", async () => {
     const first = await ready();
@@ -100,7 +100,7 @@ describe("a stack", () => {
     signalProcess(Number(await holderOf(home)), "SIGKILL");
     await first.exit;
     await ready();
-  }, 60_000);
+  }, 180_000);
 
   it("names a port in use, whose it would be, and the variable that moves it", async () => {
     const port = Number(ports["POSTGRES_PORT"]);
@@ -152,5 +152,5 @@ describe.runIf(process.getuid?.() === 0)("as root", () => {
     expect(await reset(home)).toEqual([outside, home]);
     await expect(stat(String(outside))).rejects.toThrow("ENOENT");
     await expect(stat(home)).rejects.toThrow("ENOENT");
-  }, 60_000);
+  }, 180_000);
 });

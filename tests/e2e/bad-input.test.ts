@@ -23,7 +23,7 @@ beforeAll(async () => {
   await stack.json("push", sample.bundlePath, "base", "--version", "1");
   await stack.json("pull", "base:1", "--host", host);
   before = await onDiskOf(stack, host);
-}, 120_000);
+}, 180_000);
 afterAll(() => stack?.close(), 60_000);
 afterEach(() => expectNothingLeft(stack, host, before), 30_000);
 
@@ -51,7 +51,7 @@ describe("wrong names", () => {
         message: expect.stringContaining("catalogId"),
       });
     },
-    30_000,
+    180_000,
   );
 
   it.each([
@@ -82,7 +82,7 @@ describe("wrong names", () => {
         message: expect.stringContaining("name"),
       });
     },
-    30_000,
+    180_000,
   );
 });
 
@@ -97,7 +97,7 @@ describe("a bundle that cannot be pushed", () => {
     for (const refused of refusals) expect(refused).toMatchObject({ exit: 6, code: "path_forbidden" });
     expect(await refusalOf(stack, "push", join(folder, "none.pvm"), "outside", "--host", host)).toMatchObject({ code: "bundle_not_found" });
     await expectNoImage("outside");
-  }, 60_000);
+  }, 180_000);
 });
 
 describe("what does not exist", () => {
@@ -109,7 +109,7 @@ describe("what does not exist", () => {
     ];
     for (const refused of await Promise.all(asked.map((words) => refusalOf(stack, ...words))))
       expect(refused).toMatchObject({ exit: 4, code: "host_not_found", message: expect.stringContaining("nowhere") });
-  }, 30_000);
+  }, 180_000);
 
   it("is an unknown image, version or architecture", async () => {
     const asked = [
@@ -123,7 +123,7 @@ describe("what does not exist", () => {
         code: "image_not_found",
         message: expect.stringMatching(/nothing|base\/9|base\/1\/x86_64/),
       });
-  }, 30_000);
+  }, 180_000);
 });
 
 describe("a machine that cannot be made or changed now", () => {
@@ -132,7 +132,7 @@ describe("a machine that cannot be made or changed now", () => {
     const refused = await refusalOf(stack, "machine", "create", "TAKEN", "--image", "base:1");
     expect(refused).toMatchObject({ exit: 5, code: "machine_exists", message: expect.stringContaining("TAKEN") });
     await stack.json("machine", "delete", "taken");
-  }, 30_000);
+  }, 180_000);
 
   it("is held by another operation, which the refusal names", async () => {
     await stack.json("machine", "create", "held", "--image", "base:1", "--no-start", "--cpus", "1", "--memory", "512M");
@@ -143,7 +143,7 @@ describe("a machine that cannot be made or changed now", () => {
     expect((await settled(stack, id)).state).toBe("done");
     controlSimulator(simulatorOf(stack, host), { times: { startMs: 150 } });
     await stack.json("machine", "delete", "held", "--force");
-  }, 60_000);
+  }, 180_000);
 });
 
 const smallSample = (name: string): Promise<Sample> =>

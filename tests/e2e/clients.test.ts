@@ -15,7 +15,7 @@ import { playVsCode } from "../api/clients/vscode.ts";
 let session: Session;
 beforeAll(async () => {
   session = await openSession();
-}, 120_000);
+}, 180_000);
 afterAll(() => session?.close(), 60_000);
 
 describe("whoever fills the catalog", () => {
@@ -44,7 +44,7 @@ describe("whoever fills the catalog", () => {
       await call("POST", "/api/v1/catalog/push", { body: { ...first, version: "9", local_path: `${bundlePath}-nowhere` } }),
     );
     like("catalog/16-list", await call("GET", "/api/v1/catalog"));
-  }, 60_000);
+  }, 180_000);
 });
 
 describe("the Terraform provider", () => playTerraform(() => session));

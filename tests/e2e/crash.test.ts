@@ -35,7 +35,7 @@ beforeAll(async () => {
 afterAll(async () => {
   process.stderr.write(`crash tests: seed ${seed}\n${tally.tables()}\n`);
   await fleet?.close();
-}, 60_000);
+}, 180_000);
 
 it(`ends every operation right when all six processes are killed, ${order.join(", ")} (seed ${seed}), and leaves nothing`, async () => {
   // The first within the operations' first seconds, each other while the one before is being mended.
@@ -53,10 +53,10 @@ it("refuses a second process of one host on the same computer, and says which on
   const ran = await runCommand(["run", "host"], env);
   expect(ran.code).not.toBe(0);
   expect(ran.stderr).toContain(`process ${stack.stack.pids()["mac-1"]}`);
-}, 20_000);
+}, 180_000);
 
 it("finds what was left, lost, doubled or changed, when somebody does so by hand", async () => {
   const expected = await sabotage(fleet, asks);
   const found = (await findWrong(fleet, asks, 0)).join("\n");
   expect(expected.filter((sentence) => !sentence.test(found)).map(String), found).toEqual([]);
-}, 60_000);
+}, 180_000);

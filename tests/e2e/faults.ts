@@ -42,7 +42,7 @@ export async function operationUntil(
   stack: TestStack,
   id: string,
   wanted: (detail: OperationDetail) => boolean,
-  withinMs = 20_000,
+  withinMs = 60_000,
 ): Promise<OperationDetail> {
   const end = Date.now() + withinMs;
   for (;;) {

@@ -15,7 +15,7 @@ let bucket = "";
 beforeAll(async () => {
   s3 = await startS3Server();
   bucket = await s3.makeBucket();
-}, 120_000);
+}, 180_000);
 afterAll(() => s3.stop());
 
 interface Pushed {
@@ -52,19 +52,19 @@ describe.each([
       contentBytes: 40 * mebibyte,
       path,
     });
-  }, 120_000);
+  }, 180_000);
   afterAll(() => stack?.close(), 60_000);
 
   it("pushes a bundle that lies on the caller's own computer", async () => {
     const { result } = await stack.json<Pushed>("push", sample.bundlePath, "base", "--version", "1.0");
     expect(result.newBytes).toBeGreaterThan(mebibyte);
     expect(result.newBytes).toBe(result.storedBytes);
-  }, 60_000);
+  }, 180_000);
 
   it("sends nothing when the same content is pushed again under another version", async () => {
     const { result } = await stack.json<Pushed>("push", sample.bundlePath, "base", "--version", "1.0-again");
     expect(result.newBytes).toBe(0);
-  }, 60_000);
+  }, 180_000);
 
   it("refuses other content under a version that exists, unless told to replace", async () => {
     const other = await makeSampleBundle({
@@ -78,14 +78,14 @@ describe.each([
     const refused = await stack.drover("push", other.bundlePath, "base", "--version", "1.0");
     expect(refused.stderr).toContain("image_exists");
     await stack.json("push", other.bundlePath, "base", "--version", "1.0-again", "--replace");
-  }, 60_000);
+  }, 180_000);
 
   it("brings the image to a second host, once", async () => {
     const first = await stack.json<{ result: { fetchedBytes: number } }>("pull", "base:1.0", "--host", "mac-2");
     const second = await stack.json<{ result: { fetchedBytes: number; wasCached: boolean } }>("pull", "base:1.0", "--host", "mac-2");
     expect(first.result.fetchedBytes).toBeGreaterThan(mebibyte);
     expect(second.result).toMatchObject({ fetchedBytes: 0, wasCached: true });
-  }, 60_000);
+  }, 180_000);
 
   it("provisions a machine on the host that has the image, with a disk equal to the pushed one", async () => {
     await stack.json("machine", "create", "ci-1", "--image", "base:1.0", "--cpus", "2", "--memory", "1G");
@@ -94,13 +94,13 @@ describe.each([
     expect(host.name).toBe("mac-2");
     expect(machine).toMatchObject({ observed: "running", addresses: [expect.stringMatching(/^10\./)] });
     await expectEqualDisks(sample.bundlePath, machine.bundlePath);
-  }, 120_000);
+  }, 180_000);
 
   it("runs a command in the guest and ends with its exit code", async () => {
     const ran = await stack.drover("machine", "exec", "ci-1", "--", "sh -c 'echo out; echo err >&2; exit 7'");
     expect(ran).toMatchObject({ code: 7, stdout: "out\n" });
     expect(ran.stderr).toContain("err");
-  }, 60_000);
+  }, 180_000);
 
   it("pushes what a guest changed as a second version from its host, and little travels", async () => {
     await stack.json("machine", "stop", "ci-1");
@@ -108,7 +108,7 @@ describe.each([
     const { result } = await stack.json<Pushed>("push", machine.bundlePath, "base", "--version", "1.1", "--host", "mac-2");
     expect(result.newBytes).toBeGreaterThan(mebibyte);
     expect(result.newBytes).toBeLessThan(result.storedBytes / 3);
-  }, 60_000);
+  }, 180_000);
 
   it("brings that version to the other host as it is", async () => {
     await stack.json(
@@ -127,13 +127,13 @@ describe.each([
     );
     const { bundlePath } = await stack.json<Shown>("machine", "show", "ci-2");
     await expectEqualDisks(machine.bundlePath, bundlePath);
-  }, 120_000);
+  }, 180_000);
 
   it("retires machines so that nothing of them is left", async () => {
     await Promise.all([stack.json("machine", "delete", "ci-1"), stack.json("machine", "delete", "ci-2")]);
     expect(await stack.json("machine", "list")).toEqual([]);
     for (const host of ["mac-1", "mac-2"]) expect(await bundlesOf(stack, host)).toEqual([]);
-  }, 60_000);
+  }, 180_000);
 });
 
 async function bundlesOf(stack: TestStack, host: string): Promise<string[]> {

@@ -8,7 +8,7 @@ const mebibyte = 1024 ** 2;
 let stack: TestStack;
 beforeAll(async () => {
   stack = await openStack({ ...(await ownServers()), DROVER_HOSTS: "1" });
-}, 120_000);
+}, 180_000);
 afterAll(() => stack?.close(), 60_000);
 
 it("is done, and its image is there", async () => {
@@ -42,4 +42,4 @@ it("is done, and its image is there", async () => {
   expect(pushed.code).toBe(0);
   expect(JSON.parse(pushed.stdout)).toMatchObject({ verb: "push", state: "done", hostId: null });
   expect(await stack.json("image", "show", "own:1")).toMatchObject({ catalogId: "own" });
-}, 60_000);
+}, 180_000);

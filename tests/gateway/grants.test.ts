@@ -33,7 +33,7 @@ beforeAll(async () => {
   await hub.db.insert(stores).values({ id: storeId, name: "folder", kind: "folder", location: `folder:${join(folder, "store")}` });
   [a, b] = await Promise.all([hub.enrol("mac-a"), hub.enrol("mac-b")]);
   [linkA, linkB] = [await hub.link(a), await hub.link(b)];
-}, 60_000);
+}, 180_000);
 afterAll(async () => {
   await hub.stop();
   await rm(folder, { recursive: true, force: true });

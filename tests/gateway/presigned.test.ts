@@ -33,7 +33,7 @@ beforeAll(async () => {
   const identity = await hub.enrol("mac");
   hostId = identity.hostId;
   link = await hub.link(identity);
-}, 90_000);
+}, 180_000);
 afterAll(async () => {
   await Promise.all([hub.stop(), s3.stop()]);
   await rm(folder, { recursive: true, force: true });

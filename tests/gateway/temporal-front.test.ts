@@ -32,7 +32,7 @@ beforeAll(async () => {
     dataConverter: hubConverter(hub.security.codec),
   });
   running = hubWorker.run();
-}, 60_000);
+}, 180_000);
 
 afterAll(async () => {
   hubWorker.shutdown();
@@ -145,7 +145,7 @@ describe("the front for Temporal", () => {
 
     await hub.restartGateway();
     const result = { payloads: [{ metadata: { encoding: Buffer.from("json/plain") }, data: Buffer.from('"done by a"') }] };
-    await vi.waitFor(() => connectionA.workflowService.respondActivityTaskCompleted({ namespace, taskToken, result }), { timeout: 5_000 });
+    await vi.waitFor(() => connectionA.workflowService.respondActivityTaskCompleted({ namespace, taskToken, result }), { timeout: 60_000 });
     expect(await handle.result()).toBe("done by a");
     await Promise.all([connectionA.close(), connectionB.close()]);
   });
@@ -199,7 +199,7 @@ describe("the front for Temporal", () => {
     const d = await hub.enrol("mac-d");
     const connection = await intruder(d);
     const poll = connection.workflowService.pollActivityTaskQueue({ namespace, taskQueue: { name: hostQueue(d.hostId) } });
-    await vi.waitFor(async () => expect(await pollers(d)).toBeGreaterThan(0), { timeout: 5_000 });
+    await vi.waitFor(async () => expect(await pollers(d)).toBeGreaterThan(0), { timeout: 60_000 });
     await hub.connection.workflowService.shutdownWorker({ namespace, identity: `host:${d.hostId}` });
     await hub.restartGateway();
     expect((await poll).taskToken ?? []).toHaveLength(0);
@@ -238,7 +238,7 @@ describe("the front for Temporal", () => {
       connection.workflowService.pollActivityTaskQueue({ namespace, taskQueue: { name: hostQueue(c.hostId) } }),
     );
     // The server lists a poller once its poll has arrived there.
-    await vi.waitFor(async () => expect(await pollers(c)).toBeGreaterThan(0), { timeout: 5_000 });
+    await vi.waitFor(async () => expect(await pollers(c)).toBeGreaterThan(0), { timeout: 60_000 });
     gone.abort();
     await expect(poll).rejects.toThrow();
     const worker = await serve(c);

@@ -22,7 +22,7 @@ let home = "";
 let host: TestHost;
 beforeAll(async () => {
   home = await openHome("small");
-}, 60_000);
+}, 180_000);
 afterAll(() => rm(home, { recursive: true, force: true }));
 beforeEach(() => {
   host = freshHost(home);
@@ -60,7 +60,7 @@ describe("a machine that a linked clone stands on", () => {
     await prlctl.remove(clone.id);
     await retire(id);
     expect(await bundlesIn(home)).toEqual([]);
-  }, 60_000);
+  }, 180_000);
 
   it("is not copied in half by a full clone of that clone", async () => {
     const { id } = await machine();
@@ -69,7 +69,7 @@ describe("a machine that a linked clone stands on", () => {
     await expect(act(linked, { verb: "clone", name: "full", linked: false })).rejects.toMatchObject(refusal("machine_linked"));
     for (const one of [linked, id]) await absent(one);
     expect(await bundlesIn(home)).toEqual([]);
-  }, 60_000);
+  }, 180_000);
 
   it("is cloned linked by one at a time, and all get theirs", async () => {
     const { id } = await machine();
@@ -77,7 +77,7 @@ describe("a machine that a linked clone stands on", () => {
     await Promise.all(clones.map((clone, index) => act(id, { verb: "clone", name: `one-of-${index}`, linked: true }, clone)));
     for (const clone of clones) expect(await stateOf(clone)).toBe("stopped");
     for (const one of [...clones, id]) await absent(one);
-  }, 60_000);
+  }, 180_000);
 
   it("keeps no snapshot of one whose making was interrupted, and all that others made", async () => {
     const { id } = await machine();
@@ -91,7 +91,7 @@ describe("a machine that a linked clone stands on", () => {
     expect((await snapshots(id)).map((one) => one.id)).toEqual([kept]);
     await absent(id);
     expect(await bundlesIn(home)).toEqual([]);
-  }, 60_000);
+  }, 180_000);
 });
 
 describe.each(["restart", "reset"] as const)("a %s", (verb) => {
@@ -101,22 +101,22 @@ describe.each(["restart", "reset"] as const)("a %s", (verb) => {
     controlSimulator(simulatorIn(home), { faults: [{ verb, kind: "lost-exit-code", times: 1 }], times: { startMs: 1_500 } });
     await act(id, { verb });
     expect(bootedAt(id)).toBeGreaterThan(before);
-    await expect.poll(async () => (await host.context.prlctl.find(id))?.tools.state, { timeout: 15_000 }).toBe("installed");
+    await expect.poll(async () => (await host.context.prlctl.find(id))?.tools.state, { timeout: 60_000 }).toBe("installed");
     controlSimulator(simulatorIn(home), { faults: [{ verb, kind: "fail", stderr: "PrlJob_GetRetCode: Invalid argument." }] });
     await expect(act(id, { verb })).rejects.toMatchObject(refusal("outcome_unknown"));
     await absent(id);
-  }, 60_000);
+  }, 180_000);
 
   it("of a guest that shuts down instead ends with a machine that runs", async () => {
     const { id } = await machine(true);
     const before = bootedAt(id);
     const acting = act(id, { verb });
-    await expect.poll(() => bootedAt(id), { timeout: 15_000, interval: 5 }).toBeGreaterThan(before);
+    await expect.poll(() => bootedAt(id), { timeout: 60_000, interval: 5 }).toBeGreaterThan(before);
     await host.context.prlctl.stop(id, { mode: "kill" });
     await acting;
     expect(await stateOf(id)).toBe("running");
     await absent(id);
-  }, 60_000);
+  }, 180_000);
 });
 
 it("a guest is given no more than two sessions at once, and who waits gets its turn", async () => {
@@ -125,4 +125,4 @@ it("a guest is given no more than two sessions at once, and who waits gets its t
   const ended = await Promise.all([1, 2, 3, 4].map(() => act(id, { verb: "execute" })));
   expect(ended.map(({ result }) => result?.["exitCode"])).toEqual([0, 0, 0, 0]);
   await absent(id);
-}, 60_000);
+}, 180_000);

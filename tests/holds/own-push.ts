@@ -25,7 +25,7 @@ export async function pushFromOwn({ stack, way }: World, name: string): Promise<
   const ended = once(child, "exit").then(([code]) => code as number | null);
   const pushes = async () =>
     (await stack.client.list("/operations", Operation, { verb: "push" })).filter(({ subject }) => subject.startsWith(name));
-  await expect.poll(async () => (await pushes()).length, { timeout: 30_000 }).toBe(1);
+  await expect.poll(async () => (await pushes()).length, { timeout: 60_000 }).toBe(1);
   const operationId = (await pushes())[0]?.id ?? "";
   const uploading = ({ steps }: { steps: readonly { name: string; state: string }[] }) =>
     steps.some((step) => step.name === "upload" && step.state === "running");

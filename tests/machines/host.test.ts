@@ -30,7 +30,7 @@ let home = "";
 let host: TestHost;
 beforeAll(async () => {
   home = await openHome("small", "large");
-}, 60_000);
+}, 180_000);
 afterAll(() => rm(home, { recursive: true, force: true }));
 beforeEach(() => {
   host = freshHost(home);
@@ -70,7 +70,7 @@ describe("a machine in the making, whose host is killed with -9", () => {
       await absent(machineId, 1);
       expect(await bundlesIn(home)).toEqual([]);
     },
-    30_000,
+    180_000,
   );
 
   it.each(moments)(
@@ -87,7 +87,7 @@ describe("a machine in the making, whose host is killed with -9", () => {
         null,
       ]);
     },
-    30_000,
+    180_000,
   );
 
   it("leaves no unfinished copy once the host is back, even if nobody asks for it", async () => {
@@ -96,7 +96,7 @@ describe("a machine in the making, whose host is killed with -9", () => {
     expect(await bundlesIn(home)).toHaveLength(1);
     await removeUnfinished(machineFolderIn(home));
     expect(await bundlesIn(home)).toEqual([]);
-  }, 30_000);
+  }, 180_000);
 });
 
 describe("a linked clone, whose host is killed with -9 before it has our id", () => {
@@ -124,7 +124,7 @@ describe("a linked clone, whose host is killed with -9 before it has our id", ()
       await source.remove();
       expect(await bundlesIn(home)).toEqual([]);
     },
-    30_000,
+    180_000,
   );
 });
 
@@ -139,7 +139,7 @@ describe("an act that must not happen twice", () => {
     await expect(host.run(({ actOnMachine }) => actOnMachine(act))).rejects.toMatchObject({ fault: { code: "outcome_unknown" } });
     expect(bootedAt(id)).toBe(before);
     await remove();
-  }, 30_000);
+  }, 180_000);
 
   it("answers what it came to when its answer was lost", async () => {
     const { id, remove } = await machine({ start: true });
@@ -150,7 +150,7 @@ describe("an act that must not happen twice", () => {
     expect(again).toEqual(first);
     expect(bootedAt(id)).toBe(booted);
     await remove();
-  }, 30_000);
+  }, 180_000);
 
   it("is tried again after a refusal, which proves that nothing was done", async () => {
     const { id, remove } = await machine({ start: true });
@@ -161,7 +161,7 @@ describe("an act that must not happen twice", () => {
     await host.run(({ actOnMachine }) => actOnMachine(act));
     expect(bootedAt(id)).toBeGreaterThan(before);
     await remove();
-  }, 30_000);
+  }, 180_000);
 });
 
 describe("older words", () => {
@@ -174,7 +174,7 @@ describe("older words", () => {
     expect(await host.context.prlctl.find(id)).not.toBeNull();
     await remove();
     expect(await host.context.prlctl.find(id)).toBeNull();
-  }, 30_000);
+  }, 180_000);
 
   it("remove what an older placement left, also when only its bundle is there", async () => {
     const { id, bundlePath } = await machine();
@@ -183,7 +183,7 @@ describe("older words", () => {
     await host.context.ledger.forget(id);
     await absent(id, 1);
     expect(await bundlesIn(home)).toEqual([]);
-  }, 30_000);
+  }, 180_000);
 
   it("find no bundle that carries another's mark or none", async () => {
     const [mine, theirs] = [await machine(), await machine()];
@@ -192,7 +192,7 @@ describe("older words", () => {
     expect(await bundlesIn(home)).toEqual([`${theirs.name}.pvm`]);
     expect(await host.context.prlctl.find(theirs.id)).not.toBeNull();
     await theirs.remove();
-  }, 30_000);
+  }, 180_000);
 });
 
 describe("cancellation", () => {
@@ -234,7 +234,7 @@ describe("cancellation", () => {
     }
     for (const { remove } of machines) await remove();
     expect(await bundlesIn(home)).toEqual([]);
-  }, 60_000);
+  }, 180_000);
 
   it("of a start takes back what the start did, and nothing that was running before", async () => {
     const { id, remove } = await machine({ start: true });
@@ -247,7 +247,7 @@ describe("cancellation", () => {
     await host.run(({ stopMachine }) => stopMachine({ operationId, machineId: id, graceMs: 0, ifStarted: true }));
     expect((await host.context.prlctl.find(id))?.state).toBe("stopped");
     await remove();
-  }, 30_000);
+  }, 180_000);
 });
 
 interface Made {

@@ -90,7 +90,7 @@ async function expectDone(stack: TestStack, operations: readonly string[], versi
     "retire done",
     "push done",
   ]);
-  await expect.poll(() => answering(stack), { timeout: 10_000 }).toBe(true);
+  await expect.poll(() => answering(stack), { timeout: 60_000 }).toBe(true);
   const [image] = await stack.client.list("/images", ImageVersion, { catalogId: "large" });
   expect(image).toMatchObject({ catalogId: "large", version });
   expect(await stack.client.list("/machines", Machine)).toMatchObject([{ name: `new-${version}`, observed: "running" }]);

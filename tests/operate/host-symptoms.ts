@@ -30,7 +30,7 @@ export function fullDiskSymptoms(world: () => World): void {
         expect(state).toBe("done");
         expect(await onDiskOf(stack, host)).toMatchObject({ cached: [result?.["digest"]], incoming: [] });
       });
-    }, 60_000);
+    }, 180_000);
 
     it("parks a pull whose disk fills up meanwhile, and lets it go on once there is space", async () => {
       const { stack, start } = world();
@@ -42,7 +42,7 @@ export function fullDiskSymptoms(world: () => World): void {
         await decide(stack, pull.workflowId, "retry");
         expect(await settled(stack, pull.id)).toMatchObject({ state: "done" });
       });
-    }, 60_000);
+    }, 180_000);
 
     it("leaves nothing of a pull that an operator aborts", async () => {
       const { stack, start, type } = world();
@@ -53,7 +53,7 @@ export function fullDiskSymptoms(world: () => World): void {
         expect(await settled(stack, pull.id)).toMatchObject({ state: "failed", fault: { code: "operation_aborted" } });
         expect(await onDiskOf(stack, host)).toMatchObject({ cached: [], incoming: [] });
       });
-    }, 60_000);
+    }, 180_000);
 
     it.each([
       { what: "is full in the middle of the copy", room: async () => 4 },
@@ -70,7 +70,7 @@ export function fullDiskSymptoms(world: () => World): void {
           expect(await stack.json("machine", "list")).toEqual([]);
         });
       },
-      60_000,
+      180_000,
     );
   });
 }

@@ -34,9 +34,9 @@ afterEach(async () => {
   for (const [index, host] of hosts.entries()) {
     controlSimulator(simulatorOf(stack, host), { ...usualControl });
     const was = before[index];
-    if (was) await expect.poll(() => expectNothingLeft(stack, host, was).then(() => "nothing"), { timeout: 20_000 }).toBe("nothing");
+    if (was) await expect.poll(() => expectNothingLeft(stack, host, was).then(() => "nothing"), { timeout: 60_000 }).toBe("nothing");
   }
-}, 60_000);
+}, 180_000);
 
 const start = async (...words: string[]): Promise<string> => (await stack.json<{ id: string }>(...words, "--detach")).id;
 const provision = (name: string, ...more: string[]) => start("machine", "create", name, ...small, ...more);
@@ -54,7 +54,7 @@ describe("an expired licence of Parallels Desktop", () => {
     expect(await settled(stack, id)).toMatchObject({ state: "done" });
     expect(await stack.json("machine", "show", "licensed")).toMatchObject({ observed: "running" });
     await stack.json("machine", "delete", "licensed", "--force");
-  }, 120_000);
+  }, 180_000);
 });
 
 describe("a guest that does not come up", () => {
@@ -70,7 +70,7 @@ describe("a guest that does not come up", () => {
     expect(steps.find(({ name }) => name === "answers")).toMatchObject({ state: "skipped" });
     expect(await stack.json("machine", "show", "mute")).toMatchObject({ observed: "running", addresses: [expect.stringMatching(/^10\./)] });
     await stack.json("machine", "delete", "mute", "--force");
-  }, 120_000);
+  }, 180_000);
 
   it("parks where it gets no address, and the step that is tried again finds the one it got meanwhile", async () => {
     const section = "Parallels Tools never come up";
@@ -83,7 +83,7 @@ describe("a guest that does not come up", () => {
     await terminal.type(section, `drover operation retry --detach ${id}`);
     expect(await settled(stack, id)).toMatchObject({ state: "done" });
     await stack.json("machine", "delete", "nowhere", "--force");
-  }, 120_000);
+  }, 180_000);
 });
 
 describe("a host that falls silent", () => {

@@ -22,7 +22,7 @@ export function revokedSymptoms(world: () => World): void {
     await type(section, `drover operation show ${machine.id}`);
     await type(section, `drover pull revoked:1 --host ${host}`);
     expect(await stack.json("machine", "list")).toEqual([]);
-  }, 90_000);
+  }, 180_000);
 
   it("makes no machine of an image that was revoked while a step of it was parked", async () => {
     const { stack, start, publish } = world();
@@ -36,7 +36,7 @@ export function revokedSymptoms(world: () => World): void {
     const { state, fault, image } = await settled(stack, id, 40_000);
     expect({ state, code: fault?.code, image }).toEqual({ state: "failed", code: "image_revoked", image: "recalled/1/arm64" });
     await rm(join(cacheOf(stack, host), (await stack.json<{ digest: string }>("image", "show", "recalled:1")).digest), { recursive: true });
-  }, 90_000);
+  }, 180_000);
 }
 
 export function wrongBundleSymptoms(world: () => World): void {
@@ -55,7 +55,7 @@ export function wrongBundleSymptoms(world: () => World): void {
     });
     expect(await refusalOf(stack, "push", join(own, "nowhere.pvm"), "none")).toMatchObject({ exit: 4, code: "bundle_not_found" });
     expect(await stack.json("image", "list", "none")).toEqual([]);
-  }, 60_000);
+  }, 180_000);
 
   it("refuses a linked clone, whose disk lies in another machine", async () => {
     const { stack, type, sample } = world();
@@ -67,7 +67,7 @@ export function wrongBundleSymptoms(world: () => World): void {
     await writeFile(descriptor, xml.replace(/<File>([^<]*)<\/File>/, `<File>${join(base, await diskOf(base), "disk.hds")}</File>`));
     await type(section, "drover push .drover/own/Linked.pvm linked --quiet");
     expect(await stack.json("image", "list", "linked")).toEqual([]);
-  }, 60_000);
+  }, 180_000);
 
   it("refuses a bundle whose disk is cut short", async () => {
     const { stack, type, sample } = world();
@@ -79,7 +79,7 @@ export function wrongBundleSymptoms(world: () => World): void {
     await file.close();
     await type(section, "drover push .drover/own/Cut.pvm cut --quiet");
     expect(await stack.json("image", "list", "cut")).toEqual([]);
-  }, 60_000);
+  }, 180_000);
 
   it("refuses the bundle of a machine that runs, seen from its host", async () => {
     const { stack, type } = world();
@@ -87,7 +87,7 @@ export function wrongBundleSymptoms(world: () => World): void {
     await type(section, `drover push ${join(stack.home, machines, "busy.pvm")} running --host ${host} --quiet`);
     await stack.json("machine", "delete", "busy", "--force");
     expect(await stack.json("image", "list", "running")).toEqual([]);
-  }, 60_000);
+  }, 180_000);
 }
 
 export function noRoomSymptom(world: () => World): void {
@@ -99,7 +99,7 @@ export function noRoomSymptom(world: () => World): void {
       code: "no_capacity",
     });
     expect(await stack.json("machine", "list")).toEqual([]);
-  }, 60_000);
+  }, 180_000);
 }
 
 const diskOf = async (bundle: string): Promise<string> => (await readdir(bundle)).find((name) => name.endsWith(".hdd")) ?? "";

@@ -43,11 +43,11 @@ beforeAll(async () => {
 afterAll(async () => {
   await temporal?.connection.close();
   await stack?.close();
-}, 60_000);
+}, 180_000);
 afterEach(async () => {
   controlSimulator(simulatorOf(stack, host), { ...usualControl });
   await nothingLeft();
-}, 90_000);
+}, 180_000);
 
 const start = (...words: string[]) => stack.json<{ id: string; workflowId: string }>(...words, "--detach");
 const provision = async (name: string): Promise<OperationDetail> => operation(stack, (await start("machine", "create", name, ...small)).id);
@@ -113,7 +113,7 @@ describe("a workflow that is reset", () => {
     const { runId, points } = await turningPoints(made.workflowId);
     for (const point of points) {
       await resetTo(made.workflowId, runId, point);
-      await expect.poll(() => statusOf(made.workflowId), { timeout: 30_000 }).not.toBe("RUNNING");
+      await expect.poll(() => statusOf(made.workflowId), { timeout: 60_000 }).not.toBe("RUNNING");
     }
     expect(await operation(stack, made.id)).toEqual(ended);
     await terminal.type(section, `drover operation show ${made.id}`);
@@ -133,17 +133,17 @@ describe("a workflow that is reset", () => {
       "--",
       `echo ran >> ${trace}; sleep 3`,
     );
-    await expect.poll(() => readFile(trace, "utf8").catch(() => ""), { timeout: 20_000 }).toBe("ran\n");
+    await expect.poll(() => readFile(trace, "utf8").catch(() => ""), { timeout: 60_000 }).toBe("ran\n");
     const begun = await turningPoints(exec.workflowId);
     await resetTo(exec.workflowId, begun.runId, begun.points[0]);
     const ended = await settled(stack, exec.id, 30_000);
     expect(["done", "failed"]).toContain(ended.state);
     if (ended.state === "failed") expect(ended.fault?.code).toBe("outcome_unknown");
     await resetTo(exec.workflowId, begun.runId, begun.points[0]);
-    await expect.poll(() => statusOf(exec.workflowId), { timeout: 30_000 }).not.toBe("RUNNING");
+    await expect.poll(() => statusOf(exec.workflowId), { timeout: 60_000 }).not.toBe("RUNNING");
     expect(await readFile(trace, "utf8")).toBe("ran\n");
     await stack.json("machine", "delete", "guest", "--force");
-  }, 120_000);
+  }, 180_000);
 
   /** Where a reset of the newest run may lead: every workflow task that was completed. */
   async function turningPoints(workflowId: string) {
@@ -182,7 +182,7 @@ describe("what else can be done by hand", () => {
     await moving(stack, id, "fetch", begunWithinMs);
     await terminal.type(section, `temporal workflow cancel --workflow-id ${workflowId}`);
     expect(await settled(stack, id)).toMatchObject({ state: "cancelled", fault: { code: "operation_cancelled" } });
-  }, 60_000);
+  }, 180_000);
 
   it("pauses an activity of a pull, and goes on where it stopped; pausing a workflow is refused by servers that do not have it yet", async () => {
     const { id, workflowId } = await pull();
@@ -196,7 +196,7 @@ describe("what else can be done by hand", () => {
     });
     expect(await settled(stack, id, 60_000)).toMatchObject({ state: "done" });
     before = { ...before, cached: (await onDiskOf(stack, host)).cached };
-  }, 120_000);
+  }, 180_000);
 
   it("takes back what was done when an activity is failed by hand, or completed with something that is not true", async () => {
     const failed = await push();

@@ -37,6 +37,6 @@ describe("a PostgreSQL that dies", () => {
     expect(await answer.json()).toMatchObject({ code: "hub_unavailable", message: "The hub's database does not answer." });
     await database.start();
     await busy.expectDone(operations, "2");
-    await expect.poll(() => stack.json("host", "show", host), { timeout: 30_000 }).toMatchObject({ state: "online" });
+    await expect.poll(() => stack.json("host", "show", host), { timeout: 60_000 }).toMatchObject({ state: "online" });
   }, 240_000);
 });

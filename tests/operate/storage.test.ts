@@ -39,5 +39,5 @@ describe("the store", () => {
   afterAll(async () => {
     const { cached } = await onDiskOf(world.stack, host);
     await expectNothingLeft(world.stack, host, { ...world.before, cached });
-  }, 30_000);
+  }, 180_000);
 });

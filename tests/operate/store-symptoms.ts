@@ -35,7 +35,7 @@ export function deniedSymptom(world: () => World): void {
     await type(section, `temporal workflow update execute --workflow-id ${push.workflowId} --name retry`);
     for (const { id } of [pull, push]) expect(await settled(stack, id)).toMatchObject({ state: "done" });
     await rm(bundle, { recursive: true });
-  }, 90_000);
+  }, 180_000);
 
   it("keeps renewed credentials over a restart whose variables still hold the old ones", async () => {
     const { stack, publish } = world();
@@ -43,10 +43,10 @@ export function deniedSymptom(world: () => World): void {
     process.kill(hub, "SIGKILL");
     const ready = () =>
       fetch(`http://127.0.0.1:${stack.env["HUB_HEALTH_PORT"]}/readyz`).then(({ ok }) => ok && stack.stack.pids()["hub"] !== hub);
-    await expect.poll(() => ready().catch(() => false), { timeout: 30_000 }).toBe(true);
+    await expect.poll(() => ready().catch(() => false), { timeout: 60_000 }).toBe(true);
     await publish("later", 2);
     expect(await stack.client.list("/stores", Store)).toMatchObject([{ state: "ready" }]);
-  }, 60_000);
+  }, 180_000);
 }
 
 export function awaySymptoms(world: () => World): void {
@@ -75,12 +75,12 @@ export function awaySymptoms(world: () => World): void {
     way.stall();
     // Several times as long as a store may be silent here: the transfer has met it by then.
     const stalled = way.seen.requests;
-    await expect.poll(() => way.seen.requests, { timeout: 20_000 }).toBeGreaterThan(stalled + 8);
+    await expect.poll(() => way.seen.requests, { timeout: 60_000 }).toBeGreaterThan(stalled + 8);
     way.bytesPerSecond = null;
     way.mend();
     const { state, steps } = await settled(stack, id, 60_000);
     expect({ state, faults: steps.flatMap(({ fault }) => fault ?? []) }).toEqual({ state: "done", faults: [] });
-  }, 90_000);
+  }, 180_000);
 }
 
 export function spoiledSymptom(world: () => World): void {
@@ -109,7 +109,7 @@ export function spoiledSymptom(world: () => World): void {
     await restore();
     await type(section, `drover pull missing:1 --host ${host} --quiet`);
     await forget(stack, "missing");
-  }, 60_000);
+  }, 180_000);
 
   it("says which pack is broken, shows nothing of the image, and takes it anew once what is broken was removed", async () => {
     const { stack, type, sample, publish } = world();
@@ -126,7 +126,7 @@ export function spoiledSymptom(world: () => World): void {
     await type(section, `drover pull broken:1 --host ${host} --quiet`);
     await rm(bundle, { recursive: true });
     await forget(stack, "broken");
-  }, 60_000);
+  }, 180_000);
 
   /** What was brought is no part of what the next test compares with. */
   async function forget(stack: TestStack, name: string): Promise<void> {

@@ -28,7 +28,7 @@ describe.skipIf(!hasQemu || !hasExt4)("a sample with ext4 (needs qemu-img, mke2f
   let sample: Sample;
   beforeAll(
     async () => void (sample = await makeSampleBundle({ folder, name: "sample", bytes: 96 * mebibyte, contentBytes: 24 * mebibyte, path })),
-    60_000,
+    180_000,
   );
 
   it("has a disk that qemu-img finds without errors and equal to the raw image it reads", async () => {

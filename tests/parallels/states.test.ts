@@ -106,7 +106,7 @@ describe("what works in which state", () => {
         else expect([verb, ...(await tried(await machineIn(state, `${state}, ${verb}`), verb))]).toEqual([verb, "works", outcome]);
       }
     },
-    30_000,
+    180_000,
   );
 
   it("answers 255 for most errors, 1 for wrong usage, and says progress on stdout and errors on stderr", async () => {

@@ -34,7 +34,7 @@ beforeAll(async () => {
 afterAll(async () => {
   await sql?.end({ timeout: 2 });
   await production?.close();
-}, 60_000);
+}, 180_000);
 
 const sample = (folder: string, name: string, mebibytes: number): Promise<Sample> =>
   makeSampleBundle({ folder, name, bytes: 64 * mebibyte, contentBytes: mebibytes * mebibyte, path: "", content: "pattern" });
@@ -94,7 +94,7 @@ describe("one API of two", () => {
     for (let round = 0; round < 8; round++) for (const client of [a, b]) statuses.push(await guess(client));
     expect(statuses.slice(0, 10)).toEqual(Array.from({ length: 10 }, () => 401));
     expect(statuses.slice(10)).toEqual(Array.from({ length: 6 }, () => 429));
-  }, 60_000);
+  }, 180_000);
 });
 
 describe("one of each, killed in the middle of everything", () => {
@@ -136,7 +136,7 @@ describe("one of each, killed in the middle of everything", () => {
     await until(async () => (await Promise.all(production.apis.map(isReady))).every(Boolean));
     for (const name of ["mac-1", "mac-2"]) expect((await a.get(pathOf("hosts", name), Host)).state).toBe("online");
     for (const { address } of production.gateways) expect(production.balancers.gateway.taken.get(address)).toBeGreaterThan(0);
-  }, 60_000);
+  }, 180_000);
 
   it("leaves the record of events without a gap and without a number twice", async () => {
     await until(async () => (await sql`select 1 from events where number is null`).length === 0);

@@ -24,7 +24,7 @@ describe("the code as it is", () => {
   let found: Map<string, string | undefined>;
   beforeAll(async () => {
     found = await replayed(await bundleOf(ownWorkflows), names);
-  }, 120_000);
+  }, 180_000);
 
   it.each(names)("goes on with %s", (name) => {
     expect(found.has(name)).toBe(true);
@@ -49,10 +49,10 @@ describe("a change of a workflow", () => {
   it("is found by the replay when it does not ask `patched`", async () => {
     const found = await replayed(await bundleOf(next("unpatched")), pushes);
     expect([...found.values()].filter((error) => error === undefined)).toEqual([]);
-  }, 60_000);
+  }, 180_000);
 
   it("leaves what began before it alone when it asks `patched`", async () => {
     const found = await replayed(await bundleOf(next("patched")), pushes);
     expect([...found].filter(([, error]) => error !== undefined)).toEqual([]);
-  }, 60_000);
+  }, 180_000);
 });

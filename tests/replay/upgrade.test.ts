@@ -12,7 +12,7 @@ import { asked, workflowType } from "./scenarios.ts";
 let harness: Harness;
 beforeAll(async () => {
   harness = await openHarness(inject("temporalAddress"));
-}, 60_000);
+}, 180_000);
 afterAll(() => harness.close());
 
 interface Begun {
@@ -80,4 +80,4 @@ it("ends all operations right, each done once, when the hub goes to the next rel
   await settled(own);
   [...first, ...later].forEach(expectDoneOnce);
   expect(await Promise.all([...first, ...others].map(failedTasks))).toEqual([...first, ...others].map(() => 0));
-}, 120_000);
+}, 180_000);

@@ -147,7 +147,7 @@ describe("a secret that was given to a hub in any way", () => {
       expect(seen.length).toBeGreaterThan(0);
       expect(hidden).toEqual([]);
     },
-    60_000,
+    180_000,
   );
 
   it("is neither among the objects of the store, nor in other files of the stack, nor in a host's variables", async () => {

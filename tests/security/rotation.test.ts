@@ -128,7 +128,7 @@ describe("a new master key", () => {
       await ended;
       await still(await start());
     }
-  }, 60_000);
+  }, 180_000);
 
   it("ends what a kill between the transaction and the new file left", async () => {
     const still = await writtenBy(await start());

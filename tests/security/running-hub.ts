@@ -46,7 +46,7 @@ export function describeRunningHub(stackOf: () => TestStack, machineOf: () => st
       expect(new Set(await payloadKeys(stack, later.workflowId))).toEqual(new Set([payload?.id]));
       const lines = await stack.client.get(`${pathOf("operations", running.id)}/output`, Output);
       expect(lines.items.map(({ text }) => text).join("")).toBe("done\n");
-    }, 120_000);
+    }, 180_000);
 
     it("can be carried away and back: a file of mode 0600 whose key the database proves", async () => {
       const stack = stackOf();
@@ -58,13 +58,13 @@ export function describeRunningHub(stackOf: () => TestStack, machineOf: () => st
       expect((await stack.drover("key", "export", "--to", file)).code).toBe(2);
       const imported = await stack.drover("key", "import", file, "--json");
       expect(JSON.parse(imported.stdout)).toMatchObject({ id: (await keysOf(stack).show()).masterKey.id, proven: true });
-    }, 60_000);
+    }, 180_000);
 
     it("are not given up while they work", async () => {
       const refused = await stackOf().drover("key", "forget", "--yes", "--json");
       expect(refused.code).toBe(5);
       expect(refused.stderr).toContain("master_key_works");
-    }, 30_000);
+    }, 180_000);
   });
 }
 

@@ -31,7 +31,7 @@ beforeAll(async () => {
   const url = await createDatabase(inject("databaseUrl"));
   await migrate(url);
   open = openDatabase(url);
-}, 60_000);
+}, 180_000);
 afterAll(async () => {
   await open.close();
   await rm(home, { recursive: true, force: true });

@@ -53,7 +53,7 @@ export async function startS3Server(): Promise<S3Server> {
       keys = renewed;
       await writeIdentities(identities, renewed);
       child.kill("SIGHUP");
-      await expect.poll(() => makeBucket(endpoint, renewed).then(() => "known", String), { timeout: 20_000 }).toBe("known");
+      await expect.poll(() => makeBucket(endpoint, renewed).then(() => "known", String), { timeout: 60_000 }).toBe("known");
       await expect(makeBucket(endpoint, old)).rejects.toThrow();
     },
     stop: () => stop(child, folder),

@@ -50,7 +50,7 @@ describe.concurrent("a machine that somebody", () => {
     ]);
     expect(await world.operations(id, "start")).toEqual([]);
     await retire("power");
-  }, 90_000);
+  }, 180_000);
 
   it("renames is called so in the hub where the name is free, and shown as different where it is not", async () => {
     const prlctl = world.prlctl(host);
@@ -65,7 +65,7 @@ describe.concurrent("a machine that somebody", () => {
     await within("the name is free again", async () => (await world.show(other.id)).name === "RENAMED");
     expect((await world.show(other.id)).drift).toEqual([]);
     await retire(other.id);
-  }, 90_000);
+  }, 180_000);
 
   it("moves is found where it lies now, and retired there", async () => {
     const { id, bundlePath } = await world.make("moving", ["--no-start"]);
@@ -77,7 +77,7 @@ describe.concurrent("a machine that somebody", () => {
     expect(await outside(id, "bundlePath")).toEqual([expect.objectContaining({ before: bundlePath, after: moved })]);
     await retire("moving");
     expect(await exists(moved)).toBe(false);
-  }, 60_000);
+  }, 180_000);
 
   it("deletes is absent, says so with what to do, and can be retired", async () => {
     const prlctl = world.prlctl(host);
@@ -89,7 +89,7 @@ describe.concurrent("a machine that somebody", () => {
     expect((await stack.drover("machine", "show", "deleted")).stdout).toContain(drifted.message);
     expect(await reservedBy(id)).toBe(false);
     await retire("deleted");
-  }, 60_000);
+  }, 180_000);
 
   it("takes the bundle of is invalid, says so, and can be retired", async () => {
     const { bundlePath } = await world.make("gutted", ["--no-start"]);
@@ -97,7 +97,7 @@ describe.concurrent("a machine that somebody", () => {
     const drifted = await within("bundle removed", async () => (await world.show("gutted")).drift[0]);
     expect(drifted.kind).toBe("invalid");
     await retire("gutted");
-  }, 60_000);
+  }, 180_000);
 
   it("unregisters is shown with its bundle, and adopted again under its own id", async () => {
     const prlctl = world.prlctl(host);
@@ -110,7 +110,7 @@ describe.concurrent("a machine that somebody", () => {
     await within("as wanted again", async () => (await world.show("loose")).drift.length === 0);
     await retire("loose");
     expect(await exists(bundlePath)).toBe(false);
-  }, 60_000);
+  }, 180_000);
 });
 
 describe("a copy that somebody makes of a machine", () => {
@@ -139,7 +139,7 @@ describe("a copy that somebody makes of a machine", () => {
     await within("no orphans", async () => (await world.orphans()).length === 0);
     await retire("by-hand");
     expect(await prlctl.find(cloned)).toBeNull();
-  }, 120_000);
+  }, 180_000);
 });
 
 describe("a machine of somebody else", () => {
@@ -158,7 +158,7 @@ describe("a machine of somebody else", () => {
     expect(await world.show("Private")).toMatchObject({ id, origin: "adopted", observed: "running", vcpus: 15 });
     await retire("Private");
     expect(await exists(bundlePath)).toBe(false);
-  }, 120_000);
+  }, 180_000);
 });
 
 describe("a host that restarts", () => {
@@ -177,7 +177,7 @@ describe("a host that restarts", () => {
     expect((await world.events(hostId)).filter(({ name }) => name === "host.rebooted")).toHaveLength(1);
     expect(await outside(ran.id, "desired")).toEqual([]);
     for (const name of [ran.name, stood.name]) await retire(name);
-  }, 120_000);
+  }, 180_000);
 });
 
 describe("what carries a mark of an older placement", () => {
@@ -196,7 +196,7 @@ describe("what carries a mark of an older placement", () => {
     await within("its bundle is gone", async () => !(await exists(other.bundlePath)));
     await retire("lying");
     expect(await readdir(machineFolderOf(stack, host))).toEqual([]);
-  }, 90_000);
+  }, 180_000);
 
   it("is reported where the hub knows only an older one, and taken over by adopting it", async () => {
     const { id } = await world.make("newer", ["--no-start"]);
@@ -209,7 +209,7 @@ describe("what carries a mark of an older placement", () => {
     expect(await world.show("newer")).toMatchObject({ epoch: 3, observed: "stopped" });
     await within("as wanted again", async () => (await world.show("newer")).drift.length === 0);
     await retire("newer");
-  }, 60_000);
+  }, 180_000);
 });
 
 /** `prlctl move`, which the driver has no use for. */

@@ -66,7 +66,7 @@ it("says what a parked step waits for and what to send, and the outcome after th
   expect(activity.filter((summary) => /^"[a-z ]+: .+"$/.test(summary))).toHaveLength(activity.length);
   expect(local.filter((summary) => /^"(record|settle) /.test(summary))).toHaveLength(local.length);
   expect(timer).toEqual(['"park limit: check store"']);
-}, 30_000);
+}, 180_000);
 
 it("aborts at the park limit, takes back what was done, and says that it was the limit", async () => {
   const world = newWorld();
@@ -82,7 +82,7 @@ it("aborts at the park limit, takes back what was done, and says that it was the
   });
   expect([...world.machines.keys(), ...world.placed.keys()]).toEqual([]);
   expect(await detailsOf(run)).toMatch(/: failed\n[^]*within the park limit/);
-}, 30_000);
+}, 180_000);
 
 it("leaves out one step after another by `skip`, and takes all back by `abort`", async () => {
   const world = newWorld();
@@ -98,7 +98,7 @@ it("leaves out one step after another by `skip`, and takes all back by `abort`",
   await run.ended;
   expect([...world.machines.keys(), ...world.placed.keys()]).toEqual([]);
   expect(world.settled).toMatchObject({ outcome: "failed", fault: { code: "operation_aborted" } });
-}, 30_000);
+}, 180_000);
 
 it("is found by the host where it is now, also after it was placed again", async () => {
   const world = newWorld();
@@ -108,7 +108,7 @@ it("is found by the host where it is now, also after it was placed again", async
   await run.handle.signal(hostLostSignal, run.hosts["mac-1"]);
   await run.ended;
   await run.until(async () => (await attributeOf(run, "DroverHost")) === run.hosts["mac-2"], "the second host is shown");
-}, 30_000);
+}, 180_000);
 
 it("stays small whatever a fault says", async () => {
   const world = newWorld();
@@ -117,4 +117,4 @@ it("stays small whatever a fault says", async () => {
   const run = await push(world);
   await parked(run, world, "check store");
   expect((await detailsOf(run)).length).toBeLessThan(4_000);
-}, 30_000);
+}, 180_000);

@@ -10,7 +10,7 @@ export function suiteHarness(): { readonly harness: Harness } {
   };
   beforeAll(async () => {
     opened = await openHarness(inject("temporalAddress"));
-  }, 60_000);
+  }, 180_000);
   afterEach(() => opened?.endAll());
   afterAll(() => opened?.close());
   return {

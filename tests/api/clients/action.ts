@@ -14,7 +14,7 @@ export function playGitHubAction(session: () => Session): void {
 
   it("pulls, starts, waits for the address, runs, clones, stops and deletes, with a password", async () => {
     await playJob(session(), await session().loggedIn({ "X-SOURCE-ID": "GITHUB_ACTION" }), "gh-password");
-  }, 60_000);
+  }, 180_000);
 
   it("does all of it with a key in a header too", async () => {
     const { plain, loggedIn } = session();
@@ -30,7 +30,7 @@ export function playGitHubAction(session: () => Session): void {
     expect((await byKey("GET", "/api/v1/auth/users")).status).toBe(200);
     const token = await session().logIn(plain, { api_key: made.body.encoded });
     expect((await plain("GET", "/api/v1//machines", { headers: { Authorization: `Bearer ${token}` } })).status).toBe(200);
-  }, 60_000);
+  }, 180_000);
 
   it("plays on the fleet as well", async () => {
     const call = await session().loggedIn();
@@ -51,7 +51,7 @@ export function playGitHubAction(session: () => Session): void {
     like("orchestrator-machines/10-clone", await call("PUT", `${path}/clone`, { body: { clone_name: "gh-fleet-clone" } }));
     for (const name of ["gh-fleet", "gh-fleet-clone"])
       expect((await call("DELETE", `/api/v1/orchestrator/machines/${name}`)).status).toBe(202);
-  }, 60_000);
+  }, 180_000);
 }
 
 async function playJob({ architecture, connections }: Session, call: Caller, name: string): Promise<void> {

@@ -61,7 +61,7 @@ export function playConsole(session: () => Session): void {
       await stateOf(call, `${base}/${ended.result_record_id}`, "running");
       expect((await call("DELETE", `${base}/${ended.result_record_id}?force=true`)).status).toBe(202);
     },
-    60_000,
+    180_000,
   );
 
   it("powers with bodies that are no JSON, and takes, lists, reverts and deletes snapshots", async () => {
@@ -97,7 +97,7 @@ export function playConsole(session: () => Session): void {
     like("machines/56-rename", await call("PUT", `${path}/rename`, { body: { new_name: "ui-renamed", description: "told" } }));
     like("machines/57-rename-no-name", await call("PUT", `${path}/rename`, { body: {} }));
     expect((await call("DELETE", path)).status).toBe(202);
-  }, 60_000);
+  }, 180_000);
 
   it("removes jobs from its list", async () => {
     const call = await session().loggedIn();

@@ -15,7 +15,7 @@ export function playJenkins(session: () => Session): void {
       } finally {
         jdk.close();
       }
-    }, 60_000);
+    }, 180_000);
 }
 
 async function playAgent({ architecture, connections, logIn }: Session, jdk: Caller, base: string, name: string): Promise<void> {

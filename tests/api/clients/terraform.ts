@@ -77,7 +77,7 @@ function machineTests({ session, call, catalogImage, set }: Playing): void {
         body: { ...body, name: "tf-vm-x", catalog_manifest: catalogImage({ catalog_id: "no-such" }) },
       }),
     );
-  }, 60_000);
+  }, 180_000);
 
   it("runs commands in it, with an environment", async () => {
     const { body } = await stateOf(call, `/api/v1/machines/${id}`, "running").then((status) => ({ body: status }));
@@ -98,7 +98,7 @@ function machineTests({ session, call, catalogImage, set }: Playing): void {
     ).toMatchObject({ stdout: "sudo", exit_code: 0 });
     like("machines/23-execute-no-command", await call("PUT", `/api/v1/machines/${id}/execute`, { body: {} }));
     like("machines/24-execute-malformed", await call("PUT", `/api/v1/machines/${id}/execute`, { raw: "{" }));
-  }, 60_000);
+  }, 180_000);
 
   it("stops, changes, starts and clones it by lists of operations", async () => {
     const state = (operation: string) => ({ group: "state", operation, value: "", options: [], flags: [] });
@@ -137,7 +137,7 @@ function machineTests({ session, call, catalogImage, set }: Playing): void {
     expect((await call("GET", "/api/v1/machines/tf-clone")).body.State).toBe("stopped");
     expect((await call("DELETE", "/api/v1/machines/tf-clone")).status).toBe(202);
     like("machines/37-set-state-start", await set(id, state("start")));
-  }, 60_000);
+  }, 180_000);
 
   it("removes it, and reads from the answer's body that it is gone", async () => {
     like("machines/32-delete-running", await call("DELETE", `/api/v1/machines/${id}`));
@@ -145,7 +145,7 @@ function machineTests({ session, call, catalogImage, set }: Playing): void {
     expect(like("machines/68-get-deleted", await call("GET", `/api/v1/machines/${id}`)).body.code).toBe(404);
     expect(like("machines/69-delete-not-found", await call("DELETE", `/api/v1/machines/${id}`)).body.code).toBe(404);
     like("machines/36-start-not-found", await call("PUT", "/api/v1/machines/no-such-vm/start"));
-  }, 60_000);
+  }, 180_000);
 }
 
 function fleetTests({ session, call, catalogImage }: Playing): void {
@@ -191,7 +191,7 @@ function fleetTests({ session, call, catalogImage }: Playing): void {
       body: { host: "http://10.0.0.9", authentication: { username: "root", password: "x" } },
     });
     expect(added).toMatchObject({ status: 400, body: { code: 400, message: expect.stringContaining("drover host enrol") } });
-  }, 60_000);
+  }, 180_000);
 
   it("pulls: a machine is there afterwards, where the path says", async () => {
     const body = {
@@ -217,7 +217,7 @@ function fleetTests({ session, call, catalogImage }: Playing): void {
     expect(ended).toMatchObject({ job_type: "catalog", job_operation: "pull", result_record_type: "virtual_machine" });
     expect((await stateOf(call, "/api/v1/machines/tf-pulled-2", "running")).status).toBe("running");
     for (const name of ["tf-pulled", "tf-pulled-2"]) expect((await call("DELETE", `/api/v1/machines/${name}?force=true`)).status).toBe(202);
-  }, 60_000);
+  }, 180_000);
 }
 
 function accessTests(call: Caller): void {
@@ -261,5 +261,5 @@ function accessTests(call: Caller): void {
       ["auth-claims/07-get-not-found", "/claims/NO_SUCH"],
     ] as const)
       expect(like(name, await auth("GET", path)).body.code).toBe(404);
-  }, 60_000);
+  }, 180_000);
 }

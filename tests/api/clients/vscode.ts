@@ -87,5 +87,5 @@ export function playVsCode(session: () => Session): void {
     expect(states).toEqual(expect.arrayContaining(["running", "suspended", "stopped"]));
     expect(heard.some(({ message }) => message === "HOST_VM_STATE_CHANGED")).toBe(true);
     socket.close();
-  }, 60_000);
+  }, 180_000);
 }

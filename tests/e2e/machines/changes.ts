@@ -26,7 +26,7 @@ export const describeChanges = () =>
       expect(vm).toMatchObject({ cpus: 2, memoryBytes: 1024 * mebibyte, description: "line one\nline two" });
       expect(vm?.raw["Startup and Shutdown"]).toMatchObject({ "Startup view": "headless" });
       expect(await show("still")).toMatchObject({ vcpus: 2, memoryBytes: 1024 * mebibyte, description: "line one\nline two" });
-    }, 30_000);
+    }, 180_000);
 
     it("renames a stopped machine, whose old name is free for another, and refuses a running one", async () => {
       await stack.json("machine", "rename", "still", "quiet");
@@ -39,7 +39,7 @@ export const describeChanges = () =>
         message: expect.stringContaining("running"),
       });
       expect(await refusalOf(stack, "machine", "rename", "still", "QUIET")).toMatchObject({ code: "machine_exists" });
-    }, 60_000);
+    }, 180_000);
 
     it("clones in full: a machine of its own, with the same disk and another MAC, while the source keeps its own", async () => {
       await act("work", { verb: "stop", mode: "kill", graceSeconds: 0 });
@@ -53,7 +53,7 @@ export const describeChanges = () =>
       await act("copy", { verb: "start" });
       expect((await seen(copy.id))?.state).toBe("running");
       await retire("copy");
-    }, 60_000);
+    }, 180_000);
 
     it("clones linked, once for each request, and leaves nothing of a clone that was retired", async () => {
       await stack.json("machine", "clone", "still", "linked", "--linked");
@@ -70,7 +70,7 @@ export const describeChanges = () =>
       await retire("linked");
       expect(await stat(linked.bundlePath ?? "").catch(() => null)).toBeNull();
       expect(await prlctl.snapshotList(source)).toEqual([]);
-    }, 60_000);
+    }, 180_000);
 
     it("refuses a clone under a name that is taken, on the hub or only on the host, and takes no machine away from its owner", async () => {
       expect(await refusalOf(stack, "machine", "clone", "still", "WORK")).toMatchObject({ code: "machine_exists" });
@@ -79,11 +79,11 @@ export const describeChanges = () =>
       expect(await seen(foreign.id)).toMatchObject({ name: "Theirs", bundlePath: foreign.bundlePath });
       expect(await machines("Theirs")).toEqual([]);
       await prlctl.remove(foreign.id);
-    }, 60_000);
+    }, 180_000);
 
     it("makes one of two clones that are asked of one source at once, and tells the other who holds it", async () => {
       const answers = await Promise.all(["twin-1", "twin-2"].map((name) => attempt("still", { verb: "clone", name, linked: false })));
       expect(answers.toSorted()).toEqual(["done", "machine_busy"]);
       for (const name of ["twin-1", "twin-2"]) if ((await machines(name)).length > 0) await retire(name);
-    }, 60_000);
+    }, 180_000);
   });

@@ -19,7 +19,7 @@ export const describeGuest = () =>
     beforeAll(async () => {
       await act("work", { verb: "start" });
       await until("the guest takes sessions", async () => (await seen(work.id))?.tools.state === "installed");
-    }, 30_000);
+    }, 180_000);
 
     it("end with their own exit code and print where they print, in order and to the end", async () => {
       const ran = await stack.drover(
@@ -33,20 +33,20 @@ export const describeGuest = () =>
       expect(ran).toEqual({ code: 7, stdout: lines("out"), stderr: lines("err") });
       const { result } = await execute("exit 255");
       expect(result).toMatchObject({ exitCode: 255, outputCut: false });
-    }, 60_000);
+    }, 180_000);
 
     it("get their variables as they are: quotes, line breaks, Unicode", async () => {
       const value = `it's "quoted" $HOME \`id\`\nsecond line\t\\n Grüße 🐙`;
       const { id } = await execute(`printf %s "$VALUE"`, { environment: { VALUE: value } });
       expect(await outputOf(id)).toEqual({ stdout: value, stderr: "", cut: false });
-    }, 30_000);
+    }, 180_000);
 
     it("may be scripts of 200 KB, and run as a user", async () => {
       const script = `${Array.from({ length: 4000 }, (_, i) => `# line ${i} ${"x".repeat(40)}`).join("\n")}\necho the end\n`;
       const { id, state } = await execute(script, { user: "builder" });
       expect(script.length).toBeGreaterThan(200_000);
       expect([state, (await outputOf(id)).stdout]).toEqual(["done", "the end\n"]);
-    }, 30_000);
+    }, 180_000);
 
     it("lose what is beyond 10 MiB of output, and say so; exactly what was printed before is kept", async () => {
       const { id, result } = await execute("yes 0123456789abcde | head -c 12582912");
@@ -54,14 +54,14 @@ export const describeGuest = () =>
       const { stdout, cut } = await outputOf(id);
       expect([stdout.length, cut]).toEqual([10 * mebibyte, true]);
       expect(stdout).toBe("0123456789abcde\n".repeat((10 * mebibyte) / 16));
-    }, 60_000);
+    }, 180_000);
 
     it("are given up after their time limit, which does not count the wait for a session", async () => {
       const outcome = await execute("sleep 30", { timeoutSeconds: 1 });
       expect(outcome).toMatchObject({ state: "failed", fault: { code: "outcome_unknown", message: expect.stringContaining("1 s") } });
       const three = await Promise.all([1, 2, 3].map(() => execute("sleep 1.2; echo done", { timeoutSeconds: 2 })));
       expect(three.map(({ state }) => state)).toEqual(["done", "done", "done"]);
-    }, 60_000);
+    }, 180_000);
 
     it("show their script and variables neither in the process list, nor in the database, nor in Temporal's history", async () => {
       const secret = `tr0ub4dor-${Math.random().toString(36).slice(2)}`;
@@ -79,7 +79,7 @@ export const describeGuest = () =>
       expect(history).toContain("actOnMachine");
       expect(history).not.toContain(secret);
       expect(history).not.toContain("exitCode");
-    }, 30_000);
+    }, 180_000);
 
     it("park while the guest takes no session, and run when an operator says retry", async () => {
       controlSimulator(simulator, { toolsNeverUp: ["work"] });
@@ -89,7 +89,7 @@ export const describeGuest = () =>
       await decide(stack, (await stack.client.get(pathOf("operations", id), Operation)).workflowId, "retry");
       expect((await done(id)).state).toBe("done");
       expect((await outputOf(id)).stdout).toBe("once\n");
-    }, 30_000);
+    }, 180_000);
   });
 
 async function processes(): Promise<string> {

@@ -19,7 +19,7 @@ export const describeMacOS = () =>
         fault: { code: "no_capacity", message: expect.stringContaining("two macOS machines") },
       });
       expect(await machines("mac-c")).toEqual([]);
-    }, 60_000);
+    }, 180_000);
 
     it("keep the address that the hub learned from their guest", async () => {
       const { addresses } = await show("mac-a");
@@ -28,5 +28,5 @@ export const describeMacOS = () =>
       await act("mac-a", { verb: "restart" });
       await until("the address is known again", async () => (await show("mac-a")).addresses.length > 0);
       for (const name of ["mac-a", "mac-b"]) await retire(name);
-    }, 60_000);
+    }, 180_000);
   });

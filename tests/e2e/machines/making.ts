@@ -33,7 +33,7 @@ export const describeMaking = () =>
         memoryBytes: small.memoryBytes,
         description: "for 'tests' & more",
       });
-    }, 60_000);
+    }, 180_000);
 
     it("leaves a machine stopped when told so, takes the cached image, and shares neither id, MAC nor address with its sibling", async () => {
       const { operation } = await provision({ name: "still", start: false });
@@ -51,7 +51,7 @@ export const describeMaking = () =>
       ])
         expect(one).not.toBe(other);
       await act("still", { verb: "stop", mode: "kill", graceSeconds: 0 });
-    }, 60_000);
+    }, 180_000);
 
     it("lists machines by name, host, state and image", async () => {
       const names = async (...filter: string[]) =>
@@ -60,7 +60,7 @@ export const describeMaking = () =>
       expect(await names("--name", "STILL")).toEqual(["still"]);
       expect(await names("--host", host, "--image", "base/1")).toEqual(["still", "work"]);
       expect(await names("--image", "mac/1")).toEqual([]);
-    }, 30_000);
+    }, 180_000);
 
     it("changes labels and description without an operation, and refuses what is neither", async () => {
       const changed = await stack.client.send("PATCH", pathOf("machines", "still"), Machine, {

@@ -12,7 +12,7 @@ export const describeSeen = () =>
       const png = await readFile(file);
       expect(png.subarray(0, 8)).toEqual(Buffer.from("89504e470d0a1a0a", "hex"));
       expect(png.subarray(-8, -4).toString()).toBe("IEND");
-    }, 30_000);
+    }, 180_000);
 
     it("shows a foreign machine in the contract's list, and never touches it", async () => {
       const foreign = await foreignMachine("Private");
@@ -24,5 +24,5 @@ export const describeSeen = () =>
       expect(await readFile(join(foreign.bundlePath, "config.pvs"), "utf8")).toBe(before);
       expect(await seen(foreign.id)).toMatchObject({ state: "stopped" });
       await prlctl.remove(foreign.id);
-    }, 30_000);
+    }, 180_000);
   });

@@ -25,7 +25,7 @@ export const describeSnapshots = () =>
       expect((await prlctl.snapshotList(id)).filter(({ name }) => name === "clean" || name === "later")).toEqual([]);
       expect((await act("still", { verb: "snapshot-delete", snapshotId: clean, children: false })).state).toBe("done");
       expect(await attempt("still", { verb: "snapshot-revert", snapshotId: clean, resume: true })).toBe("snapshot_not_found");
-    }, 90_000);
+    }, 180_000);
 
     it("of a running machine go on running, or stay suspended when told so", async () => {
       await act("work", { verb: "start" });
@@ -37,5 +37,5 @@ export const describeSnapshots = () =>
       await act("work", { verb: "snapshot-revert", snapshotId, resume: true });
       expect(await show("work")).toMatchObject({ observed: "running", desired: "running" });
       await act("work", { verb: "snapshot-delete", snapshotId, children: false });
-    }, 60_000);
+    }, 180_000);
   });

@@ -17,13 +17,13 @@ export const describeStates = () =>
         expect((await stack.json<OperationDetail>("machine", verb, "work")).state).toBe("done");
         expect([(await seen(work.id))?.state, (await show("work")).observed]).toEqual([state, state]);
       }
-    }, 60_000);
+    }, 180_000);
 
     it("answers a state that is reached already with success", async () => {
       expect((await act("work", { verb: "start" })).state).toBe("done");
       expect((await act("work", { verb: "resume" })).state).toBe("done");
       expect((await act("still", { verb: "stop", mode: "graceful", graceSeconds: 5 })).state).toBe("done");
-    }, 30_000);
+    }, 180_000);
 
     it("restarts and resets a guest for real", async () => {
       for (const verb of ["restart", "reset"] as const) {
@@ -32,7 +32,7 @@ export const describeStates = () =>
         expect(bootedAt(work.id)).toBeGreaterThan(before);
         expect((await seen(work.id))?.state).toBe("running");
       }
-    }, 60_000);
+    }, 180_000);
 
     it("stops a guest that listens by asking, and one that is paused as well", async () => {
       await stack.json("machine", "stop", "work", "--grace", "30s");
@@ -41,7 +41,7 @@ export const describeStates = () =>
       await act("work", { verb: "pause" });
       expect((await act("work", { verb: "stop", mode: "graceful", graceSeconds: 30 })).state).toBe("done");
       expect(await show("work")).toMatchObject({ observed: "stopped", desired: "stopped", addresses: [] });
-    }, 60_000);
+    }, 180_000);
 
     it("kills a guest that does not listen once its grace is over, and not before", async () => {
       controlSimulator(simulator, { ignoresStop: ["work"] });
@@ -54,7 +54,7 @@ export const describeStates = () =>
       await stack.json("machine", "stop", "work", "--force");
       expect((await seen(work.id))?.state).toBe("stopped");
       controlSimulator(simulator, { ignoresStop: false });
-    }, 60_000);
+    }, 180_000);
 
     it("keeps the memory of a suspended machine unless told to drop it", async () => {
       await act("work", { verb: "start" });
@@ -63,12 +63,12 @@ export const describeStates = () =>
       expect((await seen(work.id))?.state).toBe("suspended");
       await stack.json("machine", "stop", "work", "--drop-state");
       expect((await seen(work.id))?.state).toBe("stopped");
-    }, 60_000);
+    }, 180_000);
 
     it("refuses early what the state forbids, and names it", async () => {
       const refused = await refusalOf(stack, "machine", "suspend", "still");
       expect(refused).toMatchObject({ code: "machine_state", message: expect.stringMatching(/still .*stopped/) });
-    }, 30_000);
+    }, 180_000);
 
     it("refuses on the host what the hub could not know, and takes nothing away from the machine", async () => {
       await act("still", { verb: "start" });
@@ -77,5 +77,5 @@ export const describeStates = () =>
       expect(outcome).toBe("machine_state");
       expect((await seen((await show("still")).id))?.state).toBe("suspended");
       await act("still", { verb: "stop", mode: "drop-state", graceSeconds: 0 });
-    }, 30_000);
+    }, 180_000);
   });

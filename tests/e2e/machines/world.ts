@@ -73,7 +73,7 @@ export const retire = async (name: string) => done((await stack.client.send("DEL
 /** The hub tells when it has ended, so nobody has to look all the time. */
 export const done = (id: string) => stack.client.get(pathOf("operations", id, "wait"), OperationDetail, { query: { timeout: 60 } });
 
-export async function until<T>(what: string, look: () => Promise<T | null | false | undefined>, withinMs = 10_000): Promise<T> {
+export async function until<T>(what: string, look: () => Promise<T | null | false | undefined>, withinMs = 60_000): Promise<T> {
   for (const end = Date.now() + withinMs; ; await delay(100)) {
     const found = await look();
     if (found) return found;
