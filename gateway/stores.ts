@@ -16,7 +16,7 @@ export interface GatewayStore {
   read(key: string, range: { offsetBytes: number; lengthBytes: number } | null, signal: AbortSignal): Promise<ReadableStream<Uint8Array>>;
   write(key: string, body: Uint8Array, sha256: string, signal: AbortSignal): Promise<"written" | "present">;
   size(key: string): Promise<number | null>;
-  list(prefix: string): AsyncIterable<{ readonly key: string; readonly bytes: number }>;
+  list(prefix: string): AsyncIterable<{ readonly key: string; readonly bytes: number; readonly modifiedAt: Date }>;
   readonly presign?: (
     ask: { method: "GET"; key: string; ttlSeconds: number } | { method: "PUT"; key: string; sha256: string; ttlSeconds: number },
   ) => Promise<{ method: "GET" | "PUT"; url: string; headers: Readonly<Record<string, string>>; expiresAt: Date }>;

@@ -72,6 +72,16 @@ export function describeObjectStore(name: string, open: () => Promise<ObjectStor
       expect(await Array.fromAsync(store.list("none/"))).toEqual([]);
     });
 
+    it("tells when each object was written", async () => {
+      const store = await open();
+      // Stores tell whole seconds, by a clock of their own; the one of a test is this computer's.
+      const before = Date.now() - 2000;
+      await put(store, "times/one", Buffer.from("one"));
+      const [found] = await Array.fromAsync(store.list("times/"));
+      expect(found?.modifiedAt.getTime()).toBeGreaterThanOrEqual(before);
+      expect(found?.modifiedAt.getTime()).toBeLessThanOrEqual(Date.now() + 2000);
+    });
+
     it("removes twice as well as once, and takes the key again afterwards", async () => {
       const store = await open();
       await put(store, "gone", Buffer.from("x"));

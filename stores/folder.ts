@@ -4,13 +4,13 @@
  * An object appears by a hard link from a synced temporary file: the link fails where the name exists, so a write is atomic, never replaces, and tells which of two writers won.
  */
 import { createHash, randomUUID } from "node:crypto";
-import { createReadStream } from "node:fs";
+import { createReadStream, type Stats } from "node:fs";
 import { link, mkdir, open, readdir, rename, rm, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { Readable } from "node:stream";
 import { FaultError } from "../domain/errors.ts";
 import { checksumRefused, objectMissing, storeDenied, storeUnavailable } from "./faults.ts";
-import { checkKey, type ByteRange, type ObjectStore, type WriteOutcome } from "./object-store.ts";
+import { checkKey, type ByteRange, type ObjectStore, type StoredObject, type WriteOutcome } from "./object-store.ts";
 
 /** Temporary files lie together in a folder of the same file system, under a name that no key can have. */
 const temporaryFolder = "~writing";
@@ -106,15 +106,18 @@ async function syncFolder(path: string): Promise<void> {
   }
 }
 
-async function sizeOf(path: string): Promise<number | null> {
+const sizeOf = async (path: string): Promise<number | null> => (await fileAt(path))?.size ?? null;
+
+/** Null where there is no file: a folder is none. */
+async function fileAt(path: string): Promise<Stats | null> {
   const found = await stat(path, { throwIfNoEntry: false }).catch((error: unknown) => {
     if (isAbsence(error)) return undefined;
     throw error;
   });
-  return found?.isFile() ? found.size : null;
+  return found?.isFile() ? found : null;
 }
 
-async function* listBelow(root: string, prefix: string) {
+async function* listBelow(root: string, prefix: string): AsyncIterable<StoredObject> {
   const top = prefix.slice(0, prefix.lastIndexOf("/") + 1);
   const entries = await restated(prefix, () => readdir(join(root, top), { recursive: true, withFileTypes: true })).catch(
     (error: unknown) => {
@@ -126,8 +129,8 @@ async function* listBelow(root: string, prefix: string) {
     if (!entry.isFile()) continue;
     const path = join(entry.parentPath, entry.name);
     const key = path.slice(join(root, "/").length);
-    const bytes = key.startsWith(prefix) && !key.startsWith(temporaryFolder) ? await sizeOf(path) : null;
-    if (bytes !== null) yield { key, bytes };
+    const found = key.startsWith(prefix) && !key.startsWith(temporaryFolder) ? await fileAt(path) : null;
+    if (found) yield { key, bytes: found.size, modifiedAt: found.mtime };
   }
 }
 

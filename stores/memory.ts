@@ -9,6 +9,8 @@ import { checkKey, type ObjectStore } from "./object-store.ts";
 
 /** `objects` may be shared with a test that wants to look at, or to break, what is stored. */
 export function memoryStore(objects = new Map<string, Uint8Array>()): ObjectStore {
+  const writtenAt = new Map<string, Date>();
+  const opened = new Date();
   return {
     read: async (key, range, signal) => {
       signal.throwIfAborted();
@@ -23,13 +25,15 @@ export function memoryStore(objects = new Map<string, Uint8Array>()): ObjectStor
       if (createHash("sha256").update(body).digest("hex") !== sha256) throw checksumRefused(key);
       if (objects.has(checkKey(key))) return "present";
       objects.set(key, Uint8Array.from(body));
+      writtenAt.set(key, new Date());
       return "written";
     },
 
     size: async (key) => objects.get(checkKey(key))?.byteLength ?? null,
 
     async *list(prefix) {
-      for (const [key, body] of objects) if (key.startsWith(prefix)) yield { key, bytes: body.byteLength };
+      for (const [key, body] of objects)
+        if (key.startsWith(prefix)) yield { key, bytes: body.byteLength, modifiedAt: writtenAt.get(key) ?? opened };
     },
 
     remove: async (key) => void objects.delete(checkKey(key)),

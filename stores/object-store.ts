@@ -17,6 +17,8 @@ export type WriteOutcome = "written" | "present";
 export interface StoredObject {
   readonly key: string;
   readonly bytes: number;
+  /** By the store's clock, which is not ours. */
+  readonly modifiedAt: Date;
 }
 
 /** The right to read or write one whole object for a while, usable without any credentials. */

@@ -128,7 +128,9 @@ async function* list(place: Place, start: string): AsyncIterable<StoredObject> {
     const page = await restated(place, start, () =>
       client.send(new ListObjectsV2Command({ Bucket: bucket, Prefix: `${prefix}${start}`, ContinuationToken: token })),
     );
-    for (const { Key = "", Size = 0 } of page.Contents ?? []) yield { key: Key.slice(prefix.length), bytes: Size };
+    // What has no time counts as new: whoever collects by age then leaves it.
+    for (const { Key = "", Size = 0, LastModified = new Date() } of page.Contents ?? [])
+      yield { key: Key.slice(prefix.length), bytes: Size, modifiedAt: LastModified };
     token = page.NextContinuationToken;
   } while (token);
 }
