@@ -14,10 +14,11 @@ import {
 } from "@temporalio/client";
 import { ApplicationFailure } from "@temporalio/common";
 import { askDecision, isDecided, refuseDecision, takeDecision, type StepDecision } from "../db/decisions.ts";
-import { findHost } from "../db/hosts.ts";
+import { isHostLost } from "../db/hosts.ts";
 import { findOperation, readOperation } from "../db/operations.ts";
 import { listSteps } from "../db/steps.ts";
 import { isFault, ok, refuse, type Fault, type Result } from "../domain/errors.ts";
+import { foreignFault } from "../domain/foreign.ts";
 import { isSettled, type Decision } from "../domain/operations/rules.ts";
 import type { Operation } from "../domain/operations/schema.ts";
 import type { Meant } from "../workflows/parking.ts";
@@ -92,17 +93,9 @@ function faultOf(error: unknown, { id, workflowId, state }: Operation, { word, s
   }
   if (error instanceof WorkflowNotFoundError)
     return { code: "operation_settled", message: `The workflow ${workflowId} of the ${state} operation has ended.`, subject: id };
-  if (!isAway(error)) return null;
+  if (!(error instanceof WorkflowUpdateRPCTimeoutOrCancelledError) && foreignFault(error)?.code !== "hub_unavailable") return null;
   const message = `No hub worker took the ${word} of ${step} within 5 s. It may still be taken: sent again with the same Idempotency-Key it is done once.`;
   return { code: "hub_unavailable", message, subject: id, details: { retryAfterSeconds: 1 } };
-}
-
-/** gRPC's DEADLINE_EXCEEDED, CANCELLED, RESOURCE_EXHAUSTED and UNAVAILABLE. */
-const away = [4, 1, 8, 14];
-function isAway(error: unknown): boolean {
-  if (error instanceof WorkflowUpdateRPCTimeoutOrCancelledError) return true;
-  const cause = error instanceof Error && !isGrpcServiceError(error) ? error.cause : error;
-  return isGrpcServiceError(cause) && away.includes(cause.code);
 }
 
 /** Between two automatic attempts nothing of the workflow waits for a word: the server itself begins the next attempt. */
@@ -135,8 +128,7 @@ const notFound = 5;
 /** A cancelled operation waits for its lost host to undo what it did there; whoever knows that the host never returns need not. */
 async function giveUpHost({ control, operation, asked, decision }: Deciding): Promise<Result<Operation>> {
   const { db, temporal } = control;
-  const host = operation.hostId === null ? null : await findHost(db, operation.hostId);
-  if (!host?.ok || host.value.state !== "lost") return notParked(operation, decision.word);
+  if (!(await isHostLost(db, operation.hostId))) return notParked(operation, decision.word);
   await askDecision(db, operation, decision, byOf(asked));
   try {
     await answered(temporal, () => temporal.workflow.getHandle(operation.workflowId).signal("giveUp"));

@@ -32,6 +32,13 @@ export async function findHost(db: Database, idOrName: string): Promise<Result<H
   return found ? ok(parsed(found)) : refuse({ code: "host_not_found", message: `There is no host ${idOrName}.`, subject: idOrName });
 }
 
+/** Whether nothing that needs this host can end there: it is lost, or in no row any more. What needs no host (null) does not wait for one. */
+export async function isHostLost(db: Database, hostId: string | null): Promise<boolean> {
+  if (hostId === null) return false;
+  const host = await findHost(db, hostId);
+  return !host.ok || host.value.state === "lost";
+}
+
 export interface HostChanges {
   readonly enabled?: boolean | undefined;
   readonly labels?: string[] | undefined;

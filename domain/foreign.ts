@@ -22,8 +22,8 @@ const databaseAway = new Set<unknown>([
   "08006",
   "08001",
 ]);
-/** Of Temporal: gRPC's `UNAVAILABLE` and `DEADLINE_EXCEEDED`. */
-const temporalAway = new Set<unknown>([14, 4]);
+/** Of Temporal: gRPC's `UNAVAILABLE`, `DEADLINE_EXCEEDED`, `RESOURCE_EXHAUSTED`, and `CANCELLED`, as a connection that is closed under a call tells it. */
+const temporalAway = new Set<unknown>([14, 4, 8, 1]);
 /** Values that no column takes: text with a zero byte or bad encoding, numbers out of range, malformed uuids. */
 const unstorable = new Set<unknown>(["22021", "22P05", "22003", "22P02"]);
 

@@ -9,7 +9,7 @@ import { Context } from "@temporalio/activity";
 import { WorkflowNotFoundError, type Client } from "@temporalio/client";
 import type { Database } from "../../db/connect.ts";
 import { busy, holdersOf, takeHold, type Holder } from "../../db/holds.ts";
-import { findHost } from "../../db/hosts.ts";
+import { isHostLost } from "../../db/hosts.ts";
 import { findAnyMachine } from "../../db/machines.ts";
 import { moveOperation } from "../../db/operations.ts";
 import { settleOperation } from "../../db/settlement.ts";
@@ -46,7 +46,7 @@ export async function takeOver(
       if (holder.verb === "retire") throw busy("machine", await nameOf(db, machineId), holder);
       if (!told.has(holder.operationId)) await tellToCancel({ db, temporal }, holder);
       told.add(holder.operationId);
-      if (Date.now() > until || (await isLost(db, holder))) await giveUp({ db, temporal }, holder);
+      if (Date.now() > until || (await isHostLost(db, holder.hostId))) await giveUp({ db, temporal }, holder);
     }
     context.heartbeat({ waitsFor: holders.map((holder) => holder.operationId) });
     await delay(pollMs, undefined, { signal: context.cancellationSignal });
@@ -56,12 +56,6 @@ export async function takeOver(
 async function tellToCancel({ db, temporal }: Preempting, { operationId, workflowId }: Holder): Promise<void> {
   await db.transaction((tx) => moveOperation(tx, operationId, ["pending", "running", "parked"], "cancelling"));
   await unlessEnded(temporal.workflow.getHandle(workflowId).cancel());
-}
-
-async function isLost(db: Database, { hostId }: Holder): Promise<boolean> {
-  if (hostId === null) return false;
-  const host = await findHost(db, hostId);
-  return !host.ok || host.value.state === "lost";
 }
 
 async function nameOf(db: Database, machineId: string): Promise<string> {
