@@ -83,7 +83,8 @@ export interface Scenario {
   /** The step in which it is cancelled. */
   readonly step: string;
   readonly control?: Partial<Omit<typeof usualControl, "times">> & { times?: Partial<(typeof usualControl)["times"]> };
-  readonly stalled?: boolean;
+  /** The store answers nothing, or nothing whose path looks so. */
+  readonly stalled?: true | RegExp;
   /** What else must be so before it is cancelled. */
   readonly when?: (detail: OperationDetail, world: World) => boolean | Promise<boolean>;
   readonly outcome?: "done";
@@ -122,6 +123,22 @@ const hangs = (verb: string): { faults: Fault[] } => ({ faults: [{ verb, kind: "
 const hung = async (_: OperationDetail, { stack }: World) => (await hangingIn(stack)).length > 0;
 const hangingIn = (stack: TestStack) => readdir(join(simulatorOf(stack, host), "hanging")).catch(() => []);
 const hanging = (verb: string) => ({ control: hangs(verb), when: hung });
+/** How S3 is asked what lies there. */
+const listing = /[?&]list-type=2/;
+/** As many as a machine's host runs at once. */
+const sessions = ["sleep 60", "sleep 61"];
+async function cancelAll({ stack }: World): Promise<void> {
+  const open = await Promise.all(["running", "cancelling"].map((state) => stack.client.list("/operations", Operation, { state })));
+  for (const { id, state } of open.flat()) {
+    if (state === "running") await stack.client.send("POST", pathOf("operations", id, "cancel"), Operation);
+    await stack.client.get(pathOf("operations", id, "wait"), OperationDetail, { query: { timeout: 60 } });
+  }
+}
+function hostPid({ stack }: World): number {
+  const pid = stack.stack.pids()[host] ?? null;
+  if (pid === null) throw new Error(`${host} does not run`);
+  return pid;
+}
 const anySnapshot = "00000000-0000-4000-8000-000000000000";
 
 /** A hang in each command of each verb, and each wait of each operation. */
@@ -133,6 +150,7 @@ export const scenarios: readonly Scenario[] = [
     control: { faults: [{ verb: "list", kind: "slow", delayMs: 8_000 }] },
   },
   { name: "push: upload to a store that stalls", ask: push, step: "upload", stalled: true, often: true },
+  { name: "push: check store", ask: push, step: "check store", stalled: listing },
   { name: "pull: fetch from a store that stalls", ask: pull, step: "fetch", stalled: true, often: true },
   {
     name: "provision: fetch from a store that stalls",
@@ -217,8 +235,32 @@ export const scenarios: readonly Scenario[] = [
     ...hanging("snapshot-list"),
   },
   { name: "execute", ask: acting("work", { verb: "execute", script: "sleep 60" }), step: "execute", when: underWayOnHost, often: true },
+  {
+    name: "execute: waiting for a session",
+    ask: async (world) => {
+      for (const script of sessions) await acting("work", { verb: "execute", script })(world);
+      return acting("work", { verb: "execute", script: "true" })(world);
+    },
+    step: "execute",
+    when: underWayOnHost,
+    mend: cancelAll,
+  },
   { name: "capture", ask: acting("work", { verb: "capture" }), step: "capture", ...hanging("capture") },
   { name: "retire: a guest that does not listen", ask: retire("work"), step: "stop", control: { ignoresStop: ["work"] }, often: true },
+  {
+    name: "retire: waiting for a holder whose host sleeps",
+    ask: async (world) => {
+      const id = await acting("work", { verb: "execute", script: "sleep 60" })(world);
+      await until(world.stack, id, async (detail) => detail.state === "running" && (await underWayOnHost(detail)));
+      process.kill(hostPid(world), "SIGSTOP");
+      return retire("work", true)(world);
+    },
+    step: "take over",
+    mend: async (world) => {
+      process.kill(hostPid(world), "SIGCONT");
+      await cancelAll(world);
+    },
+  },
   { name: "retire: remove", ask: retireNew(true), step: "remove", ...hanging("delete"), outcome: "done", often: true },
 ];
 
@@ -235,11 +277,11 @@ export interface Cancelled {
 /** Brings the scenario about, cancels in the middle of it, and looks at what is left. */
 export async function cancelIn(world: World, scenario: Scenario): Promise<Cancelled> {
   const { stack, way, before } = world;
-  const { ask, step, control = {}, stalled = false, when = () => true, mend } = scenario;
+  const { ask, step, control = {}, stalled, when = () => true, mend } = scenario;
   const simulator = simulatorOf(stack, host);
   // What needs a calm Mac first is asked for before it misbehaves: the commands that fail are those of the step alone.
   controlSimulator(simulator, { ...usualControl, ...control });
-  if (stalled) way.stall();
+  if (stalled) way.stall(stalled === true ? undefined : stalled);
   try {
     const id = await ask(world);
     await until(

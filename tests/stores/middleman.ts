@@ -18,8 +18,8 @@ export interface Middleman {
   readonly seen: { requests: number; connections: number };
   /** Breaks every connection, and those that are made, until it is mended. */
   cut(): void;
-  /** Takes every request and answers none, nor ends what it answers, until it is mended. */
-  stall(): void;
+  /** Takes every request, or every one whose path looks so, and answers none, nor ends what it answers, until it is mended. */
+  stall(path?: RegExp): void;
   mend(): void;
   /** Connections that are open now. */
   open(): Promise<number>;
@@ -33,6 +33,7 @@ export async function startMiddleman(target: string): Promise<Middleman> {
   const { hostname, port } = new URL(target);
   const seen = { requests: 0, connections: 0 };
   let way: "open" | "cut" | "stalled" = "open";
+  let stalls: RegExp | null = null;
   const forward = (asked: IncomingMessage, answer: ServerResponse) => {
     const { method, url: path, headers } = asked;
     const onward = request({ hostname, port, method, path, headers }, (given) => {
@@ -48,12 +49,12 @@ export async function startMiddleman(target: string): Promise<Middleman> {
     new Transform({
       transform: async (part: Buffer, _encoding, done) => {
         if (middleman.bytesPerSecond !== null) await after((part.byteLength * 1000) / middleman.bytesPerSecond);
-        if (way !== "stalled") done(null, part);
+        if (way !== "stalled" || stalls) done(null, part);
       },
     });
   const server = createServer((asked, answer) => {
     seen.requests++;
-    if (way === "stalled") return;
+    if (way === "stalled" && (!stalls || stalls.test(asked.url ?? ""))) return;
     if (middleman.slowDowns === 0) return forward(asked, answer);
     middleman.slowDowns--;
     asked.resume().on("end", () => answer.writeHead(503, { "content-type": "application/xml" }).end(slowDown));
@@ -72,7 +73,10 @@ export async function startMiddleman(target: string): Promise<Middleman> {
       way = "cut";
       server.closeAllConnections();
     },
-    stall: () => void (way = "stalled"),
+    stall: (path) => {
+      way = "stalled";
+      stalls = path ?? null;
+    },
     mend: () => void (way = "open"),
     open: () => new Promise((resolve, reject) => server.getConnections((error, count) => (error ? reject(error) : resolve(count)))),
     stop: () =>
