@@ -14,7 +14,7 @@ import { appendOutput, type OutputSeal } from "./outputs.ts";
 import { operations, steps } from "./schema.ts";
 
 type Attempted = Exclude<ReportLine, { kind: "inventory" }>;
-type Reported = Pick<typeof operations.$inferSelect, "id" | "project" | "state" | "fence">;
+type Reported = Pick<typeof operations.$inferSelect, "id" | "project" | "state" | "fence" | "hostId">;
 
 /** Takes the lines that are this holder's; answers how many that were. Lines of other operations, or of ended ones, are left out. */
 export async function takeLines(
@@ -44,9 +44,9 @@ export async function takeLines(
 async function reportedOperations(tx: Database, holder: Holder, ids: string[]): Promise<Map<string, Reported>> {
   const theirs =
     "hostId" in holder ? eq(operations.hostId, holder.hostId) : and(eq(operations.id, holder.operationId), isNull(operations.hostId));
-  const { id, project, state, fence } = operations;
+  const { id, project, state, fence, hostId } = operations;
   const rows = await tx
-    .select({ id, project, state, fence })
+    .select({ id, project, state, fence, hostId })
     .from(operations)
     .where(and(inArray(operations.id, ids), theirs))
     .orderBy(operations.id)
@@ -81,6 +81,7 @@ async function takeLine(tx: Database, operation: Reported, line: Exclude<Attempt
   const later = sql`(${steps.fence}, ${steps.line}) < (${line.fence}, ${line.line})`;
   const at = and(eq(steps.operationId, line.operationId), eq(steps.name, line.step), later);
   const place = { fence: line.fence, line: line.line };
+  if (line.kind === "damaged") return takeDamage(tx, operation, line, { place, at });
   if (line.kind === "progress") {
     await tx
       .update(steps)
@@ -89,6 +90,20 @@ async function takeLine(tx: Database, operation: Reported, line: Exclude<Attempt
     return;
   }
   await takeState(tx, operation, line, place, at);
+}
+
+/** Told once: its line is counted as every other. */
+async function takeDamage(
+  tx: Database,
+  operation: Reported,
+  { digest, message }: Extract<Attempted, { kind: "damaged" }>,
+  { place, at }: { place: { fence: number; line: number }; at: ReturnType<typeof and> },
+): Promise<void> {
+  const counted = await tx.update(steps).set(place).where(at).returning({ name: steps.name });
+  if (counted.length === 0) return;
+  const { id, project, hostId } = operation;
+  const body = { hostId, digest, message };
+  await recordEvent(tx, { type: "host", name: "host.cache_damaged", subjectId: hostId ?? id, operationId: id, project, body });
 }
 
 /** A step that ended stays ended, save for a newer attempt after a fault: as in `steps.ts`. */

@@ -5,13 +5,15 @@
  * The time of last use is that of the folder itself: no index that could disagree with the disk.
  */
 import { randomUUID } from "node:crypto";
-import { mkdir, readdir, readFile, rename, statfs, utimes, lstat } from "node:fs/promises";
+import { mkdir, readdir, readFile, rename, utimes, lstat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { FaultError } from "../domain/errors.ts";
+import { openHandPins } from "./cache-pins.ts";
+import { ensureRoom, type RoomAsk } from "./cache-room.ts";
 import { errorCode, isAbsent, onDisk, removeFolder, syncPath } from "./files.ts";
 import { cachedPaths, incomingName, incomingPaths, type ImagePaths } from "./layout.ts";
 import { scanFolder } from "./scan.ts";
-import { parseSeal, type Seal } from "./seal.ts";
+import { parseSeal, sealFolder, type Seal } from "./seal.ts";
 import { parseTree, type Tree } from "./tree.ts";
 
 export interface CachedImage {
@@ -19,6 +21,8 @@ export interface CachedImage {
   /** What it takes on disk, as if it shared nothing. */
   readonly bytes: number;
   readonly lastUsedAt: Date;
+  /** By hand: it is not evicted. */
+  readonly pinned: boolean;
 }
 
 export interface Cache {
@@ -34,13 +38,18 @@ export interface Cache {
   /** Makes a fetched image visible; succeeds when it is already. */
   reveal(digest: string): Promise<void>;
   touch(digest: string): Promise<void>;
+  /** Writes the seal anew, of an image that was just read and found right. */
+  reseal(digest: string): Promise<void>;
   remove(digest: string): Promise<void>;
+  /** Keeps an image from eviction, also one that is not here yet. */
+  pin(digest: string): Promise<void>;
+  unpin(digest: string): Promise<void>;
   /** Digests that pulls have begun to fetch and not shown yet. */
   fetching(): Promise<string[]>;
   /** Throws away what a pull has fetched so far. */
   discard(digest: string): Promise<void>;
-  /** Evicts until `bytes` are free besides `keepBytes`; answers what went. Fails with `no_space` and evicts nothing when that would not suffice. */
-  ensureRoom(ask: { bytes: number; keepBytes: number; isPinned: (digest: string) => boolean }): Promise<string[]>;
+  /** Evicts until there is room for `bytes`; answers what went. Fails with `no_space` and evicts nothing when that would not suffice. */
+  ensureRoom(ask: RoomAsk): Promise<string[]>;
   /** Clears away what kills left half removed, and what was fetched for nobody: not touched since `before` (ms since 1970). Only while nothing is fetched. */
   sweep(before: number): Promise<void>;
 }
@@ -53,7 +62,8 @@ export function openCache(root: string): Cache {
   const paths = (digest: string) => cachedPaths(root, checked(digest));
   const has = async (digest: string) => (await lstat(paths(digest).folder).catch(() => null))?.isDirectory() ?? false;
   const remove = (digest: string) => removeImage(root, paths(digest).folder);
-  const list = () => listImages(root);
+  const hand = openHandPins(root);
+  const list = async () => listImages(root, await hand.pinned());
   return {
     root,
     paths,
@@ -66,10 +76,23 @@ export function openCache(root: string): Cache {
       const now = new Date();
       await utimes(paths(digest).folder, now, now).catch(() => undefined); // Evicted meanwhile: nothing to touch.
     },
+    reseal: async (digest) => {
+      const { bundle, seal } = paths(digest);
+      const text = JSON.stringify(await sealFolder(bundle));
+      await onDisk(seal, async () => {
+        await writeFile(`${seal}.new`, text, { flush: true });
+        await rename(`${seal}.new`, seal);
+      });
+    },
     remove,
+    pin: (digest) => hand.pin(checked(digest)),
+    unpin: (digest) => hand.unpin(checked(digest)),
     fetching: async () => (await readdir(join(root, incomingName)).catch(() => [])).filter((name) => digestForm.test(name)),
     discard: (digest) => removeFolder(incomingPaths(root, checked(digest)).folder),
-    ensureRoom: (ask) => ensureRoom(root, { ...ask, list, remove }),
+    ensureRoom: async (ask) => {
+      await onDisk(root, () => mkdir(join(root, incomingName), { recursive: true }));
+      return ensureRoom({ root, list, remove }, ask);
+    },
     sweep: async (before) => {
       await removeFolder(join(root, goingName));
       const incoming = join(root, incomingName);
@@ -86,14 +109,15 @@ function checked(digest: string): string {
   throw new FaultError({ code: "content_corrupt", message: `"${digest}" is not the digest of an image.`, subject: digest });
 }
 
-async function listImages(root: string): Promise<CachedImage[]> {
+async function listImages(root: string, pinned: ReadonlySet<string>): Promise<CachedImage[]> {
   const names = await onDisk(root, () => readdir(root).catch((error: unknown) => (isAbsent(error) ? [] : Promise.reject(error))));
   const images = await Promise.all(names.filter((name) => digestForm.test(name)).map((name) => measure(root, name)));
-  return images.filter((image) => image !== null).sort((a, b) => b.lastUsedAt.getTime() - a.lastUsedAt.getTime());
+  const known = images.filter((image) => image !== null).map((image) => ({ ...image, pinned: pinned.has(image.digest) }));
+  return known.sort((a, b) => b.lastUsedAt.getTime() - a.lastUsedAt.getTime());
 }
 
 /** `null` for one that is evicted while it is measured. */
-async function measure(root: string, digest: string): Promise<CachedImage | null> {
+async function measure(root: string, digest: string): Promise<Omit<CachedImage, "pinned"> | null> {
   const { folder } = cachedPaths(root, digest);
   try {
     const { mtime } = await lstat(folder);
@@ -141,41 +165,4 @@ async function removeImage(root: string, folder: string): Promise<void> {
     }
   });
   await removeFolder(going);
-}
-
-interface RoomAsk {
-  readonly bytes: number;
-  readonly keepBytes: number;
-  readonly isPinned: (digest: string) => boolean;
-  readonly list: () => Promise<CachedImage[]>;
-  readonly remove: (digest: string) => Promise<void>;
-}
-
-async function ensureRoom(root: string, { bytes, keepBytes, isPinned, list, remove }: RoomAsk): Promise<string[]> {
-  await onDisk(root, () => mkdir(join(root, incomingName), { recursive: true }));
-  if ((await freeBytes(root)) >= bytes + keepBytes) return [];
-  const candidates = (await list()).filter(({ digest }) => !isPinned(digest)).reverse();
-  const possible = (await freeBytes(root)) + candidates.reduce((sum, image) => sum + image.bytes, 0);
-  if (possible < bytes + keepBytes) throw noRoom(root, bytes, keepBytes, possible);
-  const evicted: string[] = [];
-  for (const { digest } of candidates) {
-    if ((await freeBytes(root)) >= bytes + keepBytes) break;
-    if (isPinned(digest)) continue; // Pinned since the list was made.
-    await remove(digest);
-    evicted.push(digest);
-  }
-  // Measured again, since images may share blocks: what was evicted can have freed less than its size.
-  const free = await freeBytes(root);
-  if (free < bytes + keepBytes) throw noRoom(root, bytes, keepBytes, free);
-  return evicted;
-}
-
-async function freeBytes(root: string): Promise<number> {
-  const { bavail, bsize } = await onDisk(root, () => statfs(root));
-  return bavail * bsize;
-}
-
-function noRoom(root: string, bytes: number, keepBytes: number, possible: number): FaultError {
-  const message = `The cache ${root} has room for ${Math.max(0, possible - keepBytes)} bytes when all unpinned images go; ${bytes} are needed.`;
-  return new FaultError({ code: "no_space", message, subject: root, details: { neededBytes: bytes, possibleBytes: possible, keepBytes } });
 }

@@ -121,6 +121,7 @@ async function openHost({ config, log }: Pick<Running, "config" | "log">, link: 
     ledger,
     journalFolder: join(home, "journals"),
     keepBytes: config.hosts.cache.keepFreeBytes,
+    cacheBytes: config.hosts.cache.maximumBytes ?? null,
     limits: bootLimits(config.hosts.bootLimitMs),
     changed: loop.changed,
   };

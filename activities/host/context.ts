@@ -38,6 +38,8 @@ export interface HostContext extends TransferContext {
   readonly cache: Cache;
   /** Left free on the cache's disk. */
   readonly keepBytes: number;
+  /** Most that the cache may hold; null for all but what is kept free. */
+  readonly cacheBytes: number | null;
   readonly pins: Pins;
   readonly ledger: Ledger;
   readonly limits: BootLimits;

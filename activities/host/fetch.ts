@@ -17,6 +17,7 @@ import type { Attempt } from "./attempt.ts";
 import type { HostContext } from "./context.ts";
 import { openReporter } from "./reporter.ts";
 import { openKeyedSlots, type KeyedSlots } from "./slots.ts";
+import { damageOf } from "./soundness.ts";
 import { openSharedTransfers, type SharedTransfers } from "./shared-transfer.ts";
 import { transferImage } from "./transfer.ts";
 
@@ -32,13 +33,14 @@ export function cacheActivities(fetching: Fetching): CacheActivities {
 
   return {
     makeRoom: ({ operationId, wanted }) =>
-      attempts.run(operationId, "room", async () => {
-        if (await cache.has(wanted.digest)) {
-          pins.keep(wanted.digest);
+      attempts.run(operationId, "room", async (attempt) => {
+        // First kept, then looked at: from here on nobody evicts it.
+        await pins.keep(wanted.digest);
+        if (await turns.run(wanted.digest, attempt.signal, () => isReady(context, { operationId, wanted }, attempt))) {
           await cache.touch(wanted.digest);
           return { cached: true, evicted: [] };
         }
-        const evicted = await cache.ensureRoom({ bytes: wanted.allocatedBytes, keepBytes: context.keepBytes, isPinned: pins.isPinned });
+        const evicted = await roomFor(context, wanted);
         if (evicted.length > 0) context.changed();
         return { cached: false, evicted };
       }),
@@ -58,7 +60,7 @@ export function cacheActivities(fetching: Fetching): CacheActivities {
 
     revealImage: ({ operationId, wanted }) =>
       inTurn(operationId, "reveal", wanted.digest, async () => {
-        pins.keep(wanted.digest);
+        await pins.keep(wanted.digest);
         await cache.reveal(wanted.digest);
         arrivals.leave(wanted.digest, operationId);
         context.changed();
@@ -80,6 +82,24 @@ export interface Fetching {
   readonly arrivals: Arrivals;
   /** One after the other per image: what one operation verifies, another must not rename or remove meanwhile. */
   readonly turns: KeyedSlots;
+}
+
+const roomFor = ({ cache, keepBytes, cacheBytes, pins }: HostContext, { allocatedBytes }: Wanted): Promise<string[]> =>
+  cache.ensureRoom({ bytes: allocatedBytes, keepBytes, maximumBytes: cacheBytes, uses: pins });
+
+/** Whether the image is here and sound; one that is damaged is taken out and told, so that it is fetched anew. */
+async function isReady(context: HostContext, ask: { operationId: string; wanted: Wanted }, { signal, note }: Attempt): Promise<boolean> {
+  const { operationId, wanted } = ask;
+  const { cache, link } = context;
+  if (!(await cache.has(wanted.digest))) return false;
+  const damage = await damageOf(context, wanted.digest, signal, () => note({ waitsFor: "the cached image to be read again" }));
+  if (!damage) return true;
+  const { fence } = await link.grants({ operationId, begin: true }, signal);
+  const message = `The cached image ${wanted.image} was damaged: ${damage.path} (${damage.problem}); it is fetched anew.`;
+  openReporter(link, operationId, fence).damaged("make room", { digest: wanted.digest, message });
+  await cache.remove(wanted.digest);
+  context.changed();
+  return false;
 }
 
 async function fetchImage(

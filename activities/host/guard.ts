@@ -148,7 +148,10 @@ function guardedCache(cache: Cache, mayChange: () => Promise<void>): Cache {
   return {
     ...cache,
     reveal: guarded(cache.reveal),
+    reseal: guarded(cache.reseal),
     remove: guarded(cache.remove),
+    pin: guarded(cache.pin),
+    unpin: guarded(cache.unpin),
     discard: guarded(cache.discard),
     ensureRoom: guarded(cache.ensureRoom),
   };

@@ -107,7 +107,13 @@ async function observed(vm: VmInfo): Promise<ObservedMachine> {
   };
 }
 
-async function cachedImages({ cache }: HostContext): Promise<CachedImage[]> {
+async function cachedImages({ cache, pins }: HostContext): Promise<CachedImage[]> {
   const cached = await cache.list();
-  return cached.map(({ digest, bytes, lastUsedAt }) => ({ digest, bytes, lastUsedAt: lastUsedAt.toISOString() }));
+  return cached.map(({ digest, bytes, lastUsedAt, pinned }) => ({
+    digest,
+    bytes,
+    lastUsedAt: lastUsedAt.toISOString(),
+    ...(pinned ? { pinned } : {}),
+    ...(pins.isUsed(digest) ? { used: true } : {}),
+  }));
 }

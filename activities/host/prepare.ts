@@ -13,6 +13,7 @@ import type { MadeMachine, Placement } from "../../workflows/machines/provision.
 import type { HostContext } from "./context.ts";
 import { makingName, readMark, writeMark } from "./mark.ts";
 import type { Reporter } from "./reporter.ts";
+import { damageOf } from "./soundness.ts";
 import { inStep } from "./steps.ts";
 
 export interface Preparation {
@@ -39,9 +40,19 @@ async function cloneBundle({ context, operationId, placement, signal }: Preparat
       code: "store_object_missing",
       message: `The image ${wanted.image} left this host's cache before it was cloned.`,
     });
+  await mustBeSound(context, wanted, signal);
   const bundlePath = join(context.machineFolder, `${name}.${wanted.kind}`);
   await copyMarked(context, { from: source, to: bundlePath, mark: { hubId, machineId, epoch, operationId }, signal });
   return bundlePath;
+}
+
+/** It was sound when the operation made sure that it is here; what touched it since is found before a machine is made of it. */
+async function mustBeSound({ cache }: HostContext, { digest, image }: Placement["wanted"], signal: AbortSignal): Promise<void> {
+  const damage = (await cache.open(digest)) === null ? null : await damageOf({ cache }, digest, signal, () => {});
+  if (!damage) return;
+  await cache.remove(digest);
+  const message = `The cached image ${image} was damaged before it was cloned: ${damage.path} (${damage.problem}). It is gone from this host's cache.`;
+  throw new FaultError({ code: "cache_damaged", message, subject: image });
 }
 
 /** Ensures a whole, marked copy under its final name; refuses to write over anything that is not this very copy. */

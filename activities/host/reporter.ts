@@ -23,6 +23,8 @@ export interface Reporter {
   progress(step: string, moved: Moved): void;
   waits(step: string, waitsFor: string): void;
   output(step: string, stream: "stdout" | "stderr", text: string): void;
+  /** A cached image was found to be damaged. */
+  damaged(step: string, found: { readonly digest: string; readonly message: string }): void;
   /** Settles when the hub has taken all that was said so far: what it hears of a settled operation it leaves out. */
   told(): Promise<void>;
 }
@@ -39,6 +41,7 @@ export function openReporter(link: Pick<HubLink, "report">, operationId: string,
     state: (step, state, fault) => send({ kind: "step", ...attempted(step), state, ...(fault ? { fault: faultRecord(fault) } : {}) }),
     waits: (step, waitsFor) => send({ kind: "progress", ...attempted(step), progress: { doneBytes: 0, totalBytes: 0, waitsFor } }),
     output: (step, stream, text) => send({ kind: "output", ...attempted(step), stream, text }),
+    damaged: (step, found) => send({ kind: "damaged", ...attempted(step), ...found }),
     told: async () => void (await last),
     progress: (step, moved) => {
       const rate = rates.get(step) ?? openRate();

@@ -42,5 +42,28 @@ export const catalogCodes = {
     remedy:
       "Bring back the object that the message names, from the store's versions or a backup; docs/operate.md says what helps without one.",
   },
+  cache_damaged: {
+    kind: "corrupt",
+    retryable: false,
+    remedy: "Try again: the image is fetched anew. Where it happens twice on one host, look at its disk.",
+  },
   format_unknown: { kind: "corrupt", remedy: "Upgrade Drover: the object was written by a newer version." },
+  archive_not_found: {
+    kind: "not_found",
+    wireStatus: 400,
+    remedy: "`drover image import --list --store <store>` shows what a store holds of the Parallels DevOps service.",
+  },
+  archive_invalid: {
+    kind: "invalid",
+    remedy: "Push the machine anew with the service that wrote the archive, or mend its .meta file as the message says.",
+  },
+  archive_refused: {
+    kind: "invalid",
+    remedy: "Do not use this archive: it holds what no machine holds. Make it anew from a machine that you trust.",
+  },
+  archive_corrupt: {
+    kind: "corrupt",
+    retryable: false,
+    remedy: "Bring the archive back from the store's versions or a backup, or push its machine anew with the service that wrote it.",
+  },
 } as const satisfies Record<string, CodeFacts>;

@@ -47,7 +47,13 @@ export const HostFacts = z
   .meta({ id: "HostFacts" });
 export type HostFacts = z.infer<typeof HostFacts>;
 
-export const CachedImage = z.object({ digest: Sha256, bytes: z.int().nonnegative(), lastUsedAt: z.iso.datetime() });
+export const CachedImage = z.object({
+  digest: Sha256,
+  bytes: z.int().nonnegative(),
+  lastUsedAt: z.iso.datetime(),
+  pinned: z.boolean().optional().meta({ description: "By hand: it is not evicted." }),
+  used: z.boolean().optional().meta({ description: "By an operation at this moment." }),
+});
 export type CachedImage = z.infer<typeof CachedImage>;
 
 export const Host = z
@@ -116,6 +122,7 @@ export const ReportLine = z.discriminatedUnion("kind", [
   }),
   z.object({ kind: z.literal("step"), ...Attempted, state: StepState, fault: FaultRecord.optional() }),
   z.object({ kind: z.literal("progress"), ...Attempted, progress: Progress }),
+  z.object({ kind: z.literal("damaged"), ...Attempted, digest: Sha256, message: z.string().max(4096) }),
   z.object({ kind: z.literal("output"), ...Attempted, stream: z.enum(["stdout", "stderr"]), text: z.string().max(256 * 1024) }),
 ]);
 export type ReportLine = z.infer<typeof ReportLine>;

@@ -4,6 +4,7 @@ import { existsSync, mkdirSync, readdirSync, rmSync, statfsSync, utimesSync, wri
 import { join } from "node:path";
 import { describe, expect, it, vi } from "vitest";
 import { openCache } from "../../images/cache.ts";
+import type { Uses } from "../../images/cache-room.ts";
 import { pullTree } from "../../images/pull.ts";
 import { pushBundle } from "../../images/push.ts";
 import { sealHolds } from "../../images/seal.ts";
@@ -16,6 +17,18 @@ vi.setConfig({ testTimeout: 40_000 });
 
 const calm = () => new AbortController().signal;
 const digestOf = (letter: string) => letter.repeat(64);
+
+/** As if operations used these images. */
+const usesOf = (...letters: string[]): Uses => {
+  const isUsed = (digest: string) => letters.some((letter) => digestOf(letter) === digest);
+  return {
+    isUsed,
+    unlessUsed: async (digest, act) => {
+      if (!isUsed(digest)) await act();
+      return !isUsed(digest);
+    },
+  };
+};
 
 /** Puts an image of `bytes` in place, last used `minutes` ago. */
 function plant(root: string, digest: string, bytes: number, minutes: number): void {
@@ -122,6 +135,23 @@ describe("cache", () => {
     expect((await cache.list()).map(({ digest }) => digest[0])).toEqual(["a", "b"]);
   });
 
+  it("holds no more than its budget, and never evicts what was pinned by hand", async () => {
+    await using folder = await workFolder();
+    const cache = openCache(folder.path);
+    ["a", "b", "c"].forEach((letter, n) => plant(folder.path, digestOf(letter), 1_048_576, 40 - n));
+    await cache.pin(digestOf("a"));
+    const ask = { bytes: 1_048_576, keepBytes: 0, uses: usesOf() };
+    expect(await cache.ensureRoom({ ...ask, maximumBytes: 5_000_000 })).toEqual([]);
+    expect(await cache.ensureRoom({ ...ask, maximumBytes: 3_500_000 })).toEqual([digestOf("b")]);
+    await expect(cache.ensureRoom({ ...ask, maximumBytes: 2_000_000 })).rejects.toMatchObject({ fault: { code: "no_space" } });
+    expect((await cache.list()).map(({ digest, pinned }) => [digest[0], pinned])).toEqual([
+      ["c", false],
+      ["a", true],
+    ]);
+    await cache.unpin(digestOf("a"));
+    expect(await cache.ensureRoom({ ...ask, maximumBytes: 2_500_000 })).toEqual([digestOf("a")]);
+  });
+
   it.skipIf(process.getuid?.() !== 0)(
     "evicts the least recently used that is not pinned, no more than needed, and nothing when it would not suffice",
     async () => {
@@ -132,15 +162,16 @@ describe("cache", () => {
       try {
         const cache = openCache(mount);
         ["a", "b", "c", "d"].forEach((letter, n) => plant(mount, digestOf(letter), 3_000_000, 40 - n));
-        const isPinned = (digest: string) => digest === digestOf("a");
+        const uses = usesOf("a");
+        const ask = { keepBytes: 0, maximumBytes: null, uses };
         const { bavail, bsize } = statfsSync(mount);
         const free = bavail * bsize;
-        expect(await cache.ensureRoom({ bytes: free - 1_000_000, keepBytes: 0, isPinned })).toEqual([]);
-        await expect(cache.ensureRoom({ bytes: free + 9_900_000, keepBytes: 0, isPinned })).rejects.toMatchObject({
+        expect(await cache.ensureRoom({ ...ask, bytes: free - 1_000_000 })).toEqual([]);
+        await expect(cache.ensureRoom({ ...ask, bytes: free + 9_900_000 })).rejects.toMatchObject({
           fault: { code: "no_space" },
         });
         expect(await cache.list()).toHaveLength(4);
-        expect(await cache.ensureRoom({ bytes: free + 3_500_000, keepBytes: 100_000, isPinned })).toEqual([digestOf("b"), digestOf("c")]);
+        expect(await cache.ensureRoom({ ...ask, bytes: free + 3_500_000, keepBytes: 100_000 })).toEqual([digestOf("b"), digestOf("c")]);
         expect((await cache.list()).map(({ digest }) => digest[0])).toEqual(["d", "a"]);
       } finally {
         execFileSync("umount", ["-l", mount]);

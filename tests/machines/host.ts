@@ -89,6 +89,7 @@ export function openTestHost(home: string, sealed: Record<string, unknown> = {},
     ledger: openLedger(join(home, "ledger")),
     journalFolder: join(home, "journals"),
     keepBytes: 0,
+    cacheBytes: null,
     limits: bootLimits(10_000),
     changed: () => {},
   };
