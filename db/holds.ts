@@ -1,5 +1,5 @@
 /**
- * Holds: the right of an operation to change a machine or an image version, or to share it with other readers.
+ * Holds: the right of an operation to change a machine, an image version or a store, or to share it with other readers.
  *
  * The one idea: whoever takes a hold first takes the subject's advisory lock, so "no exclusive one is there" stays true until its own row is committed.
  * The unique index on exclusive holds guards the same rule once more.
@@ -11,7 +11,7 @@ import type { Database } from "./connect.ts";
 import { holds, operations } from "./schema.ts";
 
 export interface Subject {
-  readonly kind: "machine" | "image";
+  readonly kind: "machine" | "image" | "store";
   readonly subjectId: string;
 }
 export interface Holder {
@@ -54,9 +54,11 @@ export async function mustHold(tx: Database, subject: Subject & { name: string }
   if (blocker) throw busy(kind, name, blocker);
 }
 
+const busyCodes = { machine: "machine_busy", image: "image_busy", store: "store_busy" } as const;
+
 export function busy(kind: Subject["kind"], name: string, holder: Pick<Holder, "operationId" | "verb" | "actor">): FaultError {
   const { operationId, verb, actor } = holder;
-  const code = kind === "machine" ? "machine_busy" : "image_busy";
+  const code = busyCodes[kind];
   return new FaultError({
     code,
     message: `${name} is held by the ${verb} operation ${operationId} of ${actor}.`,
@@ -75,6 +77,9 @@ export async function mustBeFree(tx: Database, { kind, subjectId, name }: Subjec
   const holder = (await holdersOf(tx, { kind, subjectId })).find(({ mode }) => mode === "exclusive");
   if (holder) throw busy(kind, name, holder);
 }
+
+/** The care for a store: what moves or removes its objects goes alone. Pushes and pulls hold nothing of it. */
+export const storeSubject = ({ id, name }: { id: string; name: string }) => ({ kind: "store", subjectId: id, name }) as const;
 
 /** Image versions are held by name: a push holds one that does not exist yet. */
 export const imageSubject = (project: string, name: string) => ({ kind: "image", subjectId: `${project}/${name}`, name }) as const;

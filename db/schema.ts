@@ -196,6 +196,9 @@ export const imageVersions = pgTable(
     untaintedBy: text("untainted_by"),
     revokedBy: text("revoked_by"),
     revokedAt: time("revoked_at"),
+    /** Since when its store is known not to hold all of it whole, and what is wrong; healing ends both. */
+    damagedAt: time("damaged_at"),
+    damage: text("damage"),
     downloads: integer("downloads").notNull().default(0),
     lastDownloadedAt: time("last_downloaded_at"),
     lastDownloadedBy: text("last_downloaded_by"),
@@ -207,6 +210,69 @@ export const imageVersions = pgTable(
     uniqueIndex("image_versions_key").on(table.project, table.catalogId, table.version, table.architecture),
     index("image_versions_digest").on(table.digest),
   ],
+);
+
+/** Objects that nothing living needs, until they are removed. `removingAt`: the removal has begun, and nobody may rely on the object any more. */
+export const condemnedObjects = pgTable(
+  "condemned_objects",
+  {
+    storeId: uuid("store_id")
+      .notNull()
+      .references(() => stores.id, { onDelete: "cascade" }),
+    key: text("key").notNull(),
+    bytes: bytes("bytes").notNull(),
+    condemnedAt: time("condemned_at")
+      .notNull()
+      .default(sql`clock_timestamp()`),
+    removingAt: time("removing_at"),
+  },
+  (table) => [primaryKey({ columns: [table.storeId, table.key] })],
+);
+
+/** Objects of a store that were found broken or missing, until they are whole or nothing needs them. */
+export const damagedObjects = pgTable(
+  "damaged_objects",
+  {
+    storeId: uuid("store_id")
+      .notNull()
+      .references(() => stores.id, { onDelete: "cascade" }),
+    key: text("key").notNull(),
+    problem: text("problem").notNull(),
+    /** The trees that need what is broken of it; none where only dead parts of it are. */
+    digests: words("digests"),
+    foundAt: time("found_at").notNull().defaultNow(),
+  },
+  (table) => [primaryKey({ columns: [table.storeId, table.key] })],
+);
+
+/** How far the care for a store has come. */
+export const storeCare = pgTable("store_care", {
+  storeId: uuid("store_id")
+    .primaryKey()
+    .references(() => stores.id, { onDelete: "cascade" }),
+  /** As its store.json named it when it was looked at first. */
+  identity: uuid("identity"),
+  collectedAt: time("collected_at"),
+  scrubbedAt: time("scrubbed_at"),
+  /** The folder of packs (0 to 255) that the next scrub begins with. */
+  scrubNext: integer("scrub_next").notNull().default(0),
+});
+
+/** Which versions are kept; the rule without a catalog id is for all that have none of their own. */
+export const retentionRules = pgTable(
+  "retention_rules",
+  {
+    id: uuid("id").primaryKey(),
+    project: project(),
+    catalogId: text("catalog_id").notNull().default(""),
+    keepNewest: integer("keep_newest"),
+    keepTagged: boolean("keep_tagged").notNull().default(true),
+    keepPulledDays: integer("keep_pulled_days"),
+    createdBy: text("created_by").notNull(),
+    createdAt: created(),
+    updatedAt: updated(),
+  },
+  (table) => [uniqueIndex("retention_rules_catalog").on(table.project, table.catalogId)],
 );
 
 export const hosts = pgTable(
@@ -420,7 +486,7 @@ export const steps = pgTable(
 export const holds = pgTable(
   "holds",
   {
-    kind: text("kind").$type<"machine" | "image">().notNull(),
+    kind: text("kind").$type<"machine" | "image" | "store">().notNull(),
     subjectId: text("subject_id").notNull(),
     operationId: uuid("operation_id")
       .notNull()

@@ -32,6 +32,15 @@ export const catalogCodes = {
     remedy: "Renew the store's credentials or its policy, then retry the step.",
   },
   store_unavailable: { kind: "unavailable", parks: true, remedy: "Bring the store back, then retry the step." },
+  store_busy: { kind: "conflict", remedy: "Wait for the operation that cares for this store, or cancel it." },
+  object_leaving: {
+    kind: "unavailable",
+    parks: true,
+    remedy:
+      "The store is being collected and this object is on its way out: what needs it is tried again by itself, and may be retried by hand.",
+  },
+  retention_invalid: { kind: "invalid", remedy: "Say how many of the newest versions stay, or for how many days pulled ones do, or both." },
+  retention_not_found: { kind: "not_found", remedy: "`drover image retention list` shows the rules." },
   store_object_missing: {
     kind: "corrupt",
     remedy: "Bring the object back in the store, from its versions or a backup; docs/operate.md says what helps without one.",

@@ -74,6 +74,8 @@ export const ImageVersion = z
     untaintedBy: z.string().nullable(),
     revokedBy: z.string().nullable(),
     revokedAt: z.date().nullable(),
+    damagedAt: z.date().nullable().meta({ description: "Since when its store is known not to hold all of it whole." }),
+    damage: z.string().nullable(),
     downloads: z.int().nonnegative(),
     lastDownloadedAt: z.date().nullable(),
     lastDownloadedBy: z.string().nullable(),
