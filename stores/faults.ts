@@ -20,6 +20,13 @@ export function storeDenied(what: string, reason?: string, cause?: unknown): Fau
   return new FaultError({ code: "store_denied", message, subject: what }, { cause });
 }
 
-export function storeUnavailable(what: string, reason: string, cause?: unknown): FaultError {
-  return new FaultError({ code: "store_unavailable", message: `The store failed on ${what}: ${reason}.`, subject: what }, { cause });
+/** `retryAfterMs` is what the store itself asked for. */
+export function storeUnavailable(what: string, reason: string, cause?: unknown, retryAfterMs?: number): FaultError {
+  const details = retryAfterMs === undefined ? {} : { details: { retryAfterMs } };
+  const message = `The store failed on ${what}: ${reason}.`;
+  return new FaultError({ code: "store_unavailable", message, subject: what, ...details }, { cause });
+}
+
+export function storeCorrupt(key: string, what: string): FaultError {
+  return new FaultError({ code: "content_corrupt", message: `The store's object ${key} ${what}.`, subject: key });
 }

@@ -14,7 +14,7 @@ import { hubClock, type HubClock } from "./hub-clock.ts";
 import { hubHttp, type HubHttp, type HubRequest, jsonOf } from "./hub-link-http.ts";
 import type { HostIdentity } from "./hub-link-identity.ts";
 import { reportQueue } from "./hub-link-reports.ts";
-import { storeHttp, type StoreHttp } from "./store-http.ts";
+import { storeHttp, type StoreHttp } from "../../stores/http.ts";
 import { patiently } from "./patience.ts";
 
 export { enrol } from "./hub-link-enrol.ts";

@@ -1,19 +1,23 @@
 /**
- * Requests to a store's own address, as a grant names it.
+ * Requests to a store's own address.
  *
  * The one idea: what counts is silence, not duration. A slow line may take its time over a pack; a store that says and takes nothing for a while is away, and
  * whoever waits for it must hear so.
  */
 import { Agent as PlainAgent, request as plainRequest, type IncomingMessage } from "node:http";
 import { Agent, request } from "node:https";
-import { storeUnavailable } from "../../stores/faults.ts";
+import { withKnown } from "./authority.ts";
+import { storeUnavailable } from "./faults.ts";
 
 export interface StoreRequest {
+  /** What a fault names; the address may be a secret. */
   readonly key: string;
-  readonly method: "GET" | "PUT";
+  readonly method: "GET" | "HEAD" | "PUT" | "POST" | "DELETE";
   readonly url: string;
   readonly headers: Readonly<Record<string, string>>;
-  readonly body?: Uint8Array | undefined;
+  readonly body?: Uint8Array | string | undefined;
+  /** Certificates (PEM) that the server is known by, besides the well-known ones. */
+  readonly ca?: string | undefined;
   readonly signal: AbortSignal;
 }
 
@@ -27,11 +31,14 @@ const connections = 32;
 
 export function storeHttp(silentMs: number): StoreHttp {
   const options = { keepAlive: true, maxSockets: connections };
-  const agents = { plain: new PlainAgent(options), tls: new Agent(options) };
-  const begin = ({ url, method, headers, signal }: StoreRequest) =>
-    url.startsWith("https:")
-      ? request(url, { method, headers, signal, agent: agents.tls })
-      : plainRequest(url, { method, headers, signal, agent: agents.plain });
+  const plain = new PlainAgent(options);
+  const tls = new Map<string, Agent>();
+  const begin = ({ url, method, headers, signal, ca = "" }: StoreRequest) => {
+    if (!url.startsWith("https:")) return plainRequest(url, { method, headers, signal, agent: plain });
+    const agent = tls.get(ca) ?? new Agent({ ...options, ...(ca === "" ? {} : { ca: withKnown(ca) }) });
+    tls.set(ca, agent);
+    return request(url, { method, headers, signal, agent });
+  };
 
   const send = (ask: StoreRequest) =>
     new Promise<IncomingMessage>((resolve, reject) => {
@@ -44,15 +51,15 @@ export function storeHttp(silentMs: number): StoreHttp {
       });
       sent.once("response", resolve);
       sent.on("error", (cause) => {
-        const reason = silent ? `it has been silent for ${silentMs / 1000} s` : reasonOf(cause);
+        const reason = silent ? `it has been silent for ${silentMs / 1000} s` : `it cannot be reached${wordOf(cause)}`;
         reject(ask.signal.aborted ? cause : storeUnavailable(ask.key, reason, cause));
       });
       sent.end(ask.body);
     });
-  return { send, close: () => Object.values(agents).forEach((agent) => agent.destroy()) };
+  return { send, close: () => [plain, ...tls.values()].forEach((agent) => agent.destroy()) };
 }
 
-/** Node's own word for what went wrong, which carries no part of the address: that is the grant. */
-function reasonOf(cause: Error): string {
-  return "code" in cause && typeof cause.code === "string" ? `it cannot be reached (${cause.code})` : "it cannot be reached";
+/** Node's own word for what went wrong, which carries no part of the address: that may be a grant. */
+function wordOf(cause: Error): string {
+  return "code" in cause && typeof cause.code === "string" ? ` (${cause.code})` : "";
 }

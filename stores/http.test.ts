@@ -3,7 +3,7 @@ import { createServer, type RequestListener } from "node:http";
 import type { AddressInfo } from "node:net";
 import { setTimeout as after } from "node:timers/promises";
 import { afterEach, describe, expect, it } from "vitest";
-import { storeHttp } from "./store-http.ts";
+import { storeHttp } from "./http.ts";
 
 const silentMs = 400;
 const closing: Array<() => void> = [];
