@@ -30,6 +30,7 @@ import type { MachineState, DesiredState } from "../domain/machines/rules.ts";
 import type { HoldMode, OnFault, OperationState, StepState, Verb } from "../domain/operations/rules.ts";
 import type { Architecture } from "../domain/catalog/rules.ts";
 import type { Probe } from "../domain/catalog/schema.ts";
+import type { Cors, HttpRoute, TcpRoute } from "../domain/routing/schema.ts";
 
 const bytes = (name: string) => bigint(name, { mode: "number" });
 const time = (name: string) => timestamp(name, { withTimezone: true, mode: "date" });
@@ -145,6 +146,29 @@ export const userConfigs = pgTable(
     updatedAt: updated(),
   },
   (table) => [uniqueIndex("user_configs_slug").on(table.userId, table.slug)],
+);
+
+/** Templates of the Packer builder, kept for clients that list them; nothing is built from them here. */
+export const packerTemplates = pgTable(
+  "packer_templates",
+  {
+    id: text("id").notNull(),
+    project: project(),
+    name: text("name").notNull(),
+    description: text("description").notNull(),
+    packerFolder: text("packer_folder").notNull(),
+    variables: jsonb("variables").$type<Record<string, string>>().notNull(),
+    addons: words("addons"),
+    specs: jsonb("specs").$type<Record<string, string>>().notNull(),
+    defaults: jsonb("defaults").$type<Record<string, string>>().notNull(),
+    /** Not to be changed or removed by callers. */
+    internal: boolean("internal").notNull(),
+    requiredRoles: words("required_roles"),
+    requiredClaims: words("required_claims"),
+    createdAt: created(),
+    updatedAt: updated(),
+  },
+  (table) => [primaryKey({ columns: [table.project, table.id] })],
 );
 
 export const stores = pgTable(
@@ -301,6 +325,37 @@ export const hosts = pgTable(
     createdAt: created(),
   },
   (table) => [uniqueIndex("hosts_name").on(sql`lower(${table.name})`), uniqueIndex("hosts_hardware").on(table.hardwareId)],
+);
+
+/** Whether a host's reverse proxy is wanted; without a row it is. */
+export const hostProxies = pgTable("host_proxies", {
+  hostId: uuid("host_id")
+    .primaryKey()
+    .references(() => hosts.id, { onDelete: "cascade" }),
+  wanted: boolean("wanted").notNull(),
+});
+
+/** An address that a reverse proxy answers at, with its routes in the order in which they are tried. */
+export const proxyHosts = pgTable(
+  "proxy_hosts",
+  {
+    id: uuid("id").primaryKey(),
+    project: project(),
+    hostId: uuid("host_id")
+      .notNull()
+      .references(() => hosts.id, { onDelete: "cascade" }),
+    name: text("name").notNull(),
+    host: text("host").notNull(),
+    port: integer("port").notNull(),
+    /** Certificate and key. */
+    sealedTls: bytea("sealed_tls"),
+    cors: jsonb("cors").$type<Cors>(),
+    httpRoutes: jsonb("http_routes").$type<HttpRoute[]>().notNull(),
+    tcpRoute: jsonb("tcp_route").$type<TcpRoute>(),
+    createdAt: created(),
+    updatedAt: updated(),
+  },
+  (table) => [uniqueIndex("proxy_hosts_address").on(table.hostId, sql`lower(${table.host})`, table.port)],
 );
 
 export const enrolmentTokens = pgTable("enrolment_tokens", {
