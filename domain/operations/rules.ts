@@ -4,7 +4,7 @@
 import { type Fault, factsOf, refuse, ok, type Result } from "../errors.ts";
 import type { FaultRecord } from "./schema.ts";
 
-/** What an operation does. All but the first five act on one machine that is in the hub's rows. */
+/** What an operation does. All from `start` to `capture` act on one machine that is in the hub's rows; those after it care for images and stores. */
 export const verbs = [
   "push",
   "pull",
@@ -27,6 +27,11 @@ export const verbs = [
   "snapshot-delete",
   "execute",
   "capture",
+  "collect",
+  "check",
+  "scrub",
+  "heal",
+  "retain",
 ] as const;
 export type Verb = (typeof verbs)[number];
 
@@ -50,7 +55,7 @@ export const isSettled = (state: OperationState): state is Outcome => (settledSt
 /** What a machine operation may not share the machine with: reading ones go side by side, changing ones go alone. */
 export const holdModes = ["exclusive", "shared"] as const;
 export type HoldMode = (typeof holdModes)[number];
-const sharing: ReadonlySet<Verb> = new Set(["execute", "capture", "snapshot-list"]);
+const sharing: ReadonlySet<Verb> = new Set(["execute", "capture", "snapshot-list", "check", "scrub", "heal"]);
 export const holdModeOf = (verb: Verb): HoldMode => (sharing.has(verb) ? "shared" : "exclusive");
 
 /** Verbs whose effect cannot be repeated: they run at most once. */
