@@ -106,7 +106,10 @@ async function takeDamage(
   await recordEvent(tx, { type: "host", name: "host.cache_damaged", subjectId: hostId ?? id, operationId: id, project, body });
 }
 
-/** A step that ended stays ended, save for a newer attempt after a fault: as in `steps.ts`. */
+/**
+ * A step that ended stays ended, save for a newer attempt after a fault: as in `steps.ts`. What its workflow said of a step that failed is not overtaken by
+ * the word of its beginning, which came late: the workflow opens it again before a host can try it again.
+ */
 async function takeState(
   tx: Database,
   operation: Reported,
@@ -117,7 +120,8 @@ async function takeState(
   const ended = ["done", "skipped", "failed", "cancelled"].includes(line.state);
   const [before] = await tx.select({ state: steps.state }).from(steps).where(at).for("update");
   if (!before) return;
-  const closed = before.state === "skipped" || (before.state === "done" && line.state !== "running");
+  const closed =
+    ["skipped", "parked", "failed", "cancelled"].includes(before.state) || (before.state === "done" && line.state !== "running");
   if (closed) return;
   await tx
     .update(steps)

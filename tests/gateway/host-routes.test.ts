@@ -7,6 +7,7 @@ import { findHost, removeHost } from "../../db/hosts.ts";
 import { lineBytes, listOutput, storedLimitBytes } from "../../db/outputs.ts";
 import { outputSeal } from "../../security/sealed-texts.ts";
 import { events, machines, observations, operations, steps } from "../../db/schema.ts";
+import { writeStep } from "../../db/steps.ts";
 import { unwrap } from "../../domain/errors.ts";
 import type { ObservedMachine } from "../../domain/machines/schema.ts";
 import { signHostToken } from "../../security/host-tokens.ts";
@@ -124,6 +125,18 @@ describe("reports", () => {
     // Nor does one of an attempt that nobody began.
     await link.report([progress(6, 99, 90), progress(8, 99, 90)]);
     expect((await told(operationId)).step?.progress).toEqual({ doneBytes: 50, totalBytes: 100 });
+  });
+
+  it("do not open a step again that its workflow has parked since, until the workflow does", async () => {
+    const { operationId, link } = await hostAtWork("parked");
+    const begin = (line: number) => link.report([{ kind: "step", operationId, step: "upload", fence: 7, line, state: "running" }]);
+    const tell = (state: "parked" | "running") => writeStep(hub.db, operationId, { name: "upload", position: 0, state });
+    await tell("parked");
+    await begin(1);
+    expect((await told(operationId)).step?.state).toBe("parked");
+    await tell("running");
+    await begin(2);
+    expect((await told(operationId)).step).toMatchObject({ state: "running", line: 2 });
   });
 
   it("fill the database with no more output than is kept, even by empty lines", async () => {
