@@ -36,7 +36,8 @@ export interface ChunkFilesAsk {
   readonly root: string;
   readonly files: readonly FileSize[];
   readonly pool: ChunkPool;
-  readonly compress: boolean;
+  /** The level of the moment, for chunks that are not known; false when hashes are all that is wanted. */
+  readonly compress: (() => number) | false;
   readonly signal: AbortSignal;
 }
 
@@ -51,7 +52,7 @@ export async function chunkFiles(ask: ChunkFilesAsk, onRows?: (found: FileRows) 
   const parts = new Map<number, { firstIndex: number; rows: Buffer }[]>();
   await forEachLimited(batches(ask), pool.tasks, async ({ pieces, bytes }) => {
     signal.throwIfAborted();
-    const result: ReadResult = await pool.read({ kind: "read", pieces, compress });
+    const result: ReadResult = await pool.read({ kind: "read", pieces, level: compress && compress() });
     const rows = result.rows.map((table) => Buffer.from(table.buffer, table.byteOffset, table.byteLength));
     pieces.forEach(({ file, firstIndex }, n) => {
       const of = parts.get(file) ?? [];

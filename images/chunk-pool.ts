@@ -82,7 +82,7 @@ export function openChunkPool(threads = defaultThreads): ChunkPool {
   return {
     tasks: count * laneTasks,
     read: (task) => {
-      if (!task.compress) return ask<ReadResult>(task, []);
+      if (task.level === false) return ask<ReadResult>(task, []);
       const into = memory(task.pieces.reduce((sum, piece) => sum + piece.lengthBytes, 0));
       return ask<ReadResult>({ ...task, into }, [into.buffer]);
     },

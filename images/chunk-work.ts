@@ -24,8 +24,8 @@ export interface Piece {
 export interface ReadTask {
   readonly kind: "read";
   readonly pieces: readonly Piece[];
-  /** Whether chunks that are not known come back compressed, or hashes are all that is wanted. */
-  readonly compress: boolean;
+  /** How hard chunks that are not known are compressed; false when hashes are all that is wanted. */
+  readonly level: number | false;
   /** Memory of an earlier answer to be used again. */
   readonly into?: Uint8Array<ArrayBuffer>;
 }
@@ -60,16 +60,16 @@ export interface PlaceResult {
 /** One chunk at a time, in the same memory for all: it stays in the processor's cache from the disk to the compressor, and makes no garbage. */
 const scratch = Buffer.allocUnsafeSlow(chunkBytes);
 
-export function readPieces({ pieces, compress, into }: ReadTask, known: SharedHashes | null): ReadResult {
+export function readPieces({ pieces, level, into }: ReadTask, known: SharedHashes | null): ReadResult {
   const stored: number[] = [];
   const totalBytes = pieces.reduce((sum, piece) => sum + piece.lengthBytes, 0);
   // No chunk is stored longer than it is, so this always has room.
-  const body = into && into.byteLength >= totalBytes ? into : new Uint8Array(compress ? totalBytes : 0);
+  const body = into && into.byteLength >= totalBytes ? into : new Uint8Array(level === false ? 0 : totalBytes);
   let used = 0;
   const rows = pieces.map((piece) =>
     readPiece(piece, (chunk, name) => {
-      if (!compress) return;
-      const bytes = known && isKnown(known, name) ? 0 : store(chunk, body.subarray(used));
+      if (level === false) return;
+      const bytes = known && isKnown(known, name) ? 0 : store(chunk, body.subarray(used), level);
       stored.push(bytes);
       used += bytes;
     }),
@@ -78,8 +78,8 @@ export function readPieces({ pieces, compress, into }: ReadTask, known: SharedHa
 }
 
 /** A chunk that does not shrink is stored as it is: nothing is gained by unpacking it later. */
-function store(chunk: Buffer, into: Uint8Array): number {
-  const packedBytes = compressInto(chunk, into.subarray(0, chunk.byteLength - 1));
+function store(chunk: Buffer, into: Uint8Array, level: number): number {
+  const packedBytes = compressInto(chunk, into.subarray(0, chunk.byteLength - 1), level);
   if (packedBytes === null) into.set(chunk);
   return packedBytes ?? chunk.byteLength;
 }

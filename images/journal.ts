@@ -9,16 +9,21 @@ import { z } from "zod";
 import { isAbsent, onDisk } from "./files.ts";
 import { hashBytes } from "./format.ts";
 
-export interface PackedChunk {
-  readonly hash: Buffer;
+/** Where a chunk lies in its pack. */
+interface PackedPlace {
   readonly offset: number;
   readonly length: number;
+}
+
+export interface PackedChunk extends PackedPlace {
+  readonly hash: Buffer;
 }
 
 export interface JournaledPack {
   readonly sha256: string;
   readonly bytes: number;
-  readonly chunks: readonly PackedChunk[];
+  /** A table for `eachPackedChunk`: as objects, the chunks of a large image would fill the memory. */
+  readonly chunks: Buffer;
   /** Whether the store acknowledged it; if not, it may be there all the same. */
   readonly finished: boolean;
 }
@@ -26,7 +31,7 @@ export interface JournaledPack {
 export interface PushJournal {
   /** What earlier attempts wrote down. */
   readonly packs: readonly JournaledPack[];
-  begin(pack: Omit<JournaledPack, "finished">): Promise<void>;
+  begin(pack: { readonly sha256: string; readonly bytes: number; readonly chunks: readonly PackedChunk[] }): Promise<void>;
   finish(sha256: string): Promise<void>;
   close(): Promise<void>;
 }
@@ -76,7 +81,7 @@ function readPacks(text: string): JournaledPack[] {
   const packs = new Map<string, JournaledPack>();
   for (const line of text.split("\n").map(readLine)) {
     if (line?.kind === "begun")
-      packs.set(line.sha256, { sha256: line.sha256, bytes: line.bytes, chunks: decodeChunks(line.chunks), finished: false });
+      packs.set(line.sha256, { sha256: line.sha256, bytes: line.bytes, chunks: Buffer.from(line.chunks, "base64"), finished: false });
     const begun = line?.kind === "finished" ? packs.get(line.sha256) : undefined;
     if (begun) packs.set(begun.sha256, { ...begun, finished: true });
   }
@@ -101,10 +106,9 @@ function encodeChunks(chunks: readonly PackedChunk[]): string {
   return table.toString("base64");
 }
 
-function decodeChunks(text: string): PackedChunk[] {
-  const table = Buffer.from(text, "base64");
-  return Array.from({ length: Math.floor(table.byteLength / chunkRowBytes) }, (_, n) => {
-    const row = table.subarray(n * chunkRowBytes, (n + 1) * chunkRowBytes);
-    return { hash: row.subarray(0, hashBytes), offset: row.readUInt32LE(hashBytes), length: row.readUInt32LE(hashBytes + 4) };
-  });
+export function eachPackedChunk(table: Buffer, tell: (hash: Buffer, place: PackedPlace) => void): void {
+  for (let at = 0; at + chunkRowBytes <= table.byteLength; at += chunkRowBytes) {
+    const hash = table.subarray(at, at + hashBytes);
+    tell(hash, { offset: table.readUInt32LE(at + hashBytes), length: table.readUInt32LE(at + hashBytes + 4) });
+  }
 }

@@ -40,6 +40,9 @@ export function placeAt(places: Buffer, row: number): ChunkPlace {
   return { pack: places.readUInt32LE(at), offset: places.readUInt32LE(at + 4), length: places.readUInt32LE(at + 8) };
 }
 
+/** Orders places by pack and offset: a pack's limit has 26 bits, and 26 more for its number stay exact. */
+export const placeOrder = ({ pack, offset }: Pick<ChunkPlace, "pack" | "offset">): number => pack * 2 * packLimitBytes + offset;
+
 export function writePlace(places: Buffer, row: number, place: ChunkPlace): void {
   const at = row * placeBytes;
   places.writeUInt32LE(place.pack, at);

@@ -7,13 +7,17 @@ import { createHash } from "node:crypto";
 import type { ObjectStore } from "../stores/object-store.ts";
 import { chunkBytes, packBytes, packKey } from "./format.ts";
 import type { PackedChunk, PushJournal } from "./journal.ts";
+import type { Line } from "./line.ts";
 
 export interface PackerOptions {
   readonly store: Pick<ObjectStore, "write">;
   readonly journal: PushJournal;
   /** How many packs may be on their way at once. */
   readonly parallel: number;
+  readonly line: Line;
   readonly signal: AbortSignal;
+  /** Told when a pack is full, with how many others are on their way. */
+  readonly onFull: (onTheWay: number) => void;
   /** Told when the store has acknowledged a pack. */
   readonly onSent: (pack: { number: number; sha256: string; bytes: number }) => void;
 }
@@ -79,7 +83,10 @@ export function openPacker(options: PackerOptions, firstNumber: number): Packer 
       pack.hash.update(body);
       pack.chunks.push({ hash: Buffer.from(hash), offset, length: body.byteLength });
       pack.bytes += body.byteLength;
-      if (pack.bytes >= packBytes) send(pack);
+      if (pack.bytes >= packBytes) {
+        options.onFull(sending.size);
+        send(pack);
+      }
       return { pack: pack.number, offset, length: body.byteLength };
     },
     room: async () => {
@@ -96,11 +103,12 @@ export function openPacker(options: PackerOptions, firstNumber: number): Packer 
 }
 
 async function sendPack(
-  { store, journal, signal, onSent }: PackerOptions,
+  { store, journal, line, signal, onSent }: PackerOptions,
   { number, buffer, hash, chunks, bytes }: Filling,
 ): Promise<void> {
   signal.throwIfAborted();
   const sha256 = hash.digest("hex");
+  await line.take(bytes, signal);
   await journal.begin({ sha256, bytes, chunks });
   await store.write(packKey(sha256), buffer.subarray(0, bytes), sha256, signal);
   await journal.finish(sha256);

@@ -11,13 +11,17 @@ import type { ObjectStore } from "../stores/object-store.ts";
 import { chunkFiles, type FileRows } from "./chunk-files.ts";
 import { chunkIndex, type ChunkIndex } from "./chunk-index.ts";
 import { openChunkPool, type ChunkPool } from "./chunk-pool.ts";
-import { chunkBytes, chunkLength, locationsKey, packKey, sha256Hex, treeKey } from "./format.ts";
-import { openPushJournal, type PushJournal } from "./journal.ts";
-import { encodeLocations, placeAt, placeBytes, writePlace, type PackRef } from "./locations.ts";
+import { chunkBytes, packKey } from "./format.ts";
+import { eachPackedChunk, openPushJournal, type PushJournal } from "./journal.ts";
+import { chooseLevel, type Level, type LevelChoice } from "./level.ts";
+import { freeLine, type Line } from "./line.ts";
+import { placeAt, type PackRef } from "./locations.ts";
 import { openPacker, type Packer } from "./packer.ts";
+import { publishTree, treeEntry } from "./publish.ts";
+import { readPushRecord, unknownBundle, writePushRecord, type PushRecord } from "./push-record.ts";
 import { checkUnchanged, scanFolder, type Scan, type ScannedEntry } from "./scan.ts";
 import { readImage, type ImageRef } from "./stored.ts";
-import { encodeTree, rowCount, rowHash, rowIndex, treeFiles, type Tree, type TreeEntry } from "./tree.ts";
+import { everyRow, rowCount, rowHash, treeFiles } from "./tree.ts";
 
 export interface PushProgress {
   readonly phase: "scanning" | "sending" | "publishing";
@@ -40,6 +44,13 @@ export interface PushAsk {
   readonly journalPath: string;
   /** Of the locations that are written. */
   readonly generation: number;
+  /** A file on this host that is this bundle's own: what the push finds is kept there, and what the last one found need not be read again. */
+  readonly recordPath?: string;
+  /** Read everything, whatever the record says. */
+  readonly verify?: boolean;
+  readonly level?: Level;
+  /** What limits the bytes per second. */
+  readonly line?: Line;
   readonly signal: AbortSignal;
   readonly onProgress?: (progress: PushProgress) => void;
   /** Packs on their way at once. */
@@ -62,6 +73,8 @@ export interface PushResult extends ImageRef {
   readonly storedBytes: number;
   /** Plain bytes of the chunks that a base had already. */
   readonly reusedBytes: number;
+  /** Bytes of files that were not read, since nothing touched them after the last push. */
+  readonly unreadBytes: number;
   readonly packs: number;
 }
 
@@ -78,29 +91,31 @@ interface Push {
   /** Packs below this number came from bases, those up to `freshFrom` from earlier attempts. */
   readonly ownFrom: number;
   readonly freshFrom: number;
-  readonly totals: { doneBytes: number; totalBytes: number; packsDone: number };
+  readonly scannedAtMs: number;
+  readonly totals: { doneBytes: number; totalBytes: number; unreadBytes: number; packsDone: number };
 }
 
 export async function pushBundle(ask: PushAsk): Promise<PushResult> {
   ask.signal.throwIfAborted();
+  const scannedAtMs = Date.now();
   const scan = await scanFolder(ask.bundlePath, ask.leftOut);
   const [refusal] = scan.refusals;
   if (refusal) throw new FaultError(refusal);
   await mkdir(dirname(ask.journalPath), { recursive: true });
   const journal = await openPushJournal(ask.journalPath);
   try {
-    const push = await beginPush(ask, scan, journal);
+    const push = await beginPush(ask, scan, journal, scannedAtMs);
     report(push, "scanning");
     const rows = await sendChunks(push, scan, journal);
     checkUnchanged(scan, await scanFolder(ask.bundlePath, ask.leftOut));
     report(push, "publishing");
-    return await publish(push, scan, rows);
+    return await conclude(push, scan, rows);
   } finally {
     await journal.close();
   }
 }
 
-async function beginPush(ask: PushAsk, scan: Scan, journal: PushJournal): Promise<Push> {
+async function beginPush(ask: PushAsk, scan: Scan, journal: PushJournal, scannedAtMs: number): Promise<Push> {
   const totalBytes = sum(scan.entries, (entry) => entry.bytes);
   const index = chunkIndex(sum(scan.entries, (entry) => Math.min(entry.bytes, entry.allocatedBytes)) / chunkBytes);
   const packs: PackRef[] = [];
@@ -110,10 +125,11 @@ async function beginPush(ask: PushAsk, scan: Scan, journal: PushJournal): Promis
     // A kill between the store's answer and our note of it: the store knows, so ask it instead of sending again.
     if (!pack.finished && (await ask.store.size(packKey(pack.sha256))) !== pack.bytes) continue;
     if (!pack.finished) await journal.finish(pack.sha256);
-    for (const { hash, offset, length } of pack.chunks) index.add(hash, { pack: packs.length, offset, length });
+    eachPackedChunk(pack.chunks, (hash, place) => index.add(hash, { pack: packs.length, ...place }));
     packs.push({ sha256: pack.sha256, bytes: pack.bytes });
   }
-  return { ask, index, packs, ownFrom, freshFrom: packs.length, totals: { doneBytes: 0, totalBytes, packsDone: packs.length - ownFrom } };
+  const totals = { doneBytes: 0, totalBytes, unreadBytes: 0, packsDone: packs.length - ownFrom };
+  return { ask, index, packs, ownFrom, freshFrom: packs.length, scannedAtMs, totals };
 }
 
 async function learnBase(ask: PushAsk, base: ImageRef, index: ChunkIndex, packs: PackRef[]): Promise<void> {
@@ -130,27 +146,37 @@ async function learnBase(ask: PushAsk, base: ImageRef, index: ChunkIndex, packs:
 }
 
 async function sendChunks(push: Push, scan: Scan, journal: PushJournal): Promise<Map<string, Buffer>> {
+  const { ask, totals } = push;
+  const rows = new Map<string, Buffer>();
+  const record = ask.recordPath && !ask.verify ? await readPushRecord(ask.recordPath) : unknownBundle;
+  const files = unknownFiles(push, scan, record, rows);
+  totals.unreadBytes = totals.doneBytes = totals.totalBytes - sum(files, (file) => file.bytes);
+  if (files.length === 0) return rows;
+  const level = chooseLevel(ask.level);
+  const packer = packerOf(push, journal, level);
+  const pool = openChunkPool(ask.threads);
+  try {
+    pool.know(push.index.shared());
+    const asked = { root: ask.bundlePath, files, pool, compress: level.current, signal: ask.signal };
+    for (const [path, found] of await chunkFiles(asked, (part) => take(push, part, packer, pool))) rows.set(path, found);
+    await packer.finish();
+    return rows;
+  } finally {
+    await packer.settle();
+    await pool.close();
+  }
+}
+
+function packerOf(push: Push, journal: PushJournal, level: LevelChoice): Packer {
   const { ask, packs, totals } = push;
+  const parallel = Math.min(ask.parallel ?? defaultParallel, maxParallel);
   const onSent = ({ number, sha256, bytes }: { number: number; sha256: string; bytes: number }) => {
     packs[number] = { sha256, bytes };
     totals.packsDone++;
     report(push, "sending");
   };
-  const parallel = Math.min(ask.parallel ?? defaultParallel, maxParallel);
-  const packer = openPacker({ store: ask.store, journal, parallel, signal: ask.signal, onSent }, packs.length);
-  const pool = openChunkPool(ask.threads);
-  try {
-    pool.know(push.index.shared());
-    const files = await chunkFiles(
-      { root: ask.bundlePath, files: scan.entries.filter((entry) => entry.kind === "file"), pool, compress: true, signal: ask.signal },
-      (found) => take(push, found, packer, pool),
-    );
-    await packer.finish();
-    return files;
-  } finally {
-    await packer.settle();
-    await pool.close();
-  }
+  const onFull = (onTheWay: number) => level.packFull(onTheWay, parallel);
+  return openPacker({ store: ask.store, line: ask.line ?? freeLine, journal, parallel, signal: ask.signal, onFull, onSent }, packs.length);
 }
 
 /** Packs what came back from a thread. Two threads may bring one chunk: the index keeps the first. */
@@ -175,71 +201,47 @@ async function take(push: Push, { rows, stored, body, bytes }: FileRows, packer:
   report(push, "sending");
 }
 
-async function publish(push: Push, scan: Scan, rows: ReadonlyMap<string, Buffer>): Promise<PushResult> {
-  const { ask } = push;
-  const tree: Tree = { entries: scan.entries.map((entry) => treeEntry(entry, rows.get(entry.path))) };
-  const { bytes, digest } = encodeTree(tree);
-  const found = locate(push, tree);
-  const base = ask.bases.find((ref) => ref.digest === digest);
-  const generation = base?.generation ?? ask.generation;
-  if (!base) {
-    const locations = encodeLocations({ digest, generation, packs: found.packs, places: found.places });
-    await ask.store.write(treeKey(digest), bytes, digest, ask.signal);
-    await ask.store.write(locationsKey(digest, generation), locations, sha256Hex(locations), ask.signal);
-  }
-  const fresh = push.packs.slice(push.freshFrom);
+/** The files to read; of the others the rows go into `rows`: not touched since the last push, and all that they hold is in the store. */
+function unknownFiles({ index }: Push, scan: Scan, record: PushRecord, rows: Map<string, Buffer>): ScannedEntry[] {
+  return scan.entries.filter((entry) => {
+    if (entry.kind !== "file") return false;
+    const known = record.rowsOf(entry);
+    if (!known || !everyRow(known, (hash) => index.find(hash) !== null)) return true;
+    rows.set(entry.path, known);
+    return false;
+  });
+}
+
+async function conclude(push: Push, scan: Scan, rows: ReadonlyMap<string, Buffer>): Promise<PushResult> {
+  const { ask, totals } = push;
+  const published = await publishTree(
+    ask,
+    scan.entries.map((entry) => treeEntry(entry, rows.get(entry.path))),
+    push,
+  );
+  const { digest, generation, treeBytes, packs, ...counts } = published;
+  if (ask.recordPath) await writePushRecord(ask.recordPath, { digest, treeBytes, entries: scan.entries, scannedAtMs: push.scannedAtMs });
   return {
     digest,
     generation,
-    entries: tree.entries.length,
-    files: treeFiles(tree).length,
-    logicalBytes: push.totals.totalBytes,
+    ...counts,
+    entries: scan.entries.length,
+    files: scan.entries.filter(({ kind }) => kind === "file").length,
+    logicalBytes: totals.totalBytes,
     allocatedBytes: sum(scan.entries, (entry) => entry.allocatedBytes),
-    chunks: found.chunks,
-    newChunks: found.newChunks,
+    unreadBytes: totals.unreadBytes,
     newBytes: newBytes(push),
-    sentBytes: sum(fresh, (pack) => pack?.bytes ?? 0),
-    storedBytes: sum(found.packs, (pack) => pack.bytes),
-    reusedBytes: found.reusedBytes,
-    packs: found.packs.length,
+    sentBytes: sum(push.packs.slice(push.freshFrom), (pack) => pack?.bytes ?? 0),
+    storedBytes: sum(packs, (pack) => pack.bytes),
+    packs: packs.length,
   };
-}
-
-function treeEntry({ kind, path, mode, mtimeMs, finderInfo, target, bytes }: ScannedEntry, rows: Buffer | undefined): TreeEntry {
-  const common = { path, mode, mtimeMs, finderInfo };
-  if (kind === "file") return { kind, ...common, bytes, rows: rows ?? Buffer.alloc(0) };
-  return kind === "link" ? { kind, ...common, target } : { kind, ...common };
-}
-
-/** Where each chunk of the tree lies, with the packs renumbered to those that the tree needs. */
-function locate(push: Push, tree: Tree) {
-  const files = treeFiles(tree);
-  const chunks = sum(files, (file) => rowCount(file.rows));
-  const places = Buffer.alloc(chunks * placeBytes);
-  const numbers = new Map<number, number>();
-  const packs: PackRef[] = [];
-  const fresh = new Set<string>();
-  let [at, reusedBytes] = [0, 0];
-  for (const file of files) {
-    for (let row = 0; row < rowCount(file.rows); row++, at++) {
-      const hash = rowHash(file.rows, row);
-      const place = push.index.find(hash);
-      const pack = place && push.packs[place.pack];
-      if (!place || !pack) throw new Error(`A chunk of ${file.path} has no place although it was sent.`);
-      const number = numbers.get(place.pack) ?? packs.push(pack) - 1;
-      numbers.set(place.pack, number);
-      writePlace(places, at, { ...place, pack: number });
-      if (place.pack < push.ownFrom) reusedBytes += chunkLength(file.bytes, rowIndex(file.rows, row));
-      else fresh.add(hash.toString("latin1"));
-    }
-  }
-  return { places, packs, chunks, newChunks: fresh.size, reusedBytes };
 }
 
 const newBytes = (push: Push): number => sum(push.packs.slice(push.ownFrom), (pack) => pack?.bytes ?? 0);
 
 function report(push: Push, phase: PushProgress["phase"]): void {
-  push.ask.onProgress?.({ phase, ...push.totals, newBytes: newBytes(push) });
+  const { doneBytes, totalBytes, packsDone } = push.totals;
+  push.ask.onProgress?.({ phase, doneBytes, totalBytes, packsDone, newBytes: newBytes(push) });
 }
 
 function sum<T>(items: readonly T[], of: (item: T) => number): number {

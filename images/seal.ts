@@ -6,7 +6,7 @@
 import { z } from "zod";
 import { sameMark, scanFolder, type Mark } from "./scan.ts";
 
-const Sealed = z.object({
+export const Sealed = z.object({
   path: z.string(),
   kind: z.enum(["file", "folder", "link"]),
   bytes: z.number(),
@@ -19,7 +19,7 @@ export type Seal = z.infer<typeof Seal>;
 
 export async function sealFolder(path: string): Promise<Seal> {
   const { entries } = await scanFolder(path);
-  return { version: 1, entries: entries.map(({ path: name, kind, mark }) => ({ path: name, kind, ...written(mark) })) };
+  return { version: 1, entries: entries.map(({ path: name, kind, mark }) => ({ path: name, kind, ...writtenMark(mark) })) };
 }
 
 /** Whether nothing was added, removed or touched since. */
@@ -35,7 +35,7 @@ export async function intactPaths(path: string, seal: Seal): Promise<Set<string>
   const { entries } = await scanFolder(path);
   const intact = entries.filter(({ path: name, kind, mark }) => {
     const was = sealed.get(name);
-    return was?.kind === kind && sameMark(mark, read(was));
+    return was?.kind === kind && sameMark(mark, readMark(was));
   });
   return new Set(intact.map((entry) => entry.path));
 }
@@ -49,8 +49,14 @@ export function parseSeal(text: string): Seal | null {
   }
 }
 
-const written = ({ bytes, mtimeNs, ctimeNs, inode }: Mark) => ({ bytes, mtimeNs: `${mtimeNs}`, ctimeNs: `${ctimeNs}`, inode: `${inode}` });
-const read = ({ bytes, mtimeNs, ctimeNs, inode }: z.infer<typeof Sealed>): Mark => ({
+/** Times in nanoseconds need more digits than a number of JSON has. */
+export const writtenMark = ({ bytes, mtimeNs, ctimeNs, inode }: Mark) => ({
+  bytes,
+  mtimeNs: `${mtimeNs}`,
+  ctimeNs: `${ctimeNs}`,
+  inode: `${inode}`,
+});
+export const readMark = ({ bytes, mtimeNs, ctimeNs, inode }: z.infer<typeof Sealed>): Mark => ({
   bytes,
   mtimeNs: number(mtimeNs),
   ctimeNs: number(ctimeNs),

@@ -47,6 +47,11 @@ export const rowCount = (rows: Buffer): number => rows.byteLength / rowBytes;
 export const rowIndex = (rows: Buffer, row: number): number => rows.readUInt32LE(row * rowBytes);
 export const rowHash = (rows: Buffer, row: number): Buffer => rows.subarray(row * rowBytes + 4, (row + 1) * rowBytes);
 
+export function everyRow(rows: Buffer, holds: (hash: Buffer) => boolean): boolean {
+  for (let row = 0; row < rowCount(rows); row++) if (!holds(rowHash(rows, row))) return false;
+  return true;
+}
+
 export function treeFiles(tree: Tree): FileEntry[] {
   return tree.entries.filter((entry) => entry.kind === "file");
 }

@@ -5,49 +5,41 @@
  * context per thread. That context lies in a Buffer, so it goes with its thread. Where the calls are not to be had, Node's own do the same.
  */
 import { zstdCompressSync, zstdDecompressSync, constants as zlib } from "node:zlib";
-import koffi from "koffi";
+import koffi, { type LibraryHandle } from "koffi";
 import { chunkBytes } from "./format.ts";
 
 /** Both answer how many bytes they wrote, or `null` when the result has no room in `into` or `from` is not compressed. */
-interface Codec {
-  compress(from: Uint8Array, into: Uint8Array): number | null;
+export interface Codec {
+  compress(from: Uint8Array, into: Uint8Array, level: number): number | null;
   decompress(from: Uint8Array, into: Uint8Array): number | null;
 }
 
-/** Level 3 stores 6 % less than level 1 and costs little more. */
-const level = 3;
-
 let chosen: Codec | undefined;
 
-export const compressInto: Codec["compress"] = (from, into) => codec().compress(from, into);
+export const compressInto: Codec["compress"] = (from, into, level) => codec().compress(from, into, level);
 export const decompressInto: Codec["decompress"] = (from, into) => codec().decompress(from, into);
 
 function codec(): Codec {
-  return (chosen ??= direct() ?? builtIn);
+  return (chosen ??= directCodec() ?? builtInCodec);
 }
 
 /** The zstd that is part of the running Node, which exports its names. */
-function direct(): Codec | null {
+export function directCodec(): Codec | null {
   try {
     const library = koffi.load(null);
-    const compressorBytes = library.func("size_t ZSTD_estimateCCtxSize(int level)");
+    const compressing = contexts(library);
     const decompressorBytes = library.func("size_t ZSTD_estimateDCtxSize()");
-    const compressor = Buffer.allocUnsafeSlow(Number(compressorBytes(level)));
     const decompressor = Buffer.allocUnsafeSlow(Number(decompressorBytes()));
-    const compressing: unknown = library.func("void *ZSTD_initStaticCCtx(void *room, size_t bytes)")(compressor, compressor.byteLength);
-    const decompressing: unknown = library.func("void *ZSTD_initStaticDCtx(void *room, size_t bytes)")(
-      decompressor,
-      decompressor.byteLength,
-    );
-    if (!compressing || !decompressing) return null;
+    const begun: unknown = library.func("void *ZSTD_initStaticDCtx(void *room, size_t bytes)")(decompressor, decompressor.byteLength);
+    if (!begun) return null;
     // Sizes that stand for an error are the highest there are: as signed numbers they are below zero.
     const compress = library.func("int64_t ZSTD_compressCCtx(void *context, void *into, size_t room, void *from, size_t bytes, int level)");
     const decompress = library.func("int64_t ZSTD_decompressDCtx(void *context, void *into, size_t room, void *from, size_t bytes)");
     const sized = (answer: unknown) => (Number(answer) < 0 ? null : Number(answer));
-    // The Buffers are the contexts themselves: named here so that they live as long as the calls.
-    const rooms = { compressor, decompressor };
+    // The Buffer is the context itself: named here so that it lives as long as the calls.
+    const rooms = { decompressor };
     return {
-      compress: (from, into) => sized(compress(rooms.compressor, into, into.byteLength, from, from.byteLength, level)),
+      compress: (from, into, level) => sized(compress(compressing(level), into, into.byteLength, from, from.byteLength, level)),
       decompress: (from, into) => sized(decompress(rooms.decompressor, into, into.byteLength, from, from.byteLength)),
     };
   } catch {
@@ -55,11 +47,29 @@ function direct(): Codec | null {
   }
 }
 
+/** One context for the last level that was asked for: as large as a chunk at that level needs, where the general one would be several times that. */
+function contexts(library: LibraryHandle): (level: number) => Buffer {
+  const fields = ["windowLog", "chainLog", "hashLog", "searchLog", "minMatch", "targetLength", "strategy"];
+  const Parameters = koffi.struct(Object.fromEntries(fields.map((name) => [name, "uint32"])));
+  const parameters = library.func("ZSTD_getCParams", Parameters, ["int", "uint64", "size_t"]);
+  const bytesFor = library.func("ZSTD_estimateCCtxSize_usingCParams", "size_t", [Parameters]);
+  const begin = library.func("void *ZSTD_initStaticCCtx(void *room, size_t bytes)");
+  let held: { readonly level: number; readonly room: Buffer } | null = null;
+  return (level) => {
+    if (held?.level === level) return held.room;
+    const room = Buffer.allocUnsafeSlow(Number(bytesFor(parameters(level, chunkBytes, 0))));
+    const begun: unknown = begin(room, room.byteLength);
+    if (!begun) throw new Error(`zstd takes no context of ${room.byteLength} bytes.`);
+    held = { level, room };
+    return room;
+  };
+}
+
 /** Room for the longest form of a whole chunk: with Node's usual 16 KiB steps the pieces would be gathered and copied once more. */
 const stepBytes = chunkBytes + 8192;
 
-const builtIn: Codec = {
-  compress: (from, into) =>
+export const builtInCodec: Codec = {
+  compress: (from, into, level) =>
     copied(zstdCompressSync(from, { params: { [zlib.ZSTD_c_compressionLevel]: level }, chunkSize: stepBytes }), into),
   decompress: (from, into) => {
     try {
