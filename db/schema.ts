@@ -299,6 +299,25 @@ export const retentionRules = pgTable(
   (table) => [uniqueIndex("retention_rules_catalog").on(table.project, table.catalogId)],
 );
 
+/** Versions whose bytes lie in an archive of the Parallels DevOps service; converted ones have no row here any more. */
+export const imageArchives = pgTable("image_archives", {
+  imageVersionId: uuid("image_version_id")
+    .primaryKey()
+    .references(() => imageVersions.id, { onDelete: "cascade" }),
+  storeId: uuid("store_id")
+    .notNull()
+    .references(() => stores.id),
+  packKey: text("pack_key").notNull(),
+  packBytes: bytes("pack_bytes").notNull(),
+  md5: text("md5"),
+  /** Of all files, as the manifest tells; exact where a push measured it. */
+  logicalBytes: bytes("logical_bytes").notNull(),
+  exact: boolean("exact").notNull(),
+  /** Whether a host has unpacked it, so that the version's digest is that of its tree. Until then another value stands in for it. */
+  measured: boolean("measured").notNull().default(false),
+  createdAt: created(),
+});
+
 export const hosts = pgTable(
   "hosts",
   {
