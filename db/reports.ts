@@ -107,8 +107,8 @@ async function takeDamage(
 }
 
 /**
- * A step that ended stays ended, save for a newer attempt after a fault: as in `steps.ts`. What its workflow said of a step that failed is not overtaken by
- * the word of its beginning, which came late: the workflow opens it again before a host can try it again.
+ * A host's word may come late, after its workflow has said how the step went on: it opens no step that ended or is parked. Its workflow does, before a host
+ * can try it again.
  */
 async function takeState(
   tx: Database,
@@ -119,10 +119,7 @@ async function takeState(
 ): Promise<void> {
   const ended = ["done", "skipped", "failed", "cancelled"].includes(line.state);
   const [before] = await tx.select({ state: steps.state }).from(steps).where(at).for("update");
-  if (!before) return;
-  const closed =
-    ["skipped", "parked", "failed", "cancelled"].includes(before.state) || (before.state === "done" && line.state !== "running");
-  if (closed) return;
+  if (before?.state !== "pending" && before?.state !== "running") return;
   await tx
     .update(steps)
     .set({

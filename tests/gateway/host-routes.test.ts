@@ -127,17 +127,20 @@ describe("reports", () => {
     expect((await told(operationId)).step?.progress).toEqual({ doneBytes: 50, totalBytes: 100 });
   });
 
-  it("do not open a step again that its workflow has parked since, until the workflow does", async () => {
-    const { operationId, link } = await hostAtWork("parked");
-    const begin = (line: number) => link.report([{ kind: "step", operationId, step: "upload", fence: 7, line, state: "running" }]);
-    const tell = (state: "parked" | "running") => writeStep(hub.db, operationId, { name: "upload", position: 0, state });
-    await tell("parked");
-    await begin(1);
-    expect((await told(operationId)).step?.state).toBe("parked");
-    await tell("running");
-    await begin(2);
-    expect((await told(operationId)).step).toMatchObject({ state: "running", line: 2 });
-  });
+  it.each(["parked", "done", "failed"] as const)(
+    "do not open a step again that its workflow calls %s, until the workflow does",
+    async (state) => {
+      const { operationId, link } = await hostAtWork(`late-${state}`);
+      const begin = (line: number) => link.report([{ kind: "step", operationId, step: "upload", fence: 7, line, state: "running" }]);
+      const tell = (now: typeof state | "running") => writeStep(hub.db, operationId, { name: "upload", position: 0, state: now });
+      await tell(state);
+      await begin(1);
+      expect((await told(operationId)).step?.state).toBe(state);
+      await tell("running");
+      await begin(2);
+      expect((await told(operationId)).step).toMatchObject({ state: "running", line: 2 });
+    },
+  );
 
   it("fill the database with no more output than is kept, even by empty lines", async () => {
     const { operationId, identity } = await hostAtWork("chatty");
