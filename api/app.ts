@@ -30,6 +30,7 @@ import { operationRoutes } from "./operations/routes.ts";
 import { transferRoutes } from "./operations/transfer.ts";
 import { routedPath } from "./paths.ts";
 import type { Hub } from "./ports.ts";
+import { routingWireRoutes } from "./routing/wire-routes.ts";
 import { mounting } from "./wire/mount.ts";
 
 export function createApp(hub: Hub): OpenAPIHono<ApiEnv> {
@@ -55,6 +56,7 @@ export function createApp(hub: Hub): OpenAPIHono<ApiEnv> {
   catalogWireRoutes(hub, mounting(app, hub, "catalog"));
   machineWireRoutes(hub, mounting(app, hub, "host"), mounting(app, hub, "orchestrator"));
   hostWireRoutes(hub, mounting(app, hub), mounting(app, hub, "orchestrator"));
+  routingWireRoutes(hub, mounting(app, hub, "reverse_proxy"), mounting(app, hub, "orchestrator"));
 
   for (const routes of [
     accessRoutes(hub, login),

@@ -22,5 +22,12 @@ export const userConfigSeal = (sealer: Sealer) => ({
   open: (userId: string, slug: string, sealed: Uint8Array): Promise<string> => sealer.open<string>(sealed, userConfigContext(userId, slug)),
 });
 
+/** A proxy host's certificate and key. */
+export const proxyTlsSeal = <Pair>(sealer: Sealer) => ({
+  close: (proxyHostId: string, pair: Pair): Promise<Uint8Array> => sealer.seal(pair, proxyTlsContext(proxyHostId)),
+  open: (proxyHostId: string, sealed: Uint8Array): Promise<Pair> => sealer.open<Pair>(sealed, proxyTlsContext(proxyHostId)),
+});
+
 const outputContext = ({ operationId, fence, line }: LinePlace) => `output:${operationId}:${fence}:${line}`;
 const userConfigContext = (userId: string, slug: string) => `user-config:${userId}:${slug}`;
+const proxyTlsContext = (proxyHostId: string) => `proxy-tls:${proxyHostId}`;

@@ -3,11 +3,11 @@
  *
  * The one idea: the property may be nested and in any case, and a row that lacks it is left out; patterns run on short texts only, so none can stall the process.
  */
+import { compiled, longestPattern } from "../../domain/patterns.ts";
 import { refusal } from "./errors.ts";
 
 /** Enough for any name, address or state; a pattern that backtracks badly stays short on it. */
 const longestText = 256;
-const longestPattern = 128;
 
 export function filtered<Row extends object>(rows: readonly Row[], header: string | undefined): Row[] {
   if (header === undefined || header === "") return [...rows];
@@ -22,15 +22,10 @@ export function filtered<Row extends object>(rows: readonly Row[], header: strin
 }
 
 function patternOf(written: string): RegExp {
-  const insensitive = /,\s*i$/.test(written);
-  const source = insensitive ? written.replace(/,\s*i$/, "") : written;
-  if (source.length > longestPattern || /([+*}])\s*\)\s*[+*{]/.test(source))
-    throw refusal(404, "invalid filter: the pattern is too long or repeats a repetition");
-  try {
-    return new RegExp(source, insensitive ? "i" : "");
-  } catch {
-    throw refusal(404, `invalid filter: ${source}`);
-  }
+  const anyCase = /,\s*i$/.test(written);
+  const judged = compiled(anyCase ? written.replace(/,\s*i$/, "") : written, { anyCase });
+  if (judged.ok) return judged.pattern;
+  throw refusal(404, `invalid filter: ${judged.reason}`);
 }
 
 function textOf(value: unknown, path: readonly string[]): string | null {
