@@ -60,6 +60,9 @@ export const hub = pgTable("hub", {
   /** Tells whether the master key at hand is the one that sealed what is stored here. */
   masterKeyCheck: bytea("master_key_check"),
   masterKeySince: time("master_key_since"),
+  /** The newest audit record that was dropped for its age: the chain of those that stay begins after it. */
+  auditDroppedNumber: bigint("audit_dropped_number", { mode: "number" }),
+  auditDroppedHash: text("audit_dropped_hash"),
   createdAt: created(),
 });
 
