@@ -30,7 +30,7 @@ export async function claimStore(store: ObjectStore, hubId: string, signal: Abor
 }
 
 /** The identity of a store, or `null` when no hub has claimed it. */
-export async function readIdentity(store: ObjectStore, signal: AbortSignal): Promise<StoreIdentity | null> {
+export async function readIdentity(store: Pick<ObjectStore, "read" | "size">, signal: AbortSignal): Promise<StoreIdentity | null> {
   // A size first, since a missing object is the usual case on a new store and no fault. 64 KiB is ample for three fields.
   if ((await store.size(identityKey)) === null) return null;
   const text = (await readAll(await store.read(identityKey, null, signal), identityKey, 65_536)).toString("utf8");
