@@ -19,6 +19,8 @@ export interface WantedChunk {
   readonly plainBytes: number;
   readonly hash: Buffer;
   readonly targets: { readonly path: string; readonly position: number }[];
+  /** Its numbers in the whole tree. */
+  readonly rows: number[];
 }
 
 export interface FetchAsk {
@@ -27,11 +29,11 @@ export interface FetchAsk {
   readonly signal: AbortSignal;
   /** Reads on their way at once. */
   readonly parallel: number;
-  /** Told per finished read. */
+  /** Told per finished read; `fetchedBytes` are those of the store. */
   readonly onFetched: (done: { fetchedBytes: number; plainBytes: number }) => void;
 }
 
-interface Span {
+export interface Span {
   readonly pack: string;
   readonly chunks: WantedChunk[];
   readonly offset: number;
@@ -44,16 +46,18 @@ const spanBytes = 2 * 1024 * 1024;
 const gapBytes = 128 * 1024;
 
 export async function fetchChunks(ask: FetchAsk, wanted: readonly WantedChunk[]): Promise<void> {
-  await forEachLimited(spans(wanted), ask.parallel, async (span) => {
-    ask.signal.throwIfAborted();
-    if ((await fetchSpan(ask, span)) === null) return;
-    const fault = await fetchSpan(ask, span);
-    if (fault) throw fault;
-  });
+  await forEachLimited(spansOf(wanted), ask.parallel, (span) => fetchWhole(ask, span));
+}
+
+export async function fetchWhole(ask: FetchAsk, span: Span): Promise<void> {
+  ask.signal.throwIfAborted();
+  if ((await fetchSpan(ask, span)) === null) return;
+  const fault = await fetchSpan(ask, span);
+  if (fault) throw fault;
 }
 
 /** Neighbours in a pack are read together. */
-function spans(wanted: readonly WantedChunk[]): Span[] {
+export function spansOf(wanted: readonly WantedChunk[]): Span[] {
   const sorted = wanted.toSorted((a, b) => (a.pack === b.pack ? a.offset - b.offset : a.pack < b.pack ? -1 : 1));
   const found: Span[] = [];
   for (const chunk of sorted) {
@@ -68,22 +72,33 @@ function spans(wanted: readonly WantedChunk[]): Span[] {
 }
 
 /** One try; answers what a second one may mend, throws what it cannot. */
-async function fetchSpan({ store, pool, signal, onFetched }: FetchAsk, span: Span): Promise<FaultError | null> {
-  const body = await readSpan(store, span, pool, signal);
+async function fetchSpan(ask: FetchAsk, span: Span): Promise<FaultError | null> {
+  const body = await readSpan(ask.store, span, ask.pool, ask.signal);
   if (body instanceof FaultError) return body;
-  const fetchedBytes = body.byteLength;
-  const chunks = span.chunks.map(({ offset, length, plainBytes, hash, targets }): PlacedChunk => ({
-    offset: offset - span.offset,
-    length,
-    plainBytes,
-    hash,
-    targets,
-  }));
-  const placed = await pool.place({ kind: "place", body, chunks });
+  const chunks = span.chunks.map((chunk) => ({ ...chunk, offset: chunk.offset - span.offset }));
+  const wrong = await placeSpan(ask, { body, chunks, storedBytes: body.byteLength });
+  return wrong === null ? null : wrongChunk(span, span.chunks[wrong]);
+}
+
+/** What came of one read: chunks by their place in its body. */
+export interface Came {
+  readonly body: Uint8Array<ArrayBuffer>;
+  readonly chunks: readonly PlacedChunk[];
+  /** How much of it the store sent. */
+  readonly storedBytes: number;
+}
+
+/** Verifies and writes; answers the number of the first chunk that is wrong, or null. */
+export async function placeSpan({ pool, onFetched }: FetchAsk, { body, chunks, storedBytes }: Came): Promise<number | null> {
+  const task = chunks.map(({ offset, length, plainBytes, hash, targets }): PlacedChunk => ({ offset, length, plainBytes, hash, targets }));
+  const placed = await pool.place({ kind: "place", body, chunks: task });
   pool.giveBack(placed);
   const [first] = placed.wrong;
-  if (first !== undefined) return wrongChunk(span, span.chunks[first]);
-  onFetched({ fetchedBytes, plainBytes: chunks.reduce((sum, { plainBytes, targets }) => sum + plainBytes * targets.length, 0) });
+  if (first !== undefined) return first;
+  onFetched({
+    fetchedBytes: storedBytes,
+    plainBytes: chunks.reduce((sum, { plainBytes, targets }) => sum + plainBytes * targets.length, 0),
+  });
   return null;
 }
 

@@ -12,6 +12,8 @@ import { chunkFiles } from "./chunk-files.ts";
 import { openChunkPool, type ChunkPool } from "./chunk-pool.ts";
 import { cloneFile, dress, makeLinks, type Attributes } from "./clone-file.ts";
 import { fetchChunks, type WantedChunk } from "./fetch.ts";
+import { rowSet, type Near } from "./near.ts";
+import { fetchTogether } from "./swarm.ts";
 import { onDisk, openFolders, syncPath, writeFully } from "./files.ts";
 import { chunkBytes, chunkLength, sha256Hex } from "./format.ts";
 import { imagePaths, type ImagePaths } from "./layout.ts";
@@ -21,7 +23,7 @@ import { punchHole } from "./native.ts";
 import { compareRows, type RowDifference } from "./rows.ts";
 import { sealFolder } from "./seal.ts";
 import { nearest, openSeeds, type Seed, type SeedFiles } from "./seeds.ts";
-import { readImage, type ImageRef, type StoredImage } from "./stored.ts";
+import { readImage, treeRows, type ImageRef, type StoredImage } from "./stored.ts";
 import { rowBytes, rowCount, rowHash, rowIndex, treeFiles, type FileEntry, type Tree } from "./tree.ts";
 
 export interface PullProgress {
@@ -38,6 +40,8 @@ export interface PullAsk extends ImageRef {
   /** The folder to fill with `bundle/`, `tree` and `seal.json`; beside the final place, and this pull's own. */
   readonly targetPath: string;
   readonly seeds: readonly Seed[];
+  /** Hosts nearby that have the image or fetch it too. */
+  readonly near?: Near;
   readonly signal: AbortSignal;
   readonly onProgress?: (progress: PullProgress) => void;
   /** Reads on their way at once. */
@@ -210,8 +214,10 @@ function wantedChunks(
       const target = { path: join(paths.bundle, file.path), position: index * chunkBytes };
       const key = `${pack}:${offset}:${length}:${hash.toString("latin1")}`;
       const known = wanted.get(key);
-      if (known) known.targets.push(target);
-      else wanted.set(key, { pack: packs[pack]?.sha256 ?? "", offset, length, plainBytes, hash, targets: [target] });
+      known?.targets.push(target);
+      known?.rows.push(firstRow + row);
+      if (!known)
+        wanted.set(key, { pack: packs[pack]?.sha256 ?? "", offset, length, plainBytes, hash, targets: [target], rows: [firstRow + row] });
       totals.doneBytes -= plainBytes;
     }
     firstRow += rowCount(file.rows);
@@ -226,7 +232,13 @@ async function fetchInto(pull: Pull, wanted: readonly WantedChunk[]): Promise<vo
     totals.doneBytes += plainBytes;
     report(pull, "fetching");
   };
-  await fetchChunks({ store: ask.store, pool, signal: ask.signal, parallel: ask.parallel ?? defaultParallel, onFetched }, wanted);
+  const fetching = { store: ask.store, pool, signal: ask.signal, parallel: ask.parallel ?? defaultParallel, onFetched };
+  if (!ask.near) return fetchChunks(fetching, wanted);
+  const own = rowSet(treeRows(pull.image.tree));
+  const missing = new Set(wanted.flatMap(({ rows }) => rows));
+  for (let row = 0; row < own.rows; row++) if (!missing.has(row)) own.add(row);
+  ask.near.begin(pull.image.tree, own);
+  await fetchTogether({ ...fetching, near: ask.near, onRows: (rows) => rows.forEach(own.add) }, wanted);
 }
 
 /** Everything on the disk, then modes and times; last the seal, which says that all of it was verified. */

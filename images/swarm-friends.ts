@@ -1,0 +1,89 @@
+/**
+ * Neighbours as one transfer knows them: what each has, how much is on its way from it, and whether it is worth asking any more.
+ */
+import { placeSpan, type FetchAsk, type Span } from "./fetch.ts";
+import type { Neighbour, Rows } from "./near.ts";
+
+/** A neighbour is asked what it has this often. */
+const askEveryMs = 250;
+/** Neighbours on one network answer in milliseconds. */
+const rowsLimitMs = 2_000;
+/** A part is 2 MiB: what takes longer is slower than any store. */
+const readLimitMs = 3_000;
+/** Failures in a row after which a neighbour is left alone for the rest of the transfer; one lie is enough. */
+const failuresTaken = 2;
+
+/** Some chunks that are read together, by their place in the store, with all their rows. */
+export interface Part {
+  readonly span: Span;
+  readonly rows: readonly number[];
+  readonly mark: number;
+}
+
+export interface Friend {
+  readonly neighbour: Neighbour;
+  /** Undefined until it was heard. */
+  rows: Rows | "all" | "none" | undefined;
+  askedAt: number;
+  asking: boolean;
+  reading: number;
+  failures: number;
+}
+
+/** The neighbours of this moment that are worth asking. */
+export function known(neighbours: readonly Neighbour[], friends: Map<string, Friend>): Friend[] {
+  return neighbours.flatMap((neighbour) => {
+    const before = friends.get(neighbour.id);
+    const friend = before ?? { neighbour, rows: undefined, askedAt: -Infinity, asking: false, reading: 0, failures: 0 };
+    if (!before) friends.set(neighbour.id, friend);
+    return friend.failures < failuresTaken ? [friend] : [];
+  });
+}
+
+/** Asks a neighbour what it has. */
+export function listenTo(friend: Friend, signal: AbortSignal): () => Promise<void> {
+  friend.asking = true;
+  return async () => {
+    try {
+      friend.rows = await within(rowsLimitMs, signal, (limited) => friend.neighbour.rows(limited));
+      friend.failures = 0;
+    } catch {
+      friend.failures++;
+    } finally {
+      friend.askedAt = performance.now();
+      friend.asking = false;
+    }
+  };
+}
+
+export const isDue = ({ rows, asking, askedAt }: Friend): boolean => rows !== "all" && !asking && performance.now() - askedAt >= askEveryMs;
+export const hasAll = ({ rows }: Friend, part: Part): boolean =>
+  rows === "all" || (typeof rows === "object" && rows.count > 0 && part.rows.every((row) => rows.has(row)));
+
+/** Whether the part came from the neighbour, whole and right. */
+export async function readPart(ask: FetchAsk, friend: Friend, { span }: Part): Promise<boolean> {
+  const wanted = span.chunks.map(({ rows: [row = -1] }) => row);
+  try {
+    const { lengths, body } = await within(readLimitMs, ask.signal, (limited) => friend.neighbour.read(wanted, limited));
+    if (lengths.length !== wanted.length || lengths.includes(0)) {
+      friend.failures++;
+      return false;
+    }
+    let offset = 0;
+    const chunks = span.chunks.map((chunk, n) => {
+      const placed = { ...chunk, offset, length: lengths[n] ?? 0 };
+      offset += placed.length;
+      return placed;
+    });
+    const lie = (await placeSpan(ask, { body, chunks, storedBytes: 0 })) !== null;
+    friend.failures = lie ? failuresTaken : 0;
+    return !lie;
+  } catch (error) {
+    if (ask.signal.aborted) throw error;
+    friend.failures++;
+    return false;
+  }
+}
+
+const within = <T>(limitMs: number, signal: AbortSignal, act: (limited: AbortSignal) => Promise<T>): Promise<T> =>
+  act(AbortSignal.any([signal, AbortSignal.timeout(limitMs)]));

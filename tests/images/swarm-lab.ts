@@ -1,0 +1,81 @@
+/** Hosts that pull one image at once into folders of their own, each of them a neighbour of the others, from a store whose bytes are counted. */
+import { join } from "node:path";
+import { setTimeout as after } from "node:timers/promises";
+import { readChunks } from "../../images/chunks-here.ts";
+import { rowFinder, type Near, type Neighbour, type RowSet } from "../../images/near.ts";
+import { pullTree } from "../../images/pull.ts";
+import { pushBundle } from "../../images/push.ts";
+import type { ImageRef } from "../../images/stored.ts";
+import type { Tree } from "../../images/tree.ts";
+import { memoryStore } from "../../stores/memory.ts";
+import type { ObjectStore } from "../../stores/object-store.ts";
+import { makeDisk } from "./samples.ts";
+
+export interface Swarm {
+  readonly image: ImageRef;
+  readonly bundlePath: string;
+  readonly storedBytes: number;
+  /** Bytes that left the store so far. */
+  sent(): number;
+  /** Pulls as the host of this name, among all that pull or have pulled. */
+  pull(name: string, more?: readonly Neighbour[]): Promise<string>;
+}
+
+/** `bytesPerSecond`: what the store sends to all together. */
+export async function openSwarm(folder: string, { bytes, bytesPerSecond }: { bytes: number; bytesPerSecond?: number }): Promise<Swarm> {
+  const bundlePath = join(folder, "golden");
+  makeDisk(bundlePath, "swarm", bytes);
+  const whole = memoryStore();
+  const signal = new AbortController().signal;
+  const ask = { bundlePath, store: whole, bases: [], journalPath: join(folder, "journal"), generation: 1, signal };
+  const { digest } = await pushBundle(ask);
+  const { store, sent } = counted(whole, bytesPerSecond ?? Infinity);
+  const hosts = new Map<string, Neighbour>();
+  return {
+    image: { digest, generation: 1 },
+    bundlePath,
+    storedBytes: bytes,
+    sent,
+    pull: async (name, more = []) => {
+      const target = join(folder, name);
+      const own: { tree?: Tree; rows?: RowSet } = {};
+      hosts.set(name, neighbour(name, join(target, "bundle"), own));
+      const near: Near = {
+        id: name,
+        neighbours: () => [...[...hosts.values()].filter(({ id }) => id !== name), ...more],
+        begin: (tree, rows) => void Object.assign(own, { tree, rows }),
+      };
+      await pullTree({ digest, generation: 1, store, targetPath: target, seeds: [], signal, near, parallel: 4, threads: 1 });
+      return join(target, "bundle");
+    },
+  };
+}
+
+function neighbour(id: string, bundle: string, own: { tree?: Tree; rows?: RowSet }): Neighbour {
+  return {
+    id,
+    rows: async () => own.rows ?? "none",
+    read: async (rows) => {
+      const finder = own.tree && rowFinder(own.tree);
+      const read = await readChunks(
+        bundle,
+        rows.map((row) => finder?.find(row) ?? null),
+      );
+      return { lengths: read.lengths, body: Uint8Array.from(Buffer.concat(read.body)) };
+    },
+  };
+}
+
+/** One line out of the store for all: each read waits for those before it. */
+function counted(whole: ObjectStore, bytesPerSecond: number): { store: Pick<ObjectStore, "read">; sent: () => number } {
+  let bytes = 0;
+  let freeAt = performance.now();
+  const read: ObjectStore["read"] = async (key, range, signal) => {
+    const length = range?.lengthBytes ?? (await whole.size(key)) ?? 0;
+    bytes += length;
+    freeAt = Math.max(freeAt, performance.now()) + (length * 1000) / bytesPerSecond;
+    await after(Math.max(0, freeAt - performance.now()), undefined, { signal });
+    return whole.read(key, range, signal);
+  };
+  return { store: { read }, sent: () => bytes };
+}
