@@ -3,13 +3,14 @@
  *
  * The one idea: a grant follows from what was asked of the hub, never from what the host says that it needs.
  */
-import { and, eq, sql } from "drizzle-orm";
+import { and, eq, gt, sql } from "drizzle-orm";
 import { z } from "zod";
 import { mayPull } from "../domain/catalog/rules.ts";
 import { FaultError, unwrap } from "../domain/errors.ts";
 import { Sha256, Uuid } from "../domain/ids.ts";
 import { isSettled } from "../domain/operations/rules.ts";
 import type { Operation } from "../domain/operations/schema.ts";
+import { archivedGeneration, findArchive } from "./archives.ts";
 import type { Database } from "./connect.ts";
 import { findImageById } from "./images.ts";
 import { drawFence, readOperation } from "./operations.ts";
@@ -57,20 +58,38 @@ export interface GrantScope {
   readonly trees: readonly { digest: string; generation: number }[];
   /** Whether the packs of these trees may be read too, or new ones written. */
   readonly packs: "read" | "write";
+  /** The key of an archive of the Parallels DevOps service that may be read. */
+  readonly archive?: string | undefined;
 }
 
 const PushInput = z.object({ storeId: Uuid, catalogId: z.string() });
 const ChosenTree = z.object({ storeId: Uuid, digest: Sha256, generation: z.int().positive() });
 type ChosenTree = z.infer<typeof ChosenTree>;
-const FetchInput = z.object({ chosen: ChosenTree.optional() });
+const ChosenArchive = z.object({ storeId: Uuid, archive: z.string() });
+const FetchInput = z.object({ chosen: z.union([ChosenTree, ChosenArchive]).optional() });
+/** Where a conversion writes to, once it does. */
+const ImportInput = FetchInput.extend({ catalogId: z.string(), writesTo: Uuid.optional() });
 const Wanted = z.object({ imageVersionId: Uuid });
 
 /** Keeps with an operation which tree it moves, so that it ends on that one whatever becomes of the version meanwhile. */
-export async function chooseTree(tx: Database, operationId: string, { storeId, digest, generation }: ChosenTree): Promise<void> {
-  const chosen = JSON.stringify({ chosen: { storeId, digest, generation } });
+export async function chooseTree(
+  tx: Database,
+  operationId: string,
+  { id, storeId, digest, generation }: ChosenTree & { readonly id: string },
+): Promise<void> {
+  const archive = await findArchive(tx, id);
+  const chosen = archive ? { storeId: archive.storeId, archive: archive.packKey } : { storeId, digest, generation };
+  await keepInput(tx, operationId, { chosen });
+}
+
+/** From now on the operation writes a converted image to that store, and reads nothing more of the archive. */
+export const chooseTarget = (tx: Database, operationId: string, storeId: string): Promise<void> =>
+  keepInput(tx, operationId, { writesTo: storeId });
+
+async function keepInput(tx: Database, operationId: string, more: Record<string, unknown>): Promise<void> {
   await tx
     .update(operations)
-    .set({ input: sql`${operations.input} || ${chosen}::jsonb` })
+    .set({ input: sql`${operations.input} || ${JSON.stringify(more)}::jsonb` })
     .where(eq(operations.id, operationId));
 }
 
@@ -85,6 +104,7 @@ async function mustStillBeFree(tx: Database, { verb }: Operation, input: Readonl
 export async function grantScope(db: Database, { operation, input }: GrantSubject): Promise<GrantScope | null> {
   if (operation.verb === "push") return pushScope(db, operation, PushInput.parse(input));
   if (operation.verb === "pull" || operation.verb === "provision") return fetchScope(FetchInput.parse(input));
+  if (operation.verb === "import") return importScope(db, operation, ImportInput.parse(input));
   return null;
 }
 
@@ -98,15 +118,21 @@ async function pushScope(db: Database, operation: Operation, { storeId, catalogI
   const trees = await db
     .select({ digest: imageVersions.digest, generation: imageVersions.generation })
     .from(imageVersions)
-    .where(and(eq(imageVersions.storeId, storeId), sql`(${kin})`));
+    .where(and(eq(imageVersions.storeId, storeId), gt(imageVersions.generation, archivedGeneration), sql`(${kin})`));
   return { storeId, trees, packs: "write" };
 }
 
 /** The tree that was chosen when the image was authorised or the machine placed; before that there is nothing to read. */
 function fetchScope({ chosen }: z.infer<typeof FetchInput>): GrantScope | null {
   if (!chosen) return null;
+  if ("archive" in chosen) return { storeId: chosen.storeId, trees: [], packs: "read", archive: chosen.archive };
   const { storeId, digest, generation } = chosen;
   return { storeId, trees: [{ digest, generation }], packs: "read" };
+}
+
+/** A conversion reads its archive first; then it is a push. */
+function importScope(db: Database, operation: Operation, { writesTo, ...input }: z.infer<typeof ImportInput>) {
+  return writesTo === undefined ? fetchScope(input) : pushScope(db, operation, { storeId: writesTo, catalogId: input.catalogId });
 }
 
 const refused = (id: string, why: string) => new FaultError({ code: "grant_refused", message: `The operation ${id} ${why}.`, subject: id });

@@ -3,11 +3,12 @@
  *
  * The one idea: a version becomes visible, or points elsewhere, in one write under its catalog id's lock, which also moves the tag `latest`.
  */
-import { and, arrayContains, asc, desc, eq, inArray, ne, sql } from "drizzle-orm";
+import { and, arrayContains, asc, desc, eq, gt, inArray, ne, sql } from "drizzle-orm";
 import { imageName, latest, type Architecture, type ImageKey } from "../domain/catalog/rules.ts";
 import { ImageVersion } from "../domain/catalog/schema.ts";
 import { ok, refuse, type Result } from "../domain/errors.ts";
 import { Uuid } from "../domain/ids.ts";
+import { archivedGeneration } from "./archives.ts";
 import type { Database } from "./connect.ts";
 import { imageSubject, mustBeFree } from "./holds.ts";
 import { afterCursor, newestFirst, pageOf, placeOf, type Page, type PageAsk } from "./pages.ts";
@@ -178,7 +179,8 @@ export async function newestTrees(
   db: Database,
   { project, catalogId, storeId, limit }: { project: string; catalogId: string; storeId: string; limit: number },
 ): Promise<TreeRef[]> {
-  const wanted = and(eq(versions.project, project), eq(versions.catalogId, catalogId), eq(versions.storeId, storeId));
+  const key = and(eq(versions.project, project), eq(versions.catalogId, catalogId), eq(versions.storeId, storeId));
+  const wanted = and(key, gt(versions.generation, archivedGeneration));
   return db
     .select({ digest: versions.digest, generation: versions.generation })
     .from(versions)
@@ -197,7 +199,7 @@ export async function treeOfMachine(
   return db
     .select({ digest: versions.digest, generation: versions.generation })
     .from(machines)
-    .innerJoin(versions, and(eq(versions.digest, machines.digest), eq(versions.storeId, storeId)))
+    .innerJoin(versions, and(eq(versions.digest, machines.digest), eq(versions.storeId, storeId), gt(versions.generation, archivedGeneration)))
     .where(found)
     .limit(1);
 }

@@ -32,6 +32,8 @@ export const verbs = [
   "scrub",
   "heal",
   "retain",
+  "import",
+  "export",
 ] as const;
 export type Verb = (typeof verbs)[number];
 

@@ -8,7 +8,7 @@ import type { Context } from "hono";
 import { grantScope, grantSubject } from "../../db/grants.ts";
 import { FaultError } from "../../domain/errors.ts";
 import type { Caller } from "../callers.ts";
-import { limitOf, readKey } from "../keys.ts";
+import { limitOf, readKey, storedKey } from "../keys.ts";
 import { openRoom, type Room } from "../room.ts";
 import type { GrantOptions } from "./grants.ts";
 import { holderOf } from "./reports.ts";
@@ -46,7 +46,8 @@ async function granted({ signatures, stores }: GrantOptions, c: Context) {
 }
 
 async function read(options: GrantOptions, c: Context): Promise<Response> {
-  const { key, store } = await granted(options, c);
+  const { key: named, store } = await granted(options, c);
+  const key = storedKey(named);
   const bytes = await store.size(key);
   if (bytes === null) throw new FaultError({ code: "store_object_missing", message: `The store has no object ${key}.`, subject: key });
   const range = rangeOf(c.req.header("range"), bytes);
