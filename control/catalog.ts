@@ -25,7 +25,7 @@ export type Own<Input extends OperationInput> = Omit<Input, keyof OperationInput
 /** Publishes a bundle that lies on a host, or on the caller's computer when none is named. */
 export async function requestPush(control: Control, wanted: NewImageVersion, asked: Asked): Promise<Result<Operation>> {
   return startOperation(control, asked, async (tx): Promise<Draft> => {
-    const { catalogId, version, architecture, hostId, path, replace, onFault } = wanted;
+    const { catalogId, version, architecture, hostId, path, replace, verify, onFault } = wanted;
     const { project } = asked.actor;
     const holder = holderOf(asked.actor);
     if (hostId !== null) await workingHost(tx, hostId);
@@ -36,7 +36,7 @@ export async function requestPush(control: Control, wanted: NewImageVersion, ask
       unwrap(mayPublish({ existing: existing.ok ? existing.value : null, holder, digest: null, replace }));
     }
     const subject = key ? imageName(key) : `${catalogId}/${version}`;
-    const workflowInput: Own<PushInput> = { hostId, path };
+    const workflowInput: Own<PushInput> = { hostId, path, verify };
     return {
       verb: "push",
       subject,

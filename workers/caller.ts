@@ -13,6 +13,8 @@ import { bundleActivities, journalOf } from "../activities/host/bundles.ts";
 import { openGuard } from "../activities/host/guard.ts";
 import type { HubLink } from "../activities/host/hub-link.ts";
 import { openSlots } from "../activities/host/slots.ts";
+import { defaultLevel } from "../images/level.ts";
+import { freeLine } from "../images/line.ts";
 import { callerQueue } from "../domain/operations/rules.ts";
 import type { Prlctl } from "../parallels/prlctl.ts";
 import { faultInterceptor } from "./faults.ts";
@@ -30,7 +32,8 @@ export interface Caller {
 export async function serveCaller({ link, operationId, prlctl, log, signal }: Caller): Promise<void> {
   const onRefused = (id: string, reason: string) => log.warn({ event: "push.fenced", operationId: id, reason }, "This push was ended.");
   const attempts = openAttempts(openGuard(link, onRefused));
-  const context = { link, prlctl, attempts, transfers: openSlots(1), roots: null, journalFolder: journalFolder() };
+  const moving = { line: freeLine, level: defaultLevel };
+  const context = { link, prlctl, attempts, transfers: openSlots(1), roots: null, ...folders(), moving };
   const worker = await Worker.create({
     connection: await link.connection(),
     namespace: link.namespace,
@@ -50,5 +53,8 @@ export async function serveCaller({ link, operationId, prlctl, log, signal }: Ca
   await worker.run().finally(() => rm(journalOf(context.journalFolder, operationId), { force: true }));
 }
 
-/** A place of the user's own; what lies there ends with the command. */
-const journalFolder = (): string => join(homedir(), ".cache", "drover", "journals");
+/** Places of the user's own: journals end with the command, records stay for the next push. */
+function folders() {
+  const home = join(homedir(), ".cache", "drover");
+  return { journalFolder: join(home, "journals"), recordFolder: join(home, "pushed") };
+}

@@ -14,7 +14,7 @@ import { actionActivities } from "../activities/host/actions.ts";
 import { openAttempts } from "../activities/host/attempt.ts";
 import { bootLimits } from "../activities/host/boot.ts";
 import { bundleActivities } from "../activities/host/bundles.ts";
-import type { HostContext } from "../activities/host/context.ts";
+import type { HostContext, Moving } from "../activities/host/context.ts";
 import { hostFacts } from "../activities/host/facts.ts";
 import { openGuard } from "../activities/host/guard.ts";
 import { cacheActivities, openFetching, type Fetching } from "../activities/host/fetch.ts";
@@ -29,16 +29,16 @@ import { openKeyedSlots, openSlots } from "../activities/host/slots.ts";
 import { twinRemoval } from "../activities/host/twins.ts";
 import { commandNotes, endNotedCommands } from "../deploy/command-notes.ts";
 import { lockFolder } from "../deploy/home.ts";
+import type { Config } from "../domain/config/schema.ts";
 import { hostQueue } from "../domain/operations/rules.ts";
 import { openCache } from "../images/cache.ts";
+import { freeLine, openLine } from "../images/line.ts";
 import { faultInterceptor } from "./faults.ts";
 import { serveHealth } from "./health.ts";
 import { openParallels } from "./parallels.ts";
 import { runProcess, type Running } from "./process.ts";
 import { installRuntime } from "./runtime.ts";
 
-/** Two images at once fill a line and a disk; more only make each of them late. */
-const transfersAtOnce = 2;
 /** macOS guests accept two sessions, then refuse logons. */
 const sessionsAtOnce = 2;
 /** The hub's clock and this host's may differ: a day more is kept. */
@@ -113,13 +113,12 @@ async function openHost({ config, log }: Pick<Running, "config" | "log">, link: 
     machineFolder,
     roots,
     attempts: openAttempts(guard),
-    transfers: openSlots(transfersAtOnce),
+    ...transferring(config.hosts.transfers, home),
     sessions: openSlots(sessionsAtOnce),
     machines: openKeyedSlots(),
     sources: openKeyedSlots(),
     pins: openPins(),
     ledger,
-    journalFolder: join(home, "journals"),
     keepBytes: config.hosts.cache.keepFreeBytes,
     cacheBytes: config.hosts.cache.maximumBytes ?? null,
     limits: bootLimits(config.hosts.bootLimitMs),
@@ -127,6 +126,13 @@ async function openHost({ config, log }: Pick<Running, "config" | "log">, link: 
   };
   const removeTwins = twinRemoval(context, log);
   return { context, loop };
+}
+
+/** How transfers of this host move their bytes, which share one line, and where they keep what the next attempt or push needs. */
+function transferring({ atOnce, requests, bytesPerSecond, compression }: Config["hosts"]["transfers"], home: string) {
+  const line = bytesPerSecond === null ? freeLine : openLine(bytesPerSecond);
+  const moving: Moving = { line, level: compression, ...(requests === null ? {} : { parallel: requests }) };
+  return { transfers: openSlots(atOnce), moving, journalFolder: join(home, "journals"), recordFolder: join(home, "pushed") };
 }
 
 interface HealthParts {

@@ -9,6 +9,7 @@ import type { Architecture } from "../../domain/catalog/rules.ts";
 import { FaultError, unwrap } from "../../domain/errors.ts";
 import { checkBundle } from "../../images/inspect.ts";
 import { pushBundle } from "../../images/push.ts";
+import { pushRecordPath } from "../../images/push-record.ts";
 import type { BundleActivities } from "../../workflows/catalog/push.ts";
 import { insideRoots, type TransferContext } from "./context.ts";
 import { grantedStore } from "./granted-store.ts";
@@ -16,7 +17,7 @@ import { markName } from "./mark.ts";
 import { openReporter } from "./reporter.ts";
 
 export function bundleActivities(context: TransferContext): BundleActivities {
-  const { attempts, link, transfers, roots, journalFolder } = context;
+  const { attempts, link, transfers, roots, journalFolder, recordFolder, moving } = context;
   return {
     inspectBundle: ({ operationId, path }) =>
       attempts.run(operationId, "inspect", async ({ signal }) => {
@@ -27,7 +28,7 @@ export function bundleActivities(context: TransferContext): BundleActivities {
         return { path: real, kind, name, guestOs, architecture, vcpus, memoryBytes, logicalBytes, allocatedBytes, machineId: uuid };
       }),
 
-    uploadBundle: ({ operationId, step, path, plan }) =>
+    uploadBundle: ({ operationId, step, path, plan, verify = false }) =>
       attempts.run(operationId, "upload", async ({ signal, note }) => {
         const real = await insideRoots(path, roots);
         const store = grantedStore(link, operationId, signal);
@@ -49,6 +50,9 @@ export function bundleActivities(context: TransferContext): BundleActivities {
             bases: plan.bases,
             journalPath,
             generation: 1,
+            recordPath: pushRecordPath(recordFolder, real),
+            verify,
+            ...moving,
             signal,
             onProgress,
           });

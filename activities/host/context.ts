@@ -7,6 +7,8 @@ import { realpath } from "node:fs/promises";
 import { isAbsolute, resolve, sep } from "node:path";
 import { FaultError } from "../../domain/errors.ts";
 import type { Cache } from "../../images/cache.ts";
+import type { Level } from "../../images/level.ts";
+import type { Line } from "../../images/line.ts";
 import type { Prlctl } from "../../parallels/prlctl.ts";
 import type { Attempts } from "./attempt.ts";
 import type { BootLimits } from "./boot.ts";
@@ -16,6 +18,15 @@ import type { Ledger } from "./ledger.ts";
 import type { Pins } from "./pins.ts";
 import type { KeyedSlots, Slots } from "./slots.ts";
 
+/** How transfers of this host move their bytes. */
+export interface Moving {
+  /** What all of them together may take. */
+  readonly line: Line;
+  readonly level: Level;
+  /** Requests of one transfer at once; the engine's own number without it. */
+  readonly parallel?: number;
+}
+
 /** What a push needs of whoever has the bundle: a host, or a caller's own computer. */
 export interface TransferContext {
   readonly link: HubLink;
@@ -23,6 +34,9 @@ export interface TransferContext {
   /** Transfers at once: more than a few only share the same line and disk. */
   readonly transfers: Slots;
   readonly journalFolder: string;
+  /** What the last push of each bundle found. */
+  readonly recordFolder: string;
+  readonly moving: Moving;
   /** Folders that bundles may be pushed from; null on a caller's own computer, where the file system's rights decide. */
   readonly roots: readonly string[] | null;
   /** Parallels Desktop where there is one: it tells whether the bundle's machine is stopped. */

@@ -13,14 +13,16 @@ import type { HubLink } from "./hub-link.ts";
 import type { Transfer } from "./shared-transfer.ts";
 
 export async function transferImage(
-  { cache, link, pins }: HostContext,
+  { cache, link, pins, moving }: HostContext,
   wanted: Wanted,
   transfer: Transfer<PullProgress>,
 ): Promise<PullResult> {
   const { digest, generation } = wanted;
   const { signal, onProgress } = transfer;
   const seeds = await seedsOf(cache);
-  const ask = { digest, generation, store: storeOf(link, transfer), targetPath: cache.incoming(digest).folder, seeds, signal, onProgress };
+  const { level: _level, ...line } = moving;
+  const targetPath = cache.incoming(digest).folder;
+  const ask = { digest, generation, store: storeOf(link, transfer), targetPath, seeds, signal, onProgress, ...line };
   return pins.holding(
     seeds.map((seed) => seed.digest),
     () => pullTree(ask),

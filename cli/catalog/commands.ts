@@ -27,6 +27,7 @@ function transferCommands(program: Command, answer: Answer): void {
         ["--claim <claim>", "only holders of one of these claims may have it", "several"],
         ["--store <store>", "where its bytes go (name or id); the default store without it"],
         ["--replace", "point an existing version to this content"],
+        ["--verify", "read every file, also those that nothing touched since the last push"],
         ["--host <host>", "the bundle lies on this host, not on this computer"],
       ],
       waits: true,

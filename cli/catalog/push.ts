@@ -27,6 +27,7 @@ const Options = z.object({
   claim: z.array(z.string()).optional(),
   store: z.string().optional(),
   replace: z.boolean().optional(),
+  verify: z.boolean().optional(),
   host: z.string().optional(),
 });
 
@@ -47,7 +48,7 @@ export async function push(context: Context, [bundle = "", catalogId = ""]: read
   return hostId === null ? pushFromHere(context, client, { operation, waiting }) : seeThrough(context, client, { operation, waiting });
 }
 
-const wanted = ({ version, arch, tag, description, role, claim, replace }: z.infer<typeof Options>) => ({
+const wanted = ({ version, arch, tag, description, role, claim, replace, verify }: z.infer<typeof Options>) => ({
   version,
   architecture: architectureIn(arch),
   tags: tag,
@@ -55,6 +56,7 @@ const wanted = ({ version, arch, tag, description, role, claim, replace }: z.inf
   requiredRoles: role,
   requiredClaims: claim,
   replace,
+  verify,
 });
 
 /** Other names of the same thing are taken; an unknown one is left for the schema to refuse. */

@@ -101,6 +101,7 @@ export const NewImageVersion = z
     probe: Probe.default({ kind: "tools" }),
     storeId: StoreId.optional(),
     replace: z.boolean().default(false).meta({ description: "Point an existing version to other content." }),
+    verify: z.boolean().default(false).meta({ description: "Read every file, also those that nothing touched since the last push." }),
     onFault: OnFault.default("park"),
   })
   .meta({ id: "NewImageVersion" });

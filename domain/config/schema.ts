@@ -123,21 +123,31 @@ function arrange({ values: v, chosen, ignored, folder }: Arranged) {
       sessionToken: v.DROVER_STORE_SESSION_TOKEN,
     },
     security: securityGroup(v),
-    hosts: {
-      defaultHost: v.DROVER_DEFAULT_HOST,
-      roots: v.DROVER_HOST_ROOTS,
-      simulated: v.DROVER_HOSTS,
-      prlctl: v.DROVER_PRLCTL,
-      simulate: v.DROVER_SIMULATE,
-      storeSilentMs: v.DROVER_STORE_SILENCE,
-      bootLimitMs: v.DROVER_BOOT_LIMIT,
-      simulatedSize: { cpus: v.DROVER_SIMULATED_CPUS, memoryBytes: v.DROVER_SIMULATED_MEMORY },
-      reserved: { cpus: v.SYSTEM_RESERVED_CPU, memoryBytes: v.SYSTEM_RESERVED_MEMORY, diskBytes: v.SYSTEM_RESERVED_DISK },
-      cache: {
-        folder: v.CATALOG_CACHE_FOLDER,
-        keepFreeBytes: v.CATALOG_CACHE_KEEP_FREE_DISK_SPACE,
-        maximumBytes: v.CATALOG_CACHE_MAX_SIZE,
-      },
+    hosts: hostsGroup(v),
+  };
+}
+
+function hostsGroup(v: Variables) {
+  return {
+    defaultHost: v.DROVER_DEFAULT_HOST,
+    roots: v.DROVER_HOST_ROOTS,
+    simulated: v.DROVER_HOSTS,
+    prlctl: v.DROVER_PRLCTL,
+    simulate: v.DROVER_SIMULATE,
+    storeSilentMs: v.DROVER_STORE_SILENCE,
+    bootLimitMs: v.DROVER_BOOT_LIMIT,
+    simulatedSize: { cpus: v.DROVER_SIMULATED_CPUS, memoryBytes: v.DROVER_SIMULATED_MEMORY },
+    reserved: { cpus: v.SYSTEM_RESERVED_CPU, memoryBytes: v.SYSTEM_RESERVED_MEMORY, diskBytes: v.SYSTEM_RESERVED_DISK },
+    transfers: {
+      atOnce: v.DROVER_TRANSFERS,
+      requests: v.DROVER_TRANSFER_REQUESTS ?? null,
+      bytesPerSecond: v.DROVER_TRANSFER_BANDWIDTH ?? null,
+      compression: v.DROVER_COMPRESSION,
+    },
+    cache: {
+      folder: v.CATALOG_CACHE_FOLDER,
+      keepFreeBytes: v.CATALOG_CACHE_KEEP_FREE_DISK_SPACE,
+      maximumBytes: v.CATALOG_CACHE_MAX_SIZE,
     },
   };
 }

@@ -30,6 +30,18 @@ export const portOrOff = integer(0, 65_535);
 /** The wire speaks of megabytes of 1024 * 1024 bytes. */
 export const megabytes = integer(0, 1_000_000_000).transform((megabytes) => megabytes * 1024 * 1024);
 
+/** Bytes per second: `20M` is what a line of 160 Mbit/s carries. */
+export const rate = z
+  .string()
+  .regex(/^[1-9]\d{0,8}[kMG]?$/, "must be bytes per second, such as 500k, 20M or 1G")
+  .transform((text) => Number.parseInt(text, 10) * (({ k: 1e3, M: 1e6, G: 1e9 } as Record<string, number>)[text.slice(-1)] ?? 1));
+
+/** A level of compression, or the word for one that follows the line. */
+export const compression = z
+  .string()
+  .regex(/^([1-9]|adaptive)$/, "must be a level from 1 to 9, or adaptive")
+  .transform((text) => (text === "adaptive" ? ("adaptive" as const) : Number(text)));
+
 export const flag = z
   .string()
   .regex(/^(1|t|true|0|f|false)$/i, "must be true or false")

@@ -7,6 +7,7 @@
 import { z } from "zod";
 import {
   base64Pem,
+  compression,
   count,
   duration,
   flag,
@@ -15,6 +16,7 @@ import {
   oneOf,
   port,
   portOrOff,
+  rate,
   storeLocation,
   url,
   words,
@@ -150,6 +152,16 @@ export const Variables = z.object({
   SYSTEM_RESERVED_CPU: count(0, 1024).prefault("1").meta(about("Cores of a host held back from machines.")),
   SYSTEM_RESERVED_MEMORY: megabytes.prefault("2048").meta(about("Memory of a host held back from machines, in MB.")),
   SYSTEM_RESERVED_DISK: megabytes.prefault("20000").meta(about("Disk of a host held back from machines, in MB.")),
+  DROVER_TRANSFERS: count(1, 16).prefault("2").meta(about("How many images a host pushes or pulls at once.")),
+  DROVER_TRANSFER_REQUESTS: count(1, 32)
+    .optional()
+    .meta(about("Requests of one transfer to its store at once; without it 4 packs of a push (8 at most) and 8 reads of a pull.")),
+  DROVER_TRANSFER_BANDWIDTH: rate
+    .optional()
+    .meta(about("Bytes per second that all transfers of a host may take together, such as 500k, 20M or 1G; without it, all there is.")),
+  DROVER_COMPRESSION: compression
+    .prefault("3")
+    .meta(about("How hard a push compresses, from 1 to 9; or adaptive: quick on a quick line to the store, dense on a slow one.")),
   CATALOG_CACHE_FOLDER: text.optional().meta(about("Folder of a host's image cache, instead of one in DROVER_HOME.")),
   CATALOG_CACHE_KEEP_FREE_DISK_SPACE: megabytes.prefault("5000").meta(about("Disk that the image cache leaves free, in MB.")),
   CATALOG_CACHE_MAX_SIZE: megabytes

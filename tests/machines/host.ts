@@ -20,6 +20,8 @@ import { openPins } from "../../activities/host/pins.ts";
 import { openKeyedSlots, openSlots } from "../../activities/host/slots.ts";
 import type { ReportLine } from "../../domain/hosts/schema.ts";
 import { openCache } from "../../images/cache.ts";
+import { defaultLevel } from "../../images/level.ts";
+import { freeLine } from "../../images/line.ts";
 import { makeBundle } from "../../parallels/bundle/make.ts";
 import { patternCluster } from "../../parallels/sample/pattern.ts";
 import { clusterBytes, rewriteClusters } from "../../parallels/hds.ts";
@@ -88,6 +90,8 @@ export function openTestHost(home: string, sealed: Record<string, unknown> = {},
     pins: openPins(),
     ledger: openLedger(join(home, "ledger")),
     journalFolder: join(home, "journals"),
+    recordFolder: join(home, "pushed"),
+    moving: { line: freeLine, level: defaultLevel },
     keepBytes: 0,
     cacheBytes: null,
     limits: bootLimits(10_000),

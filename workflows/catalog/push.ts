@@ -15,6 +15,8 @@ export interface PushInput extends OperationInput {
   /** The host that has the bundle; null when it lies on the caller's own computer. */
   readonly hostId: string | null;
   readonly path: string;
+  /** Read every file, also those that nothing touched since the last push. */
+  readonly verify?: boolean;
 }
 
 /** What a push may start from: trees in the same store that share chunks with it. */
@@ -52,7 +54,7 @@ export interface PushActivities {
 export interface BundleActivities {
   /** It is a bundle, its machine is stopped, nothing in it is refused. */
   inspectBundle(input: { operationId: string; path: string }): Promise<BundleFacts>;
-  uploadBundle(input: { operationId: string; step: string; path: string; plan: PushPlan }): Promise<Upload>;
+  uploadBundle(input: { operationId: string; step: string; path: string; plan: PushPlan; verify?: boolean }): Promise<Upload>;
   /** Forgets how far an upload that will not go on had come. What it brought to the store stays until the store is collected. */
   discardUpload(input: { operationId: string }): Promise<void>;
 }
@@ -61,7 +63,7 @@ const hub = quick<PushActivities>();
 const store = external<PushActivities>();
 
 export async function push(input: PushInput): Promise<Record<string, unknown>> {
-  const { operationId, path } = input;
+  const { operationId, path, verify = false } = input;
   const bundle =
     input.hostId === null ? onCaller<BundleActivities>(callerQueue(operationId), path) : onHost<BundleActivities>(input.hostId, path);
   const on = input.hostId === null ? {} : { on: lossOf(input.hostId, input.onFault) };
@@ -75,7 +77,7 @@ export async function push(input: PushInput): Promise<Record<string, unknown>> {
       const back = undoOnHost<BundleActivities>(input.hostId, path);
       undo("discard upload", () => back.discardUpload({ operationId }), input.hostId);
     }
-    const upload = await must("upload", () => bundle.uploadBundle({ operationId, step: "upload", path, plan }), on);
+    const upload = await must("upload", () => bundle.uploadBundle({ operationId, step: "upload", path, plan, verify }), on);
     await must("check store", async () => ({ checked: await store.checkUpload({ operationId, upload }) }));
     const published = await conclude("publish", () => hub.publishVersion({ operationId, facts, upload }));
     markImage(published.image);
