@@ -25,7 +25,7 @@ import { newEnrolmentToken, readEnrolmentToken } from "../security/enrolment-tok
 import { masterKeySource } from "../security/master-key.ts";
 import { openSecurity, type Security } from "../security/open.ts";
 import { passwordHasher } from "../security/passwords.ts";
-import { formatStoreLocation, parseStoreLocation } from "../stores/location.ts";
+import { formatStoreLocation, parseStoreLocation } from "../domain/catalog/store-location.ts";
 import { runProcess, type Running } from "../workers/process.ts";
 import { addStore } from "../workers/stores.ts";
 import { connectTemporal, type TemporalClient } from "../workers/temporal.ts";

@@ -7,7 +7,9 @@ import { cloneFolder } from "../images/clone-file.ts";
 import { pullTree } from "../images/pull.ts";
 import { pushBundle } from "../images/push.ts";
 import type { ImageRef } from "../images/stored.ts";
-import { openStore, type StoreCredentials, type StoreLocation } from "../stores/location.ts";
+import type { StoreCredentials } from "../domain/catalog/store-credentials.ts";
+import type { StoreLocation } from "../domain/catalog/store-location.ts";
+import { openStore } from "../stores/open.ts";
 import { ownPeakBytes } from "./peak.ts";
 
 export interface StoreAt {

@@ -28,6 +28,7 @@ import type { Drift, ObservedMachine } from "../domain/machines/schema.ts";
 import type { Standing } from "../domain/machines/truth.ts";
 import type { MachineState, DesiredState } from "../domain/machines/rules.ts";
 import type { HoldMode, OnFault, OperationState, StepState, Verb } from "../domain/operations/rules.ts";
+import type { StoreKind } from "../domain/catalog/store-location.ts";
 import type { Architecture } from "../domain/catalog/rules.ts";
 import type { Probe } from "../domain/catalog/schema.ts";
 import type { Cors, HttpRoute, TcpRoute } from "../domain/routing/schema.ts";
@@ -180,7 +181,7 @@ export const stores = pgTable(
     id: uuid("id").primaryKey(),
     project: project(),
     name: text("name").notNull(),
-    kind: text("kind").$type<"folder" | "s3">().notNull(),
+    kind: text("kind").$type<StoreKind>().notNull(),
     location: text("location").notNull(),
     /** Credentials, sealed under the master key; null where the provider needs none. */
     sealed: bytea("sealed"),

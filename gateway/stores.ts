@@ -19,7 +19,8 @@ export interface GatewayStore {
   list(prefix: string): AsyncIterable<{ readonly key: string; readonly bytes: number; readonly modifiedAt: Date }>;
   readonly presign?: (
     ask: { method: "GET"; key: string; ttlSeconds: number } | { method: "PUT"; key: string; sha256: string; ttlSeconds: number },
-  ) => Promise<{ method: "GET" | "PUT"; url: string; headers: Readonly<Record<string, string>>; expiresAt: Date }>;
+  ) => Promise<{ method: "GET" | "PUT"; url: string; headers: Readonly<Record<string, string>>; expiresAt: Date } | null>;
+  readonly authority?: string | undefined;
 }
 
 export interface TreeRef {
@@ -107,12 +108,13 @@ function watched(store: GatewayStore, tell: (state: Store["state"]) => Promise<v
       throw error;
     }
   };
-  const { presign } = store;
+  const { presign, authority } = store;
   return {
     read: (key, range, signal) => seen(store.read(key, range, signal)),
     write: (key, body, sha256, signal) => seen(store.write(key, body, sha256, signal)),
     size: (key) => seen(store.size(key)),
     list: (prefix) => store.list(prefix),
     ...(presign ? { presign: (ask) => presign(ask) } : {}),
+    authority,
   };
 }

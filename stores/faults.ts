@@ -30,3 +30,6 @@ export function storeUnavailable(what: string, reason: string, cause?: unknown, 
 export function storeCorrupt(key: string, what: string): FaultError {
   return new FaultError({ code: "content_corrupt", message: `The store's object ${key} ${what}.`, subject: key });
 }
+
+/** No range of ours begins beyond an object: it has lost its end. */
+export const endsBefore = (key: string, offsetBytes: number): FaultError => storeCorrupt(key, `ends before its byte ${offsetBytes}`);

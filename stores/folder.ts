@@ -9,7 +9,7 @@ import { link, mkdir, open, readdir, rename, rm, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { Readable } from "node:stream";
 import { FaultError } from "../domain/errors.ts";
-import { checksumRefused, objectMissing, storeDenied, storeUnavailable } from "./faults.ts";
+import { checksumRefused, endsBefore, objectMissing, storeDenied, storeUnavailable } from "./faults.ts";
 import { checkKey, type ByteRange, type ObjectStore, type StoredObject, type WriteOutcome } from "./object-store.ts";
 
 /** Temporary files lie together in a folder of the same file system, under a name that no key can have. */
@@ -24,7 +24,7 @@ export function folderStore(root: string): ObjectStore {
     (begun ??= sweep(join(root, temporaryFolder)).catch((error: unknown) => ((begun = undefined), Promise.reject(error))));
 
   return {
-    read: (key, range, signal) => restated(key, () => readRange(at(key), range, signal)),
+    read: (key, range, signal) => restated(key, () => readRange(key, at(key), range, signal)),
     write: (key, body, sha256, signal) =>
       restated(key, async () => {
         const path = at(key);
@@ -40,11 +40,13 @@ export function folderStore(root: string): ObjectStore {
   };
 }
 
-async function readRange(path: string, range: ByteRange | null, signal: AbortSignal): Promise<ReadableStream<Uint8Array>> {
+async function readRange(key: string, path: string, range: ByteRange | null, signal: AbortSignal): Promise<ReadableStream<Uint8Array>> {
   signal.throwIfAborted();
   const handle = await open(path, "r");
   try {
-    if (!(await handle.stat()).isFile()) throw objectMissing(path);
+    const found = await handle.stat();
+    if (!found.isFile()) throw objectMissing(key);
+    if (range && range.offsetBytes >= found.size) throw endsBefore(key, range.offsetBytes);
   } catch (error) {
     await handle.close();
     throw error;

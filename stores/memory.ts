@@ -4,7 +4,7 @@
  * It keeps the promises of the port and nothing more, so that the contract suite, not this file, is the definition of a store.
  */
 import { createHash } from "node:crypto";
-import { checksumRefused, objectMissing } from "./faults.ts";
+import { checksumRefused, endsBefore, objectMissing } from "./faults.ts";
 import { checkKey, type ObjectStore } from "./object-store.ts";
 
 /** `objects` may be shared with a test that wants to look at, or to break, what is stored. */
@@ -16,6 +16,7 @@ export function memoryStore(objects = new Map<string, Uint8Array>()): ObjectStor
       signal.throwIfAborted();
       const body = objects.get(checkKey(key));
       if (!body) throw objectMissing(key);
+      if (range && range.offsetBytes >= body.byteLength) throw endsBefore(key, range.offsetBytes);
       const part = range ? body.subarray(range.offsetBytes, range.offsetBytes + range.lengthBytes) : body;
       return new Blob([Uint8Array.from(part)]).stream();
     },

@@ -35,7 +35,10 @@ export type PresignAsk =
   | { readonly method: "PUT"; readonly key: string; readonly sha256: string; readonly ttlSeconds: number };
 
 export interface ObjectStore {
-  /** The bytes of a range, or of the whole object for `null`; fails with `store_object_missing` when there is no such object. */
+  /**
+   * The bytes of a range, or of the whole object for `null`; fails with `store_object_missing` when there is no such object, and with
+   * `content_corrupt` when it ends before the range begins.
+   */
   read(key: string, range: ByteRange | null, signal: AbortSignal): Promise<ReadableStream<Uint8Array>>;
   /** Writes a whole object, checked against its SHA-256 (hex) before it becomes visible; never replaces one that is there. */
   write(key: string, body: Uint8Array, sha256: string, signal: AbortSignal): Promise<WriteOutcome>;
@@ -44,8 +47,10 @@ export interface ObjectStore {
   list(prefix: string): AsyncIterable<StoredObject>;
   /** Succeeds when the object is already gone. */
   remove(key: string): Promise<void>;
-  /** Absent on providers without presigned requests; there the host gateway carries the bytes. */
-  readonly presign?: (ask: PresignAsk) => Promise<PresignedRequest>;
+  /** Absent on providers without presigned requests, null for what one cannot bind to these very bytes; there the host gateway carries them. */
+  readonly presign?: (ask: PresignAsk) => Promise<PresignedRequest | null>;
+  /** Certificates (PEM) that the server of presigned requests is known by, besides the well-known ones. */
+  readonly authority?: string | undefined;
 }
 
 /** What a key may look like: plain path segments, none of them able to leave the store's prefix. */

@@ -2,20 +2,21 @@
  * S3, and what speaks like it (MinIO, SeaweedFS, ...), as a store.
  *
  * Each write carries the SHA-256 of its bytes, which the server checks, and `If-None-Match: *`, so that 412 means: somebody else already brought this object.
- * Checksums of answers are not asked for: servers exist that answer a range with the checksum of the whole object, and the engine verifies every chunk anyway.
+ * The server's own checksum is compared where it answers one for the whole; of ranges it is not asked for: servers exist that answer a range with the
+ * checksum of the whole object, and the engine verifies every chunk anyway.
  */
+import type { Readable } from "node:stream";
 import {
   DeleteObjectCommand,
   GetObjectCommand,
   HeadObjectCommand,
   ListObjectsV2Command,
   PutObjectCommand,
-  S3Client,
   S3ServiceException,
 } from "@aws-sdk/client-s3";
 import { getSignedUrl } from "@aws-sdk/s3-request-presigner";
 import { FaultError } from "../domain/errors.ts";
-import { checksumRefused, objectMissing, storeDenied, storeUnavailable } from "./faults.ts";
+import { checksumRefused, endsBefore, objectMissing, storeCorrupt, storeDenied, storeUnavailable } from "./faults.ts";
 import {
   checkKey,
   type ByteRange,
@@ -25,70 +26,82 @@ import {
   type StoredObject,
   type WriteOutcome,
 } from "./object-store.ts";
+import { retrier, retryAfterMs, type Retry } from "./retry.ts";
+import { s3Access, type S3Access, type S3Options } from "./s3-client.ts";
+import { expectedBytes, steadyRead, type OpenedRead } from "./steady-read.ts";
 
-export interface S3Options {
-  readonly bucket: string;
-  /** Below which all keys lie: empty, or ending in "/". */
-  readonly prefix: string;
-  readonly region: string;
-  /** Another server than Amazon's; spoken to with the bucket in the path. */
-  readonly endpoint?: string;
-  readonly credentials?: S3Credentials;
-}
-
-export interface S3Credentials {
-  readonly accessKeyId: string;
-  readonly secretAccessKey: string;
-  readonly sessionToken?: string;
-}
-
-/** Where one object lies, and how a failure about it is told. */
+/** Where objects lie, and how they are reached. */
 interface Place {
-  readonly client: S3Client;
+  readonly access: S3Access;
+  readonly retry: Retry;
   readonly bucket: string;
   readonly prefix: string;
+  readonly encryption: Encryption;
+}
+
+interface Encryption {
+  readonly ServerSideEncryption?: "AES256" | "aws:kms";
+  readonly SSEKMSKeyId?: string;
 }
 
 export function s3Store(options: S3Options): ObjectStore {
-  const place: Place = { client: s3Client(options), bucket: options.bucket, prefix: options.prefix };
+  const { bucket, prefix, ca } = options;
+  const place: Place = { access: s3Access(options), retry: retrier(), bucket, prefix, encryption: encryptionOf(options) };
+  const steadily = <T>(key: string, call: () => Promise<T>, signal?: AbortSignal) =>
+    place.retry.run(() => restated(place, key, call), signal);
   return {
-    read: (key, range, signal) => restated(place, key, () => read(place, key, range, signal)),
-    write: (key, body, sha256, signal) => restated(place, key, () => write(place, key, body, sha256, signal)),
-    size: (key) => restated(place, key, () => size(place, key)),
+    read: (key, range, signal) => {
+      const open = (wanted: ByteRange | null, within: AbortSignal) =>
+        restated(place, key, () => opened(place, key, wanted, within), wanted);
+      return steadyRead({ key, range, open, retry: place.retry, signal });
+    },
+    write: (key, body, sha256, signal) => steadily(key, () => write(place, key, body, sha256, signal), signal),
+    size: (key) => steadily(key, () => size(place, key)),
     list: (prefix) => list(place, prefix),
-    remove: (key) => restated(place, key, async () => void (await place.client.send(new DeleteObjectCommand(at(place, key))))),
-    presign: (ask) => restated(place, ask.key, () => presign(place, ask)),
+    remove: (key) => steadily(key, async () => void (await place.access.client().send(new DeleteObjectCommand(at(place, key))))),
+    presign: (ask) => steadily(ask.key, () => presign(place, ask)),
+    authority: ca,
   };
 }
 
-function s3Client({ endpoint, region, credentials }: S3Options): S3Client {
-  return new S3Client({
-    region,
-    forcePathStyle: endpoint !== undefined,
-    // One try and two more: a hiccup ends here; a longer outage is the caller's to retry, where an operator sees it.
-    maxAttempts: 3,
-    // Our own SHA-256 is sent with each write; the SDK's default would add a second checksum, which presigned writes cannot carry.
-    requestChecksumCalculation: "WHEN_REQUIRED",
-    responseChecksumValidation: "WHEN_REQUIRED",
-    // 10 s to connect; 60 s of silence: a pack of 16 MiB passes in that time at 300 KB/s.
-    requestHandler: { connectionTimeout: 10_000, socketTimeout: 60_000 },
-    ...(endpoint === undefined ? {} : { endpoint }),
-    ...(credentials === undefined ? {} : { credentials }),
-  });
+function encryptionOf({ sse, kmsKey }: S3Options): Encryption {
+  if (sse === undefined) return {};
+  if (sse === "s3") return { ServerSideEncryption: "AES256" };
+  return { ServerSideEncryption: "aws:kms", ...(kmsKey === undefined ? {} : { SSEKMSKeyId: kmsKey }) };
 }
 
 const at = ({ bucket, prefix }: Place, key: string) => ({ Bucket: bucket, Key: `${prefix}${checkKey(key)}` });
 
-async function read(place: Place, key: string, range: ByteRange | null, signal: AbortSignal): Promise<ReadableStream<Uint8Array>> {
+/** The headers of a request as the SDK hands them on, before it is signed. */
+type Sent = { request: { headers: Record<string, string> } };
+
+async function opened(place: Place, key: string, range: ByteRange | null, signal: AbortSignal): Promise<OpenedRead> {
   const bytes = range ? { Range: `bytes=${range.offsetBytes}-${range.offsetBytes + range.lengthBytes - 1}` } : {};
-  const { Body } = await place.client.send(new GetObjectCommand({ ...at(place, key), ...bytes }), { abortSignal: signal });
+  const command = new GetObjectCommand({ ...at(place, key), ...bytes });
+  if (!range)
+    command.middlewareStack.add(
+      (next) => (args) => {
+        // As a header only: told by its parameter, the SDK compares by itself and ends with an error that says nothing of damage.
+        (args as unknown as Sent).request.headers["x-amz-checksum-mode"] = "ENABLED";
+        return next(args);
+      },
+      { step: "build", name: "askForChecksum" },
+    );
+  const { Body, ContentLength, ContentRange, ChecksumSHA256 } = await place.access.client().send(command, { abortSignal: signal });
   if (!Body) throw storeUnavailable(key, "it answered without a body");
-  return Body.transformToWebStream();
+  // A checksum of parts, which ends in their number, is not of the bytes.
+  const whole = range || ChecksumSHA256 === undefined || ChecksumSHA256.includes("-") ? undefined : ChecksumSHA256;
+  return {
+    body: Body as Readable,
+    bytes: expectedBytes(key, range, { contentRange: ContentRange, contentLength: ContentLength }),
+    sha256: whole && Buffer.from(whole, "base64").toString("hex"),
+  };
 }
 
 async function write(place: Place, key: string, body: Uint8Array, sha256: string, signal: AbortSignal): Promise<WriteOutcome> {
   const command = new PutObjectCommand({
     ...at(place, key),
+    ...place.encryption,
     Body: body,
     ContentLength: body.byteLength,
     ChecksumSHA256: base64(sha256),
@@ -97,13 +110,14 @@ async function write(place: Place, key: string, body: Uint8Array, sha256: string
   command.middlewareStack.add(
     (next) => (args) => {
       // The signature covers the same SHA-256: told here, the SDK need not hash the bytes once more.
-      (args.request as { headers: Record<string, string> }).headers["x-amz-content-sha256"] = sha256;
+      (args as unknown as Sent).request.headers["x-amz-content-sha256"] = sha256;
       return next(args);
     },
     { step: "build", name: "knownPayloadHash" },
   );
   try {
-    await place.client.send(command, { abortSignal: signal });
+    const { ChecksumSHA256: kept } = await place.access.client().send(command, { abortSignal: signal });
+    if (kept !== undefined && kept !== base64(sha256)) throw storeCorrupt(key, "was kept with another SHA-256 than it was sent with");
     return "written";
   } catch (error) {
     if (statusOf(error) === 412) return "present";
@@ -113,7 +127,7 @@ async function write(place: Place, key: string, body: Uint8Array, sha256: string
 
 async function size(place: Place, key: string): Promise<number | null> {
   try {
-    return (await place.client.send(new HeadObjectCommand(at(place, key)))).ContentLength ?? 0;
+    return (await place.access.client().send(new HeadObjectCommand(at(place, key)))).ContentLength ?? 0;
   } catch (error) {
     // A HEAD has no body, so a missing bucket looks like a missing object here; the next read or write names it.
     if (statusOf(error) === 404) return null;
@@ -122,12 +136,11 @@ async function size(place: Place, key: string): Promise<number | null> {
 }
 
 async function* list(place: Place, start: string): AsyncIterable<StoredObject> {
-  const { client, bucket, prefix } = place;
+  const { access, retry, bucket, prefix } = place;
   let token: string | undefined;
   do {
-    const page = await restated(place, start, () =>
-      client.send(new ListObjectsV2Command({ Bucket: bucket, Prefix: `${prefix}${start}`, ContinuationToken: token })),
-    );
+    const ask = new ListObjectsV2Command({ Bucket: bucket, Prefix: `${prefix}${start}`, ContinuationToken: token });
+    const page = await retry.run(() => restated(place, start, () => access.client().send(ask)));
     // What has no time counts as new: whoever collects by age then leaves it.
     for (const { Key = "", Size = 0, LastModified = new Date() } of page.Contents ?? [])
       yield { key: Key.slice(prefix.length), bytes: Size, modifiedAt: LastModified };
@@ -138,13 +151,19 @@ async function* list(place: Place, start: string): AsyncIterable<StoredObject> {
 async function presign(place: Place, ask: PresignAsk): Promise<PresignedRequest> {
   const expiresAt = new Date(Date.now() + ask.ttlSeconds * 1000);
   const target = at(place, ask.key);
-  const { client } = place;
+  const client = place.access.client();
   if (ask.method === "GET") {
     const url = await getSignedUrl(client, new GetObjectCommand(target), { expiresIn: ask.ttlSeconds });
     return { method: "GET", url, headers: {}, expiresAt };
   }
-  const headers = { "x-amz-checksum-sha256": base64(ask.sha256), "if-none-match": "*" };
-  const command = new PutObjectCommand({ ...target, ChecksumSHA256: base64(ask.sha256), IfNoneMatch: "*" });
+  const { ServerSideEncryption, SSEKMSKeyId } = place.encryption;
+  const headers = {
+    "x-amz-checksum-sha256": base64(ask.sha256),
+    "if-none-match": "*",
+    ...(ServerSideEncryption === undefined ? {} : { "x-amz-server-side-encryption": ServerSideEncryption }),
+    ...(SSEKMSKeyId === undefined ? {} : { "x-amz-server-side-encryption-aws-kms-key-id": SSEKMSKeyId }),
+  };
+  const command = new PutObjectCommand({ ...target, ...place.encryption, ChecksumSHA256: base64(ask.sha256), IfNoneMatch: "*" });
   // Headers kept out of the query are part of the signature: whoever holds the URL can write these very bytes, once, and nothing else.
   const unhoistableHeaders = new Set(Object.keys(headers));
   const url = await getSignedUrl(client, command, {
@@ -162,26 +181,38 @@ function statusOf(error: unknown): number | undefined {
 }
 
 /** Runs one call and restates its failure in the words of the port; cancellation passes as it is. */
-async function restated<T>(place: Place, key: string, call: () => Promise<T>): Promise<T> {
+async function restated<T>(place: Place, key: string, call: () => Promise<T>, range: ByteRange | null = null): Promise<T> {
+  const used = place.access.client();
   try {
     return await call();
   } catch (cause) {
     if (cause instanceof FaultError || !(cause instanceof Error) || cause.name === "AbortError") throw cause;
-    if (cause.name === "CredentialsProviderError") throw storeDenied(key, "there are no credentials", cause);
-    if (!(cause instanceof S3ServiceException)) throw storeUnavailable(key, reasonOf(cause), cause);
-    throw fromService(place, key, cause);
+    const fault = faultOf(place, key, cause, range);
+    // Another try with what the environment offers by now.
+    if (fault.fault.code === "store_denied" && place.access.renewed(used))
+      throw storeUnavailable(key, "its credentials were read again", cause);
+    throw fault;
   }
 }
 
-function fromService({ bucket }: Place, key: string, cause: S3ServiceException): FaultError {
+/** Words for credentials that are wrong or at their end, which some servers say with other statuses than 401 and 403. */
+const credentialWords = /^(ExpiredToken|InvalidToken|TokenRefreshRequired|InvalidAccessKeyId|SignatureDoesNotMatch|AccessDenied)$/;
+
+function faultOf({ bucket }: Place, key: string, cause: Error, range: ByteRange | null): FaultError {
+  if (cause.name === "CredentialsProviderError") return storeDenied(key, "there are no credentials", cause);
+  if (!(cause instanceof S3ServiceException)) return storeUnavailable(key, reasonOf(cause), cause);
   const status = statusOf(cause);
   if (cause.name === "NoSuchBucket") {
     return new FaultError({ code: "store_invalid", message: `The store has no bucket "${bucket}".`, subject: bucket }, { cause });
   }
   if (status === 404) return objectMissing(key, cause);
-  if (status === 401 || status === 403) return storeDenied(key, wordOf(cause), cause);
+  if (status === 416 && range) return endsBefore(key, range.offsetBytes);
+  // The SDK has learnt the server's time from this answer, so the next try is signed right.
+  const skewed = cause.name === "RequestTimeTooSkewed";
+  if (!skewed && (status === 401 || status === 403 || credentialWords.test(cause.name))) return storeDenied(key, wordOf(cause), cause);
   if (status === 400 && /digest|checksum|sha256/i.test(cause.name + cause.message)) return checksumRefused(key, cause);
-  return storeUnavailable(key, `${cause.name}${status === undefined ? "" : ` (${status})`}`, cause);
+  const reason = `${cause.name}${status === undefined ? "" : ` (${status})`}`;
+  return storeUnavailable(key, reason, cause, retryAfterMs(cause.$response?.headers["retry-after"]));
 }
 
 /** An answer to HEAD carries no word, and the SDK then makes one up. */

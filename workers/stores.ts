@@ -8,13 +8,15 @@ import { randomUUID } from "node:crypto";
 import type { Database } from "../db/connect.ts";
 import { ensureStore, findStoreAt, listStores, makeDefault, markStore, sealedCredentials } from "../db/stores.ts";
 import type { Store } from "../domain/catalog/schema.ts";
+import { StoreCredentials } from "../domain/catalog/store-credentials.ts";
+import { formatStoreLocation, parseStoreLocation } from "../domain/catalog/store-location.ts";
 import type { Config } from "../domain/config/schema.ts";
 import { factsOf, FaultError, unwrap, type Fault } from "../domain/errors.ts";
 import { credentialsContext, stateShownBy, type OpenStores, type StorePorts } from "../gateway/stores.ts";
 import { readImage } from "../images/stored.ts";
 import type { Sealer } from "../security/sealing.ts";
 import { claimStore, identityKey } from "../stores/identity.ts";
-import { formatStoreLocation, openStore, parseStoreLocation, StoreCredentials } from "../stores/location.ts";
+import { openStore } from "../stores/open.ts";
 
 export const storePorts: StorePorts = {
   open: (location, credentials) =>
@@ -96,7 +98,8 @@ async function keepRow({ db, sealer }: StoreKeeper, { name, location, credential
   return ensureStore(db, { id, name, kind: where.kind, location: normal, sealed });
 }
 
-function credentialsOf({ accessKey, secretKey, sessionToken }: Config["store"]): StoreCredentials | null {
+function credentialsOf({ credentials, accessKey, secretKey, sessionToken }: Config["store"]): StoreCredentials | null {
+  if (credentials !== undefined) return credentials;
   if (accessKey === undefined || secretKey === undefined) return null;
   return { accessKeyId: accessKey, secretAccessKey: secretKey, ...(sessionToken === undefined ? {} : { sessionToken }) };
 }

@@ -7,6 +7,7 @@ import { z } from "zod";
 import { HostId, Sha256, StoreId, Uuid } from "../ids.ts";
 import { OnFault } from "../operations/schema.ts";
 import { architectures, isNormal, latest, normalise } from "./rules.ts";
+import { locationForms, storeKinds } from "./store-location.ts";
 
 export const Architecture = z.enum(architectures).meta({ id: "Architecture" });
 
@@ -122,8 +123,8 @@ export const Store = z
     id: StoreId,
     project: z.string(),
     name: z.string(),
-    kind: z.enum(["folder", "s3"]),
-    location: z.string().meta({ description: "Without credentials: `folder:/path` or `s3://bucket/prefix?endpoint=...&region=...`." }),
+    kind: z.enum(storeKinds),
+    location: z.string().meta({ description: `Without credentials: ${locationForms}.` }),
     isDefault: z.boolean(),
     state: z.enum(["ready", "denied", "unavailable"]),
     createdAt: z.date(),

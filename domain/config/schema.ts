@@ -58,6 +58,9 @@ function contradictions(values: Variables): string[] {
   if ((values.DROVER_STORE_ACCESS_KEY === undefined) !== (values.DROVER_STORE_SECRET_KEY === undefined)) {
     found.push("DROVER_STORE_ACCESS_KEY and DROVER_STORE_SECRET_KEY must be set together");
   }
+  if (values.DROVER_STORE_ACCESS_KEY !== undefined && values.DROVER_STORE_CREDENTIALS !== undefined) {
+    found.push("DROVER_STORE_CREDENTIALS and DROVER_STORE_ACCESS_KEY are both set and must not be");
+  }
   if (values.DROVER_MASTER_KEY_NEXT !== undefined && values.DROVER_MASTER_KEY === undefined) {
     found.push("DROVER_MASTER_KEY_NEXT is set and must come with DROVER_MASTER_KEY; a key in a file needs neither");
   }
@@ -118,6 +121,7 @@ function arrange({ values: v, chosen, ignored, folder }: Arranged) {
     health: { host: v.HEALTH_HOST, hubPort: v.HUB_HEALTH_PORT, gatewayPort: v.GATEWAY_HEALTH_PORT, hostPort: v.HOST_HEALTH_PORT },
     store: {
       location: storeLocation(v.DROVER_STORE ?? `folder:${home}/store`, folder),
+      credentials: v.DROVER_STORE_CREDENTIALS,
       accessKey: v.DROVER_STORE_ACCESS_KEY,
       secretKey: v.DROVER_STORE_SECRET_KEY,
       sessionToken: v.DROVER_STORE_SESSION_TOKEN,

@@ -4,6 +4,8 @@
  * The one idea: units end here. A duration leaves as milliseconds and a size as bytes, whatever the variable's own unit is.
  */
 import { z } from "zod";
+import { parseCredentials } from "../catalog/store-credentials.ts";
+import { locationForms, parseStoreLocation } from "../catalog/store-location.ts";
 
 /** Milliseconds per unit of a duration such as `15m` or `1h30m`. */
 const unitsMs: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
@@ -80,14 +82,15 @@ export const base64Pem = z
   .transform((text) => atob(text))
   .refine((pem) => pem.includes("-----BEGIN "), "must be a PEM file in base64");
 
-const folderStore = /^folder:.+/;
-const bucketName = /^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/;
-const storeParameters = ["endpoint", "region"];
+/** A place for images; a relative folder is taken from where the process starts. Its credentials have variables of their own, since a location may stand in a log. */
+export const storeLocation = z
+  .string()
+  .refine((location) => /^folder:.+/.test(location) || parseStoreLocation(location).ok, `must be ${locationForms}, without credentials`);
 
-/** A place for images. Its credentials have variables of their own, since a location may stand in a log. */
-export const storeLocation = z.string().refine((location) => {
-  if (folderStore.test(location)) return true;
-  const parsed = URL.parse(location);
-  if (parsed?.protocol !== "s3:" || parsed.username !== "" || parsed.password !== "") return false;
-  return bucketName.test(parsed.hostname) && [...parsed.searchParams.keys()].every((name) => storeParameters.includes(name));
-}, "must be folder:<path> or s3://<bucket>/<prefix>?endpoint=<url>&region=<name>, without credentials");
+/** What a store's secret holds, as people write it down. */
+export const storeCredentials = z.string().transform((text, context) => {
+  const parsed = parseCredentials(text);
+  if (parsed.ok) return parsed.value;
+  context.addIssue({ code: "custom", message: `must be lines of key=value: ${parsed.fault.message}` });
+  return z.NEVER;
+});

@@ -5,6 +5,7 @@
  * Names and units are those that users of the Parallels DevOps service know; ours begin with DROVER_.
  */
 import { z } from "zod";
+import { locationForms } from "../catalog/store-location.ts";
 import {
   base64Pem,
   compression,
@@ -17,6 +18,7 @@ import {
   port,
   portOrOff,
   rate,
+  storeCredentials,
   storeLocation,
   url,
   words,
@@ -100,8 +102,11 @@ export const Variables = z.object({
 
   DROVER_STORE: storeLocation
     .optional()
-    .meta(about("The default store: folder:<path> or s3://<bucket>/<prefix>?endpoint=<url>&region=<name>.")),
-  DROVER_STORE_ACCESS_KEY: text.optional().meta(secret("Access key id for the default store.")),
+    .meta(about(`The default store: ${locationForms}.`)),
+  DROVER_STORE_CREDENTIALS: storeCredentials
+    .optional()
+    .meta(secret("Credentials for the default store, as lines of key=value (access_key, secret_key, account_key, token, ...).")),
+  DROVER_STORE_ACCESS_KEY: text.optional().meta(secret("Access key id for the default store, where that is S3.")),
   DROVER_STORE_SECRET_KEY: text.optional().meta(secret("Secret key for the default store.")),
   DROVER_STORE_SESSION_TOKEN: text.optional().meta(secret("Session token for the default store.")),
   DROVER_STORE_SILENCE: duration

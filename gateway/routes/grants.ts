@@ -12,7 +12,7 @@ import type { GrantAnswer, GrantedObject, GrantRequest } from "../../domain/host
 import type { GrantSignatures } from "../../security/grant-signatures.ts";
 import type { Sealer } from "../../security/sealing.ts";
 import type { Caller } from "../callers.ts";
-import { limitOf, readKey } from "../keys.ts";
+import { limitOf, readKey, storedKey } from "../keys.ts";
 import type { GatewayMetrics } from "../metrics.ts";
 import type { GatewayStore, OpenStores } from "../stores.ts";
 import { holderOf } from "./reports.ts";
@@ -70,24 +70,27 @@ async function grantObjects(
   const packs = await packsIn(stores, scope, read, signal);
   const reads = read.map(async (key) => {
     if (!mayRead(scope, packs, key)) throw refused(key, "read");
-    if (store.presign) return presigned(store.presign, { method: "GET", key, ttlSeconds }, key);
+    const direct = await presigned(store, { method: "GET", key: storedKey(key), ttlSeconds });
+    if (direct) return { ...direct, key };
     return ours(key, "GET", expiresAt, await signatures.sign({ method: "GET", storeId: scope.storeId, key, expiresAt }));
   });
   const writes = write.map(async ({ key, sha256, bytes }) => {
     if (!mayWrite(scope, key, sha256, bytes)) throw refused(key, "write");
-    if (store.presign) return presigned(store.presign, { method: "PUT", key, sha256, ttlSeconds }, key);
+    const direct = await presigned(store, { method: "PUT", key, sha256, ttlSeconds });
+    if (direct) return direct;
     return ours(key, "PUT", expiresAt, await signatures.sign({ method: "PUT", storeId: scope.storeId, key, sha256, bytes, expiresAt }));
   });
   return Promise.all([...reads, ...writes]);
 }
 
-async function presigned(
-  presign: NonNullable<GatewayStore["presign"]>,
-  ask: Parameters<typeof presign>[0],
-  key: string,
-): Promise<GrantedObject> {
-  const { method, url, headers, expiresAt } = await presign(ask);
-  return { key, method, url, headers: { ...headers }, expiresAt: expiresAt.toISOString() };
+type PresignAsk = Parameters<NonNullable<GatewayStore["presign"]>>[0];
+
+/** Null where the store cannot bind a request to these very bytes: then the gateway carries them. */
+async function presigned(store: GatewayStore, ask: PresignAsk): Promise<GrantedObject | null> {
+  const signed = await store.presign?.(ask);
+  if (!signed) return null;
+  const { method, url, headers, expiresAt } = signed;
+  return { key: ask.key, method, url, headers: { ...headers }, expiresAt: expiresAt.toISOString() };
 }
 
 /** Relative: the host knows best by which name it reaches the gateway. */
@@ -114,6 +117,7 @@ async function packsIn(stores: OpenStores, scope: GrantScope, read: readonly str
 function mayRead(scope: GrantScope, packs: ReadonlySet<string>, key: string): boolean {
   const name = readKey(key);
   if (!name) return false;
+  if (name.kind === "archive") return name.key === scope.archive;
   if (name.kind === "pack") return packs.has(name.sha256);
   return scope.trees.some(({ digest }) => digest === name.digest);
 }
@@ -121,7 +125,7 @@ function mayRead(scope: GrantScope, packs: ReadonlySet<string>, key: string): bo
 /** A pack and a tree are named by their own hash. Locations are not: only those of a first push are written here, later generations by the hub alone. */
 function mayWrite(scope: GrantScope, key: string, sha256: string, bytes: number): boolean {
   const name = readKey(key);
-  if (scope.packs !== "write" || !name || bytes > limitOf(name)) return false;
+  if (scope.packs !== "write" || !name || name.kind === "archive" || bytes > limitOf(name)) return false;
   if (name.kind === "pack") return name.sha256 === sha256;
   if (name.kind === "tree") return name.digest === sha256;
   return name.generation === 1 || scope.trees.some(({ digest, generation }) => digest === name.digest && generation === name.generation);
