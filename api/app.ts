@@ -6,8 +6,10 @@
 import { OpenAPIHono } from "@hono/zod-openapi";
 import { cors } from "hono/cors";
 import { logins } from "./access/login.ts";
+import { auditRoutes } from "./access/audit-routes.ts";
 import { accessRoutes } from "./access/routes.ts";
 import { accessWireRoutes } from "./access/wire-routes.ts";
+import { templateWireRoutes } from "./builds/wire-templates.ts";
 import { catalogRoutes } from "./catalog/routes.ts";
 import { catalogWireRoutes } from "./catalog/wire-routes.ts";
 import { codecRoutes } from "./codec.ts";
@@ -23,6 +25,7 @@ import { unclaimedRoutes } from "./machines/unclaimed.ts";
 import { machineWireRoutes } from "./machines/wire-routes.ts";
 import { methodsAt } from "./methods.ts";
 import { apiMetrics } from "./metrics.ts";
+import { auditRefusals } from "./middleware/refusals.ts";
 import { boundedBody, requestLog, withoutZeros } from "./middleware/request.ts";
 import { decisionRoutes } from "./operations/decisions.ts";
 import { jobWireRoutes } from "./operations/wire-routes.ts";
@@ -45,7 +48,7 @@ export function createApp(hub: Hub): OpenAPIHono<ApiEnv> {
   const login = logins(hub);
   app.route("/", codecRoutes(hub, login));
   if (settings.modules.includes("cors")) app.use(crossOrigin(hub));
-  app.use(boundedBody, withoutZeros);
+  app.use(auditRefusals(hub), boundedBody, withoutZeros);
 
   accessWireRoutes(hub, mounting(app, hub), login);
   jobWireRoutes(hub, mounting(app, hub));
@@ -55,11 +58,13 @@ export function createApp(hub: Hub): OpenAPIHono<ApiEnv> {
   cacheWireRoutes(hub, mounting(app, hub, "host"), mounting(app, hub, "orchestrator"));
   catalogWireRoutes(hub, mounting(app, hub, "catalog"));
   machineWireRoutes(hub, mounting(app, hub, "host"), mounting(app, hub, "orchestrator"));
+  templateWireRoutes(hub, mounting(app, hub, "host"));
   hostWireRoutes(hub, mounting(app, hub), mounting(app, hub, "orchestrator"));
   routingWireRoutes(hub, mounting(app, hub, "reverse_proxy"), mounting(app, hub, "orchestrator"));
 
   for (const routes of [
     accessRoutes(hub, login),
+    auditRoutes(hub),
     operationRoutes(hub),
     decisionRoutes(hub),
     transferRoutes(hub),

@@ -62,7 +62,7 @@ export function wantedMachine(body: CreateVirtualMachineRequest, { fleet, hostId
       400,
       sources.length === 0
         ? "Invalid request body: no template was specified"
-        : "error 400: machines are made from catalog images only: send a catalog_manifest",
+        : "error 400: nothing is built from Packer templates or Vagrant boxes here: build elsewhere, push the machine, and send a catalog_manifest",
     );
   if (manifest.connection !== "" && manifest.catalog_manager_id !== "")
     throw refusal(400, "Invalid request body: error 400: connection and catalog_manager_id cannot both be provided");
