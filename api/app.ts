@@ -20,6 +20,7 @@ import { hostRoutes } from "./hosts/routes.ts";
 import { cacheWireRoutes } from "./hosts/wire-cache.ts";
 import { hostWireRoutes } from "./hosts/wire-routes.ts";
 import { notFound, onError, rejectInvalid, type ApiEnv } from "./http.ts";
+import { logWireRoutes } from "./logs/wire-routes.ts";
 import { machineRoutes } from "./machines/routes.ts";
 import { unclaimedRoutes } from "./machines/unclaimed.ts";
 import { machineWireRoutes } from "./machines/wire-routes.ts";
@@ -58,6 +59,7 @@ export function createApp(hub: Hub): OpenAPIHono<ApiEnv> {
   cacheWireRoutes(hub, mounting(app, hub, "host"), mounting(app, hub, "orchestrator"));
   catalogWireRoutes(hub, mounting(app, hub, "catalog"));
   machineWireRoutes(hub, mounting(app, hub, "host"), mounting(app, hub, "orchestrator"));
+  logWireRoutes(hub, mounting(app, hub), mounting(app, hub, "orchestrator"));
   templateWireRoutes(hub, mounting(app, hub, "host"));
   hostWireRoutes(hub, mounting(app, hub), mounting(app, hub, "orchestrator"));
   routingWireRoutes(hub, mounting(app, hub, "reverse_proxy"), mounting(app, hub, "orchestrator"));

@@ -39,7 +39,7 @@ import { serveApi, type Served } from "./serve.ts";
 /** Requests in flight may end; longer ones are waits, whose clients ask again. */
 const graceMs = 5_000;
 
-export async function runApi({ config, log, signal }: Running): Promise<void> {
+export async function runApi({ config, log, logs, signal }: Running): Promise<void> {
   const { url } = config.database;
   if (url === undefined)
     throw new FaultError({ code: "configuration_invalid", message: "DATABASE_URL is not set. The embedded stack sets it by itself." });
@@ -52,22 +52,13 @@ export async function runApi({ config, log, signal }: Running): Promise<void> {
   if (told !== null) log.info({ event: "root.made", file: told }, `The password of root stands in ${told}.`);
   const temporal = await connectTemporal(security.codec);
   const notifications = await listenForEvents(open.sql);
-  const { hubId, sealer } = security;
-  const control: Control = {
-    db: open.db,
-    temporal: temporal.client,
-    sealer,
-    hubId,
-    parkLimitMs: config.parkLimitMs,
-    orphanLimitMs: config.orphanLimitMs,
-    reserve: config.hosts.reserved,
-    log,
-  };
+  const control = controlOf({ config, log }, open, temporal, security);
   const hub: Hub = {
     db: open.db,
     log,
+    logs,
     passwords,
-    sealer,
+    sealer: security.sealer,
     notifications,
     closing: signal,
     signer: security.signer,
@@ -89,6 +80,22 @@ export async function runApi({ config, log, signal }: Running): Promise<void> {
   await temporal.connection.close();
   await open.close();
 }
+
+const controlOf = (
+  { config, log }: Pick<Running, "config" | "log">,
+  { db }: OpenDatabase,
+  { client }: TemporalClient,
+  { hubId, sealer }: Security,
+): Control => ({
+  db,
+  temporal: client,
+  sealer,
+  hubId,
+  parkLimitMs: config.parkLimitMs,
+  orphanLimitMs: config.orphanLimitMs,
+  reserve: config.hosts.reserved,
+  log,
+});
 
 /** A name that no host has makes half of the wire's routes answer 404, so it is said before anybody asks. */
 async function warnOfDefaultHost({ db, log, settings: { defaultHost } }: Hub): Promise<void> {

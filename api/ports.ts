@@ -52,6 +52,14 @@ export interface Stores {
   renew(idOrName: string, credentials: { accessKey: string; secretKey: string }): Promise<Result<Store>>;
 }
 
+/** What this process writes to its log. */
+export interface LogLines {
+  /** The last ones, oldest first; at most so many, else all that are kept. */
+  recent(most?: number): string[];
+  /** Those that come, until the signal is aborted. */
+  follow(signal: AbortSignal): AsyncIterable<string>;
+}
+
 /** One part that the API depends on: null when it works, else what is wrong. */
 export type Check = () => Promise<string | null>;
 
@@ -80,6 +88,7 @@ export interface Settings {
 export interface Hub {
   readonly db: Database;
   readonly log: Logger;
+  readonly logs: LogLines;
   readonly operations: Operations;
   readonly signer: Signer;
   /** Rights of callers' own computers. */

@@ -3,14 +3,18 @@
  *
  * The one idea: a process is a function of its configuration, a log and a signal. The first SIGTERM or SIGINT asks it to drain; a second one ends it.
  */
-import type { Logger } from "pino";
+import { destination, type Logger } from "pino";
 import { explain, loadConfig } from "../deploy/configuration.ts";
 import type { Config } from "../domain/config/schema.ts";
+import type { LogLines } from "../api/ports.ts";
 import { openLog, toldError } from "./log.ts";
+import { keepingLines } from "./recent-lines.ts";
 
 export interface Running {
   readonly config: Config;
   readonly log: Logger;
+  /** What was written to it last. */
+  readonly logs: LogLines;
   /** Aborted when the process is asked to end. */
   readonly signal: AbortSignal;
 }
@@ -22,7 +26,8 @@ export async function runProcess(name: string, program: (running: Running) => Pr
   const end = new AbortController();
   try {
     const config = loadConfig();
-    const log = openLog(name, config.logLevel);
+    const { to, lines: logs } = keepingLines(destination(1));
+    const log = openLog(name, config.logLevel, to);
     for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
       process.on(signal, () => {
         if (end.signal.aborted) process.exit(1);
@@ -33,7 +38,7 @@ export async function runProcess(name: string, program: (running: Running) => Pr
     }
     process.on("unhandledRejection", (error) => outliveLostConnection(error, log));
     process.on("uncaughtException", (error) => crash(error, log));
-    await program({ config, log, signal: end.signal });
+    await program({ config, log, logs, signal: end.signal });
     process.exit(0);
   } catch (error) {
     process.stderr.write(`${explain(error)}\n`);

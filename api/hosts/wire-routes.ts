@@ -59,10 +59,12 @@ function configRoutes(hub: Hub, mount: Mount): void {
         return {
           devops_version: hub.settings.version,
           is_reverse_proxy_enabled: false,
-          is_log_streaming_enabled: false,
+          is_log_streaming_enabled: true,
           enabled_modules: [...modules],
         };
-      return wireHardware(host, usageOf(host, await seenMachines(hub.db, host.id), reserved), modules);
+      const hardware = wireHardware(host, usageOf(host, await seenMachines(hub.db, host.id), reserved), modules);
+      // The log that clients would stream from here is this hub's.
+      return { ...hardware, is_log_streaming_enabled: true };
     },
   );
   mount(

@@ -29,7 +29,7 @@ export async function identify(hub: Access, c: Context<ApiEnv>): Promise<Identit
 
 /** Browsers cannot send headers with a WebSocket, so there, and nowhere else, the token may stand in the address. */
 function tokenInAddress(c: Context<ApiEnv>): string | undefined {
-  const isUpgrade = c.req.header("Upgrade")?.toLowerCase() === "websocket" && c.req.path.startsWith("/api/v1/ws/");
+  const isUpgrade = c.req.header("Upgrade")?.toLowerCase() === "websocket" && /^\/api\/v1\/(ws\/|logs\/stream$)/.test(c.req.path);
   const token =
     isUpgrade && c.req.header("X-Api-Key") === undefined ? (c.req.query("access_token") ?? c.req.query("authorization")) : undefined;
   return token === undefined ? undefined : `Bearer ${token.replace(/^Bearer /, "")}`;

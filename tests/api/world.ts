@@ -18,6 +18,7 @@ import { modules } from "../../domain/config/variables.ts";
 import { refuse } from "../../domain/errors.ts";
 import type { Verb } from "../../domain/operations/rules.ts";
 import { passwordHasher } from "../../security/passwords.ts";
+import { keepingLines } from "../../workers/recent-lines.ts";
 import { openHub } from "../control/hub.ts";
 
 export const rootPassword = "Correct-horse-9!";
@@ -30,10 +31,12 @@ export async function openWorld(more: Partial<Settings> = {}) {
   await seedAccess({ db, passwords, password: rootPassword, home });
   const closing = new AbortController();
   const lines: string[] = [];
+  const kept = keepingLines({ write: (line) => void lines.push(line) });
   const notifications = await listenForEvents(base.sql);
   const hub: Hub = {
     db,
-    log: pino({ level: "info" }, { write: (line: string) => void lines.push(line) }),
+    log: pino({ level: "info" }, kept.to),
+    logs: kept.lines,
     passwords,
     sealer: base.control.sealer,
     notifications,
