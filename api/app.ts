@@ -18,6 +18,7 @@ import { eventWireRoutes } from "./events/wire-routes.ts";
 import { healthRoutes, healthWireRoutes } from "./health.ts";
 import { hostRoutes } from "./hosts/routes.ts";
 import { cacheWireRoutes } from "./hosts/wire-cache.ts";
+import { toolWireRoutes } from "./hosts/wire-tools.ts";
 import { hostWireRoutes } from "./hosts/wire-routes.ts";
 import { notFound, onError, rejectInvalid, type ApiEnv } from "./http.ts";
 import { logWireRoutes } from "./logs/wire-routes.ts";
@@ -60,6 +61,7 @@ export function createApp(hub: Hub): OpenAPIHono<ApiEnv> {
   catalogWireRoutes(hub, mounting(app, hub, "catalog"));
   machineWireRoutes(hub, mounting(app, hub, "host"), mounting(app, hub, "orchestrator"));
   logWireRoutes(hub, mounting(app, hub), mounting(app, hub, "orchestrator"));
+  toolWireRoutes(mounting(app, hub));
   templateWireRoutes(hub, mounting(app, hub, "host"));
   hostWireRoutes(hub, mounting(app, hub), mounting(app, hub, "orchestrator"));
   routingWireRoutes(hub, mounting(app, hub, "reverse_proxy"), mounting(app, hub, "orchestrator"));
