@@ -15,6 +15,7 @@ import {
   TransferToken as TransferTokenShape,
 } from "../domain/operations/schema.ts";
 import { Token as TokenShape } from "../domain/access/schema.ts";
+import { AuditRecord as AuditRecordShape } from "../domain/events/schema.ts";
 
 const instant = z.iso.datetime({ offset: true }).transform((text) => new Date(text));
 
@@ -43,6 +44,7 @@ export const ImageVersion = fromJson(ImageVersionShape);
 export const Store = fromJson(StoreShape);
 export const Machine = fromJson(MachineShape);
 export const Unclaimed = fromJson(UnclaimedShape);
+export const AuditRecord = fromJson(AuditRecordShape);
 export const Operation = fromJson(OperationShape);
 
 /** An operation with what people watch: its steps, how far it is, where Temporal shows it. */

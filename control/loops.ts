@@ -1,11 +1,18 @@
 /** The loops that the hub runs beside workflows, and how often each looks. */
+import { dropOld, type Retention } from "../db/retention.ts";
 import { comparer } from "./compare.ts";
 import type { Loop } from "./leader.ts";
 import { relay } from "./relay.ts";
 import type { Control } from "./start.ts";
-import { endedSettler, dropOld, retireDue, startIntended } from "./sweep.ts";
+import { endedSettler, retireDue, startIntended } from "./sweep.ts";
 
-export function hubLoops(control: Control, hasEars: () => Promise<boolean>): Loop[] {
+export interface LoopOptions {
+  /** Whether a gateway listens to hosts at all. */
+  readonly hasEars: () => Promise<boolean>;
+  readonly retention: Retention;
+}
+
+export function hubLoops(control: Control, { hasEars, retention }: LoopOptions): Loop[] {
   return [
     // Followers of events see them a tenth of a second later; an idle look is two reads of small indexes.
     { name: "relay", everyMs: 100, pass: () => relay(control.db) },
@@ -14,6 +21,6 @@ export function hubLoops(control: Control, hasEars: () => Promise<boolean>): Loo
     { name: "retire", everyMs: 2_000, pass: () => retireDue(control) },
     // Hosts report every 5 s and are late after 10: a second tells soon enough.
     { name: "compare", everyMs: 1_000, pass: comparer(control, { hasEars }) },
-    { name: "drop old", everyMs: 3_600_000, pass: () => dropOld(control) },
+    { name: "drop old", everyMs: 3_600_000, pass: () => dropOld(control.db, retention) },
   ];
 }

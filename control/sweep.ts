@@ -4,11 +4,9 @@
  * The one idea: it looks at rows and at what Temporal says of them; nothing that it does is wrong when done twice.
  */
 import { WorkflowNotFoundError } from "@temporalio/client";
-import { dropOldKeys } from "../db/idempotency.ts";
 import { countAttempt, dueIntents } from "../db/intents.ts";
 import { machinesToRetire } from "../db/machines.ts";
 import { findOperation, startedOperations } from "../db/operations.ts";
-import { dropOldEvents, dropOldOperations } from "../db/retention.ts";
 import { settleOperation } from "../db/settlement.ts";
 import { unwrap } from "../domain/errors.ts";
 import { faultRecord } from "../domain/operations/rules.ts";
@@ -90,13 +88,6 @@ export async function retireDue(control: Control): Promise<void> {
   for (const machine of await machinesToRetire(control.db, { limit: perPass })) {
     await eachAlone(control, machine.id, async () => void (await retireIfDue(control, machine)));
   }
-}
-
-/** Drops what is too old to be asked for. */
-export async function dropOld({ db }: Control): Promise<void> {
-  await dropOldKeys(db);
-  while (await dropOldEvents(db));
-  while (await dropOldOperations(db));
 }
 
 /** One that fails is told and does not keep the others waiting. */

@@ -50,7 +50,11 @@ export async function runHub({ config, log, signal }: Running): Promise<void> {
   const stores = openStores({ db: open.db, sealer: security.sealer, ports: storePorts });
   // One small question over the network: soon enough for the person who looks why transfers park.
   const storeLoop = { name: "stores", everyMs: 15_000, pass: () => checkStores(open.db, stores) };
-  const leader = lead({ url, loops: [...hubLoops(control, () => someoneListens(open.db)), storeLoop], log });
+  const leader = lead({
+    url,
+    loops: [...hubLoops(control, { hasEars: () => someoneListens(open.db), retention: config.retention }), storeLoop],
+    log,
+  });
   const health = await serveHubHealth({ config, open, temporal, worker, leader, metricsPort });
   const store = await keepDefaultStore(control, config, signal);
   if (store.problem)

@@ -17,9 +17,10 @@ export const authorised =
   async (c, next) => {
     const identity = await identify(hub, c);
     if (!identity.ok) return unauthenticated(c, identity.description);
+    // Also of whoever is refused: the log and the audit tell who it was.
+    c.set("actor", identity.actor);
     const verdict = mayUse(identity.actor, needs);
     if (!verdict.ok) return isWire(c.req.path) ? oauth(c, verdict.fault.message) : thrown(new FaultError(verdict.fault));
-    c.set("actor", identity.actor);
     c.set("needs", needs);
     return next();
   };

@@ -15,7 +15,7 @@ import type { Metrics } from "../metrics.ts";
 /** A client's own id is taken where it is harmless in a log. */
 const harmless = /^[\w.:-]{1,128}$/;
 /** Parts of paths that are secrets themselves. */
-const withoutSecrets = (path: string): string => path.replace(/(\/codec\/|\/enrollment-token\/)[^/]+/, "$1***");
+export const withoutSecrets = (path: string): string => path.replace(/(\/codec\/|\/enrollment-token\/)[^/]+/, "$1***");
 const missed = new Set([400, 401, 404, 405]);
 /** Asked for every few seconds by balancers and supervisors. */
 const quiet = /health|readyz|metrics/;

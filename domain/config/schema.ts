@@ -106,6 +106,7 @@ function arrange({ values: v, chosen, ignored, folder }: Arranged) {
     logLevel: v.LOG_LEVEL,
     parkLimitMs: v.DROVER_PARK_LIMIT,
     orphanLimitMs: v.DROVER_ORPHAN_LIMIT ?? null,
+    retention: { eventsMs: v.DROVER_KEEP_EVENTS, operationsMs: v.DROVER_KEEP_OPERATIONS, auditMs: v.DROVER_KEEP_AUDIT },
     database: { url: v.DATABASE_URL, embeddedPort: v.POSTGRES_PORT },
     temporal: {
       address: v.TEMPORAL_ADDRESS,
@@ -148,6 +149,7 @@ function hostsGroup(v: Variables) {
       bytesPerSecond: v.DROVER_TRANSFER_BANDWIDTH ?? null,
       compression: v.DROVER_COMPRESSION,
     },
+    peer: { port: v.DROVER_PEER_PORT, host: v.DROVER_PEER_HOST, network: v.DROVER_PEER_NETWORK },
     cache: {
       folder: v.CATALOG_CACHE_FOLDER,
       keepFreeBytes: v.CATALOG_CACHE_KEEP_FREE_DISK_SPACE,

@@ -100,9 +100,7 @@ export const Variables = z.object({
   GATEWAY_HEALTH_PORT: portOrOff.prefault("3082").meta(about("Port of the gateway's health and metrics; 0 is off.")),
   HOST_HEALTH_PORT: portOrOff.prefault("0").meta(about("Port of the host worker's health and metrics; 0 is off.")),
 
-  DROVER_STORE: storeLocation
-    .optional()
-    .meta(about(`The default store: ${locationForms}.`)),
+  DROVER_STORE: storeLocation.optional().meta(about(`The default store: ${locationForms}.`)),
   DROVER_STORE_CREDENTIALS: storeCredentials
     .optional()
     .meta(secret("Credentials for the default store, as lines of key=value (access_key, secret_key, account_key, token, ...).")),
@@ -144,6 +142,9 @@ export const Variables = z.object({
   DROVER_ORPHAN_LIMIT: duration
     .optional()
     .meta(about("How long an orphan (a machine of ours that no row knows) is left before it is removed; without it, for ever.")),
+  DROVER_KEEP_EVENTS: duration.prefault("7d").meta(about("How long events can be followed from where a client left off.")),
+  DROVER_KEEP_OPERATIONS: duration.prefault("90d").meta(about("How long ended operations stay, with their steps and output.")),
+  DROVER_KEEP_AUDIT: duration.prefault("400d").meta(about("How long audit records stay.")),
   DROVER_DEFAULT_HOST: text.optional().meta(about("The host that host routes of the wire speak of when a request names none.")),
   DROVER_HOST_ROOTS: words.prefault("").meta(about("Folders on a host that requests may name paths in; empty means its VM home.")),
   DROVER_HOSTS: count(0, 50).prefault("2").meta(about("How many simulated hosts the embedded stack runs.")),
@@ -154,6 +155,15 @@ export const Variables = z.object({
   DROVER_SIMULATE: flag.prefault("false").meta(about("Whether a host without Parallels Desktop simulates it.")),
   DROVER_SIMULATED_CPUS: count(1, 1024).prefault("16").meta(about("CPUs that a simulated host claims to have.")),
   DROVER_SIMULATED_MEMORY: megabytes.prefault("65536").meta(about("Memory in MB that a simulated host claims to have.")),
+  DROVER_PEER_PORT: portOrOff
+    .prefault("0")
+    .meta(about("Port on which this host serves image chunks to other hosts of its network, by grant under mutual TLS; 0 is off.")),
+  DROVER_PEER_HOST: text
+    .optional()
+    .meta(about("Address by which other hosts reach that port; without it, this computer's first private one.")),
+  DROVER_PEER_NETWORK: text
+    .prefault("local")
+    .meta(about("Name of that network: hosts that name the same one take chunks from one another.")),
   SYSTEM_RESERVED_CPU: count(0, 1024).prefault("1").meta(about("Cores of a host held back from machines.")),
   SYSTEM_RESERVED_MEMORY: megabytes.prefault("2048").meta(about("Memory of a host held back from machines, in MB.")),
   SYSTEM_RESERVED_DISK: megabytes.prefault("20000").meta(about("Disk of a host held back from machines, in MB.")),

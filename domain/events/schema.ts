@@ -32,3 +32,19 @@ export const AuditRecord = z
   })
   .meta({ id: "AuditRecord" });
 export type AuditRecord = z.infer<typeof AuditRecord>;
+
+/** What a look at the whole chain came to. A chain cannot tell that its newest records are gone: who kept a record's number and hash can ask for it. */
+export const AuditProof = z
+  .object({
+    records: z.int(),
+    first: z.int().nullable(),
+    last: z.int().nullable(),
+    lastHash: z.string().nullable(),
+    broken: z.int().nullable().meta({ description: "The number of the first record that does not fit; null when all do." }),
+    known: z
+      .boolean()
+      .nullable()
+      .meta({ description: "Whether the record that the caller knows is there unchanged; null when none was named." }),
+  })
+  .meta({ id: "AuditProof" });
+export type AuditProof = z.infer<typeof AuditProof>;

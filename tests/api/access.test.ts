@@ -1,5 +1,6 @@
 /** Who may come in, in the statuses and shapes that clients of the Parallels DevOps contract know. */
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { relay } from "../../control/relay.ts";
 import { openWorld, rootPassword, type World } from "./world.ts";
 
 let world: World;
@@ -195,5 +196,51 @@ describe("roles and claims", () => {
     expect((await as("PUT", "/users/root", { password: "Correct-horse-1!" }, jane)).status).toBe(403);
     expect((await as("PUT", "/users/jdoe", { name: "Jane" }, jane)).status).toBe(202);
     expect((await as("PUT", "/users/jdoe", {}, jane)).status).toBe(400);
+  });
+});
+
+describe("the audit", () => {
+  const audit = async (query: string, token = root) => world.call("GET", `/api/v2/audit?${query}`, { token });
+
+  it("tells who was refused what they wanted to change, with the id of their request, and nothing of what they sent", async () => {
+    const refused = await world.call("DELETE", "/api/v1/auth/users/root?secret=canary", { token: jane });
+    expect(refused.status).toBe(401);
+    await world.call("POST", "/api/v1/machines", { body: { name: "canary" } });
+    await relay(world.hub.db);
+    const { body } = await audit("outcome=refused&actor=jdoe&limit=1");
+    expect(body.items).toMatchObject([
+      {
+        actor: "jdoe",
+        action: "DELETE /api/v1/auth/users/:id",
+        subject: "/api/v1/auth/users/root",
+        requestId: refused.headers.get("X-Request-Id"),
+      },
+    ]);
+    expect((await audit("outcome=refused&actor=anonymous&limit=1")).body.items).toMatchObject([{ action: "POST /api/v1/machines" }]);
+    expect(JSON.stringify((await audit("outcome=refused")).body)).not.toContain("canary");
+  });
+
+  it("is not filled by those who have no credentials", async () => {
+    const strangers = async () => (await audit("outcome=refused&actor=anonymous&limit=500")).body.items.length;
+    for (let n = 0; n < 80; n += 1) await world.call("POST", "/api/v1/machines", { body: {} });
+    await relay(world.hub.db);
+    expect(await strangers()).toBeLessThanOrEqual(2 * 60);
+  });
+
+  it("comes in pages, newest first, and is proved", async () => {
+    await relay(world.hub.db);
+    const first = (await audit("limit=3")).body;
+    const second = (await audit(`limit=3&cursor=${first.nextCursor}`)).body;
+    const numbers = [...first.items, ...second.items].map(({ number }: { number: number }) => number);
+    expect(numbers).toEqual(Array.from({ length: 6 }, (_, n) => (numbers[0] ?? 0) - n));
+    const [{ number, hash }] = first.items;
+    const proof = await world.call("GET", `/api/v2/audit/proof?number=${number}&hash=${hash}`, { token: root });
+    expect(proof.body).toEqual({ records: number, first: 1, last: number, lastHash: hash, broken: null, known: true });
+  });
+
+  it("is read by super users only, and refuses what is no filter of its", async () => {
+    expect((await audit("", jane)).status).toBe(403);
+    expect((await audit("outcome=perhaps")).status).toBe(400);
+    expect((await audit("cursor=x")).status).toBe(400);
   });
 });

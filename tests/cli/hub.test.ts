@@ -11,6 +11,8 @@ import { serveApi, type Served } from "../../api/serve.ts";
 import { openContext } from "../../cli/context.ts";
 import type { Parts } from "../../cli/parts.ts";
 import { runCommand } from "../../cli/program.ts";
+import { relay } from "../../control/relay.ts";
+import { recordAudit } from "../../db/audit.ts";
 import { listOperations } from "../../db/operations.ts";
 import { openWorld, rootPassword, type World } from "../api/world.ts";
 import { addHost, addImage, addStore } from "../control/hub.ts";
@@ -190,5 +192,24 @@ describe("drover and a hub", () => {
   it("says that nobody answers as 8", async () => {
     const { exitCode, err } = await drover(["host", "list"], { env: { DROVER_URL: "http://127.0.0.1:1", DROVER_TOKEN: "a.b.c" } });
     expect([exitCode, err]).toEqual([8, expect.stringContaining("does not answer")]);
+  });
+});
+
+describe("the audit", () => {
+  const json = async (...args: string[]) => {
+    const { exitCode: code, out } = await drover([...args, "--json"]);
+    return { code, body: JSON.parse(out) };
+  };
+
+  it("is listed and proved, and a record that was written down must still be there", async () => {
+    for (const subject of ["one", "two"]) await recordAudit(world.control.db, { actor: "root", action: "test", subject, outcome: "done" });
+    await relay(world.control.db);
+    const { body: records } = await json("audit", "list", "--since", "1h", "--limit", "2");
+    expect(records).toHaveLength(2);
+    const [{ number, hash }] = records;
+    expect((await drover(["audit", "list", "--actor", "nobody"])).out).toBe("No audit records.\n");
+    expect(await json("audit", "verify", "--known", `${number}:${hash}`)).toMatchObject({ code: 0, body: { broken: null, known: true } });
+    expect(await json("audit", "verify", "--known", `${number}:${"0".repeat(64)}`)).toMatchObject({ code: 6, body: { known: false } });
+    expect((await drover(["audit", "list", "--since", "yesterday"])).exitCode).toBe(2);
   });
 });

@@ -1,15 +1,15 @@
 /** Guarantees of the tables: holds exclude, numbers have no gaps, ends are final, and the schema knows its own age. */
 import { randomUUID } from "node:crypto";
-import { eq, sql } from "drizzle-orm";
+import { eq, lt, sql } from "drizzle-orm";
 import { afterAll, beforeAll, describe, expect, inject, it } from "vitest";
 import { relay } from "../../control/relay.ts";
-import { firstBrokenRecord, recordAudit } from "../../db/audit.ts";
+import { dropOldAudit, proveAudit, recordAudit } from "../../db/audit.ts";
 import { inTransaction, openDatabase, type OpenDatabase } from "../../db/connect.ts";
 import { listEvents, recordEvent } from "../../db/events.ts";
 import { holdersOf, mustHold } from "../../db/holds.ts";
 import { checkSchema, migrate } from "../../db/migrate.ts";
 import { insertOperation } from "../../db/operations.ts";
-import { audit, events, operations } from "../../db/schema.ts";
+import { audit, events, hub, operations } from "../../db/schema.ts";
 import { settleOperation } from "../../db/settlement.ts";
 import { listSteps, writeStep } from "../../db/steps.ts";
 import { createDatabase } from "../../deploy/embedded/postgres.ts";
@@ -133,8 +133,10 @@ describe("the relay", () => {
       const own = all.filter(({ subjectId }) => subjectId === subject).map(({ body }) => body["n"]);
       expect(own).toEqual(Array.from({ length: 25 }, (_, n) => n));
     }
-    expect(await firstBrokenRecord(open.db)).toBeNull();
+    expect((await proveAudit(open.db)).broken).toBeNull();
   }, 180_000);
+
+  const broken = async () => (await proveAudit(open.db)).broken;
 
   it("wakes listeners with the newest number", async () => {
     const heard = Promise.withResolvers<string>();
@@ -146,17 +148,38 @@ describe("the relay", () => {
     await unlisten();
   });
 
+  it("drops old records of the audit and still proves the rest, and whether a record that somebody wrote down is there", async () => {
+    await open.db.insert(hub).values({ id: randomUUID() });
+    const record = (subject: string) => recordAudit(open.db, { actor: "a", action: "test.old", subject, outcome: "done" });
+    for (const subject of ["old 1", "old 2", "new"]) await record(subject);
+    await relay(open.db);
+    const { last, lastHash } = await proveAudit(open.db);
+    const known = { number: last ?? 0, hash: lastHash ?? "" };
+    await open.db
+      .update(audit)
+      .set({ at: sql`now() - interval '2 days'` })
+      .where(lt(audit.number, known.number));
+    expect(await dropOldAudit(open.db, 86_400_000, 10_000)).toBe(false);
+    expect(await proveAudit(open.db, known)).toEqual({ records: 1, first: last, last, lastHash, broken: null, known: true });
+    expect(await proveAudit(open.db, { ...known, hash: "another" })).toMatchObject({ broken: null, known: false });
+    await open.db.delete(audit).where(eq(audit.number, known.number));
+    expect(await proveAudit(open.db, known)).toMatchObject({ records: 0, known: false });
+    await record("newest");
+    await relay(open.db);
+    expect(await proveAudit(open.db, known)).toMatchObject({ records: 1, first: known.number, broken: null, known: false });
+  });
+
   it("chains the audit so that an edited or a removed record shows", async () => {
     for (let n = 0; n < 5; n++) await recordAudit(open.db, { actor: "a", action: "test", subject: String(n), outcome: "done" });
     await relay(open.db);
     const [some] = await open.db.select().from(audit).where(eq(audit.subject, "2"));
     if (!some) throw new Error("the record is missing");
     await open.db.update(audit).set({ actor: "b" }).where(eq(audit.id, some.id));
-    expect(await firstBrokenRecord(open.db)).toBe(some.number);
+    expect(await broken()).toBe(some.number);
     await open.db.update(audit).set({ actor: "a" }).where(eq(audit.id, some.id));
-    expect(await firstBrokenRecord(open.db)).toBeNull();
+    expect(await broken()).toBeNull();
     await open.db.delete(audit).where(eq(audit.id, some.id));
-    expect(await firstBrokenRecord(open.db)).toBe(some.number);
+    expect(await broken()).toBe(some.number);
   });
 });
 

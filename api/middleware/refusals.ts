@@ -1,0 +1,47 @@
+/**
+ * Writes down who was refused what they wanted to change.
+ *
+ * The one idea: a refusal leaves nothing else behind, so the audit is the only place that can tell of it. It never decides how the request is answered.
+ */
+import type { Context, MiddlewareHandler } from "hono";
+import { routePath } from "hono/route";
+import { recordAudit } from "../../db/audit.ts";
+import type { ApiEnv } from "../http.ts";
+import type { Hub } from "../ports.ts";
+import { withoutSecrets } from "./request.ts";
+
+const reads = new Set(["GET", "HEAD", "OPTIONS"]);
+/** Whoever has no credentials must not be able to fill the audit: so many a minute tell an operator enough. */
+const strangersPerMinute = 60;
+const minuteMs = 60_000;
+
+export function auditRefusals({ db, log }: Pick<Hub, "db" | "log">): MiddlewareHandler<ApiEnv> {
+  let strangers = { minute: 0, count: 0 };
+  const mayTell = (): boolean => {
+    const minute = Math.floor(Date.now() / minuteMs);
+    strangers = strangers.minute === minute ? { minute, count: strangers.count + 1 } : { minute, count: 1 };
+    return strangers.count <= strangersPerMinute;
+  };
+  return async (c, next) => {
+    await next();
+    const { status } = c.res;
+    if (reads.has(c.req.method) || (status !== 401 && status !== 403)) return;
+    if (!c.var.actor && !mayTell()) return;
+    await recordAudit(db, refusal(c)).catch((err: unknown) =>
+      log.warn({ event: "audit.untold", err }, "A refusal could not be written to the audit."),
+    );
+  };
+}
+
+/** The path of a stranger is not kept: it may hold what they put into the wrong place. */
+function refusal(c: Context<ApiEnv>) {
+  const { actor, requestId } = c.var;
+  const route = routePath(c, -1);
+  return {
+    actor: actor?.username ?? "anonymous",
+    action: `${c.req.method} ${route}`,
+    subject: actor ? withoutSecrets(c.req.path) : route,
+    outcome: "refused" as const,
+    requestId,
+  };
+}
