@@ -24,7 +24,9 @@ export interface ArchiveRow {
 export const archivedGeneration = 0;
 
 export const standInOf = ({ storeId, packKey, packBytes, md5 }: Pick<ArchiveRow, "storeId" | "packKey" | "packBytes" | "md5">): string =>
-  createHash("sha256").update(JSON.stringify(["archive", storeId, packKey, packBytes, md5])).digest("hex");
+  createHash("sha256")
+    .update(JSON.stringify(["archive", storeId, packKey, packBytes, md5]))
+    .digest("hex");
 
 export async function findArchive(db: Database, imageVersionId: string): Promise<ArchiveRow | null> {
   const [row] = await db.select().from(archives).where(eq(archives.imageVersionId, imageVersionId));

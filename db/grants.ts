@@ -10,10 +10,10 @@ import { FaultError, unwrap } from "../domain/errors.ts";
 import { Sha256, Uuid } from "../domain/ids.ts";
 import { isSettled } from "../domain/operations/rules.ts";
 import type { Operation } from "../domain/operations/schema.ts";
-import { archivedGeneration, findArchive } from "./archives.ts";
+import { archivedGeneration, findArchive, standInOf } from "./archives.ts";
 import type { Database } from "./connect.ts";
 import { findImageById } from "./images.ts";
-import { drawFence, readOperation } from "./operations.ts";
+import { changeInput, drawFence, readOperation } from "./operations.ts";
 import { imageVersions, operations } from "./schema.ts";
 
 /** Who asks: the host that an operation runs on, or the caller's own computer that has the right to one push. */
@@ -78,20 +78,15 @@ export async function chooseTree(
   { id, storeId, digest, generation }: ChosenTree & { readonly id: string },
 ): Promise<void> {
   const archive = await findArchive(tx, id);
-  const chosen = archive ? { storeId: archive.storeId, archive: archive.packKey } : { storeId, digest, generation };
-  await keepInput(tx, operationId, { chosen });
+  const chosen = archive
+    ? { storeId: archive.storeId, archive: archive.packKey, digest: standInOf(archive) }
+    : { storeId, digest, generation };
+  await changeInput(tx, operationId, { chosen });
 }
 
 /** From now on the operation writes a converted image to that store, and reads nothing more of the archive. */
 export const chooseTarget = (tx: Database, operationId: string, storeId: string): Promise<void> =>
-  keepInput(tx, operationId, { writesTo: storeId });
-
-async function keepInput(tx: Database, operationId: string, more: Record<string, unknown>): Promise<void> {
-  await tx
-    .update(operations)
-    .set({ input: sql`${operations.input} || ${JSON.stringify(more)}::jsonb` })
-    .where(eq(operations.id, operationId));
-}
+  changeInput(tx, operationId, { writesTo: storeId });
 
 /** An operation may wait for days before it goes on: a version that was revoked meanwhile is not brought any more. One that was deleted is, as it was asked for. */
 async function mustStillBeFree(tx: Database, { verb }: Operation, input: Readonly<Record<string, unknown>>): Promise<void> {

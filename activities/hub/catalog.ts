@@ -5,6 +5,7 @@
  */
 import { Context } from "@temporalio/activity";
 import type { z } from "zod";
+import { archivedGeneration, dropArchive, findArchive, standInOf, type ArchiveRow } from "../../db/archives.ts";
 import { recordAudit } from "../../db/audit.ts";
 import type { Database } from "../../db/connect.ts";
 import { hasTold, recordEvent } from "../../db/events.ts";
@@ -29,7 +30,7 @@ import { FaultError, unwrap } from "../../domain/errors.ts";
 import { StoreId } from "../../domain/ids.ts";
 import { checkPacks, readImage } from "../../images/stored.ts";
 import type { ObjectStore } from "../../stores/object-store.ts";
-import type { Wanted } from "../../workflows/catalog/fetch.ts";
+import type { Wanted, WantedArchive } from "../../workflows/catalog/fetch.ts";
 import type { PullActivities } from "../../workflows/catalog/pull.ts";
 import type { PushActivities, PushPlan, Upload } from "../../workflows/catalog/push.ts";
 import { Holding, mustBeAllowed, Permitted } from "./permission.ts";
@@ -69,7 +70,7 @@ export function pullActivities({ db }: { db: Database }): PullActivities {
         const image = unwrap(await findImageById(tx, input.imageVersionId));
         mustBeAllowed(image, input);
         await chooseTree(tx, operationId, image);
-        return wantedOf(image);
+        return wantedOf(tx, image);
       }),
     recordCached: ({ operationId, hostId, fetched }) =>
       db.transaction(async (tx) => {
@@ -93,9 +94,16 @@ export function pullActivities({ db }: { db: Database }): PullActivities {
 }
 
 /** An image as a host needs it. */
-export const wantedOf = (image: ImageVersion): Wanted => {
+export async function wantedOf(tx: Database, image: ImageVersion): Promise<Wanted> {
   const { digest, generation, logicalBytes, allocatedBytes, kind } = image;
-  return { digest, generation, logicalBytes, allocatedBytes, kind, image: imageName(image) };
+  const wanted = { digest, generation, logicalBytes, allocatedBytes, kind, image: imageName(image) };
+  const archive = generation === archivedGeneration ? await findArchive(tx, image.id) : null;
+  return archive ? { ...wanted, archive: wantedArchive(archive) } : wanted;
+}
+
+const wantedArchive = (archive: ArchiveRow): WantedArchive => {
+  const { packKey, packBytes, md5, logicalBytes, exact, measured } = archive;
+  return { packKey, packBytes, md5, logicalBytes, exact, measured, standIn: standInOf(archive) };
 };
 
 async function planPush(tx: Database, push: Push, facts: BundleFacts | null): Promise<PushPlan> {
@@ -151,6 +159,7 @@ async function publish(
     return { imageVersionId: existing.id, image, replaced: repeated };
 
   const row = { ...rowOf(push, facts, upload), ...key };
+  if (existing) await dropArchive(tx, existing.id);
   const version = existing
     ? await changeVersion(tx, existing.id, keeping(existing, row))
     : await insertVersion(tx, { ...row, id: crypto.randomUUID(), project, createdBy: operation.actor });

@@ -16,6 +16,7 @@ import { unwrap } from "../../domain/errors.ts";
 import { place, type Demand } from "../../domain/hosts/rules.ts";
 import { isMacOS } from "../../domain/machines/rules.ts";
 import type { Machine } from "../../domain/machines/schema.ts";
+import type { Wanted } from "../../workflows/catalog/fetch.ts";
 import type { Placement } from "../../workflows/machines/provision.ts";
 import { wantedOf } from "./catalog.ts";
 import { mustBeAllowed, Permitted } from "./permission.ts";
@@ -42,13 +43,14 @@ export async function placeMachine(
     // The version may point elsewhere than when the machine was asked for: what is placed now is what it is made from.
     await chooseTree(tx, operationId, image);
     if (machine.digest !== image.digest) await updateMachine(tx, machine.id, { digest: image.digest });
+    const told = toldOf(machine, image, await wantedOf(tx, image));
     const answer = (hostId: string, epoch: number): Placement => ({
       hostId,
       epoch,
       hubId,
       start: input.start,
       ...(input.hostId === null ? {} : { only: true }),
-      ...toldOf(machine, image),
+      ...told,
     });
 
     const standing = await findPlacement(tx, machine.id);
@@ -87,6 +89,6 @@ function demandOf(
   };
 }
 
-function toldOf({ id: machineId, name, description, vcpus, memoryBytes }: Machine, image: ImageVersion) {
-  return { machineId, name, description, vcpus, memoryBytes, probe: image.probe, wanted: wantedOf(image) };
+function toldOf({ id: machineId, name, description, vcpus, memoryBytes }: Machine, { probe }: ImageVersion, wanted: Wanted) {
+  return { machineId, name, description, vcpus, memoryBytes, probe, wanted };
 }

@@ -55,7 +55,9 @@ export const NewImport = z
       .object({ hostId: HostId, storeId: StoreId.optional() })
       .nullable()
       .default(null)
-      .meta({ description: "The host that converts it to Drover's format, and the store that its bytes go to. Null: it stays an archive." }),
+      .meta({
+        description: "The host that converts it to Drover's format, and the store that its bytes go to. Null: it stays an archive.",
+      }),
     onFault: OnFault.default("park"),
   })
   .meta({ id: "NewImport", description: "Brings an image of the Parallels DevOps service into the catalog." });

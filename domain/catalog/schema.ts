@@ -58,7 +58,10 @@ export const ImageVersion = z
     description: z.string(),
     tags: z.array(z.string()),
     digest: Sha256,
-    generation: z.int().positive(),
+    generation: z
+      .int()
+      .nonnegative()
+      .meta({ description: "Of its locations; 0 while its bytes lie in an archive of the Parallels DevOps service." }),
     storeId: StoreId,
     logicalBytes: z.int().nonnegative(),
     allocatedBytes: z.int().nonnegative(),

@@ -50,7 +50,7 @@ const refusedKinds: Readonly<Record<string, string>> = {
 };
 
 export function openAdmission(name: string, limits: ArchiveLimits): Admission {
-  const seen = new Map<string, Admitted & { implied?: true }>();
+  const seen = new Map<string, Admitted>();
   let [entries, logicalBytes, data] = [0, 0, 0];
   const no = (problem: string) => refused(name, problem);
 
@@ -58,7 +58,7 @@ export function openAdmission(name: string, limits: ArchiveLimits): Admission {
     if (path === "") return;
     takeFolder(parentOf(path));
     const known = seen.get(foldPath(path));
-    if (!known) seen.set(foldPath(path), { ...impliedFolder(path), implied: true });
+    if (!known) seen.set(foldPath(path), impliedFolder(path));
     else if (known.kind !== "folder") throw no(`"${path}" is used as a folder and is none`);
     else if (known.path !== path) throw no(`"${path}" and "${known.path}" stand for the same folder`);
   };
@@ -82,7 +82,7 @@ export function openAdmission(name: string, limits: ArchiveLimits): Admission {
       // The first gigabyte is never a bomb: small archives of much the same are honest.
       if (data > 1024 ** 3 && data > packedBytes * limits.ratio) throw no(`it unpacks to more than ${limits.ratio} times its size`);
     },
-    admitted: () => [...seen.values()].map(({ implied: _, ...entry }) => entry),
+    admitted: () => [...seen.values()],
   };
 }
 

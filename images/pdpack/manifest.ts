@@ -196,8 +196,13 @@ export function writeManifest(image: Described, archive: WrittenArchive): Buffer
     pack_contents: [packed(meta, ""), packed(pack, archive.md5)],
     pack_size: archive.packBytes,
     ...(minimum ? { minimum_requirements: minimumIn(minimum) } : {}),
-    ...{ tainted: false, tainted_by: "", tainted_at: "", untainted_by: "" },
-    ...{ revoked: false, revoked_at: "", revoked_by: "" },
+    tainted: false,
+    tainted_by: "",
+    tainted_at: "",
+    untainted_by: "",
+    revoked: false,
+    revoked_at: "",
+    revoked_by: "",
   };
   return Buffer.from(JSON.stringify(manifest, null, 2));
 }
@@ -208,8 +213,14 @@ export const compressLevel = 5;
 /** Go writes an empty list as null. */
 const listOf = (list: readonly string[]): readonly string[] | null => (list.length === 0 ? null : list);
 const item = (name: string, path: string, at: string) => ({
-  ...{ is_dir: false, name, path, hash: "", size: 0 },
-  ...{ created_at: at, updated_at: at, deleted_at: "" },
+  is_dir: false,
+  name,
+  path,
+  hash: "",
+  size: 0,
+  created_at: at,
+  updated_at: at,
+  deleted_at: "",
 });
 const savedPercent = (packBytes: number, bytes: number): number => (bytes === 0 ? 0 : Math.round((1 - packBytes / bytes) * 10_000) / 100);
 const minimumIn = ({ vcpus, memoryBytes, diskBytes }: NonNullable<ArchivedImage["minimum"]>) => ({

@@ -13,7 +13,16 @@ import { imagePaths, type ImagePaths } from "../layout.ts";
 import { linkTargetInside } from "../paths.ts";
 import { sealFolder } from "../seal.ts";
 import { encodeTree, type TreeEntry } from "../tree.ts";
-import { entryLimit, impliedFolder, logicalLimitBytes, openAdmission, ratioLimit, refused, type Admission, type Admitted } from "./admission.ts";
+import {
+  entryLimit,
+  impliedFolder,
+  logicalLimitBytes,
+  openAdmission,
+  ratioLimit,
+  refused,
+  type Admission,
+  type Admitted,
+} from "./admission.ts";
 import { readAhead, type ArchiveSource } from "./read-ahead.ts";
 import { writeSparse, type WrittenFile } from "./sparse-file.ts";
 import { corrupt, tarEntries } from "./tar-entries.ts";

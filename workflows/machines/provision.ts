@@ -98,12 +98,14 @@ export async function provision(input: ProvisionInput): Promise<Record<string, u
   });
 }
 
-async function makeOn(placement: Placement, { operationId, onFault }: ProvisionInput, frame: OperationFrame) {
-  const { hostId, machineId, epoch, wanted } = placement;
-  const host = onHost<MachineActivities>(hostId, placement.name);
-  const on: OnHost = placement.only === true ? lossOf(hostId, onFault) : { hostId, whenLost: "fail" };
+async function makeOn(placed: Placement, { operationId, onFault }: ProvisionInput, frame: OperationFrame) {
+  const { hostId, machineId, epoch, wanted } = placed;
+  const host = onHost<MachineActivities>(hostId, placed.name);
+  const on: OnHost = placed.only === true ? lossOf(hostId, onFault) : { hostId, whenLost: "fail" };
   frame.undo("release placement", () => hub.releasePlacement({ operationId, machineId, epoch }));
   const fetched = await fetchTo(on, wanted, operationId, frame);
+  // Of an archive the digest is known only now.
+  const placement: Placement = { ...placed, wanted: { ...wanted, digest: fetched.digest } };
 
   const back = undoOnHost<MachineActivities>(hostId, placement.name);
   frame.undo("remove machine", () => back.removeMachine({ operationId, machineId, epoch }), hostId);
