@@ -9,23 +9,16 @@ import type { ChunkPool } from "./chunk-pool.ts";
 import type { PlacedChunk } from "./chunk-work.ts";
 import { corrupt, packKey } from "./format.ts";
 import { forEachLimited } from "./limited.ts";
+import type { Line } from "./line.ts";
+import { fill } from "./fill.ts";
 import { missingPack } from "./stored.ts";
-
-/** A chunk to fetch: where it lies, and every place that wants it. */
-export interface WantedChunk {
-  readonly pack: string;
-  readonly offset: number;
-  readonly length: number;
-  readonly plainBytes: number;
-  readonly hash: Buffer;
-  readonly targets: { readonly path: string; readonly position: number }[];
-  /** Its numbers in the whole tree. */
-  readonly rows: number[];
-}
+import type { Span, WantedChunk } from "./wanted.ts";
 
 export interface FetchAsk {
   readonly store: Pick<ObjectStore, "read">;
   readonly pool: ChunkPool;
+  /** What limits the bytes per second from the store. */
+  readonly line: Line;
   readonly signal: AbortSignal;
   /** Reads on their way at once. */
   readonly parallel: number;
@@ -33,20 +26,8 @@ export interface FetchAsk {
   readonly onFetched: (done: { fetchedBytes: number; plainBytes: number }) => void;
 }
 
-export interface Span {
-  readonly pack: string;
-  readonly chunks: WantedChunk[];
-  readonly offset: number;
-  end: number;
-}
-
-/** 2 MiB a read: eight at once fill a line of 2 Gbit/s over 50 ms, and fit in little memory. */
-const spanBytes = 2 * 1024 * 1024;
-/** Reading over a gap of this size is cheaper than another request. */
-const gapBytes = 128 * 1024;
-
-export async function fetchChunks(ask: FetchAsk, wanted: readonly WantedChunk[]): Promise<void> {
-  await forEachLimited(spansOf(wanted), ask.parallel, (span) => fetchWhole(ask, span));
+export async function fetchChunks(ask: FetchAsk, spans: readonly Span[]): Promise<void> {
+  await forEachLimited(spans, ask.parallel, (span) => fetchWhole(ask, span));
 }
 
 export async function fetchWhole(ask: FetchAsk, span: Span): Promise<void> {
@@ -56,24 +37,9 @@ export async function fetchWhole(ask: FetchAsk, span: Span): Promise<void> {
   if (fault) throw fault;
 }
 
-/** Neighbours in a pack are read together. */
-export function spansOf(wanted: readonly WantedChunk[]): Span[] {
-  const sorted = wanted.toSorted((a, b) => (a.pack === b.pack ? a.offset - b.offset : a.pack < b.pack ? -1 : 1));
-  const found: Span[] = [];
-  for (const chunk of sorted) {
-    const last = found.at(-1);
-    const end = chunk.offset + chunk.length;
-    if (last && last.pack === chunk.pack && chunk.offset - last.end <= gapBytes && end - last.offset <= spanBytes) {
-      last.chunks.push(chunk);
-      last.end = Math.max(last.end, end);
-    } else found.push({ pack: chunk.pack, chunks: [chunk], offset: chunk.offset, end });
-  }
-  return found;
-}
-
 /** One try; answers what a second one may mend, throws what it cannot. */
 async function fetchSpan(ask: FetchAsk, span: Span): Promise<FaultError | null> {
-  const body = await readSpan(ask.store, span, ask.pool, ask.signal);
+  const body = await readSpan(ask, span);
   if (body instanceof FaultError) return body;
   const chunks = span.chunks.map((chunk) => ({ ...chunk, offset: chunk.offset - span.offset }));
   const wrong = await placeSpan(ask, { body, chunks, storedBytes: body.byteLength });
@@ -92,7 +58,8 @@ export interface Came {
 export async function placeSpan({ pool, onFetched }: FetchAsk, { body, chunks, storedBytes }: Came): Promise<number | null> {
   const task = chunks.map(({ offset, length, plainBytes, hash, targets }): PlacedChunk => ({ offset, length, plainBytes, hash, targets }));
   const placed = await pool.place({ kind: "place", body, chunks: task });
-  pool.giveBack(placed);
+  // What came from elsewhere is memory of its own, which nobody would take back out.
+  if (storedBytes > 0) pool.giveBack(placed);
   const [first] = placed.wrong;
   if (first !== undefined) return first;
   onFetched({
@@ -102,26 +69,17 @@ export async function placeSpan({ pool, onFetched }: FetchAsk, { body, chunks, s
   return null;
 }
 
-async function readSpan(
-  store: Pick<ObjectStore, "read">,
-  span: Span,
-  pool: ChunkPool,
-  signal: AbortSignal,
-): Promise<Uint8Array<ArrayBuffer> | FaultError> {
+async function readSpan({ store, pool, line, signal }: FetchAsk, span: Span): Promise<Uint8Array<ArrayBuffer> | FaultError> {
   const range: ByteRange = { offsetBytes: span.offset, lengthBytes: span.end - span.offset };
+  await line.take(range.lengthBytes, signal);
   const stream = await store.read(packKey(span.pack), range, signal).catch((error: unknown) => {
     if (error instanceof FaultError && error.fault.code === "store_object_missing") throw missingPack(span.pack, error);
     throw error;
   });
-  const body = pool.memory(range.lengthBytes);
-  let at = 0;
   try {
-    for await (const part of stream) {
-      if (at + part.byteLength > body.byteLength)
-        return corrupt(`The answer for pack ${span.pack}`, "it is longer than the range that was asked for");
-      body.set(part, at);
-      at += part.byteLength;
-    }
+    const filled = await fill(pool.memory(range.lengthBytes), stream);
+    if (filled.excess) return corrupt(`The answer for pack ${span.pack}`, "it is longer than the range that was asked for");
+    return filled.bytes === range.lengthBytes ? filled.body : wrongChunk(span, span.chunks.at(-1));
   } catch (cause) {
     if (signal.aborted || cause instanceof FaultError) throw cause;
     return new FaultError(
@@ -129,7 +87,6 @@ async function readSpan(
       { cause },
     );
   }
-  return at === body.byteLength ? body : wrongChunk(span, span.chunks.at(-1));
 }
 
 function wrongChunk({ pack }: Span, chunk: WantedChunk | undefined): FaultError {

@@ -11,20 +11,21 @@ import type { ObjectStore } from "../stores/object-store.ts";
 import { chunkFiles } from "./chunk-files.ts";
 import { openChunkPool, type ChunkPool } from "./chunk-pool.ts";
 import { cloneFile, dress, makeLinks, type Attributes } from "./clone-file.ts";
-import { fetchChunks, type WantedChunk } from "./fetch.ts";
+import { fetchChunks } from "./fetch.ts";
 import { rowSet, type Near } from "./near.ts";
 import { fetchTogether } from "./swarm.ts";
 import { onDisk, openFolders, syncPath, writeFully } from "./files.ts";
 import { chunkBytes, chunkLength, sha256Hex } from "./format.ts";
 import { imagePaths, type ImagePaths } from "./layout.ts";
-import { placeAt } from "./locations.ts";
 import { forEachLimited } from "./limited.ts";
+import { freeLine, type Line } from "./line.ts";
 import { punchHole } from "./native.ts";
 import { compareRows, type RowDifference } from "./rows.ts";
 import { sealFolder } from "./seal.ts";
 import { nearest, openSeeds, type Seed, type SeedFiles } from "./seeds.ts";
 import { readImage, treeRows, type ImageRef, type StoredImage } from "./stored.ts";
-import { rowBytes, rowCount, rowHash, rowIndex, treeFiles, type FileEntry, type Tree } from "./tree.ts";
+import { rowBytes, rowCount, rowIndex, treeFiles, type FileEntry, type Tree } from "./tree.ts";
+import { sharedSpanBytes, spansOf } from "./wanted.ts";
 
 export interface PullProgress {
   readonly phase: "comparing" | "fetching" | "finishing";
@@ -42,6 +43,8 @@ export interface PullAsk extends ImageRef {
   readonly seeds: readonly Seed[];
   /** Hosts nearby that have the image or fetch it too. */
   readonly near?: Near;
+  /** What limits the bytes per second from the store. */
+  readonly line?: Line;
   readonly signal: AbortSignal;
   readonly onProgress?: (progress: PullProgress) => void;
   /** Reads on their way at once. */
@@ -58,7 +61,7 @@ export interface PullResult {
   readonly reusedBytes: number;
 }
 
-/** Eight reads of 2 MiB: enough for a distant store, and 16 MiB of memory. */
+/** Eight reads of 4 MiB: enough for a distant store, and 32 MiB of memory. */
 const defaultParallel = 8;
 /** A seed's file on its way into the bundle. */
 const asidePrefix = "cloning-";
@@ -120,7 +123,7 @@ async function keepOnly(root: string, folder: string, kinds: ReadonlyMap<string,
 }
 
 /** Brings each file as far as this host can by itself, and answers what must be fetched. */
-async function plan(pull: Pull, files: readonly FileEntry[]): Promise<WantedChunk[]> {
+async function plan(pull: Pull, files: readonly FileEntry[]): Promise<number[]> {
   const { ask, paths, pool } = pull;
   const present = await beginFiles(pull, files);
   const unsure = files.filter(({ path }) => present.get(path) === "unsure");
@@ -133,7 +136,7 @@ async function plan(pull: Pull, files: readonly FileEntry[]): Promise<WantedChun
     await clear(join(paths.bundle, file.path), file, difference.excess);
     missing.set(file.path, difference);
   }
-  return wantedChunks(pull, files, missing);
+  return missingRows(pull, files, missing);
 }
 
 /** Per file the rows that it surely has, or "unsure" when it must be hashed. */
@@ -195,50 +198,37 @@ async function clear(path: string, file: FileEntry, excess: readonly number[]): 
   });
 }
 
-/** One entry per place in a pack, with every place on disk that wants it. */
-function wantedChunks(
-  { paths, image, totals }: Pull,
-  files: readonly FileEntry[],
-  missing: ReadonlyMap<string, RowDifference>,
-): WantedChunk[] {
-  const { packs, places } = image.locations;
-  const wanted = new Map<string, WantedChunk>();
+/** Counts what is in place, and answers the numbers of the other rows in the whole tree. */
+function missingRows({ totals }: Pull, files: readonly FileEntry[], missing: ReadonlyMap<string, RowDifference>): number[] {
+  const rows: number[] = [];
   let firstRow = 0;
   for (const file of files) {
     totals.doneBytes += file.bytes;
     for (const row of missing.get(file.path)?.missing ?? []) {
-      const { pack, offset, length } = placeAt(places, firstRow + row);
-      const index = rowIndex(file.rows, row);
-      const plainBytes = chunkLength(file.bytes, index);
-      const hash = rowHash(file.rows, row);
-      const target = { path: join(paths.bundle, file.path), position: index * chunkBytes };
-      const key = `${pack}:${offset}:${length}:${hash.toString("latin1")}`;
-      const known = wanted.get(key);
-      known?.targets.push(target);
-      known?.rows.push(firstRow + row);
-      if (!known)
-        wanted.set(key, { pack: packs[pack]?.sha256 ?? "", offset, length, plainBytes, hash, targets: [target], rows: [firstRow + row] });
-      totals.doneBytes -= plainBytes;
+      rows.push(firstRow + row);
+      totals.doneBytes -= chunkLength(file.bytes, rowIndex(file.rows, row));
     }
     firstRow += rowCount(file.rows);
   }
-  return [...wanted.values()];
+  return rows;
 }
 
-async function fetchInto(pull: Pull, wanted: readonly WantedChunk[]): Promise<void> {
-  const { ask, pool, totals } = pull;
+async function fetchInto(pull: Pull, rows: readonly number[]): Promise<void> {
+  const { ask, pool, totals, image } = pull;
   const onFetched = ({ fetchedBytes, plainBytes }: { fetchedBytes: number; plainBytes: number }) => {
     totals.fetchedBytes += fetchedBytes;
     totals.doneBytes += plainBytes;
     report(pull, "fetching");
   };
-  const fetching = { store: ask.store, pool, signal: ask.signal, parallel: ask.parallel ?? defaultParallel, onFetched };
-  if (!ask.near) return fetchChunks(fetching, wanted);
-  const own = rowSet(treeRows(pull.image.tree));
-  const missing = new Set(wanted.flatMap(({ rows }) => rows));
+  const { store, signal, line = freeLine, parallel = defaultParallel } = ask;
+  const fetching = { store, pool, line, signal, parallel, onFetched };
+  const spans = spansOf(image, pull.paths.bundle, rows, ask.near && sharedSpanBytes);
+  if (!ask.near) return fetchChunks(fetching, spans);
+  const own = rowSet(treeRows(image.tree));
+  const missing = new Set(rows);
   for (let row = 0; row < own.rows; row++) if (!missing.has(row)) own.add(row);
-  ask.near.begin(pull.image.tree, own);
-  await fetchTogether({ ...fetching, near: ask.near, onRows: (rows) => rows.forEach(own.add) }, wanted);
+  ask.near.begin(image.tree, own);
+  await fetchTogether({ ...fetching, near: ask.near, onRows: (found) => found.forEach(own.add) }, spans);
 }
 
 /** Everything on the disk, then modes and times; last the seal, which says that all of it was verified. */

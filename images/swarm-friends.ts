@@ -1,8 +1,9 @@
 /**
  * Neighbours as one transfer knows them: what each has, how much is on its way from it, and whether it is worth asking any more.
  */
-import { placeSpan, type FetchAsk, type Span } from "./fetch.ts";
+import { placeSpan, type FetchAsk } from "./fetch.ts";
 import type { Neighbour, Rows } from "./near.ts";
+import type { Span } from "./wanted.ts";
 
 /** A neighbour is asked what it has this often. */
 const askEveryMs = 250;
@@ -60,29 +61,40 @@ export const isDue = ({ rows, asking, askedAt }: Friend): boolean => rows !== "a
 export const hasAll = ({ rows }: Friend, part: Part): boolean =>
   rows === "all" || (typeof rows === "object" && rows.count > 0 && part.rows.every((row) => rows.has(row)));
 
+/** Chunks that compress very well make long parts: 8 MiB of plain bytes bound what a neighbour sends at once, and what waits in memory. */
+const mostChunks = 32;
+
 /** Whether the part came from the neighbour, whole and right. */
 export async function readPart(ask: FetchAsk, friend: Friend, { span }: Part): Promise<boolean> {
-  const wanted = span.chunks.map(({ rows: [row = -1] }) => row);
+  const { chunks } = span;
   try {
-    const { lengths, body } = await within(readLimitMs, ask.signal, (limited) => friend.neighbour.read(wanted, limited));
-    if (lengths.length !== wanted.length || lengths.includes(0)) {
-      friend.failures++;
-      return false;
-    }
-    let offset = 0;
-    const chunks = span.chunks.map((chunk, n) => {
-      const placed = { ...chunk, offset, length: lengths[n] ?? 0 };
-      offset += placed.length;
-      return placed;
-    });
-    const lie = (await placeSpan(ask, { body, chunks, storedBytes: 0 })) !== null;
-    friend.failures = lie ? failuresTaken : 0;
-    return !lie;
+    for (let from = 0; from < chunks.length; from += mostChunks)
+      if (!(await readSome(ask, friend, chunks.slice(from, from + mostChunks)))) return false;
+    friend.failures = 0;
+    return true;
   } catch (error) {
     if (ask.signal.aborted) throw error;
     friend.failures++;
     return false;
   }
+}
+
+async function readSome(ask: FetchAsk, friend: Friend, wanted: Part["span"]["chunks"]): Promise<boolean> {
+  const rows = wanted.map(({ rows: [row = -1] }) => row);
+  const { lengths, body } = await within(readLimitMs, ask.signal, (limited) => friend.neighbour.read(rows, limited));
+  if (lengths.length !== rows.length || lengths.includes(0)) {
+    friend.failures++;
+    return false;
+  }
+  let offset = 0;
+  const chunks = wanted.map((chunk, n) => {
+    const placed = { ...chunk, offset, length: lengths[n] ?? 0 };
+    offset += placed.length;
+    return placed;
+  });
+  if ((await placeSpan(ask, { body, chunks, storedBytes: 0 })) === null) return true;
+  friend.failures = failuresTaken;
+  return false;
 }
 
 const within = <T>(limitMs: number, signal: AbortSignal, act: (limited: AbortSignal) => Promise<T>): Promise<T> =>

@@ -4,10 +4,11 @@
  * For each part of the image one host is first, the same for all: it takes that part from the store, and the others have it from whoever has it by then. A host
  * that waits in vain takes from the store what it is second for, and so on, sooner each time: so a neighbour that is slow, dead or lies costs a short wait.
  */
-import { fetchWhole, spansOf, type FetchAsk, type Span, type WantedChunk } from "./fetch.ts";
+import { fetchWhole, type FetchAsk } from "./fetch.ts";
 import type { Near } from "./near.ts";
 import { hasAll, isDue, known, listenTo, readPart, type Friend, type Part } from "./swarm-friends.ts";
 import { markOf, storeOrder, type StoreOrder } from "./swarm-order.ts";
+import type { Span } from "./wanted.ts";
 
 export interface SwarmAsk extends FetchAsk {
   readonly near: Near;
@@ -25,9 +26,9 @@ const leastIdleMs = 100;
 const hearMs = 500;
 /** How often all is looked at anew while nothing happens. */
 const lookEveryMs = 50;
-export async function fetchTogether(ask: SwarmAsk, wanted: readonly WantedChunk[]): Promise<void> {
+export async function fetchTogether(ask: SwarmAsk, spans: readonly Span[]): Promise<void> {
   const abort = new AbortController();
-  const swarm = openSwarm({ ...ask, signal: AbortSignal.any([ask.signal, abort.signal]) }, spansOf(wanted).map(partOf));
+  const swarm = openSwarm({ ...ask, signal: AbortSignal.any([ask.signal, abort.signal]) }, spans.map(partOf));
   const running = new Set<Promise<void>>();
   const failures: unknown[] = [];
   const begin = (work: () => Promise<void>) => {

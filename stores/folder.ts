@@ -4,12 +4,12 @@
  * An object appears by a hard link from a synced temporary file: the link fails where the name exists, so a write is atomic, never replaces, and tells which of two writers won.
  */
 import { createHash, randomUUID } from "node:crypto";
-import { createReadStream, type Stats } from "node:fs";
+import type { Stats } from "node:fs";
 import { link, mkdir, open, readdir, rename, rm, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { Readable } from "node:stream";
 import { FaultError } from "../domain/errors.ts";
 import { checksumRefused, endsBefore, objectMissing, storeDenied, storeUnavailable } from "./faults.ts";
+import { fileBytes } from "./file-bytes.ts";
 import { checkKey, type ByteRange, type ObjectStore, type StoredObject, type WriteOutcome } from "./object-store.ts";
 
 /** Temporary files lie together in a folder of the same file system, under a name that no key can have. */
@@ -51,10 +51,8 @@ async function readRange(key: string, path: string, range: ByteRange | null, sig
     await handle.close();
     throw error;
   }
-  const bounds = range ? { start: range.offsetBytes, end: range.offsetBytes + range.lengthBytes - 1 } : {};
-  // 256 KiB at a time: few calls for a pack, and little that waits in memory when many are read at once.
-  const stream = createReadStream(path, { fd: handle, signal, highWaterMark: 1 << 18, ...bounds });
-  return Readable.toWeb(stream, { strategy: new ByteLengthQueuingStrategy({ highWaterMark: 0 }) }) as ReadableStream<Uint8Array>;
+  const from = range?.offsetBytes ?? 0;
+  return fileBytes(handle, from, range ? from + range.lengthBytes : Infinity, signal);
 }
 
 /** Makes the folder of temporary files, and clears it of what was abandoned there. */
