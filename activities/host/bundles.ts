@@ -10,14 +10,15 @@ import { FaultError, unwrap } from "../../domain/errors.ts";
 import { checkBundle } from "../../images/inspect.ts";
 import { pushBundle } from "../../images/push.ts";
 import { pushRecordPath } from "../../images/push-record.ts";
-import type { BundleActivities } from "../../workflows/catalog/push.ts";
+import type { BundleActivities, PushPlan, Upload } from "../../workflows/catalog/push.ts";
+import type { Attempt } from "./attempt.ts";
 import { insideRoots, type TransferContext } from "./context.ts";
 import { grantedStore } from "./granted-store.ts";
 import { markName } from "./mark.ts";
 import { openReporter } from "./reporter.ts";
 
 export function bundleActivities(context: TransferContext): BundleActivities {
-  const { attempts, link, transfers, roots, journalFolder, recordFolder, moving } = context;
+  const { attempts, roots, journalFolder, recordFolder } = context;
   return {
     inspectBundle: ({ operationId, path }) =>
       attempts.run(operationId, "inspect", async ({ signal }) => {
@@ -29,43 +30,51 @@ export function bundleActivities(context: TransferContext): BundleActivities {
       }),
 
     uploadBundle: ({ operationId, step, path, plan, verify = false }) =>
-      attempts.run(operationId, "upload", async ({ signal, note }) => {
+      attempts.run(operationId, "upload", async (attempt) => {
         const real = await insideRoots(path, roots);
-        const store = grantedStore(link, operationId, signal);
-        const fence = await store.begin();
-        const reporter = openReporter(link, operationId, fence);
-        const wait = () => {
-          note({ waitsFor: "a transfer slot" });
-          reporter.waits(step, "a transfer slot");
-        };
-        const upload = async () => {
-          await mkdir(journalFolder, { recursive: true });
-          const journalPath = journalOf(journalFolder, operationId);
-          const onProgress = ({ doneBytes, totalBytes, newBytes }: { doneBytes: number; totalBytes: number; newBytes: number }) =>
-            reporter.progress(step, { doneBytes, totalBytes, newBytes });
-          const pushed = await pushBundle({
-            bundlePath: real,
-            leftOut: [markName],
-            store,
-            bases: plan.bases,
-            journalPath,
-            generation: 1,
-            recordPath: pushRecordPath(recordFolder, real),
-            verify,
-            ...moving,
-            signal,
-            onProgress,
-          });
-          await rm(journalPath, { force: true });
-          const { digest, generation, files, logicalBytes, allocatedBytes, storedBytes, newBytes, packs } = pushed;
-          return { digest, generation, fence, files, logicalBytes, allocatedBytes, storedBytes, newBytes, packs };
-        };
-        return await transfers.run(signal, upload, wait);
+        const recordPath = pushRecordPath(recordFolder, real);
+        return upload(context, { operationId, step, plan, path: real, verify, recordPath }, attempt);
       }),
 
     discardUpload: ({ operationId }) =>
       attempts.run(operationId, "discard upload", () => rm(journalOf(journalFolder, operationId), { force: true })),
   };
+}
+
+export interface UploadAsk {
+  readonly operationId: string;
+  readonly step: string;
+  readonly plan: PushPlan;
+  /** The real path of the bundle. */
+  readonly path: string;
+  readonly verify: boolean;
+  /** What the last push of this bundle found; absent for one that is pushed once. */
+  readonly recordPath?: string;
+}
+
+/** Sends what the store lacks of a bundle, once a transfer slot is free. */
+export async function upload(context: TransferContext, ask: UploadAsk, { signal, note }: Attempt): Promise<Upload> {
+  const { link, transfers, journalFolder, moving } = context;
+  const { operationId, step, plan, path: bundlePath, ...how } = ask;
+  const store = grantedStore(link, operationId, signal);
+  const fence = await store.begin();
+  const reporter = openReporter(link, operationId, fence);
+  const wait = () => {
+    note({ waitsFor: "a transfer slot" });
+    reporter.waits(step, "a transfer slot");
+  };
+  const send = async () => {
+    await mkdir(journalFolder, { recursive: true });
+    const journalPath = journalOf(journalFolder, operationId);
+    const onProgress = ({ doneBytes, totalBytes, newBytes }: { doneBytes: number; totalBytes: number; newBytes: number }) =>
+      reporter.progress(step, { doneBytes, totalBytes, newBytes });
+    const where = { bundlePath, leftOut: [markName], store, bases: plan.bases, journalPath, generation: 1 };
+    const pushed = await pushBundle({ ...where, ...how, ...moving, signal, onProgress });
+    await rm(journalPath, { force: true });
+    const { digest, generation, files, logicalBytes, allocatedBytes, storedBytes, newBytes, packs } = pushed;
+    return { digest, generation, fence, files, logicalBytes, allocatedBytes, storedBytes, newBytes, packs };
+  };
+  return transfers.run(signal, send, wait);
 }
 
 /** How far an upload has come lies here until its operation ends. */
