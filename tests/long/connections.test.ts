@@ -45,6 +45,7 @@ it(`ends every operation right whichever connection goes bad and however (seed $
     wrong.push(...round.wrong);
   }
   const rows = [...counts].map(([name, { strikes, hit }]) => `| ${name} | ${strikes} | ${hit} |`);
+  say(`packs that came again because the question after them overtook them: ${lined.fleet.puts?.crossed().length ?? 0}`);
   say(
     `connections: seed ${seed}, ${new Date().toISOString()}\n| connection | fault | strikes | connections hit |\n${rows.toSorted().join("\n")}`,
   );
