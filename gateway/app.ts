@@ -9,8 +9,10 @@ import type { Logger } from "pino";
 import type { Database } from "../db/connect.ts";
 import { enrolHost } from "../db/enrolment.ts";
 import { FaultError } from "../domain/errors.ts";
+import { PeerRequest } from "../domain/hosts/peers.ts";
 import { EnrolRequest, GrantRequest, Leftovers, Report, type EnrolAnswer } from "../domain/hosts/schema.ts";
 import { readEnrolmentToken } from "../security/enrolment-tokens.ts";
+import type { Authority } from "../security/authority.ts";
 import type { GrantSignatures } from "../security/grant-signatures.ts";
 import type { Sealer } from "../security/sealing.ts";
 import type { Caller } from "./callers.ts";
@@ -18,6 +20,7 @@ import { bodyOf, refusal } from "./http.ts";
 import type { GatewayMetrics } from "./metrics.ts";
 import { grantHandler } from "./routes/grants.ts";
 import { objectHandlers } from "./routes/objects.ts";
+import { peerHandler } from "./routes/peers.ts";
 import { goodbye, leftovers, reportHandler } from "./routes/reports.ts";
 import type { OpenStores } from "./stores.ts";
 
@@ -30,6 +33,7 @@ export interface GatewayOptions {
   readonly stores: OpenStores;
   readonly signatures: GrantSignatures;
   readonly sealer: Sealer;
+  readonly authority: Pick<Authority, "issuePeer">;
   /** What a host is told at enrolment. */
   readonly reach: Pick<EnrolAnswer, "hubId" | "authority" | "grpcAddress" | "namespace">;
 }
@@ -44,6 +48,7 @@ export function gatewayApp(options: GatewayOptions) {
   const report = reportHandler(options);
   const grants = grantHandler(options);
   const objects = objectHandlers(options);
+  const peers = peerHandler(options);
   const callerOf = (c: Context) => identify(c.req.header("authorization"));
   const app = new Hono();
   app.onError((error, c) => refusal(c, error, options));
@@ -55,6 +60,7 @@ export function gatewayApp(options: GatewayOptions) {
   app.post("/host/v1/grants", atMost(bodyBytes), async (c) =>
     c.json(await grants(await callerOf(c), await bodyOf(c, GrantRequest), c.req.raw.signal)),
   );
+  app.post("/host/v1/peers", atMost(enrolmentBytes), async (c) => c.json(await peers(await callerOf(c), await bodyOf(c, PeerRequest))));
   app.post("/host/v1/leftovers", atMost(bodyBytes), async (c) =>
     c.json(await leftovers(db, await callerOf(c), await bodyOf(c, Leftovers))),
   );

@@ -69,7 +69,7 @@ export async function startGateway(setup: GatewaySetup): Promise<Gateway> {
   const grpcAddress = `${name}:${front.port}`;
   const stores = openStores({ db, sealer, ports: setup.ports });
   const reach = { hubId, authority: authority.certificate, grpcAddress, namespace };
-  const app = gatewayApp({ db, hubId, log, metrics, identify, stores, signatures: grantSignatures(ring), sealer, reach });
+  const app = gatewayApp({ db, hubId, log, metrics, identify, stores, signatures: grantSignatures(ring), sealer, authority, reach });
   const server = httpsServer(app.fetch, certificate);
   const port = await listening(server, listen.host, listen.port).catch(async (error: unknown) => {
     await front.close(0);

@@ -10,6 +10,7 @@ import * as x509 from "@peculiar/x509";
 import { FaultError } from "../domain/errors.ts";
 import { type KeyRing, wrapKey } from "./key-ring.ts";
 import type { NewKeyRow } from "./key-rows.ts";
+import { issuePeer, type PeerAsk, type PeerCertificate } from "./peer-certificates.ts";
 
 export interface ServerCertificate {
   /** PEM, the authority's certificate after it. */
@@ -26,6 +27,8 @@ export interface Authority {
   readonly sha256: string;
   /** A certificate for a server that is reached by these names and addresses. */
   issue(names: readonly string[]): Promise<ServerCertificate>;
+  /** A certificate under which a host serves others or takes an image from them. */
+  issuePeer(ask: PeerAsk): Promise<PeerCertificate>;
 }
 
 const dayMs = 86_400_000;
@@ -64,7 +67,13 @@ export async function openAuthority(ring: KeyRing): Promise<Authority> {
   if (typeof pem !== "string") throw new FaultError({ code: "internal", message: "The row of the hub authority has no certificate." });
   const issuer = new x509.X509Certificate(pem);
   const privateKey = await crypto.subtle.importKey("pkcs8", Uint8Array.from(key.secret), algorithm, false, ["sign"]);
-  return { certificate: pem, sha256: sha256Of(pem), issue: (names) => issue(issuer, privateKey, names) };
+  const forPeers = { certificate: issuer, key: privateKey, algorithm, serialNumber };
+  return {
+    certificate: pem,
+    sha256: sha256Of(pem),
+    issue: (names) => issue(issuer, privateKey, names),
+    issuePeer: (ask) => issuePeer(forPeers, ask),
+  };
 }
 
 /** How tokens and hosts name an authority: SHA-256 of its certificate in DER. */

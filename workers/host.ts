@@ -31,11 +31,12 @@ import { commandNotes, endNotedCommands } from "../deploy/command-notes.ts";
 import { lockFolder } from "../deploy/home.ts";
 import type { Config } from "../domain/config/schema.ts";
 import { hostQueue } from "../domain/operations/rules.ts";
-import { openCache } from "../images/cache.ts";
+import { openCache, type Cache } from "../images/cache.ts";
 import { freeLine, openLine } from "../images/line.ts";
 import { faultInterceptor } from "./faults.ts";
 import { serveHealth } from "./health.ts";
 import { openParallels } from "./parallels.ts";
+import { openPeerPort, peerAddress } from "./peers.ts";
 import { runProcess, type Running } from "./process.ts";
 import { installRuntime } from "./runtime.ts";
 
@@ -59,7 +60,7 @@ async function serveHub({ config, log, signal }: Running, identity: HostIdentity
   const metricsPort = await installRuntime(config.health.hostPort, log);
   const link = await openHubLink(identity, { log, storeSilentMs: config.hosts.storeSilentMs });
   try {
-    const { context, loop } = await openHost({ config, log }, link, identity.hubId);
+    const { context, loop, peers } = await openHost({ config, log }, link, identity);
     const fetching = openFetching(context);
     const worker = await hostWorker(fetching, identity.hostId, log);
     const health = await serveHostHealth({ host: config.health.host, port: config.health.hostPort, metricsPort, worker, loop });
@@ -72,13 +73,14 @@ async function serveHub({ config, log, signal }: Running, identity: HostIdentity
     const reporting = Promise.all([loop.run(ended.signal), leftoverLoop({ fetching, onError }, ended.signal)]);
     await worker.run().finally(() => ended.abort());
     await reporting;
+    await peers?.close();
     await health?.close();
   } finally {
     await link.close();
   }
 }
 
-async function openHost({ config, log }: Pick<Running, "config" | "log">, link: HubLink, hubId: string) {
+async function openHost({ config, log }: Pick<Running, "config" | "log">, link: HubLink, identity: HostIdentity) {
   const { home } = config;
   const commands = join(home, "host", "commands");
   const left = await endNotedCommands(commands);
@@ -87,16 +89,15 @@ async function openHost({ config, log }: Pick<Running, "config" | "log">, link: 
   const { prlctl, machineFolder, roots } = parallels;
   const cache = openCache(config.hosts.cache.folder ?? join(home, "cache"));
   await mkdir(cache.root, { recursive: true });
-  // What operations left here that ended while this host was lost. A parked one comes back for its own until the park limit.
-  const forgotten = Date.now() - config.parkLimitMs - parkMarginMs;
-  await cache.sweep(forgotten);
-  await removeOlder(join(home, "journals"), forgotten);
-  await removeUnfinished(machineFolder);
+  await clearAway(config, cache, machineFolder);
   const ledger = openLedger(join(home, "ledger"));
   await ledger.sweep();
+  const pins = openPins();
+  const address = peerAddress(config);
+  const peers = await openPeerPort({ address, identity, link, shared: { cache, pins }, log });
   const loop = inventoryLoop({
     context: () => context,
-    facts: () => hostFacts(parallels),
+    facts: async () => ({ ...(await hostFacts(parallels)), ...(address ? { peer: address } : {}) }),
     bootId: parallels.bootId,
     onError: (error) => log.warn({ event: "host.report_failed", err: error }, "The hub did not take this host's report."),
     onRemove: (machines, asked) => removeTwins(machines, asked),
@@ -105,7 +106,7 @@ async function openHost({ config, log }: Pick<Running, "config" | "log">, link: 
     log.warn({ event: "host.fenced", operationId, reason }, "A change of this host was refused."),
   );
   const context: HostContext = {
-    hubId,
+    hubId: identity.hubId,
     guard,
     link: guard.link(link),
     prlctl: guard.prlctl(prlctl),
@@ -117,7 +118,8 @@ async function openHost({ config, log }: Pick<Running, "config" | "log">, link: 
     sessions: openSlots(sessionsAtOnce),
     machines: openKeyedSlots(),
     sources: openKeyedSlots(),
-    pins: openPins(),
+    pins,
+    peers,
     ledger,
     keepBytes: config.hosts.cache.keepFreeBytes,
     cacheBytes: config.hosts.cache.maximumBytes ?? null,
@@ -125,7 +127,15 @@ async function openHost({ config, log }: Pick<Running, "config" | "log">, link: 
     changed: loop.changed,
   };
   const removeTwins = twinRemoval(context, log);
-  return { context, loop };
+  return { context, loop, peers };
+}
+
+/** What operations left here that ended while this host was lost. A parked one comes back for its own until the park limit. */
+async function clearAway({ home, parkLimitMs }: Config, cache: Cache, machineFolder: string): Promise<void> {
+  const forgotten = Date.now() - parkLimitMs - parkMarginMs;
+  await cache.sweep(forgotten);
+  await removeOlder(join(home, "journals"), forgotten);
+  await removeUnfinished(machineFolder);
 }
 
 /** How transfers of this host move their bytes, which share one line, and where they keep what the next attempt or push needs. */

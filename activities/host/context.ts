@@ -15,6 +15,7 @@ import type { BootLimits } from "./boot.ts";
 import type { Guard } from "./guard.ts";
 import type { HubLink } from "./hub-link.ts";
 import type { Ledger } from "./ledger.ts";
+import type { Peers } from "./peers.ts";
 import type { Pins } from "./pins.ts";
 import type { KeyedSlots, Slots } from "./slots.ts";
 
@@ -55,6 +56,8 @@ export interface HostContext extends TransferContext {
   /** Most that the cache may hold; null for all but what is kept free. */
   readonly cacheBytes: number | null;
   readonly pins: Pins;
+  /** Hosts nearby that share what they fetch; null where the peer port is off. */
+  readonly peers: Pick<Peers, "near"> | null;
   readonly ledger: Ledger;
   readonly limits: BootLimits;
   /** One change per machine at a time. */

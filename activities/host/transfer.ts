@@ -13,7 +13,7 @@ import type { HubLink } from "./hub-link.ts";
 import type { Transfer } from "./shared-transfer.ts";
 
 export async function transferImage(
-  { cache, link, pins, moving }: HostContext,
+  { cache, link, pins, moving, peers }: HostContext,
   wanted: Wanted,
   transfer: Transfer<PullProgress>,
 ): Promise<PullResult> {
@@ -23,14 +23,20 @@ export async function transferImage(
   const { level: _level, ...line } = moving;
   const targetPath = cache.incoming(digest).folder;
   const ask = { digest, generation, store: storeOf(link, transfer), targetPath, seeds, signal, onProgress, ...line };
-  return pins.holding(
-    seeds.map((seed) => seed.digest),
-    () => pullTree(ask),
-  );
+  const ended = new AbortController();
+  try {
+    const near = await peers?.near({ digest, operationId: transfer.operationId, signal: AbortSignal.any([signal, ended.signal]) });
+    return await pins.holding(
+      seeds.map((seed) => seed.digest),
+      () => pullTree(near ? { ...ask, near } : ask),
+    );
+  } finally {
+    ended.abort();
+  }
 }
 
 /** The store under the grants of whichever operation still waits for the transfer. */
-function storeOf(link: HubLink, { operationId, signal }: Transfer<PullProgress>): Pick<GrantedStore, "read"> {
+export function storeOf(link: HubLink, { operationId, signal }: Transfer<PullProgress>): Pick<GrantedStore, "read"> {
   const stores = new Map<string, GrantedStore>();
   const current = () => {
     const id = operationId();

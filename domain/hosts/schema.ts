@@ -8,6 +8,7 @@ import { Architecture } from "../catalog/schema.ts";
 import { HostId, OperationId, Sha256, Uuid } from "../ids.ts";
 import { ObservedMachine } from "../machines/schema.ts";
 import { FaultRecord, Progress, StepState } from "../operations/schema.ts";
+import { PeerAddress } from "./peers.ts";
 import { hostStates } from "./rules.ts";
 
 export const HostName = z
@@ -42,6 +43,7 @@ export const HostFacts = z
     hypervisor: Hypervisor,
     workerVersion: z.string(),
     interfaceVersion: z.int().positive(),
+    peer: PeerAddress.optional().meta({ description: "Where it serves other hosts, where its peer port is on." }),
     clockOffsetMs: z.int().optional().meta({ description: "How far the host's clock is ahead of the hub's, to the second." }),
   })
   .meta({ id: "HostFacts" });

@@ -1,0 +1,109 @@
+/**
+ * Asks other hosts for chunks of one image, under the certificate that the hub gave for it.
+ *
+ * The one idea: a peer is reached by the address that the hub told and believed by the host id in its certificate; whatever goes wrong is an error of that peer
+ * alone.
+ */
+import { X509Certificate } from "node:crypto";
+import type { IncomingMessage } from "node:http";
+import { Agent, request } from "node:https";
+import type { PeerAnswer } from "../../domain/hosts/peers.ts";
+import { rowSet, type Neighbour } from "../../images/near.ts";
+import { chunkBytes } from "../../images/format.ts";
+import { readPeer } from "../../security/peer-certificates.ts";
+import { mostRows } from "./peer-port.ts";
+
+interface Trust {
+  readonly ca: string;
+  readonly key: string;
+  readonly digest: string;
+}
+
+/** Two reads and a question. */
+const connections = 3;
+/** A tree of a disk of a terabyte has so many rows. */
+const mostRowsKnown = 1 << 23;
+
+export function peerClient({ ca, key, digest }: Trust) {
+  const agent = new Agent({ ca, keepAlive: true, maxSockets: connections, minVersion: "TLSv1.3" });
+  const neighbours = new Map<string, Neighbour>();
+  let cert = "";
+  const open = ({ hostId, host, port }: PeerAnswer["peers"][number]): Neighbour => {
+    const send = (path: string, body: Buffer | undefined, signal: AbortSignal) =>
+      new Promise<IncomingMessage>((resolve, reject) => {
+        const options = { host, port, path, agent, ca, key, cert, signal, minVersion: "TLSv1.3" as const, servername: "" };
+        const checkServerIdentity = (_: string, { raw }: { raw: Buffer }) => strangerTo(hostId, raw);
+        const sent = request({ ...options, checkServerIdentity, method: body ? "POST" : "GET" }, resolve);
+        sent.on("error", reject);
+        sent.end(body);
+      });
+    return {
+      id: hostId,
+      rows: async (signal) => readRows(await send(`/peer/v1/images/${digest}`, undefined, signal)),
+      read: async (rows, signal) => {
+        if (rows.length > mostRows) throw new Error("These are more chunks than a peer hands out at once.");
+        const asked = Buffer.alloc(rows.length * 4);
+        rows.forEach((row, n) => asked.writeUInt32LE(row, n * 4));
+        return readChunks(await send(`/peer/v1/images/${digest}/chunks`, asked, signal), rows.length);
+      },
+    };
+  };
+  return {
+    neighbours: (): Neighbour[] => [...neighbours.values()],
+    /** Takes the hub's newest answer: those who are gone are asked no more. */
+    learn: ({ certificate, peers }: PeerAnswer): void => {
+      cert = certificate;
+      const named = new Set(peers.map(({ hostId }) => hostId));
+      for (const id of neighbours.keys()) if (!named.has(id)) neighbours.delete(id);
+      for (const peer of peers) if (!neighbours.has(peer.hostId)) neighbours.set(peer.hostId, open(peer));
+    },
+    close: (): void => agent.destroy(),
+  };
+}
+
+function strangerTo(hostId: string, raw: Buffer): Error | undefined {
+  return readPeer(new X509Certificate(raw))?.hostId === hostId ? undefined : new Error(`The peer is not the host ${hostId}.`);
+}
+
+async function readRows(answer: IncomingMessage): Promise<Awaited<ReturnType<Neighbour["rows"]>>> {
+  if (answer.statusCode === 404) {
+    answer.resume();
+    return "none";
+  }
+  const told = answer.headers["x-drover-rows"];
+  const rows = Number(told);
+  if (answer.statusCode !== 200 || (told !== "all" && !(rows >= 0 && rows <= mostRowsKnown))) throw refused(answer);
+  const bits = await bodyOf(answer, told === "all" ? 0 : Math.ceil(rows / 8));
+  return told === "all" ? "all" : rowSet(rows, bits);
+}
+
+async function readChunks(answer: IncomingMessage, rows: number): Promise<Awaited<ReturnType<Neighbour["read"]>>> {
+  if (answer.statusCode !== 200) throw refused(answer);
+  const whole = await bodyOf(answer, rows * (chunkBytes + 4));
+  const head = new DataView(whole.buffer, 0, rows * 4);
+  const lengths = Array.from({ length: rows }, (_, n) => head.getUint32(n * 4, true));
+  return { lengths, body: whole.slice(rows * 4) };
+}
+
+/** In memory of its own, which moves to the thread that verifies it. */
+async function bodyOf(answer: IncomingMessage, limitBytes: number): Promise<Uint8Array<ArrayBuffer>> {
+  const parts: Buffer[] = [];
+  let bytes = 0;
+  for await (const part of answer) {
+    bytes += (part as Buffer).byteLength;
+    if (bytes > limitBytes) throw refused(answer);
+    parts.push(part as Buffer);
+  }
+  const whole = new Uint8Array(bytes);
+  let at = 0;
+  for (const part of parts) {
+    whole.set(part, at);
+    at += part.byteLength;
+  }
+  return whole;
+}
+
+function refused(answer: IncomingMessage): Error {
+  answer.destroy();
+  return new Error(`The peer answered ${answer.statusCode} with what is no answer to this question.`);
+}
