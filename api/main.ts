@@ -10,6 +10,7 @@ import { cancelOperation } from "../control/cancel.ts";
 import { requestPull, requestPush } from "../control/catalog.ts";
 import { decideStep } from "../control/decide.ts";
 import { requestAction, requestMachine } from "../control/machines.ts";
+import { requestRegister } from "../control/register.ts";
 import { requestRetire } from "../control/retire.ts";
 import type { Control } from "../control/start.ts";
 import { openDatabase, type OpenDatabase } from "../db/connect.ts";
@@ -116,6 +117,7 @@ export const operationsOf = (control: Control): Operations => ({
   provision: (wanted, asked) => requestMachine(control, wanted, asked),
   act: (machine, action, asked) => requestAction(control, machine, action, asked),
   retire: (machine, options, asked) => requestRetire(control, machine, options, asked),
+  register: (wanted, asked) => requestRegister(control, wanted, asked),
   adopt: (id, wanted, asked) => requestAdopt(control, id, wanted, asked),
   cancel: (id, asked) => cancelOperation(control, id, asked),
   decide: (id, word, asked) => decideStep(control, id, word, asked),
@@ -190,6 +192,7 @@ function settingsOf(config: Config, { hubId, authority }: Security): Settings {
     passwords: security.passwords,
     guard: security.bruteForce,
     tokenLifetimeMs: security.tokenLifetimeMs,
+    loginLimitMs: security.loginLimitMs,
     defaultHost: hosts.defaultHost,
     reserved: hosts.reserved,
     temporalUi: { url: temporal.uiUrl, namespace: temporal.namespace },

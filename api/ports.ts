@@ -10,7 +10,7 @@ import type { Guard, PasswordRules } from "../domain/access/rules.ts";
 import type { NewImageVersion, NewPull, Store } from "../domain/catalog/schema.ts";
 import type { Result } from "../domain/errors.ts";
 import type { EnrolmentToken, NewEnrolmentToken } from "../domain/hosts/schema.ts";
-import type { Adoption, Machine, MachineAction, NewMachine } from "../domain/machines/schema.ts";
+import type { Adoption, Machine, MachineAction, NewMachine, Registration } from "../domain/machines/schema.ts";
 import type { Decision } from "../domain/operations/rules.ts";
 import type { NextAttempt, Operation } from "../domain/operations/schema.ts";
 import type { z } from "zod";
@@ -28,7 +28,9 @@ export interface Operations {
   pull(wanted: NewPull, asked: Asked): Promise<Result<Operation>>;
   provision(wanted: NewMachine, asked: Asked): Promise<Result<{ operation: Operation; machine: Machine }>>;
   act(machine: string, action: MachineAction, asked: Asked): Promise<Result<Operation>>;
-  retire(machine: string, options: { force: boolean }, asked: Asked): Promise<Result<Operation>>;
+  retire(machine: string, options: { force: boolean; keepsBundle?: boolean }, asked: Asked): Promise<Result<Operation>>;
+  /** Makes a machine of a bundle on a host. */
+  register(wanted: Registration, asked: Asked): Promise<Result<Operation>>;
   adopt(machineId: string, wanted: Adoption, asked: Asked): Promise<Result<Operation>>;
   cancel(operationId: string, asked: Asked): Promise<Result<Operation>>;
   /** An operator's word on a step that waits. */
@@ -70,6 +72,8 @@ export interface Settings {
   readonly passwords: PasswordRules;
   readonly guard: Guard;
   readonly tokenLifetimeMs: number;
+  /** How long a login may be renewed. */
+  readonly loginLimitMs: number;
   readonly defaultHost: string | undefined;
   readonly reserved: { readonly cpus: number; readonly memoryBytes: number; readonly diskBytes: number };
   readonly temporalUi: { readonly url: string | undefined; readonly namespace: string };

@@ -5,13 +5,13 @@
  */
 import { recordAudit } from "../db/audit.ts";
 import type { Database } from "../db/connect.ts";
-import { holdersOf } from "../db/holds.ts";
+import { busy, holdersOf } from "../db/holds.ts";
 import { changeIntent } from "../db/intents.ts";
 import { findLatelyRetired, findMachine, linkedClonesOf, machinesToRetire, updateMachine } from "../db/machines.ts";
 import { changeInput, lastOperation, readOperation, unsettledOperations } from "../db/operations.ts";
 import type { Actor } from "../domain/access/schema.ts";
 import { FaultError, unwrap, type Result } from "../domain/errors.ts";
-import { mayRetire } from "../domain/machines/rules.ts";
+import { mayLetGo, mayRetire } from "../domain/machines/rules.ts";
 import type { Machine } from "../domain/machines/schema.ts";
 import type { Operation } from "../domain/operations/schema.ts";
 import type { RetireInput } from "../workflows/machines/retire.ts";
@@ -23,22 +23,31 @@ import { answered, startOperation, type Asked, type Control, type Draft } from "
 /** A guest that shuts down at all does so in half a minute; what is retired is deleted next, so waiting longer gains nothing. */
 const graceMs = 30_000;
 
+/** `keepsBundle`: the machine is forgotten, unregistered and unmarked, and its files stay. */
+interface Retiring {
+  readonly force: boolean;
+  readonly keepsBundle?: boolean;
+}
+
 export async function requestRetire(
   control: Control,
   idOrName: string,
-  { force }: { force: boolean },
+  { force, keepsBundle = false }: Retiring,
   asked: Asked,
 ): Promise<Result<Operation>> {
   let hurried = false;
   const begun = await startOperation(control, asked, async (tx): Promise<Draft | { already: Operation }> => {
     const { project } = asked.actor;
     const found = await findMachine(tx, idOrName, { lock: true, project });
+    if (!found.ok && keepsBundle) throw new FaultError(found.fault);
     if (!found.ok) {
       const orphan = await retireOrphan(tx, control.hubId, idOrName, { force, graceMs, asked });
       return orphan ?? { already: await lastRetire(tx, idOrName, project) };
     }
     const [under] = await unsettledOperations(tx, { machineId: found.value.id, verb: "retire", limit: 1 });
-    if (!under) return retireDraft(tx, found.value, force, asked);
+    if (!under) return keepsBundle ? letGoDraft(tx, found.value, asked) : retireDraft(tx, found.value, force, asked);
+    // The one keeps what the other removes: neither is the other's answer.
+    if (keepsBundle || (await keeps(tx, under))) throw busy("machine", found.value.name, { operationId: under.id, ...under });
     hurried = force && (await noteForce(tx, under, asked));
     return { already: under };
   });
@@ -79,6 +88,29 @@ async function retireDraft(tx: Database, machine: Machine, force: boolean, { onF
     holds: takesOver ? [] : [{ kind: "machine", subjectId: id, name, mode: "exclusive" }],
   };
 }
+
+async function letGoDraft(tx: Database, machine: Machine, { onFault = "park" }: Asked): Promise<Draft> {
+  const { id, name, hostId, epoch, image } = machine;
+  unwrap(mayLetGo({ ...machine, isLinked: machine.linkedTo !== null }, await linkedClonesOf(tx, id)));
+  await updateMachine(tx, id, { desired: "absent" });
+  const own: Own<RetireInput> = { hostId, machineId: id, machineName: name, epoch, graceMs: 0, takesOver: false, keepsBundle: true };
+  return {
+    verb: "retire",
+    subject: name,
+    workflowSubject: id,
+    workflowType: "retire",
+    workflowInput: { ...own },
+    hostId,
+    machineId: id,
+    image,
+    onFault,
+    input: { force: false, keepsBundle: true, before: { desired: machine.desired } },
+    holds: [{ kind: "machine", subjectId: id, name, mode: "exclusive" }],
+  };
+}
+
+const keeps = async (tx: Database, { id }: Operation): Promise<boolean> =>
+  unwrap(await readOperation(tx, id)).input["keepsBundle"] === true;
 
 /** Writes that the end that is under way is to be a forced one; `false` when it is already. A workflow that is still to start begins so. */
 async function noteForce(tx: Database, { id, subject }: Operation, { actor, requestId }: Asked): Promise<boolean> {

@@ -5,7 +5,7 @@
  * one linked clone of a source, two guest sessions) is decided by whoever calls. Asked for a state that is reached already, Parallels says
  * `machine_state`, and so does the driver.
  */
-import { isAbsolute } from "node:path";
+import { basename, dirname, isAbsolute, join } from "node:path";
 import type { StopMode } from "../domain/machines/rules.ts";
 import type { Snapshot } from "../domain/machines/schema.ts";
 import { FaultError } from "../domain/errors.ts";
@@ -67,6 +67,8 @@ export interface Prlctl {
   /** `resume: false` leaves a machine that ran at the snapshot suspended. */
   snapshotRevert(machine: string, to: { snapshotId: string; resume: boolean }, call?: Call): Promise<void>;
   snapshotRemove(machine: string, what: { snapshotId: string; children?: boolean | undefined }, call?: Call): Promise<void>;
+  /** Copies a file or folder of this computer into the guest, through Parallels Tools. */
+  copyIn(machine: string, copy: { from: string; to: string }, call?: Call): Promise<void>;
   /** Writes a picture of the screen. */
   capture(machine: string, to: { pngPath: string }, call?: Call): Promise<void>;
   /** Runs a script or a command in the guest; the exit code is the guest's own. */
@@ -199,10 +201,16 @@ function power({ act }: Commands): Pick<Prlctl, "start" | "stop" | "restart" | "
   };
 }
 
-function changes({ prlctlPath, onBegun, act }: Commands): Pick<Prlctl, "set" | "capture" | "exec"> {
+function changes({ prlctlPath, onBegun, act }: Commands): Pick<Prlctl, "set" | "copyIn" | "capture" | "exec"> {
   return {
     set: async (machine, wanted, call) => {
       for (const words of commandsOf(wanted)) await act("set", machine, call, quickMs, ...words);
+    },
+    copyIn: async (machine, { from, to }, call) => {
+      const words = ["--vm", handleOf(machine), pathOf(from), valueOf("path in the guest", to)];
+      const path = join(dirname(prlctlPath), basename(prlctlPath).replace("prlctl", "prlcopy"));
+      const result = await run(path, words, { signal: call?.signal, timeoutMs: call?.timeoutMs ?? copyMs, onBegun });
+      if (hasFailed(result)) throw faultOf("copy into the guest", machine, result);
     },
     capture: (machine, { pngPath }, call) => act("capture", machine, call, quickMs, "--file", pathOf(pngPath)),
     exec: (machine, what, call) => execIn({ prlctlPath, onBegun }, machine, what, call),

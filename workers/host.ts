@@ -22,6 +22,7 @@ import { openHubLink, readIdentity, type HostIdentity, type HubLink } from "../a
 import { inventoryLoop, type InventoryLoop } from "../activities/host/inventory.ts";
 import { openLedger, removeOlder } from "../activities/host/ledger.ts";
 import { leftoverLoop } from "../activities/host/leftovers.ts";
+import { letGoActivities } from "../activities/host/let-go.ts";
 import { machineActivities } from "../activities/host/machines.ts";
 import { removeUnfinished } from "../activities/host/mark.ts";
 import { openPins } from "../activities/host/pins.ts";
@@ -183,6 +184,7 @@ async function hostWorker(fetching: Fetching, hostId: string, log: Logger): Prom
       ...machineActivities(context),
       ...actionActivities(context),
       ...adoptActivities(context),
+      ...letGoActivities(context),
     },
     interceptors: {
       activity: [faultInterceptor((err) => log.error({ event: "activity.unforeseen", err }, "An activity failed in an unforeseen way."))],

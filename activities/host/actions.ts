@@ -19,6 +19,7 @@ import { power } from "./power.ts";
 import { openReporter } from "./reporter.ts";
 import { dropMade, snapshotAction } from "./snapshots.ts";
 import { ensured } from "./steps.ts";
+import { upload } from "./upload.ts";
 
 export function actionActivities(context: HostContext): HostActionActivities {
   const { attempts, machines, link } = context;
@@ -47,7 +48,7 @@ export function actionActivities(context: HostContext): HostActionActivities {
           : () => ensured(() => perform(act, wanted));
         try {
           // Guests answer several readers at once; only changes go one by one.
-          return await (wanted.verb === "execute" || wanted.verb === "capture" ? once() : machines.run(machineId, signal, once));
+          return await (besideOthers.has(wanted.verb) ? once() : machines.run(machineId, signal, once));
         } finally {
           // A hub that is away takes nothing, and who cancels does not wait for it.
           await Promise.race([act.reporter.told(), aborted(signal)]);
@@ -56,6 +57,7 @@ export function actionActivities(context: HostContext): HostActionActivities {
   };
 }
 
+const besideOthers: ReadonlySet<MachineAction["verb"]> = new Set(["execute", "upload", "capture"]);
 const aborted = (signal: AbortSignal): Promise<void> =>
   signal.aborted ? Promise.resolve() : new Promise((resolve) => signal.addEventListener("abort", () => resolve(), { once: true }));
 
@@ -120,6 +122,8 @@ async function perform(act: Act, action: MachineAction): Promise<Effect> {
       return cloneMachine(act, action);
     case "execute":
       return execute(act, action);
+    case "upload":
+      return upload(act, action);
     case "capture":
       return capture(act);
     case "snapshot-create":

@@ -3,12 +3,14 @@
  *
  * The one idea: the machine goes on as it is. The mark is written last, so what was given up half-way is what it was before.
  */
-import { FaultError } from "../../domain/errors.ts";
+import { stat } from "node:fs/promises";
+import { join } from "node:path";
+import { FaultError, type Code } from "../../domain/errors.ts";
 import type { VmInfo } from "../../parallels/parse/machines.ts";
 import type { HostAdoptActivities } from "../../workflows/machines/adopt.ts";
 import { effectOf } from "./act.ts";
-import type { HostContext } from "./context.ts";
-import { readMark, removeMark, writeMark } from "./mark.ts";
+import { insideRoots, type HostContext } from "./context.ts";
+import { readMark, realOf, removeMark, writeMark } from "./mark.ts";
 import { found, register } from "./prepare.ts";
 import { openReporter } from "./reporter.ts";
 import { ensured, inStep } from "./steps.ts";
@@ -48,17 +50,42 @@ export function adoptActivities(context: HostContext): HostAdoptActivities {
   };
 }
 
-async function ensureRegistered(context: HostContext, { machineId, seenId, name }: Adopting, signal: AbortSignal): Promise<void> {
+async function ensureRegistered(
+  context: HostContext,
+  { machineId, seenId, name, bundlePath }: Adopting,
+  signal: AbortSignal,
+): Promise<void> {
   const { prlctl } = context;
   const machine = await prlctl.find(machineId, { signal });
   if (machine) {
+    if (bundlePath !== undefined) await mustLieAt(machine, await insideRoots(bundlePath, context.roots));
     if (machine.name !== name) await prlctl.set(machineId, { name }, { signal });
     return;
   }
+  if (bundlePath !== undefined) return register(context, machineId, await registrable(context, bundlePath, signal), name, signal);
   const bundle = (await unregisteredBundles(context, await prlctl.inventory({ signal }))).find(({ id }) => id === seenId);
   if (!bundle)
     throw new FaultError({ code: "machine_lost", message: `Neither a machine ${seenId} nor its bundle is on this host.`, subject: seenId });
   await register(context, machineId, bundle.path, name, signal);
+}
+
+/** The real path of a bundle that nobody has: no machine of this host, and no hub by its mark. */
+async function registrable(context: HostContext, bundlePath: string, signal: AbortSignal): Promise<string> {
+  const path = await insideRoots(bundlePath, context.roots);
+  const refuse = (code: Code, message: string) => new FaultError({ code, message, subject: path });
+  if (!(await stat(join(path, "config.pvs")).catch(() => null))?.isFile())
+    throw refuse("bundle_invalid", `${path} holds no config.pvs, as the folder of a whole machine does.`);
+  for (const { name, bundlePath: taken } of await context.prlctl.inventory({ signal }))
+    if (taken !== null && (await realOf(taken)) === path) throw refuse("machine_exists", `${path} is registered already, as ${name}.`);
+  const mark = await readMark(path);
+  if (mark && mark.hubId !== context.hubId) throw refuse("machine_foreign", `${path} belongs to the hub ${mark.hubId}.`);
+  if (mark && !mark.copied) throw refuse("machine_exists", `${path} is the bundle of the machine ${mark.machineId}: adopt that one.`);
+  return path;
+}
+
+async function mustLieAt({ id, name, bundlePath }: VmInfo, path: string): Promise<void> {
+  if (bundlePath !== null && (await realOf(bundlePath)) === path) return;
+  throw new FaultError({ code: "machine_exists", message: `The id ${id} is that of ${name} on this host.`, subject: name });
 }
 
 async function markAsOurs(context: HostContext, { machineId, epoch, operationId }: Adopting, signal: AbortSignal): Promise<void> {

@@ -137,6 +137,7 @@ function guardedPrlctl(prlctl: Prlctl, mayChange: () => Promise<void>): Prlctl {
     resume: guarded(prlctl.resume),
     pause: guarded(prlctl.pause),
     set: guarded(prlctl.set),
+    copyIn: guarded(prlctl.copyIn),
     snapshotCreate: guarded(prlctl.snapshotCreate),
     snapshotRevert: guarded(prlctl.snapshotRevert),
     snapshotRemove: guarded(prlctl.snapshotRemove),

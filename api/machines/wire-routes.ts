@@ -24,6 +24,7 @@ import { actAndWait, finished } from "./act.ts";
 import { createRoutes } from "./create.ts";
 import { found, own, type Family } from "./family.ts";
 import { snapshotRoutes } from "./snapshots.ts";
+import { registerRoutes, uploadRoutes } from "./wire-bundles.ts";
 import { changesOf, type Change } from "./set.ts";
 import {
   ParallelsVM,
@@ -78,6 +79,9 @@ export function machineWireRoutes(hub: Hub, ofHost: Mount, orchestrator: Mount):
     guestRoutes(hub, mount, family);
     snapshotRoutes(hub, mount, family);
   }
+  registerRoutes(hub, ofHost, onHost);
+  registerRoutes(hub, orchestrator, ofFleetHost);
+  uploadRoutes(hub, ofHost, onHost);
 }
 
 function readRoutes(hub: Hub, mount: Mount, family: Family): void {

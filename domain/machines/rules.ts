@@ -68,6 +68,7 @@ const allowed: Partial<Record<Verb, readonly MachineState[]>> = {
   rename: ["stopped", "suspended"],
   clone: ["stopped", "suspended"],
   execute: ["running"],
+  upload: ["running"],
   capture: ["running", "paused"],
 };
 
@@ -101,6 +102,19 @@ export function mayRetire({ name }: { name: string }, clones: readonly { readonl
   const names = clones.map((clone) => clone.name);
   const message = `${name} carries the disks of its linked clones: ${names.join(", ")}.`;
   return refuse({ code: "machine_cloned", message, subject: name, details: { clones: names } });
+}
+
+/** What is to be forgotten with its files kept: nothing of it may run, and no other machine's disks may hang on it, nor its own on another's. */
+export function mayLetGo(
+  { name, observed, isLinked }: { name: string; observed: MachineState; isLinked: boolean },
+  clones: readonly { readonly name: string }[],
+): Result<void> {
+  if (isLinked)
+    return refuse({ code: "machine_linked", message: `${name} is a linked clone: its files alone are no machine.`, subject: name });
+  const alone = mayRetire({ name }, clones);
+  if (!alone.ok || resting.has(observed)) return alone;
+  const message = `${name} is ${observed}: stop it before it is unregistered.`;
+  return refuse({ code: "machine_state", message, subject: name, details: { observed } });
 }
 
 /** A whole copy of a linked clone's bundle would still point into the bundle of the machine that it stands on. */

@@ -122,6 +122,11 @@ export const MachineAction = z
       user: z.string().max(256).optional(),
       timeoutSeconds: z.int().positive().max(86_400).default(3600),
     }),
+    z.object({
+      verb: z.literal("upload"),
+      path: z.string().min(1).max(4096).meta({ description: "A file or folder on the machine's host, below its roots." }),
+      guestPath: z.string().min(1).max(4096).meta({ description: "Where it comes to in the guest." }),
+    }),
     z.object({ verb: z.literal("capture") }),
   ])
   .meta({ id: "MachineAction" });
@@ -194,6 +199,15 @@ export const Unclaimed = z
   })
   .meta({ id: "Unclaimed", description: "A machine that a host reports and that no row of the hub claims." });
 export type Unclaimed = z.infer<typeof Unclaimed>;
+
+/** A machine's bundle on a host, which is to become a machine of ours. */
+export const Registration = z.object({
+  hostId: HostId,
+  path: z.string().min(1).max(4096),
+  name: MachineName.optional(),
+  machineId: MachineId.optional(),
+});
+export type Registration = z.infer<typeof Registration>;
 
 export const Adoption = z
   .object({

@@ -26,6 +26,7 @@ export const verbs = [
   "snapshot-revert",
   "snapshot-delete",
   "execute",
+  "upload",
   "capture",
   "collect",
   "check",
@@ -57,7 +58,7 @@ export const isSettled = (state: OperationState): state is Outcome => (settledSt
 /** What a machine operation may not share the machine with: reading ones go side by side, changing ones go alone. */
 export const holdModes = ["exclusive", "shared"] as const;
 export type HoldMode = (typeof holdModes)[number];
-const sharing: ReadonlySet<Verb> = new Set(["execute", "capture", "snapshot-list", "check", "scrub", "heal"]);
+const sharing: ReadonlySet<Verb> = new Set(["execute", "upload", "capture", "snapshot-list", "check", "scrub", "heal"]);
 export const holdModeOf = (verb: Verb): HoldMode => (sharing.has(verb) ? "shared" : "exclusive");
 
 /** Verbs whose effect cannot be repeated: they run at most once. */

@@ -22,10 +22,17 @@ export async function exec(command: Command): Promise<number> {
   const machine = machineNamed(command, handle);
   const words = guestWords(rest);
   if (words.join(" ").length > command.control.execArgvHangBytes) return hang(command);
+  openGuest(command, handle);
+  return inSession(command, machine, () => runInGuest(command, machine, words));
+}
+
+/** The machine of that name, whose guest takes sessions. */
+export function openGuest(command: Command, handle: string | undefined): Machine {
+  const machine = machineNamed(command, handle);
   const nowMs = Date.now();
   if (stateOf(machine, nowMs) !== "running") throw failure(notStarted(machine));
   if (toolsOf(machine, command.control, nowMs) !== "installed" || settingsOf(machine.bundlePath).isolated) throw failure(noSession);
-  return inSession(command, machine, () => runInGuest(command, machine, words));
+  return machine;
 }
 
 /** What follows the options. Parallels joins the words and the guest splits them at blanks, without a shell. */

@@ -1,5 +1,5 @@
 /**
- * Installs a simulated Mac into a folder: its facts and its two commands.
+ * Installs a simulated Mac into a folder: its facts and its commands.
  *
  * The one idea: the folder is baked into the commands, so whoever calls them cannot tell them from the real ones. They keep compiled code
  * in the folder, which halves the time that a call takes.
@@ -30,11 +30,12 @@ export async function installSimulator(home: string, mac: SimulatedMac): Promise
   if (!(await exists(paths.host))) await writeAside(paths.host, `${JSON.stringify(facts, null, 2)}\n`);
   const prlctlPath = await writeLauncher(home, "prlctl");
   const prlsrvctlPath = await writeLauncher(home, "prlsrvctl");
+  await writeLauncher(home, "prlcopy");
   await promisify(execFile)(prlctlPath, ["list", "-a", "-i", "--json"], { timeout: warmUpMs });
   return { prlctlPath, prlsrvctlPath };
 }
 
-async function writeLauncher(home: string, name: "prlctl" | "prlsrvctl"): Promise<string> {
+async function writeLauncher(home: string, name: "prlctl" | "prlsrvctl" | "prlcopy"): Promise<string> {
   const paths = pathsIn(home);
   const script = join(import.meta.dirname, `${name}${extname(import.meta.filename)}`);
   const assignments = `${homeVariable}=${quoted(home)} NODE_COMPILE_CACHE=${quoted(paths.compiled)}`;

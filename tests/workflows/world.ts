@@ -12,7 +12,7 @@ import type { Outcome } from "../../domain/operations/rules.ts";
 import type { PullActivities } from "../../workflows/catalog/pull.ts";
 import type { RecordActivities } from "../../workflows/records.ts";
 import type { AdoptActivities, AdoptedEffect, HostAdoptActivities } from "../../workflows/machines/adopt.ts";
-import type { RetireActivities } from "../../workflows/machines/retire.ts";
+import type { HostLetGoActivities, RetireActivities } from "../../workflows/machines/retire.ts";
 import { FaultError, type Code } from "../../domain/errors.ts";
 
 export const digest = "a".repeat(64);
@@ -172,7 +172,7 @@ export function hostOf(
   world: World,
   name: string,
   endless: Endless,
-): BundleActivities & CacheActivities & MachineActivities & HostActionActivities & HostAdoptActivities {
+): BundleActivities & CacheActivities & MachineActivities & HostActionActivities & HostAdoptActivities & HostLetGoActivities {
   const at = async (step: string) => {
     await world.pace();
     meet(world, step);
@@ -229,11 +229,15 @@ function making(
   world: World,
   host: string,
   at: (step: string) => Promise<void>,
-): MachineActivities & HostActionActivities & HostAdoptActivities {
+): MachineActivities & HostActionActivities & HostAdoptActivities & HostLetGoActivities {
   return {
     adoptMachine: async (): Promise<AdoptedEffect> => {
       for (const step of ["register", "mark"]) await at(step);
       return { observed: "stopped", vcpus: 2, memoryBytes: 2 ** 30, guestOs: null };
+    },
+    letGoMachine: async ({ machineId }) => {
+      await at("unregister");
+      world.machines.delete(machineId);
     },
     unmarkMachine: async () => void world.acted.push("unmark"),
     prepareMachine: async ({ placement }) => {

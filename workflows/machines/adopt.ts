@@ -8,6 +8,7 @@ import { runOperation } from "../operation.ts";
 import type { OperationInput } from "../records.ts";
 import { onHost, quick, undoOnHost } from "../proxies.ts";
 import type { Effect } from "./operate.ts";
+import type { HostLetGoActivities } from "./retire.ts";
 
 export interface AdoptInput extends OperationInput {
   readonly hostId: string;
@@ -16,6 +17,8 @@ export interface AdoptInput extends OperationInput {
   readonly epoch: number;
   /** As what its host reports it: another id than the machine's only where its bundle is not registered. */
   readonly seenId: string;
+  /** Where its bundle lies, for one that nobody reports. */
+  readonly bundlePath?: string;
 }
 
 /** The machine as it is: nobody chose its size. */
@@ -27,7 +30,14 @@ export interface AdoptedEffect extends Effect {
 
 /** Implemented in `activities/host/adopt.ts`. */
 export interface HostAdoptActivities {
-  adoptMachine(input: { operationId: string; machineId: string; seenId: string; epoch: number; name: string }): Promise<AdoptedEffect>;
+  adoptMachine(input: {
+    operationId: string;
+    machineId: string;
+    seenId: string;
+    epoch: number;
+    name: string;
+    bundlePath?: string;
+  }): Promise<AdoptedEffect>;
   /** Takes off the mark that this very operation put on a machine of somebody else. */
   unmarkMachine(input: { operationId: string; machineId: string }): Promise<void>;
 }
@@ -40,12 +50,15 @@ export interface AdoptActivities {
 const hub = quick<AdoptActivities>();
 
 export async function adopt(input: AdoptInput): Promise<Record<string, unknown>> {
-  const { operationId, hostId, machineId, machineName, epoch, seenId } = input;
+  const { operationId, hostId, machineId, machineName, epoch, seenId, bundlePath } = input;
   const host = onHost<HostAdoptActivities>(hostId, machineName);
   return runOperation(input, async (frame) => {
-    const undoing = undoOnHost<HostAdoptActivities>(hostId, machineName);
+    const undoing = undoOnHost<HostAdoptActivities & HostLetGoActivities>(hostId, machineName);
     frame.undo("take the mark off", () => undoing.unmarkMachine({ operationId, machineId }), hostId);
-    const take = () => host.adoptMachine({ operationId, machineId, seenId, epoch, name: machineName });
+    const placed = bundlePath === undefined ? {} : { bundlePath };
+    if (bundlePath !== undefined)
+      frame.undo("unregister again", () => undoing.letGoMachine({ operationId, machineId, epoch, bundlePath }), hostId);
+    const take = () => host.adoptMachine({ operationId, machineId, seenId, epoch, name: machineName, ...placed });
     const effect = await frame.must(["register", "mark"], take, { on: lossOf(hostId, input.onFault) });
     await frame.conclude("record", async () => ({ recorded: await hub.recordAdopted({ operationId, effect }) }));
     return { machineId, hostId };
