@@ -54,7 +54,8 @@ export interface Draft {
   readonly subject: string;
   /** The middle part of the workflow's id. */
   readonly workflowSubject: string;
-  readonly workflowType: "push" | "pull" | "provision" | "retire" | "adopt" | "operate";
+  readonly workflowType:
+    "push" | "pull" | "provision" | "retire" | "adopt" | "operate" | "collect" | "check" | "scrub" | "heal" | "retain";
   /** What the workflow needs beyond what every workflow gets. */
   readonly workflowInput: Readonly<Record<string, unknown>>;
   readonly hostId?: string | null;

@@ -49,6 +49,19 @@ export const external = <A>(): ActivityInterfaceFor<A> =>
   });
 
 /**
+ * Work on a whole store from the hub: twelve hours read ten terabytes at 250 MB/s. It goes on where it stood or begins anew without harm, so a hub worker that died,
+ * told by its missing heartbeats, costs little. Undo and the next attempt must not race removals, hence WAIT_CANCELLATION_COMPLETED.
+ */
+export const storeWork = <A>(): ActivityInterfaceFor<A> =>
+  named<A>({
+    taskQueue: hubQueue,
+    startToCloseTimeout: "12 hours",
+    heartbeatTimeout: "10 seconds",
+    cancellationType: "WAIT_CANCELLATION_COMPLETED",
+    retry: { initialInterval: "1 second", maximumInterval: "15 seconds", maximumAttempts: 6 },
+  });
+
+/**
  * Work on one host. Twelve hours bound a transfer of a hundred gigabytes over a slow line; a host that died is told by its missing
  * heartbeats within 10 s. No schedule-to-start limit: a host that is away takes its work when it is back. Undo must not race work
  * still in flight, hence WAIT_CANCELLATION_COMPLETED. Twelve attempts, each ended by silence, are some four minutes: a host that fell asleep swallows one with each

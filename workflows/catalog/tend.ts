@@ -1,0 +1,18 @@
+/**
+ * What a Temporal schedule starts: it asks for the care that is due, as a caller would.
+ *
+ * The one idea: the care itself is ordinary operations, with rows, steps and holds; so this one only asks and ends.
+ */
+import { workflowInfo } from "@temporalio/workflow";
+import { quick } from "../proxies.ts";
+
+export type TendedCare = "collect" | "scrub" | "retain";
+
+export interface TendActivities {
+  /** One operation per store, or one for all rules; what is busy is left to the next time. Asked twice by one run, it is asked once. */
+  askForCare(input: { care: TendedCare; run: string }): Promise<{ operations: string[] }>;
+}
+
+export async function tend(care: TendedCare): Promise<{ operations: string[] }> {
+  return quick<TendActivities>().askForCare({ care, run: workflowInfo().runId });
+}
