@@ -16,6 +16,8 @@ export const UserClaims = z.object({
   roles: z.array(z.string()),
   claims: z.array(z.string()),
   api_key_id: z.string().optional(),
+  /** Of a login that may be renewed: when it began (Unix seconds), and a mark of the password that it began with. */
+  login: z.object({ since: z.int(), mark: z.string() }).optional(),
 });
 export type UserClaims = z.infer<typeof UserClaims>;
 

@@ -4,11 +4,13 @@
  * The one idea: nobody sleeps in a request, and wrong passwords count for the address that they come from: a guesser is told to wait and gets one try
  * a second, whoever logs in elsewhere notices nothing, and a right password works at once.
  */
+import { createHash } from "node:crypto";
 import { IncomingMessage } from "node:http";
 import type { Context } from "hono";
 import { waitMs, type Guard } from "../../domain/access/rules.ts";
 import { FaultError, ok, refuse, type Result } from "../../domain/errors.ts";
 import { findUser, noteFailedLogin, noteGoodLogin, type UserRow } from "../../db/users.ts";
+import type { UserClaims } from "../../security/user-tokens.ts";
 import type { Hub } from "../ports.ts";
 
 export interface IssuedToken {
@@ -38,16 +40,34 @@ export function logins(hub: Pick<Hub, "db" | "signer" | "passwords" | "settings"
     }
     guesses.forget(from);
     if (user.failedLogins > 0) await noteGoodLogin(db, user.id);
-    return ok(await issue(user, null));
+    return ok(await issue(user, { login: { since: Math.floor(Date.now() / 1000), mark: markOf(user) } }));
   }
 
-  async function issue(user: UserRow, apiKeyId: string | null): Promise<IssuedToken> {
+  /** A new token for one that is still good, as long as the login has not lasted too long and its password is still the user's. */
+  async function renew(token: string): Promise<Result<IssuedToken>> {
+    const { uid, login } = await hub.signer.verify(token);
+    const user = await findUser(db, uid);
+    if (!login || !user) return refuse({ code: "unauthenticated", message: "Only a login by password can be renewed." });
+    if (login.mark !== markOf(user)) return refuse({ code: "unauthenticated", message: "The password has changed since." });
+    const leftMs = login.since * 1000 + settings.loginLimitMs - Date.now();
+    if (leftMs <= 0) return refuse({ code: "unauthenticated", message: "The login has lasted as long as it may." });
+    return ok(await issue(user, { login }, leftMs));
+  }
+
+  async function issue(user: UserRow, of: Pick<UserClaims, "api_key_id" | "login">, leftMs = Infinity): Promise<IssuedToken> {
     const claims = { email: user.email, username: user.name, uid: user.id, roles: user.roles, claims: user.effectiveClaims };
-    const issued = await hub.signer.issue({ ...claims, ...(apiKeyId === null ? {} : { api_key_id: apiKeyId }) }, settings.tokenLifetimeMs);
+    const issued = await hub.signer.issue({ ...claims, ...of }, Math.min(settings.tokenLifetimeMs, leftMs));
     return { ...issued, user };
   }
-  return { byPassword, issue };
+  return { byPassword, renew, issue };
 }
+
+/** Changes with the password and tells nothing of it: what it is made of is itself a salted, slow hash. */
+const markOf = ({ passwordHash }: UserRow): string =>
+  createHash("sha256")
+    .update(`login ${passwordHash ?? ""}`)
+    .digest("base64url")
+    .slice(0, 16);
 
 export type Logins = ReturnType<typeof logins>;
 

@@ -22,6 +22,15 @@ export function accessRoutes(hub: Hub, login: Logins) {
     request: { body: { required: true, ...json(Login, "Who and with which password.") } },
     responses: { 200: json(Token, "A token for the header `Authorization: Bearer`."), ...faults("too_many_attempts") },
   });
+  const renew = createRoute({
+    method: "post",
+    path: "/login/renew",
+    operationId: "renewLogin",
+    summary: "A new token for a login that goes on",
+    tags,
+    middleware: authorised(hub, {}),
+    responses: { 200: json(Token, "A token that ends later."), ...faults() },
+  });
   const whoAmI = createRoute({
     method: "get",
     path: "/whoami",
@@ -44,6 +53,10 @@ export function accessRoutes(hub: Hub, login: Logins) {
     .openapi(logIn, async (c) => {
       const { username, password } = c.req.valid("json");
       const { token, expiresAt, user } = unwrap(await login.byPassword(username, password, sourceOf(c)));
+      return c.json({ token, expiresAt, username: user.username }, 200);
+    })
+    .openapi(renew, async (c) => {
+      const { token, expiresAt, user } = unwrap(await login.renew((c.req.header("Authorization") ?? "").slice("Bearer ".length)));
       return c.json({ token, expiresAt, username: user.username }, 200);
     })
     .openapi(whoAmI, (c) => c.json(actorOf(c), 200))

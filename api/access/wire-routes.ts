@@ -66,7 +66,7 @@ function tokenRoutes(hub: Hub, mount: Mount, login: Logins): void {
   async function byKey(encoded: string): Promise<IssuedToken> {
     const key = await resolveApiKey(hub, encoded);
     if (!key.ok) throw refusal(key.malformed ? 400 : 401, key.description);
-    return login.issue(key.user, key.keyId);
+    return login.issue(key.user, { api_key_id: key.keyId });
   }
 
   mount(

@@ -5,7 +5,8 @@
  */
 import { FaultError } from "../../domain/errors.ts";
 import { embeddedHub, embeddedToken, type EmbeddedHub } from "./embedded.ts";
-import { readLogin, type StoredLogin } from "./login-file.ts";
+import { renewLogin } from "./log-in.ts";
+import { readLogin, writeLogin, type StoredLogin } from "./login-file.ts";
 
 export interface Session {
   readonly url: string;
@@ -31,7 +32,7 @@ export async function openSession(surroundings: Surroundings): Promise<Session> 
   const [login, embedded] = await Promise.all([readLogin(env), embeddedHub(surroundings)]);
 
   if (env["DROVER_TOKEN"]) return fixed(wanted ?? login?.url ?? embedded?.url ?? defaultUrl, env["DROVER_TOKEN"], "DROVER_TOKEN");
-  if (login && fits(login) && login.expiresAt > new Date()) return fixed(login.url, login.token, `login of ${login.username}`);
+  if (login && fits(login) && login.expiresAt > new Date()) return kept(env, login);
   // A login to the embedded stack needs no renewal by hand: the stack lets us in by itself.
   if (embedded && fits(embedded) && (!login || !fits(login) || login.url === embedded.url)) return renewed(embedded);
   throw notLoggedIn(login && fits(login) ? login : null, wanted);
@@ -49,6 +50,41 @@ const loginEnded = (url: string, message: string): FaultError =>
 
 function fixed(url: string, token: string, source: string): Session {
   return { url, source, token: async () => token, headers: async () => authorisation(token), renew: async () => false };
+}
+
+/** Early enough that a hub that restarts is back before the end of a quarter of an hour, which is how long a token lives by default. */
+const renewBelowMs = 10 * 60_000;
+const leftOf = ({ expiresAt }: StoredLogin): number => expiresAt.getTime() - Date.now();
+
+/** Renewed by itself while it is used: a command that waits for hours keeps its login. One that cannot be renewed serves until its end. */
+function kept(env: Surroundings["env"], login: StoredLogin): Session {
+  let current = login;
+  let belowMs = renewBelowMs;
+  let renewing: Promise<void> | null = null;
+  const renew = async (): Promise<void> => {
+    // Another command may have renewed it meanwhile.
+    const stored = await readLogin(env);
+    if (stored?.url === current.url && stored.expiresAt > current.expiresAt) current = stored;
+    else {
+      const renewedLogin = { url: current.url, ...(await renewLogin(current.url, current.token)) };
+      await writeLogin(env, renewedLogin).catch(() => undefined); // In a home that cannot be written it serves this command.
+      current = renewedLogin;
+    }
+  };
+  // Not with each request where tokens are short, or come to the end of what a login may last.
+  const settle = () => {
+    renewing = null;
+    belowMs = Math.min(renewBelowMs, leftOf(current) / 2);
+  };
+  const token = async () => {
+    if (leftOf(current) < belowMs)
+      await (renewing ??= renew()
+        .catch(() => undefined)
+        .finally(settle));
+    return current.token;
+  };
+  const headers = async () => authorisation(await token());
+  return { url: login.url, source: `login of ${login.username}`, token, headers, renew: async () => false };
 }
 
 function renewed(hub: EmbeddedHub): Session {

@@ -184,6 +184,7 @@ function securityGroup(v: Variables) {
     rootPassword: v.ROOT_PASSWORD,
     tokenSecret: v.JWT_HMACS_SECRET,
     tokenLifetimeMs: v.JWT_DURATION,
+    loginLimitMs: v.DROVER_LOGIN_LIMIT,
     codecPath: v.DROVER_CODEC_PATH,
     bruteForce: {
       attempts: v.BRUTE_FORCE_MAX_LOGIN_ATTEMPTS,

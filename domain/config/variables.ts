@@ -128,6 +128,7 @@ export const Variables = z.object({
     .optional()
     .meta(secret("Sign tokens with this secret (HS256) instead of our own keys (ES256).")),
   JWT_DURATION: duration.prefault("15m").meta(about("Lifetime of access tokens.")),
+  DROVER_LOGIN_LIMIT: duration.prefault("12h").meta(about("How long a login of the command line is renewed by itself while it is used.")),
   BRUTE_FORCE_MAX_LOGIN_ATTEMPTS: count(1).prefault("5").meta(about("Failed logins before a user has to wait.")),
   BRUTE_FORCE_LOCKOUT_DURATION: duration.prefault("5s").meta(about("How long a user then waits.")),
   BRUTE_FORCE_INCREMENTAL_WAIT: flag.prefault("true").meta(about("Whether that time grows with each failure.")),

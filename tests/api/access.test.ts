@@ -1,5 +1,7 @@
 /** Who may come in, in the statuses and shapes that clients of the Parallels DevOps contract know. */
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { logins as createLogins } from "../../api/access/login.ts";
+import { unwrap } from "../../domain/errors.ts";
 import { relay } from "../../control/relay.ts";
 import { openWorld, rootPassword, type World } from "./world.ts";
 
@@ -84,6 +86,38 @@ describe("logging in", () => {
     [401, () => `${root.slice(0, -4)}AAAA`],
   ])("answers %i when it validates a token", async (status, token) => {
     expect((await world.call("POST", "/api/v1/auth/token/validate", { body: { token: token() } })).status).toBe(status);
+  });
+});
+
+describe("a login of ours", () => {
+  const log = (username: string, password: string) => world.call("POST", "/api/v2/login", { body: { username, password } });
+  const renew = (token: string) => world.call("POST", "/api/v2/login/renew", { token });
+  const begun = (token: string) => JSON.parse(Buffer.from(token.split(".")[1] ?? "", "base64url").toString()).login.since;
+
+  it("is renewed without a password, and remembers when it began", async () => {
+    const first = (await log("jdoe", "Correct-horse-8!")).body;
+    const second = await renew(first.token);
+    expect(second).toMatchObject({ status: 200, body: { username: "jdoe" } });
+    expect(begun(second.body.token)).toBe(begun(first.token));
+    expect(new Date(second.body.expiresAt).getTime()).toBeGreaterThanOrEqual(new Date(first.expiresAt).getTime());
+    expect((await renew(second.body.token)).status).toBe(200);
+  });
+
+  it("is not renewed once its password has changed", async () => {
+    const body = { username: "mover", name: "M", email: "mover@example.com", password: "Correct-horse-3!" };
+    const { id } = (await world.call("POST", "/api/v1/auth/users", { token: root, body })).body;
+    const { token } = (await log("mover", body.password)).body;
+    await world.call("PUT", `/api/v1/auth/users/${id}`, { token: root, body: { password: "Correct-horse-2!" } });
+    expect(await renew(token)).toMatchObject({ status: 401, body: { message: "The password has changed since." } });
+  });
+
+  it("ends when it has lasted as long as it may", async () => {
+    const { settings } = world.hub;
+    const logins = (loginLimitMs: number) => createLogins({ ...world.hub, settings: { ...settings, loginLimitMs } });
+    const { token } = (await log("jdoe", "Correct-horse-8!")).body;
+    expect(await logins(0).renew(token)).toMatchObject({ ok: false, fault: { code: "unauthenticated" } });
+    const renewed = unwrap(await logins(60_000).renew(token));
+    expect(renewed.expiresAt.getTime()).toBeLessThanOrEqual((begun(token) + 60) * 1000);
   });
 });
 

@@ -67,6 +67,7 @@ export async function openWorld(more: Partial<Settings> = {}) {
       passwords: { minimumLength: 12, maximumLength: 40, lowercase: true, uppercase: true, number: true, special: true },
       guard: { attempts: 5, lockoutMs: 5000, incremental: true },
       tokenLifetimeMs: 900_000,
+      loginLimitMs: 43_200_000,
       defaultHost: undefined,
       reserved: base.control.reserve,
       temporalUi: { url: "http://127.0.0.1:8233", namespace: base.namespace },

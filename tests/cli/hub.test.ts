@@ -2,7 +2,7 @@
  * The command line against the real API over HTTP, with a real database behind it. Nothing works on what is started: the test ends operations as their
  * workflow would, so that each ending can be seen.
  */
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Readable, Writable } from "node:stream";
@@ -192,6 +192,20 @@ describe("drover and a hub", () => {
   it("says that nobody answers as 8", async () => {
     const { exitCode, err } = await drover(["host", "list"], { env: { DROVER_URL: "http://127.0.0.1:1", DROVER_TOKEN: "a.b.c" } });
     expect([exitCode, err]).toEqual([8, expect.stringContaining("does not answer")]);
+  });
+});
+
+describe("a login", () => {
+  it("is renewed by the command that finds it near its end, and a command beside it uses the new one", async () => {
+    const kept = JSON.parse(await readFile(loginFile, "utf8"));
+    const soon = new Date(Date.now() + 60_000).toISOString();
+    await writeFile(loginFile, JSON.stringify({ ...kept, expiresAt: soon }));
+    expect((await drover(["whoami"])).exitCode).toBe(0);
+    const renewed = JSON.parse(await readFile(loginFile, "utf8"));
+    expect(Date.parse(renewed.expiresAt)).toBeGreaterThan(Date.parse(soon) + 60_000);
+    expect(renewed).toMatchObject({ url: kept.url, username: kept.username });
+    expect((await drover(["whoami"])).exitCode).toBe(0);
+    expect(JSON.parse(await readFile(loginFile, "utf8"))).toEqual(renewed);
   });
 });
 
