@@ -42,7 +42,7 @@ export async function openSecurity({ masterKey, keys, tokenSecret }: SecurityOpt
     ring,
     sealer: sealer(ring),
     codec: payloadCodec(ring),
-    signer: userTokens(ring, tokenSecret),
+    signer: userTokens(ring, { hubId, secret: tokenSecret }),
     transfers: transferTokens(ring),
     authority,
   };

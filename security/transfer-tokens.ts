@@ -11,7 +11,7 @@ import type { KeyRing } from "./key-ring.ts";
 
 /** A first push of 500 GB over a line of 100 Mbit/s. */
 export const transferTokenMs = 12 * 3_600_000;
-/** Tokens of users have no audience, so neither kind passes for the other. */
+/** Tokens of users have another, so neither kind passes for the other. */
 const audience = "drover-gateway";
 
 export interface TransferTokens {

@@ -1,9 +1,10 @@
 /**
- * The tokens that users carry, with the payload names that clients of the Parallels DevOps service read.
+ * The tokens that users carry, with the payload names that clients of the Parallels DevOps service read, and the care that RFC 8725 asks for.
  *
- * The one idea: what a token may be signed with is decided by us and never by the token: ES256 under a key of ours, or HS256 where a secret is set.
+ * The one idea: what a token may be signed with is decided by us and never by the token: ES256 under a key of ours, or HS256 where a secret is set. It is
+ * worth something at the hub that issued it only, and for its API only.
  */
-import { createPrivateKey, createPublicKey } from "node:crypto";
+import { createPrivateKey, createPublicKey, randomUUID } from "node:crypto";
 import { decodeProtectedHeader, errors, jwtVerify, SignJWT } from "jose";
 import { z } from "zod";
 import { FaultError } from "../domain/errors.ts";
@@ -33,22 +34,32 @@ export interface Signer {
   jwks(): Promise<{ keys: Array<Record<string, unknown>> }>;
 }
 
+/** Hosts' and transfers' tokens have others, so none passes for another. */
+const audience = "drover-api";
+
 /** With a `secret` (JWT_HMACS_SECRET) tokens are HS256, else ES256 under the ring's signing keys. */
-export function userTokens(ring: KeyRing, secret?: string): Signer {
+export function userTokens(ring: KeyRing, { hubId, secret }: { hubId: string; secret?: string | undefined }): Signer {
+  const issuer = `urn:uuid:${hubId}`;
   const shared = secret === undefined ? null : Buffer.from(secret);
   const issue: Signer["issue"] = async (claims, lifetimeMs) => {
     const expiresAt = new Date(Math.floor((Date.now() + lifetimeMs) / 1000) * 1000);
-    const token = new SignJWT({ ...UserClaims.parse(claims) }).setExpirationTime(expiresAt);
+    const token = new SignJWT({ ...UserClaims.parse(claims) })
+      .setIssuer(issuer)
+      .setAudience(audience)
+      .setJti(randomUUID())
+      .setIssuedAt()
+      .setExpirationTime(expiresAt);
     if (shared) return { token: await token.setProtectedHeader({ alg: "HS256", typ: "JWT" }).sign(shared), expiresAt };
     const key = await ring.current("signing");
     const privateKey = createPrivateKey({ key: Buffer.from(key.secret), format: "der", type: "pkcs8" });
     return { token: await token.setProtectedHeader({ alg: "ES256", typ: "JWT", kid: key.id }).sign(privateKey), expiresAt };
   };
+  const expected = { issuer, audience, typ: "JWT", requiredClaims: ["exp", "jti"] };
   const verify: Signer["verify"] = async (token) => {
     try {
       const { payload } = shared
-        ? await jwtVerify(token, shared, { algorithms: ["HS256"] })
-        : await jwtVerify(token, await publicKeyOf(ring, token), { algorithms: ["ES256"] });
+        ? await jwtVerify(token, shared, { ...expected, algorithms: ["HS256"] })
+        : await jwtVerify(token, await publicKeyOf(ring, token), { ...expected, algorithms: ["ES256"] });
       return { ...UserClaims.parse(payload), expiresAt: new Date((payload.exp ?? 0) * 1000) };
     } catch (cause) {
       throw refused(cause);

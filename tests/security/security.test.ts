@@ -134,7 +134,8 @@ describe("user tokens", () => {
     const { signer } = await start();
     const { token, expiresAt } = await signer.issue({ ...claims, api_key_id: "k" }, 60_000);
     const payload = JSON.parse(Buffer.from(token.split(".")[1] ?? "", "base64url").toString()) as Record<string, unknown>;
-    expect(payload).toEqual({ ...claims, api_key_id: "k", exp: expiresAt.getTime() / 1000 });
+    expect(payload).toMatchObject({ ...claims, api_key_id: "k", exp: expiresAt.getTime() / 1000, aud: "drover-api" });
+    expect(Object.keys(payload).toSorted()).toEqual([...Object.keys(claims), "api_key_id", "aud", "exp", "iat", "iss", "jti"].toSorted());
     expect(await signer.verify(token)).toMatchObject({ ...claims, expiresAt });
     await expect(signer.verify((await signer.issue(claims, -1000)).token)).rejects.toMatchObject({ fault: { code: "unauthenticated" } });
   });
@@ -150,16 +151,19 @@ describe("user tokens", () => {
   it("are refused when their header chose another algorithm than ours", async () => {
     const { signer, ring } = await start();
     const { id, public: shown } = await ring.current("signing");
+    const { hubId } = await start();
     const withSecret = (secret: Uint8Array) =>
       new SignJWT({ ...claims }).setProtectedHeader({ alg: "HS256", kid: id }).setExpirationTime("1h").sign(secret);
     const unsigned = `${Buffer.from('{"alg":"none"}').toString("base64url")}.${Buffer.from(JSON.stringify({ ...claims, exp: 9e9 })).toString("base64url")}.`;
-    const shared = await userTokens(ring, "a-shared-secret").issue(claims, 60_000);
+    const shared = await userTokens(ring, { hubId, secret: "a-shared-secret" }).issue(claims, 60_000);
     for (const token of [await withSecret(Buffer.from(JSON.stringify(shown))), unsigned, shared.token, "", "a.b.c"]) {
       await expect(signer.verify(token)).rejects.toMatchObject({ fault: { code: "unauthenticated" } });
     }
     const { token } = await signer.issue(claims, 60_000);
-    await expect(userTokens(ring, "a-shared-secret").verify(token)).rejects.toMatchObject({ fault: { code: "unauthenticated" } });
-    await expect(userTokens(ring, "a-shared-secret").verify(shared.token)).resolves.toMatchObject({ uid: "1" });
+    await expect(userTokens(ring, { hubId, secret: "a-shared-secret" }).verify(token)).rejects.toMatchObject({
+      fault: { code: "unauthenticated" },
+    });
+    await expect(userTokens(ring, { hubId, secret: "a-shared-secret" }).verify(shared.token)).resolves.toMatchObject({ uid: "1" });
   });
 });
 
