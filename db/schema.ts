@@ -29,7 +29,7 @@ import type { Standing } from "../domain/machines/truth.ts";
 import type { MachineState, DesiredState } from "../domain/machines/rules.ts";
 import type { HoldMode, OnFault, OperationState, StepState, Verb } from "../domain/operations/rules.ts";
 import type { StoreKind } from "../domain/catalog/store-location.ts";
-import type { Architecture } from "../domain/catalog/rules.ts";
+import type { Architecture, Holder } from "../domain/catalog/rules.ts";
 import type { Probe } from "../domain/catalog/schema.ts";
 import type { Cors, HttpRoute, TcpRoute } from "../domain/routing/schema.ts";
 
@@ -266,6 +266,8 @@ export const damagedObjects = pgTable(
       .references(() => stores.id, { onDelete: "cascade" }),
     key: text("key").notNull(),
     problem: text("problem").notNull(),
+    /** Whether only reading shows it: a listing does not find it whole again. */
+    content: boolean("content").notNull().default(false),
     /** The trees that need what is broken of it; none where only dead parts of it are. */
     digests: words("digests"),
     foundAt: time("found_at").notNull().defaultNow(),
@@ -379,6 +381,33 @@ export const proxyHosts = pgTable(
     updatedAt: updated(),
   },
   (table) => [uniqueIndex("proxy_hosts_address").on(table.hostId, sql`lower(${table.host})`, table.port)],
+);
+
+/** Which images are brought to which hosts before anybody asks, and when. In the name of whoever made the policy. */
+export const prefetchPolicies = pgTable(
+  "prefetch_policies",
+  {
+    id: uuid("id").primaryKey(),
+    project: project(),
+    name: text("name").notNull(),
+    image: jsonb("image").$type<{ catalogId: string; version?: string; architecture?: Architecture }>().notNull(),
+    hostIds: words("host_ids"),
+    labels: words("labels"),
+    all: boolean("all_hosts").notNull().default(false),
+    on: text("on_what").$type<"publish" | "schedule">().notNull(),
+    everySeconds: integer("every_seconds"),
+    atOnce: integer("at_once").notNull(),
+    holder: jsonb("holder").$type<Holder>().notNull(),
+    createdBy: text("created_by").notNull(),
+    createdById: text("created_by_id").notNull(),
+    /** The content that it brought last: what is published next differs. */
+    lastDigest: text("last_digest"),
+    lastStartedAt: time("last_started_at"),
+    lastOperationId: uuid("last_operation_id"),
+    problem: text("problem"),
+    createdAt: created(),
+  },
+  (table) => [uniqueIndex("prefetch_policies_name").on(table.project, sql`lower(${table.name})`)],
 );
 
 export const enrolmentTokens = pgTable("enrolment_tokens", {
