@@ -11,7 +11,8 @@ import type { PullProgress, PullResult } from "../../images/pull.ts";
 import { parseSeal } from "../../images/seal.ts";
 import { parseTree } from "../../images/tree.ts";
 import { verifyFolder, type Mismatch } from "../../images/verify.ts";
-import type { CacheActivities, Fetched, Wanted } from "../../workflows/catalog/fetch.ts";
+import type { CacheActivities, Fetched, Unpacked, Wanted } from "../../workflows/catalog/fetch.ts";
+import { unpackWanted } from "./archives.ts";
 import { openArrivals, type Arrivals } from "./arrivals.ts";
 import type { Attempt } from "./attempt.ts";
 import type { HostContext } from "./context.ts";
@@ -22,11 +23,17 @@ import { openSharedTransfers, type SharedTransfers } from "./shared-transfer.ts"
 import { transferImage } from "./transfer.ts";
 
 export function openFetching(context: HostContext): Fetching {
-  return { context, transfers: openSharedTransfers(), arrivals: openArrivals(), turns: openKeyedSlots() };
+  return {
+    context,
+    transfers: openSharedTransfers(),
+    unpackings: openSharedTransfers(),
+    arrivals: openArrivals(),
+    turns: openKeyedSlots(),
+  };
 }
 
 export function cacheActivities(fetching: Fetching): CacheActivities {
-  const { context, transfers, arrivals, turns } = fetching;
+  const { context, transfers, unpackings, arrivals, turns } = fetching;
   const { attempts, cache, pins } = context;
   const inTurn = <T>(operationId: string, act: string, digest: string, work: (attempt: Attempt) => Promise<T>) =>
     attempts.run(operationId, act, (attempt) => turns.run(digest, attempt.signal, () => work(attempt)));
@@ -63,6 +70,8 @@ export function cacheActivities(fetching: Fetching): CacheActivities {
         await pins.keep(wanted.digest);
         await cache.reveal(wanted.digest);
         arrivals.leave(wanted.digest, operationId);
+        const standIn = wanted.archive?.standIn;
+        if (standIn !== undefined && arrivals.leave(standIn, operationId)) await cache.discard(standIn);
         context.changed();
       }),
 
@@ -70,7 +79,7 @@ export function cacheActivities(fetching: Fetching): CacheActivities {
       // What others still want is theirs, and whoever leaves does not wait until they have verified it.
       if (!arrivals.leave(digest, operationId)) return;
       await inTurn(operationId, "discard", digest, async () => {
-        if (!arrivals.isWanted(digest) && !transfers.isRunning(digest)) await cache.discard(digest);
+        if (!arrivals.isWanted(digest) && !transfers.isRunning(digest) && !unpackings.isRunning(digest)) await cache.discard(digest);
       });
     },
   };
@@ -79,6 +88,8 @@ export function cacheActivities(fetching: Fetching): CacheActivities {
 export interface Fetching {
   readonly context: HostContext;
   readonly transfers: SharedTransfers<PullResult, PullProgress>;
+  /** Archives on their way, by the names they have until their digest is known. */
+  readonly unpackings: SharedTransfers<Unpacked, PullProgress>;
   readonly arrivals: Arrivals;
   /** One after the other per image: what one operation verifies, another must not rename or remove meanwhile. */
   readonly turns: KeyedSlots;
@@ -103,13 +114,14 @@ async function isReady(context: HostContext, ask: { operationId: string; wanted:
 }
 
 async function fetchImage(
-  { context, transfers, arrivals }: Fetching,
+  { context, transfers, unpackings, arrivals }: Fetching,
   ask: Parameters<CacheActivities["fetchImage"]>[0],
   attempt: Attempt,
 ): Promise<Fetched> {
   const { operationId, step, wanted } = ask;
   const { signal, note } = attempt;
-  arrivals.want(wanted.digest, operationId);
+  const { archive } = wanted;
+  arrivals.want(archive?.standIn ?? wanted.digest, operationId);
   if (arrivals.isHere(wanted.digest) || (await context.cache.has(wanted.digest))) return fetchedOf(wanted, null);
 
   const { fence } = await context.link.grants({ operationId, begin: true }, signal);
@@ -121,6 +133,15 @@ async function fetchImage(
   const onProgress = ({ doneBytes, totalBytes, fetchedBytes }: PullProgress) =>
     reporter.progress(step, { doneBytes, totalBytes, newBytes: fetchedBytes });
   let began = false;
+  if (archive) {
+    const unpacked = await unpackings.join(archive.standIn, { operationId, signal, onProgress }, (transfer) => {
+      began = true;
+      return context.transfers.run(transfer.signal, () => unpackWanted(context, { ...wanted, archive }, transfer), wait);
+    });
+    arrivals.want(unpacked.digest, operationId);
+    const { digest, logicalBytes } = unpacked;
+    return { digest, logicalBytes, fetchedBytes: began ? archive.packBytes : 0, reusedBytes: 0, wasCached: false, unpacked };
+  }
   const pulled = await transfers.join(wanted.digest, { operationId, signal, onProgress }, (transfer) => {
     began = true;
     return context.transfers.run(transfer.signal, () => transferImage(context, wanted, transfer), wait);
