@@ -3,9 +3,9 @@
  *
  * The one idea: a step that ended does not open again by a late word. Only its workflow's next attempt (`running`) opens it, and is counted.
  */
-import { asc, eq, sql } from "drizzle-orm";
+import { and, asc, eq, sql } from "drizzle-orm";
 import type { StepState } from "../domain/operations/rules.ts";
-import { Step, type FaultRecord } from "../domain/operations/schema.ts";
+import { Step, type FaultRecord, type Progress } from "../domain/operations/schema.ts";
 import type { Database } from "./connect.ts";
 import { steps } from "./schema.ts";
 
@@ -56,6 +56,12 @@ export async function writeStep(db: Database, operationId: string, { name, posit
 function mayBecome(state: StepState) {
   if (state === "pending") return sql`false`;
   return state === "running" ? sql`true` : sql`${steps.state} not in ('done', 'skipped')`;
+}
+
+/** How far the hub's own work is; of a step that ended, nothing. */
+export async function writeProgress(db: Database, operationId: string, name: string, progress: Progress): Promise<void> {
+  const running = and(eq(steps.operationId, operationId), eq(steps.name, name), eq(steps.state, "running"));
+  await db.update(steps).set({ progress }).where(running);
 }
 
 /** Steps that were under way when their operation ended otherwise. */

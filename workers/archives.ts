@@ -1,0 +1,62 @@
+/**
+ * How the hub reaches catalogs of the Parallels DevOps service: what a store holds of them, and where large objects are written.
+ *
+ * The one idea: the same rows and sealed secrets as for every store; only what is looked at, or written, is another's.
+ */
+import type { Database } from "../db/connect.ts";
+import { findImage } from "../db/images.ts";
+import { findStore, sealedCredentials } from "../db/stores.ts";
+import type { StoredArchive } from "../domain/catalog/archives.ts";
+import { StoreCredentials } from "../domain/catalog/store-credentials.ts";
+import { parseStoreLocation } from "../domain/catalog/store-location.ts";
+import { ok, unwrap, type Result } from "../domain/errors.ts";
+import { credentialsContext, openStores } from "../gateway/stores.ts";
+import { listCatalog, type FoundManifest } from "../images/pdpack/catalog.ts";
+import type { Sealer } from "../security/sealing.ts";
+import { openLargeObjects, type LargeObjects } from "../stores/large-objects.ts";
+import { storePorts } from "./stores.ts";
+
+interface Keeper {
+  readonly db: Database;
+  readonly sealer: Sealer;
+}
+
+export async function openLarge({ db, sealer }: Keeper, storeId: string): Promise<LargeObjects> {
+  const { location } = unwrap(await findStore(db, storeId));
+  const sealed = await sealedCredentials(db, storeId);
+  const credentials = sealed && StoreCredentials.parse(await sealer.open(sealed, credentialsContext(storeId)));
+  return openLargeObjects(unwrap(parseStoreLocation(location)), credentials);
+}
+
+/** A thousand manifests of a distant store are read in half a minute; a caller who waits longer asks the store itself. */
+const listLimitMs = 60_000;
+
+/** What a store (id or name) holds of that service, by catalog id, version and architecture. */
+export async function listArchives({ db, sealer }: Keeper, idOrName: string, project: string): Promise<Result<StoredArchive[]>> {
+  const store = await findStore(db, idOrName);
+  if (!store.ok) return store;
+  const opened = await openStores({ db, sealer, ports: storePorts }).open(store.value.id);
+  const found = await listCatalog(opened, AbortSignal.timeout(listLimitMs));
+  const shown = await Promise.all(found.map((manifest) => shownAs(db, project, manifest)));
+  return ok(shown.toSorted((a, b) => nameOf(a).localeCompare(nameOf(b), "en", { numeric: true })));
+}
+
+const nameOf = ({ catalogId, version, architecture, manifestKey }: StoredArchive): string =>
+  [catalogId ?? "", version ?? "", architecture ?? "", manifestKey].join("/");
+
+async function shownAs(db: Database, project: string, { manifestKey, image, packBytes, fault }: FoundManifest): Promise<StoredArchive> {
+  const missing = image && packBytes === null ? `Its archive ${image.packKey} is not there.` : null;
+  const known = image && (await findImage(db, project, image)).ok;
+  return {
+    manifestKey,
+    catalogId: image?.catalogId ?? null,
+    version: image?.version ?? null,
+    architecture: image?.architecture ?? null,
+    kind: image?.kind ?? null,
+    logicalBytes: image?.logicalBytes ?? null,
+    packBytes,
+    tags: [...(image?.tags ?? [])],
+    imported: known === true,
+    problem: fault?.message ?? missing,
+  };
+}
