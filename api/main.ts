@@ -7,6 +7,7 @@ import "../deploy/lifeline.ts";
 import { nextAttempts } from "../control/attempts.ts";
 import { requestAdopt } from "../control/adopt.ts";
 import { cancelOperation } from "../control/cancel.ts";
+import { requestExport, requestImport } from "../control/archives.ts";
 import { requestPull, requestPush } from "../control/catalog.ts";
 import { decideStep } from "../control/decide.ts";
 import { requestAction, requestMachine } from "../control/machines.ts";
@@ -28,6 +29,7 @@ import { openSecurity, type Security } from "../security/open.ts";
 import { passwordHasher } from "../security/passwords.ts";
 import { formatStoreLocation, parseStoreLocation } from "../domain/catalog/store-location.ts";
 import { runProcess, type Running } from "../workers/process.ts";
+import { listArchives } from "../workers/archives.ts";
 import { addStore } from "../workers/stores.ts";
 import { connectTemporal, type TemporalClient } from "../workers/temporal.ts";
 import { version } from "../workers/version.ts";
@@ -68,6 +70,7 @@ export async function runApi({ config, log, logs, signal }: Running): Promise<vo
     operations: operationsOf(control),
     enrolments: enrolmentsOf(open, config, security),
     stores: storesOf(control),
+    archives: (idOrName, project) => listArchives(control, idOrName, project),
     checks: checksOf(open, temporal),
     settings: settingsOf(config, security),
   };
@@ -114,6 +117,8 @@ async function listen({ api }: Config, answer: (request: Request, connection: ob
 export const operationsOf = (control: Control): Operations => ({
   push: (wanted, asked) => requestPush(control, wanted, asked),
   pull: (wanted, asked) => requestPull(control, wanted, asked),
+  import: (wanted, asked) => requestImport(control, wanted, asked),
+  export: (image, wanted, asked) => requestExport(control, image, wanted, asked),
   provision: (wanted, asked) => requestMachine(control, wanted, asked),
   act: (machine, action, asked) => requestAction(control, machine, action, asked),
   retire: (machine, options, asked) => requestRetire(control, machine, options, asked),

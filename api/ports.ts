@@ -7,6 +7,8 @@ import type { PayloadCodec } from "@temporalio/common";
 import type { Logger } from "pino";
 import type { Actor } from "../domain/access/schema.ts";
 import type { Guard, PasswordRules } from "../domain/access/rules.ts";
+import type { NewExport, NewImport, StoredArchive } from "../domain/catalog/archives.ts";
+import type { ImageKey } from "../domain/catalog/rules.ts";
 import type { NewImageVersion, NewPull, Store } from "../domain/catalog/schema.ts";
 import type { Result } from "../domain/errors.ts";
 import type { EnrolmentToken, NewEnrolmentToken } from "../domain/hosts/schema.ts";
@@ -26,6 +28,8 @@ import type { Notifications } from "./notifications.ts";
 export interface Operations {
   push(wanted: NewImageVersion, asked: Asked): Promise<Result<Operation>>;
   pull(wanted: NewPull, asked: Asked): Promise<Result<Operation>>;
+  import(wanted: NewImport, asked: Asked): Promise<Result<Operation>>;
+  export(image: ImageKey, wanted: NewExport, asked: Asked): Promise<Result<Operation>>;
   provision(wanted: NewMachine, asked: Asked): Promise<Result<{ operation: Operation; machine: Machine }>>;
   act(machine: string, action: MachineAction, asked: Asked): Promise<Result<Operation>>;
   retire(machine: string, options: { force: boolean; keepsBundle?: boolean }, asked: Asked): Promise<Result<Operation>>;
@@ -101,6 +105,8 @@ export interface Hub {
   readonly sealer: Sealer;
   readonly enrolments: Enrolments;
   readonly stores: Stores;
+  /** What a store (id or name) holds of the Parallels DevOps service. */
+  readonly archives: (idOrName: string, project: string) => Promise<Result<StoredArchive[]>>;
   readonly codec: PayloadCodec;
   readonly notifications: Notifications;
   readonly checks: Readonly<Record<string, Check>>;

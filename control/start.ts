@@ -55,7 +55,21 @@ export interface Draft {
   /** The middle part of the workflow's id. */
   readonly workflowSubject: string;
   readonly workflowType:
-    "push" | "pull" | "provision" | "retire" | "adopt" | "operate" | "collect" | "check" | "scrub" | "heal" | "retain";
+    | "prefetch"
+    | "cache"
+    | "push"
+    | "pull"
+    | "provision"
+    | "retire"
+    | "adopt"
+    | "operate"
+    | "collect"
+    | "check"
+    | "scrub"
+    | "heal"
+    | "retain"
+    | "import"
+    | "export";
   /** What the workflow needs beyond what every workflow gets. */
   readonly workflowInput: Readonly<Record<string, unknown>>;
   readonly hostId?: string | null;

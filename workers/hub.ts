@@ -9,6 +9,8 @@ import { Worker, type NativeConnection } from "@temporalio/worker";
 import type { Logger } from "pino";
 import { Gauge, Registry } from "prom-client";
 import { pullActivities, pushActivities } from "../activities/hub/catalog.ts";
+import { exportActivities } from "../activities/hub/export.ts";
+import { importActivities } from "../activities/hub/import.ts";
 import { actionActivities, adoptActivities, placementActivities, retireActivities } from "../activities/hub/machines.ts";
 import { recordActivities } from "../activities/hub/operations.ts";
 import { hubLoops } from "../control/loops.ts";
@@ -31,6 +33,7 @@ import { databaseInterceptor, faultInterceptor, tries } from "./faults.ts";
 import { serveHealth } from "./health.ts";
 import { runProcess, type Running } from "./process.ts";
 import { installRuntime, temporalLogger } from "./runtime.ts";
+import { openLarge } from "./archives.ts";
 import { checkStores, keepDefaultStore, storePorts } from "./stores.ts";
 import { connectTemporal, connectWorker, hubConverter, type TemporalClient } from "./temporal.ts";
 
@@ -115,6 +118,8 @@ export async function hubWorker({ control, codec, connection }: HubWorkerParts):
       ...recordActivities({ db }),
       ...pushActivities({ db, openStore: stores.open }),
       ...pullActivities({ db }),
+      ...importActivities({ db, openStore: stores.open }),
+      ...exportActivities({ db, openStore: stores.open, openLarge: (storeId) => openLarge({ db, sealer }, storeId) }),
       ...placementActivities({ db, hubId, reserve }),
       ...actionActivities({ db, temporal }),
       ...retireActivities({ db }),

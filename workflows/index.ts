@@ -1,7 +1,9 @@
 /** Every workflow under the name that it is started by. The one barrel file: the worker's bundle begins here. */
 export { check } from "./catalog/check.ts";
 export { collect } from "./catalog/collect.ts";
+export { exportImage as export } from "./catalog/export.ts";
 export { heal } from "./catalog/heal.ts";
+export { importImage as import } from "./catalog/import.ts";
 export { pull } from "./catalog/pull.ts";
 export { push } from "./catalog/push.ts";
 export { retain } from "./catalog/retain.ts";

@@ -13,6 +13,7 @@ import { actorOf, authorised } from "../middleware/authorise.ts";
 import type { Hub } from "../ports.ts";
 import { askedBy, idempotent, pageOf, pageQuery, routesOf } from "../route.ts";
 import { aboutImage, telling } from "../told.ts";
+import { archiveRoutes } from "./archive-routes.ts";
 import { storeRoutes } from "./store-routes.ts";
 
 const tags = ["images"];
@@ -20,7 +21,12 @@ const key = z.object({ catalogId: CatalogId, version: Version, architecture: Arc
 const HostPull = ImageReference.extend({ onFault: OnFault.default("park") }).meta({ id: "HostPull" });
 
 export const catalogRoutes = (hub: Hub) =>
-  routesOf().route("/", imageRoutes(hub)).route("/", removeRoutes(hub)).route("/", transferRoutes(hub)).route("/", storeRoutes(hub));
+  routesOf()
+    .route("/", imageRoutes(hub))
+    .route("/", removeRoutes(hub))
+    .route("/", transferRoutes(hub))
+    .route("/", storeRoutes(hub))
+    .route("/", archiveRoutes(hub));
 
 async function found(hub: Hub, wanted: z.output<typeof key>, actor: Actor): Promise<ImageVersion> {
   const image = unwrap(await findImage(hub.db, actor.project, wanted));

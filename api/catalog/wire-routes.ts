@@ -13,6 +13,7 @@ import { aboutImage, telling } from "../told.ts";
 import { refusal } from "../wire/errors.ts";
 import { filtered } from "../wire/filter.ts";
 import type { Call, Mount } from "../wire/mount.ts";
+import { importWireRoutes } from "./import-wire.ts";
 import { transferRoutes } from "./transfers.ts";
 import {
   CatalogManifest,
@@ -32,6 +33,7 @@ const everything = 10_000;
 
 export function catalogWireRoutes(hub: Hub, mount: Mount): void {
   transferRoutes(hub, mount);
+  importWireRoutes(hub, mount);
   listRoutes(hub, mount);
   removeRoutes(hub, mount);
   markRoutes(hub, mount);

@@ -59,6 +59,7 @@ export async function openWorld(more: Partial<Settings> = {}) {
       add: async () => refuse({ code: "store_invalid", message: "No store is added here." }),
       renew: async () => refuse({ code: "store_invalid", message: "No store is changed here." }),
     },
+    archives: async (store) => refuse({ code: "store_not_found", message: `There is no store ${store}.` }),
     checks: { database: async () => ((await base.sql`select 1`).length === 1 ? null : "does not answer") },
     settings: {
       prefix: "/api",
