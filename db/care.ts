@@ -5,6 +5,7 @@
  */
 import { and, eq, isNotNull, sql } from "drizzle-orm";
 import type { Finding } from "../domain/catalog/care.ts";
+import { archivedGeneration } from "./archives.ts";
 import type { Database } from "./connect.ts";
 import type { TreeRef } from "./images.ts";
 import { damagedObjects, hosts, imageVersions as versions, operations, storeCare } from "./schema.ts";
@@ -13,10 +14,10 @@ import { damagedObjects, hosts, imageVersions as versions, operations, storeCare
 export async function livingTrees(db: Database, storeId: string): Promise<TreeRef[]> {
   const unsettled = sql`${operations.state} not in ('done', 'failed', 'cancelled')`;
   const rows = await db.execute<{ digest: string; generation: number }>(sql`
-    select ${versions.digest} as digest, ${versions.generation} as generation from ${versions} where ${versions.storeId} = ${storeId}
+    select ${versions.digest} as digest, ${versions.generation} as generation from ${versions} where ${versions.storeId} = ${storeId} and ${versions.generation} > ${archivedGeneration}
     union
     select ${operations.input}->'chosen'->>'digest', (${operations.input}->'chosen'->>'generation')::int from ${operations}
-      where ${unsettled} and ${operations.input}->'chosen'->>'storeId' = ${storeId}
+      where ${unsettled} and ${operations.input}->'chosen'->>'storeId' = ${storeId} and (${operations.input}->'chosen'->>'generation')::int > ${archivedGeneration}
     order by 1, 2`);
   return [...rows].map(({ digest, generation }) => ({ digest, generation }));
 }
@@ -60,29 +61,29 @@ export async function pointTo(
 }
 
 export async function listDamage(db: Database, storeId: string): Promise<Finding[]> {
-  const { key, problem, digests } = damagedObjects;
-  return db.select({ key, problem, digests }).from(damagedObjects).where(eq(damagedObjects.storeId, storeId)).orderBy(key);
+  const { key, problem, content, digests } = damagedObjects;
+  return db.select({ key, problem, content, digests }).from(damagedObjects).where(eq(damagedObjects.storeId, storeId)).orderBy(key);
 }
 
 /**
  * Replaces what is known of the objects that were looked at by what was found, and marks the versions that are hurt. Answers the findings that nobody knew of.
- * `looked`: whether a key was looked at, so that what was found before and is whole now is struck.
+ * `looked`: whether this look would have found it again, so that what was found before and is whole now is struck.
  */
 export async function recordFindings(
   tx: Database,
   storeId: string,
-  { findings, looked }: { findings: readonly Finding[]; looked: (key: string) => boolean },
+  { findings, looked }: { findings: readonly Finding[]; looked: (known: Finding) => boolean },
 ): Promise<Finding[]> {
   const known = await listDamage(tx, storeId);
   const stands = new Set(findings.map(({ key }) => key));
-  for (const { key } of known)
-    if (looked(key) && !stands.has(key))
-      await tx.delete(damagedObjects).where(and(eq(damagedObjects.storeId, storeId), eq(damagedObjects.key, key)));
-  for (const { key, problem, digests } of findings) {
+  for (const one of known)
+    if (looked(one) && !stands.has(one.key))
+      await tx.delete(damagedObjects).where(and(eq(damagedObjects.storeId, storeId), eq(damagedObjects.key, one.key)));
+  for (const { key, problem, content, digests } of findings) {
     await tx
       .insert(damagedObjects)
-      .values({ storeId, key, problem, digests })
-      .onConflictDoUpdate({ target: [damagedObjects.storeId, damagedObjects.key], set: { problem, digests } });
+      .values({ storeId, key, problem, content, digests })
+      .onConflictDoUpdate({ target: [damagedObjects.storeId, damagedObjects.key], set: { problem, content, digests } });
   }
   await markDamaged(tx, storeId);
   return findings.filter(({ key }) => !known.some((one) => one.key === key));

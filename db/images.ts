@@ -38,6 +38,17 @@ export async function imagesOfDigests(db: Database, project: string, digests: re
   return rows.map((row) => ImageVersion.parse(row));
 }
 
+/** One version for each of these trees in a store, to name it by. */
+export async function imagesOfStore(db: Database, storeId: string, digests: readonly string[]): Promise<ImageVersion[]> {
+  if (digests.length === 0) return [];
+  const rows = await db
+    .selectDistinctOn([versions.digest])
+    .from(versions)
+    .where(and(eq(versions.storeId, storeId), inArray(versions.digest, [...digests])))
+    .orderBy(versions.digest, desc(versions.updatedAt));
+  return rows.map((row) => ImageVersion.parse(row));
+}
+
 export interface Reference {
   readonly catalogId: string;
   readonly version?: string | undefined;

@@ -17,6 +17,7 @@ export interface GatewayStore {
   write(key: string, body: Uint8Array, sha256: string, signal: AbortSignal): Promise<"written" | "present">;
   size(key: string): Promise<number | null>;
   list(prefix: string): AsyncIterable<{ readonly key: string; readonly bytes: number; readonly modifiedAt: Date }>;
+  remove(key: string): Promise<void>;
   readonly presign?: (
     ask: { method: "GET"; key: string; ttlSeconds: number } | { method: "PUT"; key: string; sha256: string; ttlSeconds: number },
   ) => Promise<{ method: "GET" | "PUT"; url: string; headers: Readonly<Record<string, string>>; expiresAt: Date } | null>;
@@ -114,6 +115,7 @@ function watched(store: GatewayStore, tell: (state: Store["state"]) => Promise<v
     write: (key, body, sha256, signal) => seen(store.write(key, body, sha256, signal)),
     size: (key) => seen(store.size(key)),
     list: (prefix) => store.list(prefix),
+    remove: (key) => seen(store.remove(key)),
     ...(presign ? { presign: (ask) => presign(ask) } : {}),
     authority,
   };

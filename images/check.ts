@@ -61,7 +61,7 @@ export async function checkIdentity(
   { hubId, storeId }: StructureAsk["owner"],
   signal: AbortSignal,
 ): Promise<Finding[]> {
-  const wrong = (problem: string): Finding[] => [{ key: identityKey, problem, digests: [] }];
+  const wrong = (problem: string): Finding[] => [{ key: identityKey, problem, content: false, digests: [] }];
   try {
     const found = await readIdentity(store, signal);
     if (!found) return wrong("It is missing.");
@@ -89,7 +89,7 @@ async function brokenTrees(store: Readable, living: readonly ImageRef[], signal:
     } catch (error) {
       const problem = problemOf(error, signal);
       const key = (await isWholeTree(store, ref.digest, signal)) ? locationsKey(ref.digest, ref.generation) : treeKey(ref.digest);
-      broken.set(nameOf(ref), { key, problem, digests: [ref.digest] });
+      broken.set(nameOf(ref), { key, problem, content: false, digests: [ref.digest] });
     }
   }
   return broken;
@@ -111,13 +111,13 @@ async function absentFindings(
   present: NamedPacks,
   signal: AbortSignal,
 ): Promise<Iterable<Finding>> {
-  const found = new Map<string, { key: string; problem: string; digests: string[] }>();
+  const found = new Map<string, { key: string; problem: string; content: boolean; digests: string[] }>();
   for (const ref of refs) {
     for (const { sha256, bytes } of await readPackTable(store, ref, signal)) {
       const size = present.sizeOf(sha256);
       if (size === bytes) continue;
       const problem = size === null ? "It is missing." : `The store has ${size} bytes of it, not ${bytes}.`;
-      const finding = found.get(sha256) ?? { key: packKey(sha256), problem, digests: [] };
+      const finding = found.get(sha256) ?? { key: packKey(sha256), problem, content: false, digests: [] };
       finding.digests.push(ref.digest);
       found.set(sha256, finding);
     }
@@ -139,6 +139,8 @@ export interface Content {
   readonly findings: Finding[];
   readonly packs: number;
   readonly readBytes: number;
+  /** Whether this pack was there and was read. */
+  readonly wasRead: (sha256: string) => boolean;
 }
 
 /** Reads packs, those that only dead trees named too, and compares each with its name and with what living trees expect in it. */
@@ -158,14 +160,14 @@ export async function checkContent(ask: ContentAsk): Promise<Content> {
     onProgress?.(readBytes, present.bytes);
     if (problem === null) return;
     if (rows.length > 0) wrong.push({ sha256: pack.sha256, problem, rows, named });
-    else findings.push({ key: packKey(pack.sha256), problem, digests: [] });
+    else findings.push({ key: packKey(pack.sha256), problem, content: true, digests: [] });
   };
   // Trees that cannot be read are findings of the structure.
   const onBroken = (_: ImageRef, error: unknown) => void problemOf(error, signal);
   for await (const pack of packRows({ store, refs: living, folder: join(folder, "content"), wants, onBroken, signal })) await look(pack);
   for await (const pack of eachStored(store, wants, signal)) if (seen.sizeOf(pack.sha256) === null) await look({ ...pack, rows: [] });
   findings.push(...(await hurt(store, living, wrong, signal)));
-  return { findings, packs: present.packs, readBytes };
+  return { findings, packs: present.packs, readBytes, wasRead: (sha256) => present.sizeOf(sha256) !== null };
 }
 
 async function* eachStored(store: Readable, wants: (sha256: string) => boolean, signal: AbortSignal) {
@@ -229,13 +231,18 @@ async function hurt(store: Readable, living: readonly ImageRef[], wrong: readonl
       if (places.get(pack.sha256)?.has(`${place.offset}/${hash.toString("hex")}`) !== true) return;
       const bad = wrong.find(({ sha256 }) => sha256 === pack.sha256);
       if (bad?.named)
-        lying.set(nameOf(ref), { key: locationsKey(ref.digest, ref.generation), problem: bad.problem, digests: [ref.digest] });
+        lying.set(nameOf(ref), {
+          key: locationsKey(ref.digest, ref.generation),
+          problem: bad.problem,
+          content: true,
+          digests: [ref.digest],
+        });
       else digests.set(pack.sha256, (digests.get(pack.sha256) ?? new Set()).add(ref.digest));
     });
   }
   const rotten = wrong.filter(({ named }) => !named);
   return [
-    ...rotten.map(({ sha256, problem }) => ({ key: packKey(sha256), problem, digests: [...(digests.get(sha256) ?? [])] })),
+    ...rotten.map(({ sha256, problem }) => ({ key: packKey(sha256), problem, content: true, digests: [...(digests.get(sha256) ?? [])] })),
     ...lying.values(),
   ];
 }

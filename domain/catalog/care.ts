@@ -81,6 +81,7 @@ export const Finding = z
   .object({
     key: z.string(),
     problem: z.string(),
+    content: z.boolean().meta({ description: "Whether only reading content shows it." }),
     digests: z.array(z.string()).meta({ description: "The trees that need what is broken of it." }),
   })
   .meta({ id: "Finding" });

@@ -14,6 +14,7 @@ import type { Sealer } from "../../security/sealing.ts";
 import type { Caller } from "../callers.ts";
 import { limitOf, readKey, storedKey } from "../keys.ts";
 import type { GatewayMetrics } from "../metrics.ts";
+import { mayCountOn } from "../reliance.ts";
 import type { GatewayStore, OpenStores } from "../stores.ts";
 import { holderOf } from "./reports.ts";
 
@@ -60,13 +61,19 @@ async function scopeOf(db: Database, subject: Parameters<typeof grantScope>[1]):
 }
 
 async function grantObjects(
-  { stores, signatures }: GrantOptions,
+  { db, stores, signatures }: GrantOptions,
   scope: GrantScope,
   { read, write }: Asked,
   signal: AbortSignal,
 ): Promise<GrantedObject[]> {
   const store = await stores.open(scope.storeId);
   const expiresAt = new Date(Date.now() + ttlSeconds * 1000);
+  for (const { key, sha256, bytes } of write) if (!mayWrite(scope, key, sha256, bytes)) throw refused(key, "write");
+  await mayCountOn(
+    db,
+    { storeId: scope.storeId, store },
+    write.map(({ key }) => key),
+  );
   const packs = await packsIn(stores, scope, read, signal);
   const reads = read.map(async (key) => {
     if (!mayRead(scope, packs, key)) throw refused(key, "read");

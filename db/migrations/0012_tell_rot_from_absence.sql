@@ -1,0 +1,1 @@
+ALTER TABLE "damaged_objects" ADD COLUMN "content" boolean DEFAULT false NOT NULL;
