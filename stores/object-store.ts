@@ -53,8 +53,8 @@ export interface ObjectStore {
   readonly authority?: string | undefined;
 }
 
-/** What a key may look like: plain path segments, none of them able to leave the store's prefix. */
-const segment = /^[A-Za-z0-9._-]+$/;
+/** What a key may look like: path segments, none of them able to leave the store's prefix. Ours are plain words; archives of other services have any name. */
+const segment = /^(?!~)[^/\\\p{Cc}]+$/u;
 
 /** Refuses a key that an adapter could mistake for a way out of its folder or prefix. */
 export function checkKey(key: string): string {

@@ -16,7 +16,9 @@ import { bootLimits } from "../activities/host/boot.ts";
 import { bundleActivities } from "../activities/host/bundles.ts";
 import type { HostContext, Moving } from "../activities/host/context.ts";
 import { hostFacts } from "../activities/host/facts.ts";
+import { convertActivities } from "../activities/host/convert.ts";
 import { openGuard } from "../activities/host/guard.ts";
+import { cacheKeepingActivities } from "../activities/host/cache.ts";
 import { cacheActivities, openFetching, type Fetching } from "../activities/host/fetch.ts";
 import { openHubLink, readIdentity, type HostIdentity, type HubLink } from "../activities/host/hub-link.ts";
 import { inventoryLoop, type InventoryLoop } from "../activities/host/inventory.ts";
@@ -180,7 +182,9 @@ async function hostWorker(fetching: Fetching, hostId: string, log: Logger): Prom
     taskQueue: hostQueue(hostId),
     activities: {
       ...bundleActivities(context),
+      ...convertActivities(context),
       ...cacheActivities(fetching),
+      ...cacheKeepingActivities(context),
       ...machineActivities(context),
       ...actionActivities(context),
       ...adoptActivities(context),
