@@ -7,7 +7,7 @@
 import { createHash } from "node:crypto";
 import type { IncomingMessage } from "node:http";
 import type { ArtifactoryCredentials } from "../domain/catalog/store-credentials.ts";
-import type { FaultError } from "../domain/errors.ts";
+import { FaultError } from "../domain/errors.ts";
 import { checksumRefused, endsBefore, objectMissing, storeCorrupt, storeDenied, storeUnavailable } from "./faults.ts";
 import { storeHttp, type StoreHttp, type StoreRequest } from "./http.ts";
 import { checkKey, type ByteRange, type ObjectStore, type StoredObject, type WriteOutcome } from "./object-store.ts";
@@ -42,7 +42,7 @@ export function artifactoryStore(options: ArtifactoryOptions): ObjectStore {
   return {
     read: async (key, range, signal) =>
       steadyRead({ key, range, open: (wanted, within) => begin(place, key, wanted, within), retry: place.retry, signal }),
-    write: (key, body, sha256, signal) => alone(checkKey(key), () => steadily(() => write(place, key, body, sha256, signal), signal)),
+    write: async (key, body, sha256, signal) => alone(checkKey(key), () => steadily(() => write(place, key, body, sha256, signal), signal)),
     size: (key) => steadily(() => size(place, key)),
     list: (start) => list(place, start),
     remove: (key) => steadily(() => remove(place, key)),
@@ -71,7 +71,7 @@ async function begin(place: Place, key: string, range: ByteRange | null, signal:
   if (answer.statusCode !== 200 && answer.statusCode !== 206) throw await refusal(key, answer);
   const { "content-range": contentRange, "content-length": length } = answer.headers;
   const bytes = expectedBytes(key, range, { contentRange, contentLength: length === undefined ? undefined : Number(length) });
-  return { body: answer, bytes, sha256: sha256Of(answer) };
+  return { body: answer, bytes, digest: digestOf(answer) };
 }
 
 async function write(place: Place, key: string, body: Uint8Array, sha256: string, signal: AbortSignal): Promise<WriteOutcome> {
@@ -90,6 +90,8 @@ async function write(place: Place, key: string, body: Uint8Array, sha256: string
   const answer = await asked(place, { key, method: "PUT", path, headers: sent, body, signal });
   if (answer.statusCode === 201) return kept(key, sha256, answer);
   if (answer.statusCode === 409) throw checksumRefused(key);
+  if (answer.statusCode === 404)
+    throw new FaultError({ code: "store_invalid", message: `The store has no repository "${place.repo}".`, subject: place.repo });
   throw await refusal(key, answer);
 }
 
@@ -144,7 +146,9 @@ function filesIn(what: string, text: string): NonNullable<Listing["files"]> {
   }
 }
 
-const pathOf = ({ repo, prefix }: Place, key: string): string => `/${repo}/${prefix}${checkKey(key)}`;
+/** Encoded by segment: what a name of another service holds must not read as a parameter. */
+const pathOf = ({ repo, prefix }: Place, key: string): string =>
+  `/${repo}/${prefix}${checkKey(key).split("/").map(encodeURIComponent).join("/")}`;
 
 interface Ask extends Pick<StoreRequest, "key" | "method" | "body"> {
   readonly path: string;
@@ -163,9 +167,9 @@ function authorised(credentials: ArtifactoryCredentials): Record<string, string>
   return { authorization: `Basic ${Buffer.from(`${credentials.username}:${credentials.password}`).toString("base64")}` };
 }
 
-function sha256Of({ headers }: IncomingMessage): string | undefined {
+function digestOf({ headers }: IncomingMessage): OpenedRead["digest"] {
   const told = headers["x-checksum-sha256"];
-  return typeof told === "string" && /^[0-9a-f]{64}$/.test(told) ? told : undefined;
+  return typeof told === "string" && /^[0-9a-f]{64}$/.test(told) ? { algorithm: "sha256", hex: told } : undefined;
 }
 
 /** Its words are for people and may repeat what was sent, so only its status is told. */

@@ -10,7 +10,7 @@ import type { Readable } from "node:stream";
 import type { RestError } from "@azure/storage-blob";
 import { FaultError } from "../domain/errors.ts";
 import { azureClient, type AzureClient, type AzureOptions } from "./azure-client.ts";
-import { checksumRefused, endsBefore, objectMissing, storeDenied, storeUnavailable } from "./faults.ts";
+import { checksumRefused, endsBefore, objectMissing, plainCause, storeDenied, storeUnavailable } from "./faults.ts";
 import { checkKey, type ByteRange, type ObjectStore, type StoredObject, type WriteOutcome } from "./object-store.ts";
 import { retrier, retryAfterMs, type Retry } from "./retry.ts";
 import { expectedBytes, steadyRead, type OpenedRead } from "./steady-read.ts";
@@ -56,9 +56,11 @@ async function begin(place: Place, key: string, range: ByteRange | null, abortSi
   // The SDK's own resumption is off: ours is the one that counts.
   const answer = await blob.download(range?.offsetBytes, range?.lengthBytes, { abortSignal, maxRetryRequests: 0 });
   if (!answer.readableStreamBody) throw storeUnavailable(key, "it answered without a body");
+  const { contentMD5 } = answer;
   return {
     body: answer.readableStreamBody as Readable,
     bytes: expectedBytes(key, range, { contentRange: answer.contentRange, contentLength: answer.contentLength }),
+    digest: contentMD5 && { algorithm: "md5", hex: Buffer.from(contentMD5).toString("hex") },
   };
 }
 
@@ -71,7 +73,7 @@ async function write(place: Place, key: string, body: Uint8Array, sha256: string
     await blob.upload(body, body.byteLength, { abortSignal, conditions: { ifNoneMatch: "*" }, blobHTTPHeaders: { blobContentMD5 } });
     return "written";
   } catch (error) {
-    if (isRestError(error) && (error.code === "BlobAlreadyExists" || error.statusCode === 412)) return "present";
+    if (isRestError(error) && (wordOf(error) === "BlobAlreadyExists" || error.statusCode === 412)) return "present";
     throw error;
   }
 }
@@ -80,7 +82,7 @@ async function size(place: Place, key: string): Promise<number | null> {
   try {
     return (await (await blobAt(place, key)).getProperties()).contentLength ?? 0;
   } catch (error) {
-    if (isRestError(error) && error.statusCode === 404 && error.code !== "ContainerNotFound") return null;
+    if (isRestError(error) && error.statusCode === 404 && wordOf(error) !== "ContainerNotFound") return null;
     throw error;
   }
 }
@@ -110,30 +112,35 @@ async function* list(place: Place, start: string): AsyncIterable<StoredObject> {
 /** By its name: the class itself would load the SDK. */
 const isRestError = (error: unknown): error is RestError => error instanceof Error && error.name === "RestError";
 
+/** An answer to HEAD has it in a header only. */
+const wordOf = ({ code, response }: RestError): string | undefined => code ?? response?.headers.get("x-ms-error-code");
+
 /** Runs one call and restates its failure in the words of the port; cancellation passes as it is. */
 async function restated<T>(place: Place, key: string, call: () => Promise<T>, range: ByteRange | null = null): Promise<T> {
   try {
     return await call();
-  } catch (cause) {
-    if (cause instanceof FaultError || !(cause instanceof Error) || cause.name === "AbortError") throw cause;
-    if (isRestError(cause)) throw faultOf(place, key, cause, range);
+  } catch (error) {
+    if (error instanceof FaultError || !(error instanceof Error) || error.name === "AbortError") throw error;
+    if (isRestError(error)) throw faultOf(place, key, error, range);
+    const cause = plainCause(error);
     // The library of identities throws by several names, and tells in many lines where it looked.
-    if (/^(CredentialUnavailable|Authentication|AggregateAuthentication)/.test(cause.name))
+    if (/^(CredentialUnavailable|Authentication|AggregateAuthentication)/.test(error.name))
       throw storeDenied(key, "the environment of the hub offers no identity", cause);
-    throw storeUnavailable(key, cause.name, cause);
+    throw storeUnavailable(key, error.name, cause);
   }
 }
 
-function faultOf({ container }: Place, key: string, cause: RestError, range: ByteRange | null): FaultError {
-  const { statusCode: status } = cause;
-  const code = cause.code ?? cause.response?.headers.get("x-ms-error-code");
-  if (code === "ContainerNotFound") {
+function faultOf({ container }: Place, key: string, error: RestError, range: ByteRange | null): FaultError {
+  const { statusCode: status } = error;
+  const word = wordOf(error);
+  const cause = plainCause(error, word, status);
+  if (word === "ContainerNotFound") {
     return new FaultError({ code: "store_invalid", message: `The store has no container "${container}".`, subject: container }, { cause });
   }
   if (status === 404) return objectMissing(key, cause);
   if (status === 416 && range) return endsBefore(key, range.offsetBytes);
-  if (status === 401 || status === 403) return storeDenied(key, code, cause);
-  if (status === 400 && code === "Md5Mismatch") return checksumRefused(key, cause);
-  const reason = `${code ?? cause.name}${status === undefined ? "" : ` (${status})`}`;
-  return storeUnavailable(key, reason, cause, retryAfterMs(cause.response?.headers.get("retry-after")));
+  if (status === 401 || status === 403) return storeDenied(key, word, cause);
+  if (status === 400 && word === "Md5Mismatch") return checksumRefused(key, cause);
+  const reason = `it answered ${[word, status].filter((part) => part !== undefined).join(" ")}`;
+  return storeUnavailable(key, reason, cause, retryAfterMs(error.response?.headers.get("retry-after")));
 }

@@ -5,6 +5,14 @@
  */
 import { FaultError } from "../domain/errors.ts";
 
+/** What a foreign error may tell on: its own carries requests, with signatures and tokens in their headers and addresses. */
+export function plainCause(error: Error, ...words: readonly unknown[]): Error {
+  const cause = new Error([error.name, ...words].filter((word) => word !== undefined).join(" "));
+  const frames = (error.stack ?? "").split("\n").filter((line) => /^\s+at /.test(line));
+  cause.stack = [`Error: ${cause.message}`, ...frames].join("\n");
+  return cause;
+}
+
 export function objectMissing(key: string, cause?: unknown): FaultError {
   return new FaultError({ code: "store_object_missing", message: `The store has no object ${key}.`, subject: key }, { cause });
 }

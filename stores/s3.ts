@@ -16,7 +16,7 @@ import {
 } from "@aws-sdk/client-s3";
 import { getSignedUrl } from "@aws-sdk/s3-request-presigner";
 import { FaultError } from "../domain/errors.ts";
-import { checksumRefused, endsBefore, objectMissing, storeCorrupt, storeDenied, storeUnavailable } from "./faults.ts";
+import { checksumRefused, endsBefore, objectMissing, plainCause, storeCorrupt, storeDenied, storeUnavailable } from "./faults.ts";
 import {
   checkKey,
   type ByteRange,
@@ -94,7 +94,7 @@ async function opened(place: Place, key: string, range: ByteRange | null, signal
   return {
     body: Body as Readable,
     bytes: expectedBytes(key, range, { contentRange: ContentRange, contentLength: ContentLength }),
-    sha256: whole && Buffer.from(whole, "base64").toString("hex"),
+    digest: whole === undefined ? undefined : { algorithm: "sha256", hex: Buffer.from(whole, "base64").toString("hex") },
   };
 }
 
@@ -198,21 +198,22 @@ async function restated<T>(place: Place, key: string, call: () => Promise<T>, ra
 /** Words for credentials that are wrong or at their end, which some servers say with other statuses than 401 and 403. */
 const credentialWords = /^(ExpiredToken|InvalidToken|TokenRefreshRequired|InvalidAccessKeyId|SignatureDoesNotMatch|AccessDenied)$/;
 
-function faultOf({ bucket }: Place, key: string, cause: Error, range: ByteRange | null): FaultError {
-  if (cause.name === "CredentialsProviderError") return storeDenied(key, "there are no credentials", cause);
-  if (!(cause instanceof S3ServiceException)) return storeUnavailable(key, reasonOf(cause), cause);
-  const status = statusOf(cause);
-  if (cause.name === "NoSuchBucket") {
+function faultOf({ bucket }: Place, key: string, error: Error, range: ByteRange | null): FaultError {
+  const status = statusOf(error);
+  const cause = plainCause(error, status);
+  if (error.name === "CredentialsProviderError") return storeDenied(key, "there are no credentials", cause);
+  if (!(error instanceof S3ServiceException)) return storeUnavailable(key, reasonOf(error), cause);
+  if (error.name === "NoSuchBucket") {
     return new FaultError({ code: "store_invalid", message: `The store has no bucket "${bucket}".`, subject: bucket }, { cause });
   }
   if (status === 404) return objectMissing(key, cause);
   if (status === 416 && range) return endsBefore(key, range.offsetBytes);
   // The SDK has learnt the server's time from this answer, so the next try is signed right.
-  const skewed = cause.name === "RequestTimeTooSkewed";
-  if (!skewed && (status === 401 || status === 403 || credentialWords.test(cause.name))) return storeDenied(key, wordOf(cause), cause);
-  if (status === 400 && /digest|checksum|sha256/i.test(cause.name + cause.message)) return checksumRefused(key, cause);
-  const reason = `${cause.name}${status === undefined ? "" : ` (${status})`}`;
-  return storeUnavailable(key, reason, cause, retryAfterMs(cause.$response?.headers["retry-after"]));
+  const skewed = error.name === "RequestTimeTooSkewed";
+  if (!skewed && (status === 401 || status === 403 || credentialWords.test(error.name))) return storeDenied(key, wordOf(error), cause);
+  if (status === 400 && /digest|checksum|sha256/i.test(error.name + error.message)) return checksumRefused(key, cause);
+  const reason = `it answered ${[wordOf(error), status].filter((word) => word !== undefined).join(" ")}`;
+  return storeUnavailable(key, reason, cause, retryAfterMs(error.$response?.headers["retry-after"]));
 }
 
 /** An answer to HEAD carries no word, and the SDK then makes one up. */

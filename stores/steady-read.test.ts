@@ -7,7 +7,7 @@ import { retrier } from "./retry.ts";
 import { expectedBytes, steadyRead, type OpenedRead } from "./steady-read.ts";
 
 const whole = randomBytes(100_000);
-const sha256 = createHash("sha256").update(whole).digest("hex");
+const digest = { algorithm: "sha256", hex: createHash("sha256").update(whole).digest("hex") } as const;
 const part = (range: ByteRange | null) => (range ? whole.subarray(range.offsetBytes, range.offsetBytes + range.lengthBytes) : whole);
 const broken = (bytes: Uint8Array) =>
   Readable.from(
@@ -31,7 +31,7 @@ describe("a steady read", () => {
         const body = part(wanted);
         const some = body.subarray(0, Math.min(9_973, body.length));
         if (some.length === body.length) return { body: Readable.from([body]), bytes: body.length };
-        return { body: times % 2 === 0 ? broken(some) : Readable.from([some]), bytes: body.length, sha256 };
+        return { body: times % 2 === 0 ? broken(some) : Readable.from([some]), bytes: body.length, digest };
       }, range);
       if (range) return expect((await readAll(stream, "k", 1 << 20)).equals(part(range))).toBe(true);
       expect((await readAll(stream, "k", 1 << 20)).equals(whole)).toBe(true);
@@ -58,7 +58,7 @@ describe("a steady read", () => {
     const wrong = Buffer.from(whole);
     wrong[70_000] = (wrong[70_000] ?? 0) ^ 1;
     const corrupt = { fault: { code: "content_corrupt" } };
-    const flipped = await reading(() => ({ body: Readable.from([wrong]), bytes: whole.length, sha256 }));
+    const flipped = await reading(() => ({ body: Readable.from([wrong]), bytes: whole.length, digest }));
     await expect(readAll(flipped, "k", 1 << 20)).rejects.toMatchObject(corrupt);
     const surplus = await reading(() => ({ body: Readable.from([whole, Buffer.from("more")]), bytes: whole.length }));
     await expect(readAll(surplus, "k", 1 << 20)).rejects.toMatchObject(corrupt);

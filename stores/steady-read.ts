@@ -16,8 +16,8 @@ export interface OpenedRead {
   readonly body: Readable;
   /** As many as it must carry; null where the store does not say. */
   readonly bytes: number | null;
-  /** Of the whole object (hex), where the store tells it: then the bytes are held against it. */
-  readonly sha256?: string | undefined;
+  /** Of the whole object, where the store tells it: then the bytes are held against it. */
+  readonly digest?: { readonly algorithm: "sha256" | "md5"; readonly hex: string } | undefined;
 }
 
 export interface SteadyRead {
@@ -39,10 +39,11 @@ interface Progress {
 
 export async function steadyRead(ask: SteadyRead): Promise<ReadableStream<Uint8Array>> {
   const first = await ask.retry.run(() => ask.open(ask.range, ask.signal), ask.signal);
-  const hash = first.sha256 === undefined || ask.range !== null ? null : createHash("sha256");
+  const digest = ask.range === null ? first.digest : undefined;
+  const hash = digest && createHash(digest.algorithm);
   const state: Progress = { source: sourceOf(first.body, ask), bytes: first.bytes, received: 0, failures: 0 };
   const ended = (): void => {
-    if (hash && hash.digest("hex") !== first.sha256) throw storeCorrupt(ask.key, "does not have the SHA-256 that the store itself tells");
+    if (hash && hash.digest("hex") !== digest?.hex) throw storeCorrupt(ask.key, "does not have the checksum that the store itself tells");
   };
   const pull = async (controller: ReadableStreamDefaultController<Uint8Array>) => {
     const part = await nextPart(ask, state);

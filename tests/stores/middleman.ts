@@ -1,5 +1,5 @@
 /**
- * Stands between an S3 client and its server: counts connections, answers for the server where told to, and sees how requests end.
+ * Stands between a client of a store and its server: counts connections, answers for the server where told to, lies, and sees how requests end.
  *
  * The one idea: a store's bad days are caused on the way to it, so the server itself stays right, and is back when the way is.
  */
@@ -14,6 +14,8 @@ export interface Middleman {
   slowDowns: number;
   /** Most that one answer carries; null for as much as comes. */
   bytesPerSecond: number | null;
+  /** What is done to a request; null for nothing. */
+  lie: (asked: IncomingMessage) => Lie | null;
   /** As many requests as came, and connections they came by. */
   readonly seen: { requests: number; connections: number };
   /** Breaks every connection, and those that are made, until it is mended. */
@@ -26,6 +28,20 @@ export interface Middleman {
   stop(): Promise<void>;
 }
 
+export type Lie =
+  /** Answers so itself; the request goes no further. */
+  | { readonly status: number; readonly headers?: Record<string, string> }
+  /** The answer's connection breaks after so many bytes of its body. */
+  | { readonly dropAt: number }
+  /** The request's connection breaks after so many bytes of its body. */
+  | { readonly breakAt: number }
+  /** The request's body has one bit wrong, at this byte. */
+  | { readonly spoilAt: number }
+  /** The answer says that it has so many bytes less, and has. */
+  | { readonly shorterBy: number }
+  /** The answer has one bit wrong, at this byte. */
+  | { readonly flipAt: number };
+
 const slowDown =
   '<?xml version="1.0" encoding="UTF-8"?><Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>';
 
@@ -34,15 +50,23 @@ export async function startMiddleman(target: string): Promise<Middleman> {
   const seen = { requests: 0, connections: 0 };
   let way: "open" | "cut" | "stalled" = "open";
   let stalls: RegExp | null = null;
-  const forward = (asked: IncomingMessage, answer: ServerResponse) => {
-    const { method, url: path, headers } = asked;
+  const forward = (asked: IncomingMessage, answer: ServerResponse, lie: Lie | null) => {
+    // The socket itself: an answer that has said all it is given lets go of it.
+    const { method, url: path, headers, socket } = asked;
     const onward = request({ hostname, port, method, path, headers }, (given) => {
-      answer.writeHead(given.statusCode ?? 502, given.headers);
-      given.pipe(passage()).pipe(answer);
+      const length = Number(given.headers["content-length"] ?? 0);
+      const kept = lie && "shorterBy" in lie ? Math.max(0, length - lie.shorterBy) : Infinity;
+      answer.writeHead(given.statusCode ?? 502, { ...given.headers, ...(kept === Infinity ? {} : { "content-length": String(kept) }) });
+      given
+        .pipe(passage())
+        .pipe(liar(lie, kept, () => socket.destroy()))
+        .pipe(answer);
     });
     onward.on("error", () => answer.destroy());
     answer.on("close", () => onward.destroy());
-    asked.pipe(onward);
+    if (lie && "breakAt" in lie) asked.pipe(liar({ dropAt: lie.breakAt }, Infinity, () => socket.destroy())).pipe(onward);
+    else if (lie && "spoilAt" in lie) asked.pipe(liar({ flipAt: lie.spoilAt }, Infinity, () => undefined)).pipe(onward);
+    else asked.pipe(onward);
   };
   /** What is on its way stops when the way is stalled, and never goes on: whoever waits must ask again. */
   const passage = () =>
@@ -55,7 +79,9 @@ export async function startMiddleman(target: string): Promise<Middleman> {
   const server = createServer((asked, answer) => {
     seen.requests++;
     if (way === "stalled" && (!stalls || stalls.test(asked.url ?? ""))) return;
-    if (middleman.slowDowns === 0) return forward(asked, answer);
+    const lie = middleman.lie(asked);
+    if (lie && "status" in lie) return void asked.resume().on("end", () => answer.writeHead(lie.status, lie.headers).end());
+    if (middleman.slowDowns === 0) return forward(asked, answer, lie);
     middleman.slowDowns--;
     asked.resume().on("end", () => answer.writeHead(503, { "content-type": "application/xml" }).end(slowDown));
   });
@@ -68,6 +94,7 @@ export async function startMiddleman(target: string): Promise<Middleman> {
     endpoint: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
     slowDowns: 0,
     bytesPerSecond: null,
+    lie: () => null,
     seen,
     cut: () => {
       way = "cut";
@@ -86,4 +113,23 @@ export async function startMiddleman(target: string): Promise<Middleman> {
       }),
   };
   return middleman;
+}
+
+/** Passes bytes on as the lie has it; `kept` of them at most. */
+function liar(lie: Lie | null, kept: number, drop: () => void): Transform {
+  let at = 0;
+  return new Transform({
+    transform: (part: Buffer, _encoding, done) => {
+      const from = at;
+      at += part.byteLength;
+      if (lie && "flipAt" in lie && lie.flipAt >= from && lie.flipAt < at) {
+        const wrong = Buffer.from(part);
+        wrong.writeUInt8(wrong.readUInt8(lie.flipAt - from) ^ 1, lie.flipAt - from);
+        return done(null, wrong);
+      }
+      const end = Math.min(kept, lie && "dropAt" in lie ? lie.dropAt : Infinity);
+      if (lie && "dropAt" in lie && at >= end) setImmediate(drop);
+      done(null, from >= end ? undefined : part.subarray(0, end - from));
+    },
+  });
 }

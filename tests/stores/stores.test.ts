@@ -1,5 +1,5 @@
-/** Every store adapter is held to the contract, S3 against a real server; what only one of them can get wrong stands below. */
-import { createHash, randomBytes, randomUUID } from "node:crypto";
+/** Every store adapter is held to the contract and to the same answers on a bad day, against real servers; what only a folder can get wrong stands below. */
+import { createHash } from "node:crypto";
 import { mkdir, mkdtemp, readdir, rm, symlink, utimes, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -8,42 +8,54 @@ import { describeObjectStore } from "../../stores/contract.ts";
 import { folderStore } from "../../stores/folder.ts";
 import { readIdentity } from "../../stores/identity.ts";
 import { memoryStore } from "../../stores/memory.ts";
-import { readAll } from "../../stores/object-store.ts";
-import { s3Store } from "../../stores/s3.ts";
-import { startMiddleman, type Middleman } from "./middleman.ts";
-import { startS3Server, type S3Server } from "./s3-server.ts";
+import { describeLies } from "./lies.ts";
+import { endingArtifactory, endingAzure, endingS3, startProviders, type Providers } from "./providers.ts";
+import { describeArtifactory, describeAzure, describeAuthorities } from "./others-own.ts";
+import { describeS3 } from "./s3-own.ts";
 
 // These move megabytes through threads and disks: a second when quiet, many on a computer that runs three suites at once.
 vi.setConfig({ testTimeout: 40_000 });
 
 const calm = () => new AbortController().signal;
 const sha256 = (body: Uint8Array) => createHash("sha256").update(body).digest("hex");
-let server: S3Server;
-let bucket: string;
+let providers: Providers;
 let folder: string;
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), "drover-stores-"));
-  server = await startS3Server();
-  bucket = await server.makeBucket();
+  providers = await startProviders();
 }, 180_000);
 afterAll(async () => {
-  await server.stop();
+  await providers.stop();
   await rm(folder, { recursive: true, force: true });
 });
 
-const s3 = (change: { bucket?: string; prefix?: string; secret?: string; endpoint?: string } = {}) =>
-  s3Store({
-    bucket: change.bucket ?? bucket,
-    prefix: change.prefix ?? `${randomUUID()}/`,
-    region: "us-east-1",
-    endpoint: change.endpoint ?? server.endpoint,
-    credentials: { accessKeyId: server.accessKey, secretAccessKey: change.secret ?? server.secretKey },
-  });
-
 describeObjectStore("memory", async () => memoryStore());
 describeObjectStore("folder", async () => folderStore(await mkdtemp(join(folder, "store-"))));
-describeObjectStore("s3", async () => s3());
+describeObjectStore("s3", async () => providers.s3Store());
+describeObjectStore("azure", async () => providers.azureStore());
+describeObjectStore("artifactory", async () => providers.artifactoryStore());
+
+describeLies("s3", {
+  endpoint: () => providers.s3.endpoint,
+  open: (endpoint, prefix) => providers.s3Store({ endpoint, prefix }),
+  expiring: (endpoint) => endingS3(providers, endpoint),
+});
+describeLies("azure", {
+  endpoint: () => providers.azure.endpoint,
+  open: (endpoint, prefix) => providers.azureStore({ endpoint, prefix }),
+  expiring: (endpoint) => endingAzure(providers, endpoint),
+});
+describeLies("artifactory", {
+  endpoint: () => providers.artifactory.endpoint,
+  open: (endpoint, prefix) => providers.artifactoryStore({ endpoint, prefix }),
+  expiring: (endpoint) => endingArtifactory(providers, endpoint),
+});
+
+describeS3(() => providers);
+describeAzure(() => providers);
+describeArtifactory(() => providers);
+describeAuthorities(() => providers);
 
 describe("folder store", () => {
   it("leaves no temporary file behind, whether a write succeeds, loses or fails", async () => {
@@ -86,110 +98,6 @@ describe("folder store", () => {
     expect(await Array.fromAsync(folderStore(root).list(""))).toEqual([]);
   });
 });
-
-describe("s3 store", () => {
-  it("says that access is refused when the secret is wrong, without telling it", async () => {
-    const refused = s3({ secret: "not-the-secret" }).read("x", null, calm());
-    await expect(refused).rejects.toMatchObject({
-      fault: { code: "store_denied", message: expect.not.stringContaining("not-the-secret") },
-    });
-  });
-
-  it("names a bucket that is not there", async () => {
-    const missing = s3({ bucket: "no-such-bucket-here" }).read("x", null, calm());
-    await expect(missing).rejects.toMatchObject({
-      fault: { code: "store_invalid", message: expect.stringContaining("no-such-bucket-here") },
-    });
-  });
-
-  it("is unavailable when nobody listens", async () => {
-    const silent = s3({ endpoint: "http://127.0.0.1:9" }).size("x");
-    await expect(silent).rejects.toMatchObject({ fault: { code: "store_unavailable" } });
-  });
-
-  it("keeps two prefixes of one bucket apart", async () => {
-    const [one, two] = [s3(), s3()];
-    await one.write("x", Buffer.from("1"), sha256(Buffer.from("1")), calm());
-    expect(await two.size("x")).toBeNull();
-    expect(await Array.fromAsync(two.list(""))).toEqual([]);
-  });
-});
-
-describe("s3 store on its way to the server", () => {
-  const big = randomBytes(24 * 1024 * 1024);
-  const through = async (work: (middleman: Middleman, store: ReturnType<typeof s3>) => Promise<void>) => {
-    const middleman = await startMiddleman(server.endpoint);
-    try {
-      await work(middleman, s3({ endpoint: middleman.endpoint }));
-    } finally {
-      await middleman.stop();
-    }
-  };
-
-  it("waits and asks again when the server is told to slow down, and says so when it stays slow", async () => {
-    await through(async (middleman, store) => {
-      middleman.slowDowns = 2;
-      expect(await store.write("slow", Buffer.from("body"), sha256(Buffer.from("body")), calm())).toBe("written");
-      middleman.slowDowns = 2;
-      expect(await store.size("slow")).toBe(4);
-      middleman.slowDowns = 1000;
-      await expect(store.size("slow")).rejects.toMatchObject({ fault: { code: "store_unavailable" } });
-    });
-  });
-
-  it("uses one connection for one request after the other", async () => {
-    await through(async ({ seen }, store) => {
-      for (let n = 0; n < 5; n++) {
-        const body = Buffer.from(`body ${n}`);
-        await store.write(`n/${n}`, body, sha256(body), calm());
-        expect((await readAll(await store.read(`n/${n}`, null, calm()), "n", 100)).equals(body)).toBe(true);
-      }
-      expect(seen.requests).toBe(10);
-      expect(seen.connections).toBe(1);
-    });
-  });
-
-  it("lets go of the connection of a read that is aborted or given up in its middle", async () => {
-    await through(async (middleman, store) => {
-      await store.write("big", big, sha256(big), calm());
-      const before = await middleman.open();
-      const stop = new AbortController();
-      const aborted = (await store.read("big", null, stop.signal)).getReader();
-      await aborted.read();
-      stop.abort();
-      await expect(drain(aborted)).rejects.toThrow();
-      const given = (await store.read("big", null, calm())).getReader();
-      await given.read();
-      await given.cancel();
-      await expect.poll(() => middleman.open(), { timeout: 5000 }).toBeLessThanOrEqual(before);
-    });
-  });
-
-  it("ends a write that is aborted in its middle, and writes nothing", async () => {
-    await through(async (_middleman, store) => {
-      const stop = new AbortController();
-      const writing = store.write("never", big, sha256(big), stop.signal);
-      setImmediate(() => stop.abort());
-      await expect(writing).rejects.toMatchObject({ name: "AbortError" });
-      expect(await store.size("never")).toBeNull();
-    });
-  });
-
-  it("presigns with a session's token in the request, and with nothing of its secret", async () => {
-    const credentials = { accessKeyId: server.accessKey, secretAccessKey: server.secretKey, sessionToken: "token/of+a=session" };
-    const store = s3Store({ bucket, prefix: "", region: "us-east-1", endpoint: server.endpoint, credentials });
-    const body = Buffer.from("granted");
-    for (const ask of [{ method: "GET" }, { method: "PUT", sha256: sha256(body) }] as const) {
-      const signed = await store.presign?.({ ...ask, key: "session", ttlSeconds: 60 });
-      expect(new URL(signed?.url ?? "").searchParams.get("X-Amz-Security-Token")).toBe(credentials.sessionToken);
-      expect(JSON.stringify(signed)).not.toContain(server.secretKey);
-    }
-  });
-});
-
-async function drain(reader: ReadableStreamDefaultReader<Uint8Array>): Promise<void> {
-  while (!(await reader.read()).done);
-}
 
 describe("the identity of a store", () => {
   it("is refused by name when a newer program wrote it", async () => {
