@@ -183,6 +183,19 @@ describe("documentation", () => {
   it("is committed as the routes tell it: run `npm run openapi` when this fails", async () => {
     expect(JSON.parse(await readFile(openApiFile, "utf8"))).toEqual(JSON.parse(documentText()));
   });
+  it("tells of each route of the wire whether it is served, and of no other", async () => {
+    const page = await readFile(new URL("../../docs/compatibility.md", import.meta.url), "utf8");
+    const rows = [...page.matchAll(/^\| ([A-Z]+) +\| `(\/api\/[^`]*)` +\| (same|better|refused|not served) +\| (.*?) *\|$/gm)];
+    const bare = (path: string) => path.replaceAll(/\{\w+\}/g, "{}");
+    const told = rows.map(([, method = "", path = "", state = "", note = ""]) => ({ route: `${method} ${bare(path)}`, state, note }));
+    const documented = Object.entries(JSON.parse(documentText()).paths as Record<string, object>)
+      .filter(([path]) => path.startsWith("/api/v1/"))
+      .flatMap(([path, methods]) => Object.keys(methods).map((method) => `${method.toUpperCase()} ${bare(path)}`));
+    const served = told.filter(({ state }) => state !== "not served").map(({ route }) => route);
+    expect(served.toSorted()).toEqual(documented.toSorted());
+    expect(told.filter(({ state, route }) => state === "not served" && documented.includes(route))).toEqual([]);
+    expect(told.filter(({ state, note }) => state !== "same" && note === "")).toEqual([]);
+  });
   it("is a page whose parts all come from here", async () => {
     const page = (await world.call("GET", "/docs")).text;
     const parts = [...page.matchAll(/(?:src|href)="([^"]+)"/g)].map(([, part]) => part ?? "");

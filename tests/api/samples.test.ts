@@ -67,6 +67,10 @@ const cases: Case[] = [
   { sample: "orchestrator-hosts-15-overview" },
   { sample: "config-01-hardware" },
   { sample: "config-03-license" },
+  { sample: "reverse-proxy-05-create-http" },
+  { sample: "reverse-proxy-07-create-duplicate" },
+  { sample: "reverse-proxy-14-get-not-found" },
+  { sample: "reverse-proxy-27-config-disabled" },
 ];
 
 it.each(cases)("answers as in $sample", async ({ sample, path, body, status }) => {

@@ -41,6 +41,8 @@ const bodies: Readonly<Record<string, { of?: "running" | "paused"; body?: (name:
   "/clone": { body: (name) => ({ clone_name: name }) },
   "/execute": { of: "running", body: () => ({ command: "true" }) },
   "/snapshots": { body: () => ({ snapshot_name: "clean" }) },
+  "/register": { body: (name) => ({ path: `/machines/${name}.pvm` }) },
+  "/upload": { of: "running", body: () => ({ path: "/machines/x", remote_path: "/tmp/x" }) },
   "/restart": { of: "running" },
   "/stop": { of: "running" },
   "/suspend": { of: "running" },

@@ -2,6 +2,8 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { createApp } from "../../api/app.ts";
 import { addHost, addImage, addStore, gibibyte } from "../control/hub.ts";
+import { describePages } from "./wire-pages.ts";
+import { describeProxy } from "./wire-proxy.ts";
 import { openWorld, rootPassword, type World } from "./world.ts";
 
 let world: World;
@@ -19,6 +21,10 @@ afterAll(() => world.close());
 
 const as = (method: string, path: string, body?: unknown, headers: Record<string, string> = {}) =>
   world.call(method, path, { token: root, body, headers });
+const talk = { world: () => world, hostId: () => hostId, as };
+describeProxy(talk);
+describePages(talk);
+
 describe("paths", () => {
   it.each(["/api/v1/machines", "/api/machines", "/api/v1/machines/", "/api/v1//machines", "//api///v1/machines//"])(
     "serves %s without a redirect",

@@ -5,7 +5,6 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { pino } from "pino";
 import { createApp } from "../../api/app.ts";
 import { seedAccess } from "../../api/access/root.ts";
 import { operationsOf } from "../../api/main.ts";
@@ -18,6 +17,7 @@ import { modules } from "../../domain/config/variables.ts";
 import { refuse } from "../../domain/errors.ts";
 import type { Verb } from "../../domain/operations/rules.ts";
 import { passwordHasher } from "../../security/passwords.ts";
+import { openLog } from "../../workers/log.ts";
 import { keepingLines } from "../../workers/recent-lines.ts";
 import { openHub } from "../control/hub.ts";
 
@@ -35,7 +35,7 @@ export async function openWorld(more: Partial<Settings> = {}) {
   const notifications = await listenForEvents(base.sql);
   const hub: Hub = {
     db,
-    log: pino({ level: "info" }, kept.to),
+    log: openLog("api", "info", kept.to),
     logs: kept.lines,
     passwords,
     sealer: base.control.sealer,

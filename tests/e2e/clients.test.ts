@@ -8,6 +8,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { jobDone, like, openSession, type Session } from "../api/clients/session.ts";
 import { playGitHubAction } from "../api/clients/action.ts";
 import { playConsole } from "../api/clients/console.ts";
+import { playDisk } from "../api/clients/disk.ts";
 import { playJenkins } from "../api/clients/jenkins.ts";
 import { playTerraform } from "../api/clients/terraform.ts";
 import { playVsCode } from "../api/clients/vscode.ts";
@@ -47,6 +48,7 @@ describe("whoever fills the catalog", () => {
   }, 180_000);
 });
 
+describe("a host's own disk", () => playDisk(() => session));
 describe("the Terraform provider", () => playTerraform(() => session));
 describe("the GitHub Action", () => playGitHubAction(() => session));
 describe("the Jenkins plugin", () => playJenkins(() => session));
