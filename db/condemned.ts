@@ -30,11 +30,11 @@ const carers = sql`('collect', 'check', 'scrub', 'retain')`;
 
 /**
  * What was condemned before this moment may go: the grace is over, and whoever writes to the store began later. Operations that write say so by the `storeId` of
- * their input.
+ * their input, conversions by `writesTo`.
  */
 export async function removalHorizon(db: Database, storeId: string, graceMs: number): Promise<string> {
   const writers = sql`select min(${operations.createdAt}) from ${operations}
-    where ${operations.state} not in ('done', 'failed', 'cancelled') and ${operations.verb} not in ${carers} and ${operations.input}->>'storeId' = ${storeId}`;
+    where ${operations.state} not in ('done', 'failed', 'cancelled') and ${operations.verb} not in ${carers} and ${storeId} in (${operations.input}->>'storeId', ${operations.input}->>'writesTo')`;
   const [row] = await db.execute<{ horizon: string }>(
     sql`select least(clock_timestamp() - make_interval(secs => ${graceMs / 1000}), (${writers}))::text as horizon`,
   );
