@@ -10,12 +10,14 @@ import { auditRoutes } from "./access/audit-routes.ts";
 import { accessRoutes } from "./access/routes.ts";
 import { accessWireRoutes } from "./access/wire-routes.ts";
 import { templateWireRoutes } from "./builds/wire-templates.ts";
+import { prefetchRoutes } from "./catalog/prefetch-routes.ts";
 import { catalogRoutes } from "./catalog/routes.ts";
 import { catalogWireRoutes } from "./catalog/wire-routes.ts";
 import { codecRoutes } from "./codec.ts";
 import { documentation } from "./docs.ts";
 import { eventWireRoutes } from "./events/wire-routes.ts";
 import { healthRoutes, healthWireRoutes } from "./health.ts";
+import { cacheRoutes } from "./hosts/cache-routes.ts";
 import { hostRoutes } from "./hosts/routes.ts";
 import { cacheWireRoutes } from "./hosts/wire-cache.ts";
 import { toolWireRoutes } from "./hosts/wire-tools.ts";
@@ -75,6 +77,8 @@ export function createApp(hub: Hub): OpenAPIHono<ApiEnv> {
     catalogRoutes(hub),
     machineRoutes(hub),
     unclaimedRoutes(hub),
+    cacheRoutes(hub),
+    prefetchRoutes(hub),
     hostRoutes(hub),
   ])
     app.route("/api/v2", routes);

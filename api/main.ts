@@ -6,9 +6,11 @@
 import "../deploy/lifeline.ts";
 import { nextAttempts } from "../control/attempts.ts";
 import { requestAdopt } from "../control/adopt.ts";
+import { requestPin, requestPrune } from "../control/cache.ts";
 import { cancelOperation } from "../control/cancel.ts";
 import { requestExport, requestImport } from "../control/archives.ts";
 import { requestPull, requestPush } from "../control/catalog.ts";
+import { requestPrefetch } from "../control/prefetch.ts";
 import { decideStep } from "../control/decide.ts";
 import { requestAction, requestMachine } from "../control/machines.ts";
 import { requestRegister } from "../control/register.ts";
@@ -119,6 +121,9 @@ export const operationsOf = (control: Control): Operations => ({
   pull: (wanted, asked) => requestPull(control, wanted, asked),
   import: (wanted, asked) => requestImport(control, wanted, asked),
   export: (image, wanted, asked) => requestExport(control, image, wanted, asked),
+  prefetch: (wanted, asked) => requestPrefetch(control, wanted, asked),
+  prune: (host, wanted, asked) => requestPrune(control, host, wanted, asked),
+  pin: (host, wanted, asked) => requestPin(control, host, wanted, asked),
   provision: (wanted, asked) => requestMachine(control, wanted, asked),
   act: (machine, action, asked) => requestAction(control, machine, action, asked),
   retire: (machine, options, asked) => requestRetire(control, machine, options, asked),

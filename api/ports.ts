@@ -9,6 +9,7 @@ import type { Actor } from "../domain/access/schema.ts";
 import type { Guard, PasswordRules } from "../domain/access/rules.ts";
 import type { NewExport, NewImport, StoredArchive } from "../domain/catalog/archives.ts";
 import type { ImageKey } from "../domain/catalog/rules.ts";
+import type { CachePin, CachePrune, NewPrefetch } from "../domain/catalog/caching.ts";
 import type { NewImageVersion, NewPull, Store } from "../domain/catalog/schema.ts";
 import type { Result } from "../domain/errors.ts";
 import type { EnrolmentToken, NewEnrolmentToken } from "../domain/hosts/schema.ts";
@@ -30,6 +31,11 @@ export interface Operations {
   pull(wanted: NewPull, asked: Asked): Promise<Result<Operation>>;
   import(wanted: NewImport, asked: Asked): Promise<Result<Operation>>;
   export(image: ImageKey, wanted: NewExport, asked: Asked): Promise<Result<Operation>>;
+  /** Brings an image to several hosts. */
+  prefetch(wanted: NewPrefetch, asked: Asked): Promise<Result<Operation>>;
+  /** Changes of a host's cache; `host` by id or name. */
+  prune(host: string, wanted: CachePrune, asked: Asked): Promise<Result<Operation>>;
+  pin(host: string, wanted: { act: "pin" | "unpin"; image: CachePin }, asked: Asked): Promise<Result<Operation>>;
   provision(wanted: NewMachine, asked: Asked): Promise<Result<{ operation: Operation; machine: Machine }>>;
   act(machine: string, action: MachineAction, asked: Asked): Promise<Result<Operation>>;
   retire(machine: string, options: { force: boolean; keepsBundle?: boolean }, asked: Asked): Promise<Result<Operation>>;

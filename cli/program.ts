@@ -6,6 +6,7 @@
 import { Command, CommanderError } from "commander";
 import { accessCommands } from "./access/commands.ts";
 import { auditCommands } from "./audit/commands.ts";
+import { cachingCommands } from "./catalog/caching.ts";
 import { catalogCommands } from "./catalog/commands.ts";
 import { withOptions, type Context } from "./context.ts";
 import type { Answer } from "./declare.ts";
@@ -36,7 +37,17 @@ export function makeProgram(answer: Answer): Command {
   program.enablePositionalOptions().exitOverride();
   program.configureOutput({ writeOut: (text) => void streams.out.write(text), writeErr: () => undefined });
   program.configureHelp({ helpWidth: streams.out.columns ?? 100, sortSubcommands: false });
-  for (const add of [accessCommands, catalogCommands, machineCommands, hostCommands, operationCommands, auditCommands, keyCommands, systemCommands])
+  for (const add of [
+    accessCommands,
+    catalogCommands,
+    cachingCommands,
+    machineCommands,
+    hostCommands,
+    operationCommands,
+    auditCommands,
+    keyCommands,
+    systemCommands,
+  ])
     add(program, answer);
   helpCommand(program, answer);
   program.addHelpText(

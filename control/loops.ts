@@ -2,6 +2,7 @@
 import { dropOld, type Retention } from "../db/retention.ts";
 import { comparer } from "./compare.ts";
 import type { Loop } from "./leader.ts";
+import { startPolicies } from "./prefetch.ts";
 import { relay } from "./relay.ts";
 import type { Control } from "./start.ts";
 import { endedSettler, retireDue, startIntended } from "./sweep.ts";
@@ -19,6 +20,8 @@ export function hubLoops(control: Control, { hasEars, retention }: LoopOptions):
     { name: "start", everyMs: 1_000, pass: () => startIntended(control) },
     { name: "settle", everyMs: 5_000, pass: endedSettler(control) },
     { name: "retire", everyMs: 2_000, pass: () => retireDue(control) },
+    // Whoever published an image may wait some seconds until hosts begin to fetch it; a look at a few rows costs nothing.
+    { name: "prefetch", everyMs: 5_000, pass: () => startPolicies(control) },
     // Hosts report every 5 s and are late after 10: a second tells soon enough.
     { name: "compare", everyMs: 1_000, pass: comparer(control, { hasEars }) },
     { name: "drop old", everyMs: 3_600_000, pass: () => dropOld(control.db, retention) },

@@ -12,6 +12,7 @@ import { pullActivities, pushActivities } from "../activities/hub/catalog.ts";
 import { exportActivities } from "../activities/hub/export.ts";
 import { importActivities } from "../activities/hub/import.ts";
 import { actionActivities, adoptActivities, placementActivities, retireActivities } from "../activities/hub/machines.ts";
+import { prefetchActivities } from "../activities/hub/prefetch.ts";
 import { recordActivities } from "../activities/hub/operations.ts";
 import { hubLoops } from "../control/loops.ts";
 import { lead, type Leader } from "../control/leader.ts";
@@ -118,6 +119,7 @@ export async function hubWorker({ control, codec, connection }: HubWorkerParts):
       ...recordActivities({ db }),
       ...pushActivities({ db, openStore: stores.open }),
       ...pullActivities({ db }),
+      ...prefetchActivities({ db }),
       ...importActivities({ db, openStore: stores.open }),
       ...exportActivities({ db, openStore: stores.open, openLarge: (storeId) => openLarge({ db, sealer }, storeId) }),
       ...placementActivities({ db, hubId, reserve }),

@@ -4,6 +4,8 @@ export { collect } from "./catalog/collect.ts";
 export { exportImage as export } from "./catalog/export.ts";
 export { heal } from "./catalog/heal.ts";
 export { importImage as import } from "./catalog/import.ts";
+export { cache } from "./catalog/cache.ts";
+export { prefetch } from "./catalog/prefetch.ts";
 export { pull } from "./catalog/pull.ts";
 export { push } from "./catalog/push.ts";
 export { retain } from "./catalog/retain.ts";

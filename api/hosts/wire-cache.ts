@@ -9,8 +9,10 @@ import { findHost, listHosts } from "../../db/hosts.ts";
 import { maySee } from "../../domain/catalog/rules.ts";
 import type { Host } from "../../domain/hosts/schema.ts";
 import { unwrap } from "../../domain/errors.ts";
+import { CachePrune } from "../../domain/catalog/caching.ts";
 import { CatalogManifest, wireManifest } from "../catalog/wire.ts";
 import type { Hub } from "../ports.ts";
+import { refusal } from "../wire/errors.ts";
 import type { Call, Mount } from "../wire/mount.ts";
 import { present } from "../wire/present.ts";
 import { namedHost } from "./scope.ts";
@@ -39,6 +41,43 @@ export function cacheWireRoutes(hub: Hub, ofHost: Mount, orchestrator: Mount): v
     orchestrator("get", path, "List the images in a host's cache", { ...common, needs: { claims: ["LIST_CACHE"] } }, async (call) =>
       cacheOf(hub, call, [unwrap(await findHost(hub.db, call.param("id")))]),
     );
+  deleteRoutes(hub, ofHost, orchestrator);
+}
+
+/** What operations use and what is pinned stays, which the wire's clients cannot know: 202 says that the rest goes. */
+function deleteRoutes(hub: Hub, ofHost: Mount, orchestrator: Mount): void {
+  const all = { tag: "cache", status: 202, needs: { claims: ["DELETE_ALL_CACHE"] } } as const;
+  const item = { tag: "cache", status: 202, needs: { claims: ["DELET_CACHE_ITEM"] } } as const;
+  const named = async (call: Call<unknown>) => {
+    const host = await namedHost(hub, call);
+    return host ? [host] : listHosts(hub.db);
+  };
+  const one = async (call: Call<unknown>) => [unwrap(await findHost(hub.db, call.param("id")))];
+  for (const [mount, base, hostsOf, id, version] of [
+    [ofHost, "/cache", named, "catalogId", "version"],
+    [ofHost, "/catalog/cache", named, "catalogId", "version"],
+    [orchestrator, "/orchestrator/hosts/{id}/cache", one, "catalog_id", "catalog_version"],
+    [orchestrator, "/orchestrator/hosts/{id}/catalog/cache", one, "catalog_id", "catalog_version"],
+  ] as const) {
+    mount("delete", base, "Clear a host's cache", all, async (call) => prune(hub, call, await hostsOf(call)));
+    mount("delete", `${base}/{${id}}`, "Remove all versions of an image from a host's cache", item, async (call) =>
+      prune(hub, call, await hostsOf(call), { catalogId: call.param(id) }),
+    );
+    mount("delete", `${base}/{${id}}/{${version}}`, "Remove an image from a host's cache", item, async (call) =>
+      prune(hub, call, await hostsOf(call), { catalogId: call.param(id), version: call.param(version) }),
+    );
+  }
+}
+
+async function prune(
+  hub: Hub,
+  { asked }: Call<unknown>,
+  hosts: readonly Host[],
+  image?: { catalogId: string; version?: string },
+): Promise<void> {
+  const wanted = CachePrune.safeParse(image ? { images: [image] } : {});
+  if (!wanted.success) throw refusal(400, `Invalid request: ${wanted.error.issues.map(({ message }) => message).join("; ")}`);
+  for (const { id } of hosts) unwrap(await hub.operations.prune(id, wanted.data, asked));
 }
 
 async function cacheOf(

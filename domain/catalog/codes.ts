@@ -25,6 +25,8 @@ export const catalogCodes = {
   },
   store_not_found: { kind: "not_found", remedy: "`drover store list` shows the stores." },
   store_invalid: { kind: "invalid", remedy: "Correct the store's location or connection string as the message says." },
+  store_in_use: { kind: "conflict", remedy: "Delete or move what the message names, or make another store the default, then remove it." },
+  store_exists: { kind: "conflict", remedy: "Choose another name; `drover store list` shows those that are taken." },
   store_denied: {
     kind: "unavailable",
     parks: true,
@@ -51,6 +53,14 @@ export const catalogCodes = {
     remedy:
       "Bring back the object that the message names, from the store's versions or a backup; docs/operate.md says what helps without one.",
   },
+  prefetch_incomplete: {
+    kind: "unavailable",
+    retryable: false,
+    remedy:
+      "See the operations of the hosts that the message names (`drover operation list`), then prefetch again: those that have the image are left out.",
+  },
+  prefetch_policy_not_found: { kind: "not_found", remedy: "`drover prefetch list` shows the policies." },
+  prefetch_policy_exists: { kind: "conflict", remedy: "Choose another name, or remove that policy first." },
   cache_damaged: {
     kind: "corrupt",
     retryable: false,

@@ -8,6 +8,8 @@ import type { FaultRecord } from "./schema.ts";
 export const verbs = [
   "push",
   "pull",
+  "prefetch",
+  "cache",
   "provision",
   "retire",
   "adopt",
