@@ -141,6 +141,12 @@ const special: readonly Scenario[] = [
   scenario("retire", "skipped", { before: meets("licence_expired", forEver), after: told("skip") }),
   scenario("retire", "host-lost", { before: endless, after: lostAndBack }),
   scenario("retire", "of-no-host", { setting: { input: { hostId: null } } }),
+  scenario("retire", "keeping-files", { setting: { input: { keepsBundle: true } } }),
+  scenario("adopt", "of-a-path", { setting: { input: { bundlePath: "/vm/kept.pvm" } } }),
+  scenario("adopt", "of-a-path-failed", {
+    setting: { input: { bundlePath: "/vm/kept.pvm" }, step: "mark" },
+    before: meets("argument_refused", forEver),
+  }),
   scenario("retire", "taking-over", { setting: { input: { takesOver: true } } }),
   scenario("stop", "taking-over", { setting: { input: { takesOver: true } } }),
   scenario("start", "host-lost", { before: endless, after: lostAndBack }),
