@@ -127,9 +127,78 @@ export const apiKeys = pgTable(
     userId: text("user_id").references(() => users.id, { onDelete: "cascade" }),
     expiresAt: time("expires_at"),
     revokedAt: time("revoked_at"),
+    /** The claims that the key is limited to; null for all of its user's. */
+    claims: text("claims").array(),
     createdAt: created(),
   },
   (table) => [uniqueIndex("api_keys_name").on(sql`lower(${table.name})`)],
+);
+
+/** Whom this hub believes about who people are. One per issuer, so that an issuer's token has one meaning. */
+export const identityProviders = pgTable(
+  "identity_providers",
+  {
+    id: uuid("id").primaryKey(),
+    name: text("name").notNull(),
+    issuer: text("issuer").notNull(),
+    clientId: text("client_id").notNull(),
+    scopes: words("scopes"),
+    userNameClaim: text("user_name_claim").notNull(),
+    groupsClaim: text("groups_claim").notNull(),
+    groupRoles: jsonb("group_roles").$type<Record<string, string[]>>().notNull().default({}),
+    makesUsers: boolean("makes_users").notNull(),
+    bearerAudiences: words("bearer_audiences"),
+    createdAt: created(),
+    updatedAt: updated(),
+  },
+  (table) => [
+    uniqueIndex("identity_providers_name").on(sql`lower(${table.name})`),
+    uniqueIndex("identity_providers_issuer").on(table.issuer),
+  ],
+);
+
+/** Which user a subject of an issuer is. Stays when its provider is removed, and means the same when that comes back. */
+export const identities = pgTable(
+  "identities",
+  {
+    id: uuid("id").primaryKey(),
+    issuer: text("issuer").notNull(),
+    subject: text("subject").notNull(),
+    userId: text("user_id")
+      .notNull()
+      .references(() => users.id, { onDelete: "cascade" }),
+    /** Roles that the user has by this identity's groups, to be taken away when the groups change. */
+    roles: words("roles"),
+    createdAt: created(),
+    lastLoginAt: time("last_login_at"),
+  },
+  (table) => [uniqueIndex("identities_subject").on(table.issuer, table.subject), index("identities_user").on(table.userId)],
+);
+
+/** Which workloads may come in without a stored secret, and as which user. */
+export const identityRules = pgTable(
+  "identity_rules",
+  {
+    id: uuid("id").primaryKey(),
+    name: text("name").notNull(),
+    issuer: text("issuer").notNull(),
+    audience: text("audience").notNull(),
+    conditions: jsonb("conditions").$type<Record<string, string>>().notNull(),
+    userId: text("user_id")
+      .notNull()
+      .references(() => users.id, { onDelete: "cascade" }),
+    lifetimeMs: integer("lifetime_ms").notNull(),
+    createdBy: text("created_by").notNull(),
+    createdAt: created(),
+  },
+  (table) => [uniqueIndex("identity_rules_name").on(sql`lower(${table.name})`), index("identity_rules_issuer").on(table.issuer)],
+);
+
+/** Tokens of others that were exchanged, until they would have ended: none is exchanged twice. */
+export const exchangedTokens = pgTable(
+  "exchanged_tokens",
+  { id: text("id").primaryKey(), expiresAt: time("expires_at").notNull() },
+  (table) => [index("exchanged_tokens_expiry").on(table.expiresAt)],
 );
 
 /** What a client of the wire keeps for its user, such as the looks of a web page. The hub does not read it. */

@@ -16,6 +16,7 @@ import { bootLimits } from "../activities/host/boot.ts";
 import { bundleActivities } from "../activities/host/bundles.ts";
 import type { HostContext, Moving } from "../activities/host/context.ts";
 import { hostFacts } from "../activities/host/facts.ts";
+import { healActivities } from "../activities/host/heal.ts";
 import { convertActivities } from "../activities/host/convert.ts";
 import { openGuard } from "../activities/host/guard.ts";
 import { cacheKeepingActivities } from "../activities/host/cache.ts";
@@ -188,6 +189,7 @@ async function hostWorker(fetching: Fetching, hostId: string, log: Logger): Prom
       ...machineActivities(context),
       ...actionActivities(context),
       ...adoptActivities(context),
+      ...healActivities(context),
       ...letGoActivities(context),
     },
     interceptors: {

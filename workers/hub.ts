@@ -4,6 +4,8 @@
  * The one idea: it holds no state. Everything that it knows is in PostgreSQL and Temporal, so any number of them run, and one leads the loops.
  */
 import "../deploy/lifeline.ts";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import type { PayloadCodec } from "@temporalio/common";
 import { Worker, type NativeConnection } from "@temporalio/worker";
 import type { Logger } from "pino";
@@ -16,6 +18,7 @@ import { prefetchActivities } from "../activities/hub/prefetch.ts";
 import { recordActivities } from "../activities/hub/operations.ts";
 import { hubLoops } from "../control/loops.ts";
 import { lead, type Leader } from "../control/leader.ts";
+import { keepSchedules } from "../control/schedules.ts";
 import type { Control } from "../control/start.ts";
 import { openDatabase, type OpenDatabase } from "../db/connect.ts";
 import { keyRows } from "../db/keys.ts";
@@ -30,6 +33,7 @@ import { masterKeySource } from "../security/master-key.ts";
 import { openSecurity, type Security } from "../security/open.ts";
 import { beatInterceptor } from "./beats.ts";
 import { workflowBundle } from "./bundle.ts";
+import { careActivities, type CareSettings } from "./care.ts";
 import { databaseInterceptor, faultInterceptor, tries } from "./faults.ts";
 import { serveHealth } from "./health.ts";
 import { runProcess, type Running } from "./process.ts";
@@ -50,7 +54,12 @@ export async function runHub({ config, log, signal }: Running): Promise<void> {
   const temporal = await connectTemporal(security.codec);
   const connection = await connectWorker();
   const control = controlOf({ config, db: open.db, security, temporal, log });
-  const worker = await hubWorker({ control, codec: security.codec, connection });
+  const { graceMs, scrubShare, collectEveryMs, scrubEveryMs, retainEveryMs } = config.care;
+  const care = { workFolder: join(config.home, "hub", "care"), graceMs, scrubShare };
+  const worker = await hubWorker({ control, codec: security.codec, connection, care });
+  await keepSchedules(control, { collect: collectEveryMs, scrub: scrubEveryMs, retain: retainEveryMs }).catch((err: unknown) =>
+    log.error({ event: "schedules.unkept", err }, "The schedules could not be kept; the next start of a hub worker tries again."),
+  );
   const stores = openStores({ db: open.db, sealer: security.sealer, ports: storePorts });
   // One small question over the network: soon enough for the person who looks why transfers park.
   const storeLoop = { name: "stores", everyMs: 15_000, pass: () => checkStores(open.db, stores) };
@@ -103,9 +112,13 @@ export interface HubWorkerParts {
   readonly control: Control;
   readonly codec: PayloadCodec;
   readonly connection: NativeConnection;
+  readonly care?: CareSettings;
 }
 
-export async function hubWorker({ control, codec, connection }: HubWorkerParts): Promise<Worker> {
+/** As the configuration has it where nobody says otherwise. */
+const usualCare: CareSettings = { workFolder: join(tmpdir(), "drover-care"), graceMs: 86_400_000, scrubShare: 0.04 };
+
+export async function hubWorker({ control, codec, connection, care = usualCare }: HubWorkerParts): Promise<Worker> {
   const { db, temporal, sealer, hubId, reserve, log } = control;
   const stores = openStores({ db, sealer, ports: storePorts });
   const unforeseen = (err: unknown) => log.error({ event: "activity.unforeseen", err }, "An activity failed in an unforeseen way.");
@@ -122,6 +135,7 @@ export async function hubWorker({ control, codec, connection }: HubWorkerParts):
       ...prefetchActivities({ db }),
       ...importActivities({ db, openStore: stores.open }),
       ...exportActivities({ db, openStore: stores.open, openLarge: (storeId) => openLarge({ db, sealer }, storeId) }),
+      ...careActivities(control, stores.open, care),
       ...placementActivities({ db, hubId, reserve }),
       ...actionActivities({ db, temporal }),
       ...retireActivities({ db }),

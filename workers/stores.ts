@@ -6,7 +6,7 @@
  */
 import { randomUUID } from "node:crypto";
 import type { Database } from "../db/connect.ts";
-import { ensureStore, findStoreAt, listStores, makeDefault, markStore, sealedCredentials } from "../db/stores.ts";
+import { ensureStore, findStoreAt, listStores, makeConfigured, markStore, sealedCredentials } from "../db/stores.ts";
 import type { Store } from "../domain/catalog/schema.ts";
 import { StoreCredentials } from "../domain/catalog/store-credentials.ts";
 import { formatStoreLocation, parseStoreLocation } from "../domain/catalog/store-location.ts";
@@ -35,6 +35,12 @@ export interface StoreKeeper {
   readonly hubId: string;
 }
 
+/** The credentials that a store's row keeps; null where it needs none. */
+export async function keptCredentials({ db, sealer }: Pick<StoreKeeper, "db" | "sealer">, id: string): Promise<StoreCredentials | null> {
+  const sealed = await sealedCredentials(db, id);
+  return sealed && StoreCredentials.parse(await sealer.open(sealed, credentialsContext(id)));
+}
+
 /** Registers a store once it answered and is ours; asked again, it renews the credentials. */
 export async function addStore(keeper: StoreKeeper, store: NewStore, signal: AbortSignal): Promise<Store> {
   await claimStore(openStore(unwrap(parseStoreLocation(store.location)), store.credentials), keeper.hubId, signal);
@@ -42,7 +48,7 @@ export async function addStore(keeper: StoreKeeper, store: NewStore, signal: Abo
 }
 
 /**
- * Makes the configured store the default one. One that is away may come back, so it is only told; one of another hub is refused. Configured credentials
+ * Makes the configured store the default one, where the configuration names another than at the last start. One that is away may come back, so it is only told; one of another hub is refused. Configured credentials
  * that it refuses do not replace those that it takes: they were renewed meanwhile, and the variables were forgotten.
  */
 export async function keepDefaultStore(
@@ -53,11 +59,10 @@ export async function keepDefaultStore(
   const { location } = store;
   const credentials = credentialsOf(store);
   const refusal = await claimed(keeper, { location, credentials }, signal);
-  const renewed = refusal?.code === "store_denied" ? await keptCredentials(keeper, location) : null;
+  const renewed = refusal?.code === "store_denied" ? await credentialsKeptAt(keeper, location) : null;
   const problem = renewed ? await claimed(keeper, { location, credentials: renewed }, signal) : refusal;
   const wanted = { name: `default-${randomUUID().slice(0, 8)}`, location, credentials: renewed && !problem ? null : credentials };
-  const kept = await keepRow(keeper, wanted);
-  await makeDefault(keeper.db, kept.id);
+  const kept = await makeConfigured(keeper.db, (await keepRow(keeper, wanted)).id);
   if (!problem) return { ...kept, problem };
   const state = problem.code === "store_denied" ? "denied" : "unavailable";
   await markStore(keeper.db, kept.id, state);
@@ -77,10 +82,9 @@ async function claimed({ hubId }: StoreKeeper, { location, credentials }: Opened
   }
 }
 
-async function keptCredentials({ db, sealer }: StoreKeeper, location: string): Promise<StoreCredentials | null> {
-  const known = await findStoreAt(db, formatStoreLocation(unwrap(parseStoreLocation(location))));
-  const sealed = known && (await sealedCredentials(db, known.id));
-  return sealed && StoreCredentials.parse(await sealer.open(sealed, credentialsContext(known.id)));
+async function credentialsKeptAt(keeper: StoreKeeper, location: string): Promise<StoreCredentials | null> {
+  const known = await findStoreAt(keeper.db, formatStoreLocation(unwrap(parseStoreLocation(location))));
+  return known && keptCredentials(keeper, known.id);
 }
 
 /** Asks each store for its identity. What it answers, the row tells: transfers by presigned requests pass us by, and an idle store would stay as it was. */

@@ -51,13 +51,9 @@ export const NewImport = z
     architecture: Architecture,
     archive: ToldArchive.nullable().default(null).meta({ description: "Null: its manifest tells all of it." }),
     replace: z.boolean().default(false).meta({ description: "Point an existing version to this archive." }),
-    convert: z
-      .object({ hostId: HostId, storeId: StoreId.optional() })
-      .nullable()
-      .default(null)
-      .meta({
-        description: "The host that converts it to Drover's format, and the store that its bytes go to. Null: it stays an archive.",
-      }),
+    convert: z.object({ hostId: HostId, storeId: StoreId.optional() }).nullable().default(null).meta({
+      description: "The host that converts it to Drover's format, and the store that its bytes go to. Null: it stays an archive.",
+    }),
     onFault: OnFault.default("park"),
   })
   .meta({ id: "NewImport", description: "Brings an image of the Parallels DevOps service into the catalog." });

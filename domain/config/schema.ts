@@ -127,6 +127,13 @@ function arrange({ values: v, chosen, ignored, folder }: Arranged) {
       secretKey: v.DROVER_STORE_SECRET_KEY,
       sessionToken: v.DROVER_STORE_SESSION_TOKEN,
     },
+    care: {
+      collectEveryMs: v.DROVER_COLLECT_EVERY,
+      graceMs: v.DROVER_COLLECT_GRACE,
+      scrubEveryMs: v.DROVER_SCRUB_EVERY,
+      scrubShare: v.DROVER_SCRUB_SHARE / 100,
+      retainEveryMs: v.DROVER_RETENTION_EVERY,
+    },
     security: securityGroup(v),
     hosts: hostsGroup(v),
   };

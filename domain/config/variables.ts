@@ -110,6 +110,19 @@ export const Variables = z.object({
   DROVER_STORE_SILENCE: duration
     .prefault("30s")
     .meta(about("How long a store may be silent in the middle of a host's transfer before it counts as away and is asked again.")),
+  DROVER_COLLECT_EVERY: duration
+    .prefault("24h")
+    .meta(about("How often stores are collected by schedule; 0s leaves it to `drover store gc`.")),
+  DROVER_COLLECT_GRACE: duration
+    .prefault("24h")
+    .meta(about("How long an object that nothing needs is kept before a collection removes it; longer than any grant lives, save in tests.")),
+  DROVER_SCRUB_EVERY: duration
+    .prefault("24h")
+    .meta(about("How often a share of each store is read by schedule, and what is broken healed; 0s leaves it to `drover store scrub`.")),
+  DROVER_SCRUB_SHARE: count(1, 100).prefault("4").meta(about("The share of a store that one scrub reads, in percent.")),
+  DROVER_RETENTION_EVERY: duration
+    .prefault("24h")
+    .meta(about("How often retention rules are applied by schedule; 0s leaves it to `drover image retention apply`.")),
 
   DROVER_MASTER_KEY: masterKey.optional().meta(secret("The key that wraps all other keys, instead of the file in DROVER_HOME.")),
   DROVER_MASTER_KEY_NEXT: masterKey
