@@ -16,10 +16,12 @@ export interface ArchiveLimits {
   readonly ratio: number;
 }
 
-/** A bundle has dozens of files; a hundred thousand are no bundle, and each costs memory here. */
-export const entryLimit = 100_000;
+/** A bundle has dozens of files, hundreds with many snapshots; twenty thousand are no bundle. */
+export const entryLimit = 20_000;
 /** Deflate reaches 1,032; disks that are no trap stay below 20, since their zeros become holes and are not counted. */
 export const ratioLimit = 250;
+/** So much is never a bomb: a small archive of much the same is honest. */
+const harmlessBytes = 128 * 1024 * 1024;
 /** Where nobody told a size: twice the largest disk that Parallels Desktop makes. */
 export const logicalLimitBytes = 16 * 1024 ** 4;
 
@@ -79,8 +81,7 @@ export function openAdmission(name: string, limits: ArchiveLimits): Admission {
     },
     wrote: (dataBytes, packedBytes) => {
       data += dataBytes;
-      // The first gigabyte is never a bomb: small archives of much the same are honest.
-      if (data > 1024 ** 3 && data > packedBytes * limits.ratio) throw no(`it unpacks to more than ${limits.ratio} times its size`);
+      if (data > harmlessBytes && data > packedBytes * limits.ratio) throw no(`it unpacks to more than ${limits.ratio} times its size`);
     },
     admitted: () => [...seen.values()],
   };

@@ -16,7 +16,10 @@ export interface TarPart {
 
 const blockBytes = 512;
 
-export function tarOf(parts: readonly TarPart[], { trailer = true, padding = true }: { trailer?: boolean; padding?: boolean } = {}): Buffer {
+export function tarOf(
+  parts: readonly TarPart[],
+  { trailer = true, padding = true }: { trailer?: boolean; padding?: boolean } = {},
+): Buffer {
   const blocks = parts.flatMap((part, n) => {
     const content = Buffer.from(part.content ?? "");
     const last = n === parts.length - 1 && !padding;
