@@ -31,13 +31,15 @@ export interface EmbeddedHost {
   readonly name: string;
   readonly home: string;
   readonly simulated: boolean;
+  /** Which of the hosts of this computer it is. */
+  readonly index: number;
 }
 
 /** Where Parallels Desktop is, this computer is the one host; elsewhere as many are simulated as the configuration says. */
 export function embeddedHosts({ home, hosts }: Config, hasParallels: boolean): EmbeddedHost[] {
-  const at = (name: string, simulated: boolean) => ({ name, home: join(home, "hosts", name), simulated });
-  if (hasParallels) return [at("this-mac", false)];
-  return Array.from({ length: hosts.simulated }, (_, index) => at(`mac-${index + 1}`, true));
+  const at = (name: string, simulated: boolean, index: number) => ({ name, home: join(home, "hosts", name), simulated, index });
+  if (hasParallels) return [at("this-mac", false, 0)];
+  return Array.from({ length: hosts.simulated }, (_, index) => at(`mac-${index + 1}`, true, index));
 }
 
 export const isEnrolled = ({ home }: EmbeddedHost): Promise<boolean> =>
@@ -57,12 +59,19 @@ const about = [
   "DROVER_SIMULATED_MEMORY",
   "CATALOG_CACHE_KEEP_FREE_DISK_SPACE",
   "CATALOG_CACHE_MAX_SIZE",
+  "DROVER_PEER_HOST",
+  "DROVER_PEER_NETWORK",
 ] as const satisfies readonly VariableName[];
 
 /** Its own folder, and nothing that only the hub may know. */
-export function hostVariables({ home, simulated }: EmbeddedHost, env: Environment): Record<string, string> {
+export function hostVariables({ home, simulated, index }: EmbeddedHost, env: Environment): Record<string, string> {
   const given = Object.fromEntries(about.flatMap((name) => (env[name] === undefined ? [] : [[name, env[name]]])));
-  return { ...given, DROVER_HOME: home, DROVER_SIMULATE: String(simulated) };
+  return { ...given, ...peerPort(index, env), DROVER_HOME: home, DROVER_SIMULATE: String(simulated) };
+}
+
+/** Hosts of one computer share its addresses: each has a port of its own, from the given one on. */
+function peerPort(index: number, { DROVER_PEER_PORT: first = "" }: Environment): Record<string, string> {
+  return first === "" || first === "0" ? {} : { DROVER_PEER_PORT: String(Number(first) + index) };
 }
 
 export function hostChild(host: EmbeddedHost, env: Environment, isOnline: () => Promise<boolean>): Child {
