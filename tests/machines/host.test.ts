@@ -195,6 +195,22 @@ describe("older words", () => {
   }, 180_000);
 });
 
+it("a machine that is let go keeps its files without our mark, and with it as long as it cannot be unregistered", async () => {
+  const { id, bundlePath } = await machine();
+  const asked = { operationId: randomUUID(), machineId: id, epoch: 1 };
+  const letGo = (more = {}) => host.run(({ letGoMachine }) => letGoMachine({ ...asked, ...more }));
+  controlSimulator(simulatorIn(home), { faults: [{ verb: "unregister", kind: "fail", stderr: "The host is busy with itself." }] });
+  await expect(letGo()).rejects.toThrow("busy with itself");
+  expect(await readMark(bundlePath)).toMatchObject({ machineId: id, copied: false });
+  controlSimulator(simulatorIn(home), { faults: [] });
+  await letGo({ epoch: 0 });
+  await letGo({ bundlePath: "/elsewhere.pvm" });
+  expect(await host.context.prlctl.find(id)).not.toBeNull();
+  for (const again of [letGo, letGo]) await again();
+  expect([await host.context.prlctl.find(id), await readMark(bundlePath), existsSync(bundlePath)]).toEqual([null, null, true]);
+  await rm(bundlePath, { recursive: true });
+}, 180_000);
+
 describe("cancellation", () => {
   const sealed = { script: "sleep 60", environment: {} };
   const cases: ReadonlyArray<{ action: Action; verb: string; start: boolean }> = [

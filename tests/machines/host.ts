@@ -15,6 +15,7 @@ import type { HostContext } from "../../activities/host/context.ts";
 import { openGuard } from "../../activities/host/guard.ts";
 import type { HubLink } from "../../activities/host/hub-link.ts";
 import { openLedger } from "../../activities/host/ledger.ts";
+import { letGoActivities } from "../../activities/host/let-go.ts";
 import { machineActivities } from "../../activities/host/machines.ts";
 import { openPins } from "../../activities/host/pins.ts";
 import { openKeyedSlots, openSlots } from "../../activities/host/slots.ts";
@@ -29,6 +30,7 @@ import { controlSimulator, usualControl } from "../../parallels/simulator/contro
 import { installSimulator } from "../../parallels/simulator/install.ts";
 import { openPrlctl } from "../../parallels/prlctl.ts";
 import type { HostActionActivities } from "../../workflows/machines/operate.ts";
+import type { HostLetGoActivities } from "../../workflows/machines/retire.ts";
 import type { MachineActivities, Placement } from "../../workflows/machines/provision.ts";
 
 export const hubId = "0a1b2c3d-0000-4000-8000-000000000001";
@@ -43,7 +45,7 @@ const logger = new DefaultLogger("ERROR");
 export interface TestHost {
   readonly context: HostContext;
   /** Each call is an attempt of its own, as Temporal would make it; `cancel` asks it to end. */
-  run<T>(act: (activities: HostActionActivities & MachineActivities) => Promise<T>): Promise<T> & { cancel(): void };
+  run<T>(act: (activities: HostActionActivities & MachineActivities & HostLetGoActivities) => Promise<T>): Promise<T> & { cancel(): void };
   /** Report lines in their order. */
   readonly lines: readonly ReportLine[];
 }
@@ -100,7 +102,7 @@ export function openTestHost(home: string, sealed: Record<string, unknown> = {},
   };
   // What a test does by its own hand is free; what activities do is guarded, as in a host's process.
   const acting = { ...context, guard, link: guard.link(link), prlctl: guard.prlctl(prlctl), cache: guard.cache(context.cache) };
-  const activities = { ...actionActivities(acting), ...machineActivities(acting) };
+  const activities = { ...actionActivities(acting), ...machineActivities(acting), ...letGoActivities(acting) };
   return {
     context,
     lines,

@@ -147,3 +147,27 @@ describe("the simulated prlctl itself", () => {
     expect(() => execFileSync(mac.prlctl.paths.prlctlPath, ["exec", id, "/bin/sh", "-s"], { input: "exit 7\n" })).not.toThrow();
   });
 });
+
+describe("a file for a guest", () => {
+  it("comes to where it is to come, again and again, folders whole", async () => {
+    const file = join(mac.home, "sent.txt");
+    for (const text of ["one", "two"]) {
+      await writeFile(file, text);
+      await mac.prlctl.copyIn(id, { from: file, to: "/in/sent.txt" });
+      expect((await mac.prlctl.exec(id, { script: "cat in/sent.txt" })).stdout).toBe(text);
+    }
+    await mac.prlctl.copyIn(id, { from: join(mac.home, "bin"), to: "tools" });
+    expect((await mac.prlctl.exec(id, { script: "ls tools" })).stdout).toContain("prlctl");
+  });
+
+  it("is refused for the same reasons as a session", async () => {
+    const file = join(mac.home, "host.json");
+    const stopped = await mac.machine("stopped guest");
+    expect(await code(mac.prlctl.copyIn(stopped, { from: file, to: "/x" }))).toBe("machine_state");
+    expect(await code(mac.prlctl.copyIn("no such machine", { from: file, to: "/x" }))).toBe("machine_not_found");
+    expect(await code(mac.prlctl.copyIn(id, { from: "relative", to: "/x" }))).toBe("argument_refused");
+    expect(await code(mac.prlctl.copyIn(id, { from: file, to: "--vm" }))).toBe("argument_refused");
+    mac.control({ toolsNeverUp: true });
+    expect(await code(mac.prlctl.copyIn(macosId, { from: file, to: "/x" }))).toBe("tools_unavailable");
+  });
+});
