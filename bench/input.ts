@@ -8,9 +8,10 @@ import { randomFillSync } from "node:crypto";
 import { mkdir, open, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { makeDiskFolder } from "../parallels/bundle/make.ts";
-import { clusterBytes, openHds, rewriteClusters } from "../parallels/hds.ts";
+import { clusterBytes, openHds } from "../parallels/hds.ts";
 import { changeDisk } from "../parallels/sample/change.ts";
 import { makeSampleBundle } from "../parallels/sample/make.ts";
+import { changeFiles, rewriteInPlace } from "./guest.ts";
 import { patternCluster } from "../parallels/sample/pattern.ts";
 
 export interface Input {
@@ -31,7 +32,7 @@ interface InputOptions {
 const mebibyte = 1024 * 1024;
 const filledShare = 0.6;
 const noiseShare = 0.25;
-/** Every so many filled clusters one is rewritten: with the new file, about 3 % of the image. */
+/** Every so many filled clusters one is rewritten: with the files, about 3 % of the image. */
 const rewrittenEvery = 50;
 const newFileShare = 0.01;
 const sources = ["/usr/lib", "/usr/bin", "/usr/share", "/usr/local", "/opt"];
@@ -84,18 +85,16 @@ async function fillPlain(path: string, mebibytes: number): Promise<void> {
   }
 }
 
-/** Answers how many bytes of clusters changed. */
-export async function changeInput(input: Input, path: string): Promise<number> {
-  const before = await allocated(input.expandingPath);
-  const { changedClusters } = await changeDisk(input.bundlePath, { bytes: Math.ceil(before.length * newFileShare) * clusterBytes, path });
+/** Changes both disks as guests do, and answers how, in words. */
+export async function changeInput({ bundlePath, expandingPath, plainPath }: Input, path: string): Promise<string> {
+  const before = await allocated(expandingPath);
+  const bytes = Math.ceil(before.length * newFileShare) * clusterBytes;
+  const inFiles = await changeFiles(expandingPath, { bytes, path });
+  if (!inFiles) await changeDisk(bundlePath, { bytes, path: "" });
   const rewritten = before.filter((_, n) => n % rewrittenEvery === 7);
-  await rewriteClusters(input.expandingPath, fresh(rewritten));
-  const plain = await rewritePlain(input.plainPath);
-  return (changedClusters + rewritten.length + plain) * clusterBytes;
-}
-
-function* fresh(clusters: readonly number[]) {
-  for (const cluster of clusters) yield [cluster, patternCluster("changed", cluster)] as const;
+  const by = await rewriteInPlace(expandingPath, rewritten, path);
+  await rewritePlain(plainPath);
+  return `files changed by ${inFiles ? "debugfs" : "ourselves"}, clusters by ${by}`;
 }
 
 async function allocated(path: string): Promise<number[]> {
@@ -105,14 +104,12 @@ async function allocated(path: string): Promise<number[]> {
   return clusters;
 }
 
-async function rewritePlain(path: string): Promise<number> {
+async function rewritePlain(path: string): Promise<void> {
   const file = await open(path, "r+");
   try {
     const clusters = (await file.stat()).size / clusterBytes;
-    let changed = 0;
-    for (let cluster = 3; cluster < clusters; cluster += rewrittenEvery, changed++)
+    for (let cluster = 3; cluster < clusters; cluster += rewrittenEvery)
       await file.write(patternCluster("changed plain", cluster), 0, clusterBytes, cluster * clusterBytes);
-    return changed;
   } finally {
     await file.close();
   }

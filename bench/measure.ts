@@ -1,123 +1,166 @@
 /**
  * The steps of one store in their order, each of ours in a process of its own and beside it the peer, so that both meet the same moment of the computer.
+ *
+ * With several runs every step is measured as often, and its median counts.
  */
 import { fork } from "node:child_process";
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
+import type { Level } from "../images/level.ts";
 import { imagePaths } from "../images/layout.ts";
-import { changeInput, makeInput } from "./input.ts";
+import { changedSince, clustersOf } from "./changed.ts";
+import { changeInput, makeInput, type Input } from "./input.ts";
 import { copy, pack, unpack, type PeerRun, type Shelf } from "./peers.ts";
 import type { Done, Order, StoreAt } from "./step.ts";
-import { smallerIsBetter, type Row } from "./table.ts";
 
 export interface MeasureAsk {
-  readonly name: string;
   readonly gib: number;
+  readonly runs: number;
   /** An empty folder for everything of this store. */
   readonly root: string;
-  readonly store: StoreAt;
+  /** Where the host keeps its images; `root` where it is null. */
+  readonly hostRoot: string | null;
+  /** An empty store for each name. */
+  readonly store: (name: string) => StoreAt;
   readonly shelf: Shelf;
-  /** Where mke2fs and debugfs are looked for. */
+  /** Where mke2fs, debugfs and qemu-io are looked for. */
   readonly path: string;
   readonly say: (text: string) => void;
 }
 
-export interface Measured {
-  readonly rows: readonly Row[];
-  /** What the rows have no place for, as sentences. */
-  readonly remarks: readonly string[];
-}
-
-interface Step {
-  readonly what: string;
-  readonly peer: string;
+/** The median of a step over all runs. */
+export interface Step {
   readonly ours: Done;
-  readonly theirs: PeerRun;
+  readonly theirs: PeerRun | null;
 }
 
-const mebibyte = 1024 * 1024;
+export interface Measured {
+  readonly steps: ReadonlyMap<string, Step>;
+  readonly changed: { readonly bytes: number; readonly packedBytes: number };
+  /** What the disk holds and how it changed, in words. */
+  readonly how: string;
+}
+
+/** One run's own names and places. */
+interface Turn {
+  readonly ask: MeasureAsk;
+  readonly input: Input;
+  readonly at: (file: string) => string;
+  readonly host: (file: string) => string;
+  readonly store: StoreAt;
+  /** As empty as the first one was. */
+  readonly other: StoreAt;
+  measure(what: string, order: Order, theirs?: () => Promise<PeerRun>): Promise<Done>;
+}
 
 export async function measureStore(ask: MeasureAsk): Promise<Measured> {
-  const { name, gib, root, say, path } = ask;
-  say(`${name}: making a bundle of ${gib} GiB`);
+  const { gib, root, runs, say, path } = ask;
+  say(`making a bundle of ${gib} GiB`);
   const input = await makeInput({ folder: join(root, "input"), mebibytes: Math.round(gib * 1024), path });
   await warmUp(ask);
-  const { steps, changedBytes } = await runSteps(ask, input.bundlePath, () => changeInput(input, path));
-  const rows = steps.map(({ what, peer, ours, theirs }) =>
-    smallerIsBetter(`${what}, ${name}, ${gib} GiB`, ours.seconds, "s", { name: peer, value: theirs.seconds }),
-  );
-  return { rows: [...rows, memoryRow(ask, steps)], remarks: remarksOf(name, input.content, changedBytes, steps) };
+  const found = new Map<string, Step[]>();
+  const turn = (n: number) => openTurn(ask, input, n, found);
+  const firsts: Done[] = [];
+  for (let n = 0; n < runs; n++) firsts.push(await measureFirst(turn(n)));
+  const before = await clustersOf(input.bundlePath);
+  const how = `content ${input.content}, ${await changeInput(input, path)}`;
+  const changed = await changedSince(before, input.bundlePath);
+  for (const [n, first] of firsts.entries()) await measureDelta(turn(n), first);
+  return { steps: new Map([...found].map(([what, steps]) => [what, median(steps)])), changed, how };
 }
 
-async function runSteps(ask: MeasureAsk, bundlePath: string, change: () => Promise<number>) {
-  const { name, root, store, shelf, say } = ask;
-  const at = (file: string) => join(root, file);
-  const steps: Step[] = [];
-  const run = async (what: string, order: Order, peer: string, work: () => Promise<PeerRun>): Promise<Done> => {
-    say(`${name}: ${what}`);
-    const ours = await step(order, at("compiled"));
-    steps.push({ what, peer, ours, theirs: await work() });
-    return ours;
+function openTurn(ask: MeasureAsk, input: Input, n: number, found: Map<string, Step[]>): Turn {
+  const at = (file: string) => join(ask.root, `${file}-${n}`);
+  const host = (file: string) => join(ask.hostRoot ?? ask.root, `${file}-${n}`);
+  return {
+    ask,
+    input,
+    at,
+    host,
+    store: ask.store(`run-${n}`),
+    other: ask.store(`other-${n}`),
+    measure: async (what, order, theirs) => {
+      ask.say(`${what} (${n + 1} of ${ask.runs})`);
+      const ours = await step(order, join(ask.root, "compiled"));
+      found.set(what, [...(found.get(what) ?? []), { ours, theirs: theirs ? await theirs() : null }]);
+      return ours;
+    },
   };
-  const packing = `tar -S | zstd -3 -T0${shelf.suffix}`;
-  const unpacking = `${shelf.suffix && "S3 | "}zstd -d | tar -xS`;
-  const push = (turn: number, bases: readonly Done[]): Order => {
-    const journalPath = at(`journal-${turn}`);
-    return { kind: "push", store, bundlePath, bases: bases.map(({ digest }) => ({ digest, generation: 1 })), journalPath };
+}
+
+function pushOrder(
+  { input, at, store }: Turn,
+  journal: string,
+  bases: readonly Done[],
+  options: { verify?: boolean; level?: Level } = {},
+): Order {
+  const refs = bases.map(({ digest }) => ({ digest, generation: 1 }));
+  const common = { kind: "push", bundlePath: input.bundlePath, journalPath: at(journal), recordPath: at("record") } as const;
+  return { ...common, store, bases: refs, ...options };
+}
+
+function pullOrder({ store, host }: Turn, { digest }: Done, to: string, seeds: readonly Done[]): Order {
+  const from = seeds.map((seed) => ({ digest: seed.digest, path: host("one") }));
+  return { kind: "pull", store, image: { digest, generation: 1 }, targetPath: host(to), seeds: from };
+}
+
+async function measureFirst(turn: Turn): Promise<Done> {
+  const { ask, input, at, host, measure } = turn;
+  const packing = () => pack(input.bundlePath, ask.shelf);
+  const first = await measure("first push", pushOrder(turn, "journal-first", []), packing);
+  await measure("push again", pushOrder(turn, "journal-again", [first]));
+  await measure("push again, --verify", pushOrder(turn, "journal-verify", [first], { verify: true }));
+  const adaptive = { ...turn, store: turn.other, at: (file: string) => at(`adaptive-${file}`) };
+  await measure("first push, adaptive", pushOrder(adaptive, "journal", [], { level: "adaptive" }));
+  await measure("pull", pullOrder(turn, first, "one", []), () => unpack(ask.shelf, host("unpacked")));
+  return first;
+}
+
+async function measureDelta(turn: Turn, first: Done): Promise<void> {
+  const { host, measure } = turn;
+  const delta = await measure("delta push", pushOrder(turn, "journal-delta", [first]));
+  await measure("delta pull", pullOrder(turn, delta, "two", [first]));
+  const cached = imagePaths(host("two")).bundle;
+  await measure("provision", { kind: "clone", from: cached, to: host("machine") }, () => copy(cached, host("copied")));
+  for (const name of ["one", "two", "machine"]) await rm(host(name), { recursive: true });
+}
+
+function median(steps: readonly Step[]): Step {
+  const middle = <T>(of: (step: Step) => T, value: (item: T) => number): T => {
+    const sorted = steps.map(of).toSorted((a, b) => value(a) - value(b));
+    return sorted[Math.floor((sorted.length - 1) / 2)] as T;
   };
-  const pull = ({ digest }: Done, to: string, seeds: { digest: string; path: string }[]): Order => {
-    return { kind: "pull", store, image: { digest, generation: 1 }, targetPath: at(to), seeds };
+  return {
+    ours: middle(
+      ({ ours }) => ours,
+      ({ seconds }) => seconds,
+    ),
+    theirs: middle(
+      ({ theirs }) => theirs,
+      (theirs) => theirs?.seconds ?? 0,
+    ),
   };
-
-  const first = await run("first push", push(1, []), packing, () => pack(bundlePath, shelf));
-  await run("push again", push(2, [first]), packing, () => pack(bundlePath, shelf));
-  await run("pull", pull(first, "one", []), unpacking, () => unpack(shelf, at("unpacked-1")));
-  const changedBytes = await change();
-  const delta = await run("delta push", push(3, [first]), packing, () => pack(bundlePath, shelf));
-  const seeds = [{ digest: first.digest, path: at("one") }];
-  await run("delta pull", pull(delta, "two", seeds), unpacking, () => unpack(shelf, at("unpacked-2")));
-  const cached = imagePaths(at("two")).bundle;
-  await run("provision", { kind: "clone", from: cached, to: at("machine") }, "cp -R", () => copy(cached, at("copied")));
-  return { steps, changedBytes };
 }
-
-/** The most that any step took, of ours and of the peers'. */
-function memoryRow({ name, gib, shelf }: MeasureAsk, steps: readonly Step[]): Row {
-  const most = (of: (step: Step) => number) => Math.max(...steps.map(of)) / mebibyte;
-  const theirs = most((step) => step.theirs.peakBytes);
-  const peer = theirs === 0 ? null : { name: `tar -S | zstd -3 -T0${shelf.suffix}`, value: theirs };
-  return smallerIsBetter(
-    `peak memory, ${name}, ${gib} GiB`,
-    most((step) => step.ours.peakBytes),
-    "MiB",
-    peer,
-  );
-}
-
-function remarksOf(name: string, content: string, changedBytes: number, steps: readonly Step[]): string[] {
-  const ofStep = (what: string) => steps.find((step) => step.what === what);
-  const stored = mib(ofStep("first push")?.ours.storedBytes);
-  const packed = mib(ofStep("first push")?.theirs.storedBytes);
-  const [sent, fetched] = [mib(ofStep("delta push")?.ours.movedBytes), mib(ofStep("delta pull")?.ours.movedBytes)];
-  return [
-    `${name}: content ${content}; stored ${stored}, by tar and zstd ${packed}; of ${mib(changedBytes)} of changed clusters the delta push sent ${sent}, the delta pull fetched ${fetched}.`,
-    `${name}: peak memory by step: ${steps.map(({ what, ours }) => `${what} ${mib(ours.peakBytes)}`).join(", ")}.`,
-  ];
-}
-
-const mib = (bytes = 0) => `${Math.round(bytes / mebibyte)} MiB`;
 
 /** Once with a little, so that no step pays for what the first one finds cold: a server that lays out its volumes, sources that are not compiled yet. */
 async function warmUp({ root, store }: MeasureAsk): Promise<void> {
   const at = (file: string) => join(root, file);
   const { bundlePath } = await makeInput({ folder: at("small"), mebibytes: 32, path: "" });
-  const { digest } = await step({ kind: "push", store, bundlePath, bases: [], journalPath: at("journal-0") }, at("compiled"));
-  await step({ kind: "pull", store, image: { digest, generation: 1 }, targetPath: at("zero"), seeds: [] }, at("compiled"));
+  const push = {
+    kind: "push",
+    store: store("warm"),
+    bundlePath,
+    bases: [],
+    journalPath: at("journal-0"),
+    recordPath: at("record-0"),
+  } as const;
+  const { digest } = await step(push, at("compiled"));
+  await step({ kind: "pull", store: store("warm"), image: { digest, generation: 1 }, targetPath: at("zero"), seeds: [] }, at("compiled"));
   await rm(at("small"), { recursive: true });
 }
 
 /** The compiled sources are kept for the run, as the published package is compiled ahead: else each peak would hold the compiler. */
-function step(order: Order, compiled: string): Promise<Done> {
+export function step(order: Order, compiled: string): Promise<Done> {
   return new Promise((resolve, reject) => {
     const env = { ...process.env, NODE_COMPILE_CACHE: compiled };
     const child = fork(new URL("./step.ts", import.meta.url), [], { execArgv: [], env });

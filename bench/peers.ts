@@ -1,5 +1,5 @@
 /**
- * The usual tools at the same work: `tar -S | zstd -3 -T0` and its inverse, and `cp -R`.
+ * The usual tools at the same work: `tar -S | zstd -3 -T0` and its inverse, and `cp --sparse=always`.
  *
  * On S3 their bytes travel too, without a stop on the disk: the stream goes up in parts of 16 MiB, four at once, as `aws s3 cp -` does, and comes down as one answer.
  */
@@ -115,7 +115,9 @@ export async function unpack(shelf: Shelf, target: string): Promise<PeerRun> {
 
 export async function copy(from: string, to: string): Promise<PeerRun> {
   const run = await timed(async () => {
-    await ended(spawn("cp", ["-R", from, to], { stdio: "inherit" }));
+    // A Mac's cp knows no holes to keep.
+    const keeping = process.platform === "linux" ? ["--sparse=always", "--reflink=never"] : [];
+    await ended(spawn("cp", ["-R", ...keeping, from, to], { stdio: "inherit" }));
     return 0;
   });
   await rm(to, { recursive: true });

@@ -6,6 +6,7 @@
 import { cloneFolder } from "../images/clone-file.ts";
 import { pullTree } from "../images/pull.ts";
 import { pushBundle } from "../images/push.ts";
+import type { Level } from "../images/level.ts";
 import type { ImageRef } from "../images/stored.ts";
 import type { StoreCredentials } from "../domain/catalog/store-credentials.ts";
 import type { StoreLocation } from "../domain/catalog/store-location.ts";
@@ -24,6 +25,10 @@ export type Order =
       readonly bundlePath: string;
       readonly bases: readonly ImageRef[];
       readonly journalPath: string;
+      /** What the push finds, and what the one before found. */
+      readonly recordPath: string;
+      readonly verify?: boolean;
+      readonly level?: Level;
     }
   | {
       readonly kind: "pull";
@@ -36,6 +41,8 @@ export type Order =
 
 export interface Done {
   readonly seconds: number;
+  /** Of all processors together. */
+  readonly cpuSeconds: number;
   readonly peakBytes: number;
   /** What the engine answered, as far as later steps and the remarks need it; zeros and "" where a step has no such thing. */
   readonly digest: string;
@@ -51,13 +58,14 @@ async function answer(order: Order): Promise<void> {
 }
 
 async function perform(order: Order): Promise<Done> {
-  const start = performance.now();
+  const [start, before] = [performance.now(), process.cpuUsage()];
   const told = await work(order);
   const seconds = (performance.now() - start) / 1000;
-  return { seconds, peakBytes: ownPeakBytes(), ...told };
+  const { user, system } = process.cpuUsage(before);
+  return { seconds, cpuSeconds: (user + system) / 1e6, peakBytes: ownPeakBytes(), ...told };
 }
 
-async function work(order: Order): Promise<Omit<Done, "seconds" | "peakBytes">> {
+async function work(order: Order): Promise<Omit<Done, "seconds" | "cpuSeconds" | "peakBytes">> {
   const signal = new AbortController().signal;
   if (order.kind === "clone") {
     await cloneFolder(order.from, order.to, signal);
@@ -65,8 +73,8 @@ async function work(order: Order): Promise<Omit<Done, "seconds" | "peakBytes">> 
   }
   const store = openStore(order.store.location, order.store.credentials);
   if (order.kind === "push") {
-    const { bundlePath, bases, journalPath } = order;
-    const { digest, sentBytes, storedBytes } = await pushBundle({ bundlePath, store, bases, journalPath, generation: 1, signal });
+    const { kind: _kind, store: _at, ...asked } = order;
+    const { digest, sentBytes, storedBytes } = await pushBundle({ ...asked, store, generation: 1, signal });
     return { digest, movedBytes: sentBytes, storedBytes };
   }
   const { image, targetPath, seeds } = order;

@@ -1,7 +1,7 @@
 /**
  * What a benchmark tells: one table for people, and the same rows as one last line of JSON for programs.
  *
- * The ratio always reads one way, above 1 we are better, so that nobody has to know which numbers should be small.
+ * The ratio always reads one way, above 1 we are better, so that nobody has to know which numbers should be small. A bar is a least ratio, or a most value.
  */
 import Table from "cli-table3";
 
@@ -12,6 +12,9 @@ export interface Row {
   readonly peer: string | null;
   readonly theirs: number | null;
   readonly ratio: number | null;
+  /** What was promised, in words; null where nothing was. */
+  readonly bar: string | null;
+  readonly held: boolean | null;
 }
 
 export interface Peer {
@@ -19,20 +22,28 @@ export interface Peer {
   readonly value: number;
 }
 
+/** A promise: a ratio that must be reached, or a value that must stay below. */
+export type Bar = { readonly leastRatio: number } | { readonly below: number };
+
 /** A row whose numbers are better the smaller they are: times and sizes. */
-export function smallerIsBetter(what: string, ours: number, unit: string, peer: Peer | null): Row {
+export function smallerIsBetter(what: string, ours: number, unit: string, peer: Peer | null, bar: Bar | null = null): Row {
   const common = { what, ours: rounded(ours), unit };
-  if (!peer) return { ...common, peer: null, theirs: null, ratio: null };
-  return { ...common, peer: peer.name, theirs: rounded(peer.value), ratio: rounded(peer.value / ours) };
+  const compared = peer
+    ? { peer: peer.name, theirs: rounded(peer.value), ratio: rounded(peer.value / ours) }
+    : { peer: null, theirs: null, ratio: null };
+  if (!bar) return { ...common, ...compared, bar: null, held: null };
+  if ("below" in bar) return { ...common, ...compared, bar: `below ${bar.below} ${unit}`, held: ours < bar.below };
+  return { ...common, ...compared, bar: `ratio ${rounded(bar.leastRatio)}`, held: peer !== null && peer.value / ours >= bar.leastRatio };
 }
 
 export function printTable(rows: readonly Row[], remarks: readonly string[]): void {
   const table = new Table({
-    head: ["what", "ours", "unit", "peer", "theirs", "ratio (above 1: ours is better)"],
+    head: ["what", "ours", "unit", "against", "theirs", "ratio (above 1: ours is better)", "bar", ""],
     style: { head: [], border: [] },
     chars: { mid: "", "left-mid": "", "mid-mid": "", "right-mid": "" },
   });
-  for (const { what, ours, unit, peer, theirs, ratio } of rows) table.push([what, ours, unit, peer ?? "-", theirs ?? "-", ratio ?? "-"]);
+  for (const { what, ours, unit, peer, theirs, ratio, bar, held } of rows)
+    table.push([what, ours, unit, peer ?? "-", theirs ?? "-", ratio ?? "-", bar ?? "-", held === null ? "" : held ? "held" : "MISSED"]);
   process.stdout.write(`${table.toString()}\n`);
   for (const remark of remarks) process.stdout.write(`${remark}\n`);
 }

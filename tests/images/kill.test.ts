@@ -43,7 +43,11 @@ describe(`after kill -9 (SEED=${seed})`, () => {
     expect(result).toMatchObject({ digest: whole.result["digest"] });
     const log = readFileSync(order.log, "utf8").trim().split("\n");
     const written = log.filter((line) => line.startsWith("written ")).map((line) => line.slice(8));
-    for (const key of written) expect(log.lastIndexOf(`sent ${key}`), key).toBeLessThan(log.indexOf(`written ${key}`));
+    for (const key of written)
+      expect(
+        log.findLastIndex((line) => line.startsWith(`sent ${key} `)),
+        key,
+      ).toBeLessThan(log.indexOf(`written ${key}`));
     const store = folderStore(order.store);
     const image = { digest: String(result["digest"]), generation: 1 };
     const { locations } = await readImage(store, image, calm());

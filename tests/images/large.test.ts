@@ -1,23 +1,18 @@
 /** An image of 100 GB, simulated, since no such disk fits here: what describes it is small, and nobody needs an object per chunk to work with it. */
-import { randomFillSync } from "node:crypto";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { beforeAll, expect, it } from "vitest";
-import { chunkIndex } from "../../images/chunk-index.ts";
-import { chunkBytes, hashBytes, locationsKey, packBytes, treeKey } from "../../images/format.ts";
+import { largeFiles, publishLarge, storedChunkBytes } from "../../bench/large-image.ts";
+import { locationsKey, packBytes, treeKey } from "../../images/format.ts";
 import { placeAt } from "../../images/locations.ts";
 import { rowFinder } from "../../images/near.ts";
-import { publishTree, type Published } from "../../images/publish.ts";
+import type { Published } from "../../images/publish.ts";
 import { compareRows } from "../../images/rows.ts";
 import { readImage, type StoredImage } from "../../images/stored.ts";
-import { rowBytes, rowHash, treeFiles, type TreeEntry } from "../../images/tree.ts";
+import { rowBytes, rowHash, treeFiles } from "../../images/tree.ts";
 import { spansOf } from "../../images/wanted.ts";
 import { memoryStore } from "../../stores/memory.ts";
 
-const gigabyte = 1e9;
-const files = [64 * gigabyte, 36 * gigabyte];
-/** A third, as of a disk full of programs: other content compresses less, and then the tables weigh less beside it. */
-const storedChunkBytes = Math.floor(chunkBytes / 3);
 const signal = new AbortController().signal;
 const objects = new Map<string, Uint8Array>();
 const store = memoryStore(objects);
@@ -34,31 +29,8 @@ function objectBytes(): number {
   return process.memoryUsage().heapUsed;
 }
 
-function fullRows(bytes: number): Buffer {
-  const rows = randomFillSync(Buffer.alloc(Math.ceil(bytes / chunkBytes) * rowBytes));
-  for (let row = 0; row * rowBytes < rows.byteLength; row++) rows.writeUInt32LE(row, row * rowBytes);
-  return rows;
-}
-
 beforeAll(async () => {
-  const common = { mode: 0o644, mtimeMs: 1_700_000_000_000, finderInfo: null };
-  const disks = files.map((bytes, n): TreeEntry => ({ kind: "file", path: `disk-${n}`, ...common, bytes, rows: fullRows(bytes) }));
-  const entries: TreeEntry[] = [{ kind: "folder", path: "", ...common }, ...disks];
-  const perPack = Math.floor(packBytes / storedChunkBytes);
-  const index = chunkIndex(files.length);
-  let chunk = 0;
-  for (const disk of treeFiles({ entries }))
-    for (let at = 0; at < disk.rows.byteLength; at += rowBytes, chunk++)
-      index.add(disk.rows.subarray(at + 4, at + 4 + hashBytes), {
-        pack: Math.floor(chunk / perPack),
-        offset: (chunk % perPack) * storedChunkBytes,
-        length: storedChunkBytes,
-      });
-  const packs = Array.from({ length: Math.ceil(chunk / perPack) }, (_, n) => ({
-    sha256: n.toString(16).padStart(64, "0"),
-    bytes: packBytes,
-  }));
-  published = await publishTree({ store, bases: [], generation: 1, signal }, entries, { index, packs, ownFrom: 0 });
+  published = await publishLarge(store, largeFiles, signal);
   image = await readImage(store, published, signal);
 }, 60_000);
 

@@ -12,13 +12,17 @@ import type { Order } from "./victims.ts";
 const order = JSON.parse(process.argv[2] ?? "{}") as Order;
 const signal = new AbortController().signal;
 
-/** The folder store, which writes down what was sent and what was acknowledged. */
+/** The folder store, which writes down what was sent, what was acknowledged and what was read. */
 function logged(): ObjectStore {
   const store = folderStore(order.store);
   return {
     ...store,
+    read: async (key, range, within) => {
+      if (range) appendFileSync(order.log, `read ${range.lengthBytes} ${key}\n`);
+      return store.read(key, range, within);
+    },
     write: async (key, body, sha256, within) => {
-      appendFileSync(order.log, `sent ${key}\n`);
+      appendFileSync(order.log, `sent ${key} ${body.byteLength}\n`);
       const outcome = await store.write(key, body, sha256, within);
       appendFileSync(order.log, `${outcome} ${key}\n`);
       return outcome;
@@ -27,7 +31,7 @@ function logged(): ObjectStore {
 }
 
 const onProgress = () => process.stdout.write(".");
-const shared = { store: logged(), signal, onProgress, parallel: 2 };
+const shared = { store: logged(), signal, onProgress, parallel: order.parallel ?? 2 };
 const result =
   order.what === "push"
     ? await pushBundle({ ...shared, bundlePath: order.bundle, bases: [], journalPath: order.journal, generation: 1 })

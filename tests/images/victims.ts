@@ -10,6 +10,8 @@ export interface Order {
   readonly digest: string;
   readonly target: string;
   readonly seeds: readonly { digest: string; path: string }[];
+  /** Packs or reads on their way at once. */
+  readonly parallel?: number;
 }
 
 export interface Outcome {
@@ -18,8 +20,8 @@ export interface Outcome {
   readonly result: Record<string, unknown>;
 }
 
-/** Runs a victim; kills it once it has said `afterSteps` steps. */
-export async function runVictim(order: Order, afterSteps = Infinity): Promise<Outcome> {
+/** Runs a victim; kills it `delayMs` after it has said `afterSteps` steps. */
+export async function runVictim(order: Order, afterSteps = Infinity, delayMs = 0): Promise<Outcome> {
   const child = spawn(process.execPath, [new URL("./victim.ts", import.meta.url).pathname, JSON.stringify(order)], {
     stdio: ["ignore", "pipe", "inherit"],
   });
@@ -27,7 +29,7 @@ export async function runVictim(order: Order, afterSteps = Infinity): Promise<Ou
   const steps = () => said.split("\n")[0]?.length ?? 0;
   child.stdout.setEncoding("utf8").on("data", (text: string) => {
     said += text;
-    if (steps() >= afterSteps) child.kill("SIGKILL");
+    if (steps() >= afterSteps) setTimeout(() => child.kill("SIGKILL"), delayMs);
   });
   const [code, signal] = await new Promise<[number | null, string | null]>((resolve) => child.once("close", (...ended) => resolve(ended)));
   if (signal === "SIGKILL") return { killed: true, steps: steps(), result: {} };

@@ -1,0 +1,21 @@
+/**
+ * How long a store takes for the packs of a push by themselves: from memory, as many at once as a push sends, nothing read, hashed or compressed meanwhile.
+ */
+import { forEachLimited } from "../images/limited.ts";
+import { openStore } from "../stores/open.ts";
+import { readAll } from "../stores/object-store.ts";
+import type { StoreAt } from "./step.ts";
+
+const atOnce = 4;
+
+export async function sendAlone(from: StoreAt, to: StoreAt): Promise<number> {
+  const [source, target] = [openStore(from.location, from.credentials), openStore(to.location, to.credentials)];
+  const signal = new AbortController().signal;
+  const packs: { key: string; sha256: string; body: Buffer }[] = [];
+  for await (const { key, bytes } of source.list(".drover/v1/packs/")) {
+    packs.push({ key, sha256: key.slice(-64), body: await readAll(await source.read(key, null, signal), key, bytes) });
+  }
+  const start = performance.now();
+  await forEachLimited(packs, atOnce, async ({ key, sha256, body }) => void (await target.write(key, body, sha256, signal)));
+  return (performance.now() - start) / 1000;
+}
