@@ -12,6 +12,7 @@ import { accessWireRoutes } from "./access/wire-routes.ts";
 import { templateWireRoutes } from "./builds/wire-templates.ts";
 import { prefetchRoutes } from "./catalog/prefetch-routes.ts";
 import { catalogRoutes } from "./catalog/routes.ts";
+import { manifestWireRoutes } from "./catalog/wire-manifests.ts";
 import { catalogWireRoutes } from "./catalog/wire-routes.ts";
 import { codecRoutes } from "./codec.ts";
 import { documentation } from "./docs.ts";
@@ -61,6 +62,7 @@ export function createApp(hub: Hub): OpenAPIHono<ApiEnv> {
   // Before the catalog, whose first path part may be any catalog id.
   cacheWireRoutes(hub, mounting(app, hub, "host"), mounting(app, hub, "orchestrator"));
   catalogWireRoutes(hub, mounting(app, hub, "catalog"));
+  manifestWireRoutes(hub, mounting(app, hub, "catalog"));
   machineWireRoutes(hub, mounting(app, hub, "host"), mounting(app, hub, "orchestrator"));
   logWireRoutes(hub, mounting(app, hub), mounting(app, hub, "orchestrator"));
   toolWireRoutes(mounting(app, hub));

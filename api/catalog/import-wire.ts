@@ -85,7 +85,8 @@ function toldBy({ machine_remote_path: path, size, type, description, ...words }
   return { key: path.replace(/^\/+/, ""), kind, logicalBytes: size * megabyte, description, tags, requiredClaims, requiredRoles };
 }
 
-async function imported(hub: Hub, call: Call<Asked>, { archive, replace, what }: How): Promise<{ id: string }> {
+/** Answers the version's id. */
+export async function imported(hub: Hub, call: Call<Asked>, { archive, replace, what }: How): Promise<{ id: string }> {
   const { body, actor } = call;
   checkNames(body);
   const named = storeIn(body.connection);

@@ -64,7 +64,7 @@ async function named(hub: Hub, call: Asking): Promise<ImageVersion[]> {
   });
 }
 
-async function mustFind(hub: Hub, call: Asking): Promise<ImageVersion> {
+export async function mustFind(hub: Hub, call: Asking): Promise<ImageVersion> {
   const [image] = await named(hub, call);
   if (image) return image;
   throw new FaultError({ code: "image_not_found", message: "There is no such image." });
