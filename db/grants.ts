@@ -69,6 +69,7 @@ const ChosenArchive = z.object({ storeId: Uuid, archive: z.string() });
 const FetchInput = z.object({ chosen: z.union([ChosenTree, ChosenArchive]).optional() });
 /** Where a conversion writes to, once it does. */
 const ImportInput = FetchInput.extend({ catalogId: z.string(), writesTo: Uuid.optional() });
+const HealInput = z.object({ storeId: Uuid, digest: Sha256, generation: z.int().positive().optional() });
 const Wanted = z.object({ imageVersionId: Uuid });
 
 /** Keeps with an operation which tree it moves, so that it ends on that one whatever becomes of the version meanwhile. */
@@ -99,6 +100,7 @@ async function mustStillBeFree(tx: Database, { verb }: Operation, input: Readonl
 export async function grantScope(db: Database, { operation, input }: GrantSubject): Promise<GrantScope | null> {
   if (operation.verb === "push") return pushScope(db, operation, PushInput.parse(input));
   if (operation.verb === "pull" || operation.verb === "provision") return fetchScope(FetchInput.parse(input));
+  if (operation.verb === "heal") return healScope(HealInput.parse(input));
   if (operation.verb === "import") return importScope(db, operation, ImportInput.parse(input));
   return null;
 }
@@ -115,6 +117,11 @@ async function pushScope(db: Database, operation: Operation, { storeId, catalogI
     .from(imageVersions)
     .where(and(eq(imageVersions.storeId, storeId), gt(imageVersions.generation, archivedGeneration), sql`(${kin})`));
   return { storeId, trees, packs: "write" };
+}
+
+/** Of a healing: the damaged tree, and the locations that the hub chose for it; before that there is nothing to write. */
+function healScope({ storeId, digest, generation }: z.infer<typeof HealInput>): GrantScope | null {
+  return generation === undefined ? null : { storeId, trees: [{ digest, generation }], packs: "write" };
 }
 
 /** The tree that was chosen when the image was authorised or the machine placed; before that there is nothing to read. */

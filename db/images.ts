@@ -3,10 +3,10 @@
  *
  * The one idea: a version becomes visible, or points elsewhere, in one write under its catalog id's lock, which also moves the tag `latest`.
  */
-import { and, arrayContains, asc, desc, eq, gt, inArray, ne, sql } from "drizzle-orm";
+import { and, arrayContains, asc, desc, eq, gt, inArray, isNull, ne, sql } from "drizzle-orm";
 import { imageName, latest, type Architecture, type ImageKey } from "../domain/catalog/rules.ts";
 import { ImageVersion } from "../domain/catalog/schema.ts";
-import { ok, refuse, type Result } from "../domain/errors.ts";
+import { ok, refuse, unwrap, type Result } from "../domain/errors.ts";
 import { Uuid } from "../domain/ids.ts";
 import { archivedGeneration } from "./archives.ts";
 import type { Database } from "./connect.ts";
@@ -55,7 +55,7 @@ export interface Reference {
   readonly architecture?: Architecture | undefined;
 }
 
-/** The versions that a reference means, one per architecture. Without a version: the one tagged `latest`, else the one of that name. */
+/** The versions that a reference means, one per architecture: the one of that name, else the one so tagged; without a version, or for `latest`, the tag comes first. */
 export async function resolveImages(
   db: Database,
   project: string,
@@ -64,19 +64,19 @@ export async function resolveImages(
   const means =
     version === latest
       ? sql`(${arrayContains(versions.tags, [latest])} or ${versions.version} = ${latest})`
-      : eq(versions.version, version);
+      : sql`(${versions.version} = ${version} or exists (select 1 from unnest(${versions.tags}) tag where lower(tag) = ${version}))`;
   const wanted = and(
     eq(versions.project, project),
     eq(versions.catalogId, catalogId),
     means,
     architecture === undefined ? undefined : eq(versions.architecture, architecture),
   );
-  const tagged = sql`${arrayContains(versions.tags, [latest])} desc`;
+  const first = version === latest ? arrayContains(versions.tags, [latest]) : eq(versions.version, version);
   const rows = await db
     .selectDistinctOn([versions.architecture])
     .from(versions)
     .where(wanted)
-    .orderBy(asc(versions.architecture), tagged, desc(versions.createdAt));
+    .orderBy(asc(versions.architecture), sql`${first} desc`, desc(versions.createdAt));
   return rows.map((row) => ImageVersion.parse(row));
 }
 
@@ -119,23 +119,42 @@ export async function lockCatalogId(tx: Database, project: string, catalogId: st
 type Row = typeof versions.$inferInsert;
 export type NewVersionRow = Omit<Row, "createdAt" | "updatedAt" | "downloads" | "lastDownloadedAt" | "lastDownloadedBy">;
 
-/** A new version, which takes the tag `latest` from versions of another name. */
+/** A new version, which takes the tag `latest`, and those that it is given, from the others of its catalog id and architecture. */
 export async function insertVersion(tx: Database, row: NewVersionRow): Promise<ImageVersion> {
   const tags = [...new Set([...(row.tags ?? []), latest])];
   const [made] = await tx
     .insert(versions)
     .values({ ...row, tags })
     .returning();
+  const version = ImageVersion.parse(made);
+  await takeTags(tx, version, tags);
+  return version;
+}
+
+/** A tag points to one version per catalog id and architecture: its siblings lose what it gets, in whatever case they write it. */
+async function takeTags(tx: Database, { id, project, catalogId, architecture }: ImageVersion, tags: readonly string[]): Promise<void> {
+  const taken = sql`${sql.param(tags.map((tag) => tag.toLowerCase()))}::text[]`;
+  const kept = sql`array(select tag from unnest(${versions.tags}) with ordinality as t(tag, place) where lower(tag) <> all(${taken}) order by place)`;
   const siblings = and(
-    eq(versions.project, row.project ?? "default"),
-    eq(versions.catalogId, row.catalogId),
-    ne(versions.version, row.version),
+    eq(versions.project, project),
+    eq(versions.catalogId, catalogId),
+    eq(versions.architecture, architecture),
+    ne(versions.id, id),
+    sql`exists (select 1 from unnest(${versions.tags}) tag where lower(tag) = any(${taken}))`,
   );
-  await tx
-    .update(versions)
-    .set({ tags: sql`array_remove(${versions.tags}, ${latest})` })
-    .where(and(siblings, arrayContains(versions.tags, [latest])));
-  return ImageVersion.parse(made);
+  await tx.update(versions).set({ tags: kept }).where(siblings);
+}
+
+/** Gives a version tags, taken from its siblings, and takes others from it. */
+export async function changeTags(
+  tx: Database,
+  image: ImageVersion,
+  { add = [], remove = [] }: { add?: readonly string[]; remove?: readonly string[] },
+): Promise<ImageVersion> {
+  await lockCatalogId(tx, image.project, image.catalogId);
+  const { tags } = unwrap(await findImageById(tx, image.id));
+  const gone = new Set([...add, ...remove].map((tag) => tag.toLowerCase()));
+  return changeVersion(tx, image.id, { tags: [...tags.filter((tag) => !gone.has(tag.toLowerCase())), ...new Set(add)] });
 }
 
 /** Points a version to other content, or gives it other words. Its tag `latest`, taint and counts stay. */
@@ -145,7 +164,9 @@ export async function changeVersion(tx: Database, id: string, changes: Partial<N
     .set({ ...changes, updatedAt: sql`now()` })
     .where(eq(versions.id, id))
     .returning();
-  return ImageVersion.parse(row);
+  const version = ImageVersion.parse(row);
+  if (changes.tags) await takeTags(tx, version, changes.tags);
+  return version;
 }
 
 const marks = {
@@ -170,7 +191,21 @@ export async function markVersion(db: Database, id: string, mark: keyof typeof m
  */
 export async function deleteVersion(tx: Database, image: ImageVersion): Promise<boolean> {
   await mustBeFree(tx, imageSubject(image.project, imageName(image)));
-  return (await tx.delete(versions).where(eq(versions.id, image.id)).returning({ id: versions.id })).length === 1;
+  const [gone] = await tx.delete(versions).where(eq(versions.id, image.id)).returning();
+  if (gone?.tags.includes(latest)) await passLatestOn(tx, image);
+  return gone !== undefined;
+}
+
+/** `latest` goes back to the newest version that is left and may be had. */
+async function passLatestOn(tx: Database, { project, catalogId, architecture }: ImageVersion): Promise<void> {
+  const siblings = and(eq(versions.project, project), eq(versions.catalogId, catalogId), eq(versions.architecture, architecture));
+  const [newest] = await tx
+    .select({ id: versions.id, tags: versions.tags })
+    .from(versions)
+    .where(and(siblings, isNull(versions.revokedAt)))
+    .orderBy(desc(versions.createdAt))
+    .limit(1);
+  if (newest) await changeVersion(tx, newest.id, { tags: [...newest.tags, latest] });
 }
 
 export async function countDownload(tx: Database, id: string, by: string): Promise<void> {
@@ -210,7 +245,10 @@ export async function treeOfMachine(
   return db
     .select({ digest: versions.digest, generation: versions.generation })
     .from(machines)
-    .innerJoin(versions, and(eq(versions.digest, machines.digest), eq(versions.storeId, storeId), gt(versions.generation, archivedGeneration)))
+    .innerJoin(
+      versions,
+      and(eq(versions.digest, machines.digest), eq(versions.storeId, storeId), gt(versions.generation, archivedGeneration)),
+    )
     .where(found)
     .limit(1);
 }

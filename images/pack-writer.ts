@@ -19,13 +19,15 @@ export interface PackWriter {
   finish(): Promise<PackRef[]>;
 }
 
-export function openPackWriter(store: Pick<ObjectStore, "write">, signal: AbortSignal): PackWriter {
-  const memory = Buffer.allocUnsafeSlow(packBytes + chunkBytes);
+/** `avoid`: names under which the store has broken bytes; a pack that would get one of them gets another byte at its end, which no chunk lies in. */
+export function openPackWriter(store: Pick<ObjectStore, "write">, signal: AbortSignal, avoid: ReadonlySet<string> = new Set()): PackWriter {
+  const memory = Buffer.allocUnsafeSlow(packBytes + chunkBytes + 1);
   const packs: PackRef[] = [];
   let used = 0;
   const send = async () => {
-    const body = memory.subarray(0, used);
-    const pack = { sha256: sha256Hex(body), bytes: used };
+    const plain = memory.subarray(0, used);
+    const body = avoid.has(sha256Hex(plain)) ? memory.subarray(0, used + 1).fill(0, used) : plain;
+    const pack = { sha256: sha256Hex(body), bytes: body.byteLength };
     await store.write(packKey(pack.sha256), body, pack.sha256, signal);
     packs.push(pack);
     used = 0;

@@ -1,12 +1,10 @@
 /** `/images`: what there is, how a version comes to be, how a host gets it. What a reader may not see does not exist for them. */
 import { createRoute } from "@hono/zod-openapi";
 import { z } from "zod";
-import { deleteVersion, findImage, listImages } from "../../db/images.ts";
+import { deleteVersion, listImages } from "../../db/images.ts";
 import { findHost } from "../../db/hosts.ts";
-import { maySee } from "../../domain/catalog/rules.ts";
 import { Architecture, CatalogId, ImageReference, ImageVersion, NewImageVersion, Version } from "../../domain/catalog/schema.ts";
-import type { Actor } from "../../domain/access/schema.ts";
-import { FaultError, unwrap } from "../../domain/errors.ts";
+import { unwrap } from "../../domain/errors.ts";
 import { OnFault, Operation } from "../../domain/operations/schema.ts";
 import { faults, json } from "../http.ts";
 import { actorOf, authorised } from "../middleware/authorise.ts";
@@ -14,10 +12,12 @@ import type { Hub } from "../ports.ts";
 import { askedBy, idempotent, pageOf, pageQuery, routesOf } from "../route.ts";
 import { aboutImage, telling } from "../told.ts";
 import { archiveRoutes } from "./archive-routes.ts";
+import { careRoutes } from "./care-routes.ts";
+import { imageChangeRoutes } from "./image-routes.ts";
 import { storeRoutes } from "./store-routes.ts";
+import { given, imageKey, visibleImage } from "./visible.ts";
 
 const tags = ["images"];
-const key = z.object({ catalogId: CatalogId, version: Version, architecture: Architecture });
 const HostPull = ImageReference.extend({ onFault: OnFault.default("park") }).meta({ id: "HostPull" });
 
 export const catalogRoutes = (hub: Hub) =>
@@ -26,14 +26,9 @@ export const catalogRoutes = (hub: Hub) =>
     .route("/", removeRoutes(hub))
     .route("/", transferRoutes(hub))
     .route("/", storeRoutes(hub))
-    .route("/", archiveRoutes(hub));
-
-async function found(hub: Hub, wanted: z.output<typeof key>, actor: Actor): Promise<ImageVersion> {
-  const image = unwrap(await findImage(hub.db, actor.project, wanted));
-  if (maySee(image, { ...actor, everything: actor.isSuperUser })) return image;
-  const name = `${wanted.catalogId}/${wanted.version}/${wanted.architecture}`;
-  throw new FaultError({ code: "image_not_found", message: `There is no image ${name}.`, subject: name });
-}
+    .route("/", archiveRoutes(hub))
+    .route("/", imageChangeRoutes(hub))
+    .route("/", careRoutes(hub));
 
 function imageRoutes(hub: Hub) {
   const mayRead = authorised(hub, { claims: ["LIST_CATALOG_MANIFEST"] });
@@ -62,7 +57,7 @@ function imageRoutes(hub: Hub) {
     summary: "Get an image version",
     tags,
     middleware: mayRead,
-    request: { params: key },
+    request: { params: imageKey },
     responses: { 200: json(ImageVersion, "The version."), ...faults("image_not_found") },
   });
 
@@ -73,7 +68,7 @@ function imageRoutes(hub: Hub) {
       const visibleTo = actor.isSuperUser ? undefined : actor;
       return c.json(await listImages(hub.db, { ...given(filter), project: actor.project, visibleTo }, { cursor, limit }), 200);
     })
-    .openapi(get, async (c) => c.json(await found(hub, c.req.valid("param"), actorOf(c)), 200));
+    .openapi(get, async (c) => c.json(await visibleImage(hub, c.req.valid("param"), actorOf(c)), 200));
 }
 
 function removeRoutes(hub: Hub) {
@@ -84,12 +79,12 @@ function removeRoutes(hub: Hub) {
     summary: "Remove an image version; its bytes are swept later",
     tags,
     middleware: authorised(hub, { claims: ["DELETE_CATALOG_MANIFEST"] }),
-    request: { params: key },
+    request: { params: imageKey },
     responses: { 204: { description: "Gone." }, ...faults("image_not_found", "image_busy") },
   });
 
   return routesOf().openapi(remove, async (c) => {
-    const image = await found(hub, c.req.valid("param"), actorOf(c));
+    const image = await visibleImage(hub, c.req.valid("param"), actorOf(c));
     await telling(hub, askedBy(c), aboutImage("deleted", image), (tx) => deleteVersion(tx, image));
     return c.body(null, 204);
   });
@@ -138,7 +133,3 @@ function transferRoutes(hub: Hub) {
       return c.json(unwrap(await hub.operations.pull({ image, hostId: host.id, onFault }, askedBy(c, { image, onFault }))), 202);
     });
 }
-
-type Given<T> = { [K in keyof T]?: Exclude<T[K], undefined> };
-const given = <T extends object>(fields: T): Given<T> =>
-  Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as Given<T>;

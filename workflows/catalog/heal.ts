@@ -16,7 +16,8 @@ export interface HealInput extends OperationInput {
 
 export interface HealPlan {
   readonly digest: string;
-  /** Of the locations that are written; null in `from` where the old ones are broken themselves. */
+  /** The generation of its locations now, of those that can be believed, and of those that are written. */
+  readonly current: number;
   readonly from: number | null;
   readonly to: number;
   /** Packs that are not to be believed. */
@@ -33,9 +34,9 @@ export interface HealActivities {
   /** What is broken now, with new locations to be written. A tree whose own list is broken loses that list, which the host then writes. */
   planHealing(input: { operationId: string }): Promise<HealPlan>;
   /** Reads back what the host wrote, and gives other damaged trees their share of it. */
-  checkHealing(input: { operationId: string; step: string; plan: HealPlan }): Promise<{ verifiedBytes: number; others: HealedTree[] }>;
+  checkHealing(input: { operationId: string; step: string; plan: HealPlan }): Promise<{ verifiedBytes: number; trees: HealedTree[] }>;
   /** One transaction: the versions point to the new locations and are damaged no more. */
-  recordHealing(input: { operationId: string; plan: HealPlan; others: readonly HealedTree[] }): Promise<void>;
+  recordHealing(input: { operationId: string; trees: readonly HealedTree[] }): Promise<void>;
 }
 export interface HealedTree {
   readonly digest: string;
@@ -62,7 +63,7 @@ export async function heal(input: HealInput): Promise<Record<string, unknown>> {
     const on = lossOf(hostId, input.onFault);
     const healing = await must("write anew", () => host.writeAnew({ operationId, step: "write anew", plan }), { on });
     const checked = await must("read back", () => hub.checkHealing({ operationId, step: "read back", plan }));
-    await conclude("point to it", async () => ({ done: await record.recordHealing({ operationId, plan, others: checked.others }) }));
-    return { ...healing, verifiedBytes: checked.verifiedBytes, healedTrees: 1 + checked.others.length, hostId };
+    await conclude("point to it", async () => ({ done: await record.recordHealing({ operationId, trees: checked.trees }) }));
+    return { ...healing, verifiedBytes: checked.verifiedBytes, healedTrees: checked.trees.length, hostId };
   });
 }

@@ -10,12 +10,13 @@ import type { ContentLook } from "./check.ts";
 
 export interface ScrubInput extends OperationInput {
   readonly storeId: string;
-  readonly share: number;
+  /** Of the store; null for the configured one. */
+  readonly share: number | null;
 }
 
 /** What a scrub asks of the hub. Implemented in `activities/hub/check.ts`. */
 export interface ScrubActivities {
-  scrubStore(input: { operationId: string; step: string; share: number }): Promise<ContentLook>;
+  scrubStore(input: { operationId: string; step: string; share: number | null }): Promise<ContentLook>;
   /** Starts the healing of each damaged tree that a host has; answers those operations, and the trees that nobody has. */
   beginHealing(input: { operationId: string }): Promise<{ healing: string[]; unhealed: string[] }>;
 }
