@@ -1,6 +1,7 @@
 /** `drover push`, `drover pull`, `drover image ...`, `drover bundle ...`, `drover store ...` */
 import type { Command } from "commander";
 import { declare, declareGroup, type Answer } from "../declare.ts";
+import { exportDeclaration, importDeclaration } from "./archive-commands.ts";
 import { prefetchDeclaration } from "./caching.ts";
 
 export function catalogCommands(program: Command, answer: Answer): void {
@@ -59,6 +60,8 @@ function transferCommands(program: Command, answer: Answer): void {
 
 function imageCommands(group: Command, answer: Answer): void {
   declare(group, prefetchDeclaration, answer);
+  declare(group, importDeclaration, answer);
+  declare(group, exportDeclaration, answer);
   declare(
     group,
     {

@@ -55,7 +55,7 @@ export async function deleteImage(context: Context, [image = ""]: readonly strin
 }
 
 /** The version that is meant: a name that fits several says so instead of choosing. */
-async function oneImage(client: Client, text: string): Promise<Version> {
+export async function oneImage(client: Client, text: string): Promise<Version> {
   const { catalogId, version, architecture } = given(ImageReference, wantedImage(text, undefined));
   if (version !== undefined && architecture !== undefined)
     return client.get(pathOf("images", catalogId, version, architecture), ImageVersion);
