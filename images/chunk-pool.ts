@@ -11,6 +11,8 @@ import type { PlaceResult, PlaceTask, ReadResult, ReadTask } from "./chunk-work.
 import type { WorkerAnswer, WorkerQuestion } from "./chunk-worker.ts";
 
 export interface ChunkPool {
+  /** Starts a thread for the first task while that is still being prepared. */
+  warm(): void;
   read(task: Omit<ReadTask, "into">): Promise<ReadResult>;
   /** The body moves to the thread and back: it is empty meanwhile. */
   place(task: PlaceTask): Promise<PlaceResult>;
@@ -35,8 +37,8 @@ interface Lane {
   load: number;
 }
 
-/** Two threads by default: with them a push already compresses as fast as most stores take packs, and a host keeps cores for its machines. */
-const defaultThreads = 2;
+/** Half the cores: the others are the machines'. Two at least, and no more than six, which compress 3 GB/s and take 20 MiB each. */
+const defaultThreads = Math.min(6, Math.max(2, Math.floor(availableParallelism() / 2)));
 /** A task in work and one waiting: only beyond that is another thread worth its memory, so a small image has one thread. */
 const laneTasks = 2;
 /** All bodies have at least this size, so that each can be used for any task; what is not touched costs nothing. */
@@ -80,6 +82,7 @@ export function openChunkPool(threads = defaultThreads): ChunkPool {
   };
 
   return {
+    warm: () => void choose(),
     tasks: count * laneTasks,
     read: (task) => {
       if (task.level === false) return ask<ReadResult>(task, []);

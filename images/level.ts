@@ -14,8 +14,8 @@ export interface LevelChoice {
   packFull(onTheWay: number, parallel: number): void;
 }
 
-/** Stores 1 to 6 % less than level 1 and costs a quarter more time; denser levels cost far more than they save. */
-export const defaultLevel = 3;
+/** Stores 1 to 4 % less than level 1 for a fifth more time; level 3 saves 1 to 3 % more for a third more time. `docs/image-engine.md` has the numbers. */
+export const defaultLevel = 2;
 /** Above 9, a level takes half as long again for less than 1 %. */
 const highest = 9;
 const lowest = 1;

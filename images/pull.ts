@@ -77,12 +77,13 @@ interface Pull {
 
 export async function pullTree(ask: PullAsk): Promise<PullResult> {
   ask.signal.throwIfAborted();
-  const image = await readImage(ask.store, ask, ask.signal);
-  const paths = imagePaths(ask.targetPath);
-  const files = treeFiles(image.tree);
-  const totalBytes = files.reduce((sum, file) => sum + file.bytes, 0);
   const pool = openChunkPool(ask.threads);
   try {
+    pool.warm();
+    const image = await readImage(ask.store, ask, ask.signal);
+    const paths = imagePaths(ask.targetPath);
+    const files = treeFiles(image.tree);
+    const totalBytes = files.reduce((sum, file) => sum + file.bytes, 0);
     const pull: Pull = { ask, paths, image, pool, totals: { doneBytes: 0, totalBytes, fetchedBytes: 0 } };
     report(pull, "comparing");
     await prepareFolders(paths, image);

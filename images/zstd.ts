@@ -23,11 +23,11 @@ function codec(): Codec {
   return (chosen ??= directCodec() ?? builtInCodec);
 }
 
-/** The zstd that is part of the running Node, which exports its names. */
-export function directCodec(): Codec | null {
+/** The zstd that is part of the running Node, which exports its names; for chunks of at most so many bytes. */
+export function directCodec(largestBytes = chunkBytes): Codec | null {
   try {
     const library = koffi.load(null);
-    const compressing = contexts(library);
+    const compressing = contexts(library, largestBytes);
     const decompressorBytes = library.func("size_t ZSTD_estimateDCtxSize()");
     const decompressor = Buffer.allocUnsafeSlow(Number(decompressorBytes()));
     const begun: unknown = library.func("void *ZSTD_initStaticDCtx(void *room, size_t bytes)")(decompressor, decompressor.byteLength);
@@ -48,7 +48,7 @@ export function directCodec(): Codec | null {
 }
 
 /** One context for the last level that was asked for: as large as a chunk at that level needs, where the general one would be several times that. */
-function contexts(library: LibraryHandle): (level: number) => Buffer {
+function contexts(library: LibraryHandle, largestBytes: number): (level: number) => Buffer {
   const fields = ["windowLog", "chainLog", "hashLog", "searchLog", "minMatch", "targetLength", "strategy"];
   const Parameters = koffi.struct(Object.fromEntries(fields.map((name) => [name, "uint32"])));
   const parameters = library.func("ZSTD_getCParams", Parameters, ["int", "uint64", "size_t"]);
@@ -57,7 +57,7 @@ function contexts(library: LibraryHandle): (level: number) => Buffer {
   let held: { readonly level: number; readonly room: Buffer } | null = null;
   return (level) => {
     if (held?.level === level) return held.room;
-    const room = Buffer.allocUnsafeSlow(Number(bytesFor(parameters(level, chunkBytes, 0))));
+    const room = Buffer.allocUnsafeSlow(Number(bytesFor(parameters(level, largestBytes, 0))));
     const begun: unknown = begin(room, room.byteLength);
     if (!begun) throw new Error(`zstd takes no context of ${room.byteLength} bytes.`);
     held = { level, room };

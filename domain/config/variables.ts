@@ -189,7 +189,7 @@ export const Variables = z.object({
     .optional()
     .meta(about("Bytes per second that all transfers of a host may take together, such as 500k, 20M or 1G; without it, all there is.")),
   DROVER_COMPRESSION: compression
-    .prefault("3")
+    .prefault("2")
     .meta(about("How hard a push compresses, from 1 to 9; or adaptive: quick on a quick line to the store, dense on a slow one.")),
   CATALOG_CACHE_FOLDER: text.optional().meta(about("Folder of a host's image cache, instead of one in DROVER_HOME.")),
   CATALOG_CACHE_KEEP_FREE_DISK_SPACE: megabytes.prefault("5000").meta(about("Disk that the image cache leaves free, in MB.")),
