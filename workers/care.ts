@@ -20,7 +20,10 @@ export function careActivities(control: Control, openStore: Caring["openStore"],
     const idempotency = { key: `${scrub}/${ask.digest}`, route: "heal", body: null };
     const begun = await requestHeal(control, ask, { actor: system(defaultProject), requestId: null, idempotency });
     if (begun.ok) return begun.value;
-    log.warn({ event: "heal.put_off", image: ask.image, fault: begun.fault }, "A damaged image could not be healed now; the next scrub tries again.");
+    log.warn(
+      { event: "heal.put_off", image: ask.image, fault: begun.fault },
+      "A damaged image could not be healed now; the next scrub tries again.",
+    );
     return null;
   };
   return {
