@@ -20,7 +20,8 @@ export function openLine(bytesPerSecond: number): Line {
       const now = performance.now();
       const turn = Math.max(now, freeAt);
       freeAt = turn + (bytes / bytesPerSecond) * 1000;
-      if (turn > now) await after(turn - now, undefined, { signal });
+      if (turn > now) await after(turn - now, undefined, { signal }).catch(() => undefined);
+      signal.throwIfAborted();
     },
   };
 }

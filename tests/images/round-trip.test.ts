@@ -6,6 +6,7 @@ import { describe, expect, it, vi } from "vitest";
 import { cloneFolder } from "../../images/clone-file.ts";
 import { chunkBytes } from "../../images/format.ts";
 import { imagePaths } from "../../images/layout.ts";
+import type { Line } from "../../images/line.ts";
 import { pullTree, type PullAsk, type PullResult } from "../../images/pull.ts";
 import { pushBundle, type PushAsk } from "../../images/push.ts";
 import { parseSeal, sealHolds } from "../../images/seal.ts";
@@ -153,6 +154,18 @@ describe("push", () => {
     const { fetchedBytes } = await pull(image);
     expect(fetchedBytes).toBeLessThan(chunkBytes + 1000);
     expect(listTree(pulled)).toEqual(listTree(bundle));
+  });
+
+  it("takes no more of the line than its share, on the way up and on the way down", async () => {
+    await using folder = await workFolder();
+    makeDisk(join(folder.path, "bundle"), "slow", 20 * chunkBytes);
+    const { push, pull } = world(folder.path);
+    const taken: number[] = [];
+    const line: Line = { take: async (bytes) => void taken.push(bytes) };
+    const image = await push(join(folder.path, "bundle"), { line });
+    expect(taken).toEqual([image.sentBytes]);
+    const { fetchedBytes } = await pull(image, { line });
+    expect(taken.slice(1).reduce((sum, bytes) => sum + bytes, 0)).toBe(fetchedBytes);
   });
 
   it("gives equal bundles equal digests, in whatever order their chunks were packed", async () => {
