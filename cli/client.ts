@@ -23,7 +23,7 @@ export interface Client {
   readonly url: string;
   readonly session: Session;
   get<T>(path: string, schema: z.ZodType<T>, asking?: Asking): Promise<T>;
-  send<T>(method: "POST" | "PATCH" | "DELETE", path: string, schema: z.ZodType<T>, asking?: Asking): Promise<T>;
+  send<T>(method: "POST" | "PUT" | "PATCH" | "DELETE", path: string, schema: z.ZodType<T>, asking?: Asking): Promise<T>;
   /** All items of a list, or the first `limit`. */
   list<T>(path: string, item: z.ZodType<T>, query?: Query, limit?: number): Promise<T[]>;
   /** The answer itself, for what is not JSON. Not bounded in time. */

@@ -3,13 +3,14 @@ import type { Command } from "commander";
 import { declare, declareGroup, type Answer } from "../declare.ts";
 import { exportDeclaration, importDeclaration } from "./archive-commands.ts";
 import { prefetchDeclaration } from "./caching.ts";
+import { imageCareCommands, storeCareCommands } from "./care-commands.ts";
 
 export function catalogCommands(program: Command, answer: Answer): void {
   transferCommands(program, answer);
-  imageCommands(declareGroup(program, { name: "image", summary: "Look at catalog images, delete them" }), answer);
+  imageCommands(declareGroup(program, { name: "image", summary: "Look at catalog images, tag, mark and delete them" }), answer);
   bundleCommands(declareGroup(program, { name: "bundle", summary: "Look at a bundle on this computer" }), answer);
   storeCommands(
-    declareGroup(program, { name: "store", summary: "Look at the stores that hold images, add one, renew credentials" }),
+    declareGroup(program, { name: "store", summary: "Look at the stores that hold images, add one, keep them whole and clean" }),
     answer,
   );
 }
@@ -98,6 +99,7 @@ function imageCommands(group: Command, answer: Answer): void {
     },
     answer,
   );
+  imageCareCommands(group, answer);
 }
 
 function bundleCommands(group: Command, answer: Answer): void {
@@ -169,4 +171,5 @@ function storeCommands(group: Command, answer: Answer): void {
     },
     answer,
   );
+  storeCareCommands(group, answer);
 }

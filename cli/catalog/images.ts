@@ -69,7 +69,8 @@ export async function oneImage(client: Client, text: string): Promise<Version> {
   return only;
 }
 
-const markOf = ({ revokedAt, taintedAt }: Version): string => (revokedAt ? "revoked" : taintedAt ? "tainted" : "");
+const markOf = ({ revokedAt, taintedAt, damagedAt }: Version): string =>
+  [revokedAt ? "revoked" : taintedAt ? "tainted" : "", damagedAt ? "damaged" : ""].filter(Boolean).join(", ");
 
 function describe(image: Version): string {
   return facts([
@@ -91,6 +92,7 @@ function describe(image: Version): string {
     ["roles", list(image.requiredRoles)],
     ["claims", list(image.requiredClaims)],
     ["state", markOf(image)],
+    ["damage", image.damagedAt && `since ${time(image.damagedAt)}: ${image.damage ?? ""}`],
     ["digest", image.digest],
     ["store", image.storeId],
     ["pushed", `${time(image.createdAt)} by ${image.createdBy}`],
