@@ -4,6 +4,7 @@
  * The one idea: a verb has worked when the host's own `prlctl` says so, and the machine's row tells the same.
  */
 import { afterAll, beforeAll } from "vitest";
+import { describeCaches } from "./machines/caches.ts";
 import { describeChanges } from "./machines/changes.ts";
 import { describeEnds } from "./machines/ends.ts";
 import { describeGuest } from "./machines/guest.ts";
@@ -23,5 +24,6 @@ describeChanges();
 describeSnapshots();
 describeGuest();
 describeSeen();
+describeCaches();
 describeEnds();
 describeMacOS();
