@@ -149,12 +149,19 @@ function lifeRoutes(hub: Hub) {
     middleware: authorised(hub, { claims: ["DELETE_VM"] }),
     request: {
       params,
-      query: z.object({ force: z.enum(["true", "false"]).default("false"), onFault: OnFault.default("park") }),
+      query: z.object({
+        force: z.enum(["true", "false"]).default("false"),
+        keepBundle: z
+          .enum(["true", "false"])
+          .default("false")
+          .meta({ description: "Forget the machine and keep its files: unregistered, and no longer marked as ours." }),
+        onFault: OnFault.default("park"),
+      }),
       headers: idempotent,
     },
     responses: {
       202: json(Operation, "Accepted; a second request answers with the first one's operation."),
-      ...faults("machine_not_found", "machine_busy"),
+      ...faults("machine_not_found", "machine_busy", "machine_state", "machine_cloned", "machine_linked"),
     },
   });
 
@@ -164,10 +171,10 @@ function lifeRoutes(hub: Hub) {
       return c.json(unwrap(await hub.operations.provision(wanted, askedBy(c, wanted))), 202);
     })
     .openapi(retire, async (c) => {
-      const { force: forced, onFault } = c.req.valid("query");
-      const force = forced === "true";
-      const asked = { ...askedBy(c, { force, onFault }), onFault };
-      return c.json(unwrap(await hub.operations.retire(c.req.valid("param").idOrName, { force }, asked)), 202);
+      const { force, keepBundle, onFault } = c.req.valid("query");
+      const how = { force: force === "true", ...(keepBundle === "true" ? { keepsBundle: true } : {}) };
+      const asked = { ...askedBy(c, { ...how, onFault }), onFault };
+      return c.json(unwrap(await hub.operations.retire(c.req.valid("param").idOrName, how, asked)), 202);
     });
 }
 

@@ -172,9 +172,12 @@ const ending: readonly Declaration[] = [
     usage: "delete <machine>",
     alias: "retire",
     summary: "Retire a machine: stop it, delete its disk, release what it holds; an orphan by its id",
-    options: [["--force", "without asking the guest to stop"]],
+    options: [
+      ["--force", "without asking the guest to stop"],
+      ["--keep-files", "only forget it: a stopped machine is unregistered and its files stay"],
+    ],
     waits: true,
-    examples: ["drover machine delete web-1"],
+    examples: ["drover machine delete web-1", "drover machine delete web-1 --keep-files"],
     run: async () => (await import("./create.ts")).deleteMachine,
   },
 ];

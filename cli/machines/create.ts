@@ -54,17 +54,19 @@ export async function createMachine(context: Context, [name = ""]: readonly stri
   return seeThrough(context, client, { operation, waiting, onState, words, value: (detail) => ({ operation: detail, machine: ready }) });
 }
 
-const Deleting = z.object({ force: z.boolean().default(false) });
+const Deleting = z.object({ force: z.boolean().default(false), keepFiles: z.boolean().default(false) });
 
 export async function deleteMachine(context: Context, [machine = ""]: readonly string[], raw: unknown): Promise<number> {
-  const { force } = given(Deleting, raw);
+  const { force, keepFiles } = given(Deleting, raw);
+  if (force && keepFiles) throw usageFault("Say either --force or --keep-files.", "drover machine delete");
   const waiting = waitingOf(raw);
   const client = await context.hub();
-  const operation = await client.send("DELETE", pathOf("machines", machine), Operation, { query: { force, onFault: waiting.onFault } });
+  const query = { force, ...(keepFiles ? { keepBundle: true } : {}), onFault: waiting.onFault };
+  const operation = await client.send("DELETE", pathOf("machines", machine), Operation, { query });
   return seeThrough(context, client, {
     operation,
     waiting,
-    words: (detail) => `${detail.subject} is retired after ${took(detail)}.`,
+    words: (detail) => `${detail.subject} is ${keepFiles ? "forgotten, with its files kept," : "retired"} after ${took(detail)}.`,
   });
 }
 

@@ -3,7 +3,9 @@
  *
  * The one idea: the requests are sent byte for byte as the clients send them, and each answer is compared with the one that the contract's own service gave.
  */
+import { cp } from "node:fs/promises";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { jobDone, like, openSession, type Session } from "../api/clients/session.ts";
 import { playGitHubAction } from "../api/clients/action.ts";
@@ -45,6 +47,25 @@ describe("whoever fills the catalog", () => {
       await call("POST", "/api/v1/catalog/push", { body: { ...first, version: "9", local_path: `${bundlePath}-nowhere` } }),
     );
     like("catalog/16-list", await call("GET", "/api/v1/catalog"));
+  }, 180_000);
+
+  it("registers a version that another service has pushed, and keeps the store that its files lie in", async () => {
+    const call = await session.loggedIn();
+    const folder = join(session.stack.home, "of-another-service");
+    await cp(fileURLToPath(new URL("../pdpack/fixtures/plain", import.meta.url)), folder, { recursive: true });
+    const body = { catalog_id: "fix-sonoma", version: "1.0.0", architecture: "arm64" };
+    like("catalog/45-post-manifest-no-arch", await call("POST", "/api/v1/catalog", { body: { ...body, architecture: "" } }));
+    expect((await call("POST", "/api/v1/catalog", { body })).body.message).toContain("provider");
+    const provider = { type: "local-storage", meta: { catalog_path: folder } };
+    const made = await call("POST", "/api/v1/catalog", { body: { ...body, provider } });
+    expect([made.status, made.body]).toEqual([200, expect.objectContaining({ version: "1.0.0", architecture: "arm64", type: "pvm" })]);
+    expect((await call("POST", "/api/v1/catalog", { body: { ...body, version: "2", provider } })).status).toBe(400);
+    const path = "/api/v1/catalog/fix-sonoma/1.0.0/arm64";
+    expect((await call("GET", path)).body.id).toBe(made.body.id);
+    like("catalog/43-connection-empty", await call("PATCH", `${path}/connection`, { body: { connection: "" } }));
+    const named = (where: string) => ({ body: { connection: `provider=local-storage;catalog_path=${where}` } });
+    expect(await call("PATCH", `${path}/connection`, named(folder))).toMatchObject({ status: 200, body: { catalog_id: "fix-sonoma" } });
+    expect((await call("PATCH", `${path}/connection`, named(`${folder}-2`))).body.message).toContain("push the version");
   }, 180_000);
 });
 
