@@ -21,24 +21,22 @@ import { findEnrolmentToken, insertEnrolmentToken } from "../db/enrolment.ts";
 import { findHost } from "../db/hosts.ts";
 import { keyRows } from "../db/keys.ts";
 import { migrate } from "../db/migrate.ts";
-import { findStore, findStoreAt } from "../db/stores.ts";
 import type { Config } from "../domain/config/schema.ts";
-import { FaultError, ok, refuse } from "../domain/errors.ts";
+import { FaultError } from "../domain/errors.ts";
 import { sha256Of } from "../security/authority.ts";
 import { newEnrolmentToken, readEnrolmentToken } from "../security/enrolment-tokens.ts";
 import { masterKeySource } from "../security/master-key.ts";
 import { openSecurity, type Security } from "../security/open.ts";
 import { passwordHasher } from "../security/passwords.ts";
-import { formatStoreLocation, parseStoreLocation } from "../domain/catalog/store-location.ts";
 import { runProcess, type Running } from "../workers/process.ts";
 import { listArchives } from "../workers/archives.ts";
-import { addStore } from "../workers/stores.ts";
+import { keptStores } from "../workers/kept-stores.ts";
 import { connectTemporal, type TemporalClient } from "../workers/temporal.ts";
 import { version } from "../workers/version.ts";
 import { seedAccess } from "./access/root.ts";
 import { createApp } from "./app.ts";
 import { listenForEvents } from "./notifications.ts";
-import type { Enrolments, Hub, Operations, Settings, Stores } from "./ports.ts";
+import type { Enrolments, Hub, Operations, Settings } from "./ports.ts";
 import { serveApi, type Served } from "./serve.ts";
 
 /** Requests in flight may end; longer ones are waits, whose clients ask again. */
@@ -71,7 +69,7 @@ export async function runApi({ config, log, logs, signal }: Running): Promise<vo
     codec: security.codec,
     operations: operationsOf(control),
     enrolments: enrolmentsOf(open, config, security),
-    stores: storesOf(control),
+    stores: keptStores(control),
     archives: (idOrName, project) => listArchives(control, idOrName, project),
     checks: checksOf(open, temporal),
     settings: settingsOf(config, security),
@@ -150,36 +148,6 @@ function enrolmentsOf({ db }: OpenDatabase, config: Config, { authority }: Secur
       if (!found) return { valid: false, reason: "error 404: enrollment token not found" };
       if (found.state === "valid") return { valid: true, hostName: found.hostName, expiresAt: found.expiresAt };
       return { valid: false, reason: `error 401: enrollment token has ${found.state === "used" ? "already been used" : "expired"}` };
-    },
-  };
-}
-
-/** A store answers within seconds or is away. */
-const reachMs = 20_000;
-
-/** A store that is known is found by anyone who may push; a new one is made known by a super user only, since a folder is a place on the hub's own disk. */
-function storesOf(control: Control): Stores {
-  return {
-    add: async ({ name, location, accessKey, secretKey }, actor) => {
-      const parsed = parseStoreLocation(location);
-      if (!parsed.ok) return parsed;
-      const normal = formatStoreLocation(parsed.value);
-      const known = await findStoreAt(control.db, normal);
-      if (known && !actor.isSuperUser) return ok(known);
-      if (!actor.isSuperUser) return refuse({ code: "forbidden", message: `Only a super user adds the store ${normal}.`, subject: normal });
-      const credentials =
-        accessKey !== undefined && secretKey !== undefined ? { accessKeyId: accessKey, secretAccessKey: secretKey } : null;
-      const wanted = { name: name ?? known?.name ?? `store-${crypto.randomUUID().slice(0, 8)}`, location: normal, credentials };
-      return ok(await addStore(control, wanted, AbortSignal.timeout(reachMs)));
-    },
-    renew: async (idOrName, { accessKey, secretKey }) => {
-      const store = await findStore(control.db, idOrName);
-      if (!store.ok) return store;
-      const { name, location, kind } = store.value;
-      if (kind === "folder")
-        return refuse({ code: "store_invalid", message: `The store ${name} is a folder, which takes no credentials.`, subject: name });
-      const credentials = { accessKeyId: accessKey, secretAccessKey: secretKey };
-      return ok(await addStore(control, { name, location, credentials }, AbortSignal.timeout(reachMs)));
     },
   };
 }

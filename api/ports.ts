@@ -11,6 +11,8 @@ import type { NewExport, NewImport, StoredArchive } from "../domain/catalog/arch
 import type { ImageKey } from "../domain/catalog/rules.ts";
 import type { CachePin, CachePrune, NewPrefetch } from "../domain/catalog/caching.ts";
 import type { NewImageVersion, NewPull, Store } from "../domain/catalog/schema.ts";
+import type { StoreCredentials } from "../domain/catalog/store-credentials.ts";
+import type { StoreTrial } from "../domain/catalog/store-trial.ts";
 import type { Result } from "../domain/errors.ts";
 import type { EnrolmentToken, NewEnrolmentToken } from "../domain/hosts/schema.ts";
 import type { Adoption, Machine, MachineAction, NewMachine, Registration } from "../domain/machines/schema.ts";
@@ -57,11 +59,19 @@ export interface Enrolments {
 export interface Stores {
   /** Registers a store after it was reached; its secret is sealed. */
   add(
-    wanted: { name?: string | undefined; location: string; accessKey?: string; secretKey?: string },
+    wanted: { name?: string | undefined; location: string; credentials?: StoreCredentials | null | undefined },
     actor: Actor,
   ): Promise<Result<Store>>;
-  /** Gives a store (id or name) other credentials, once it has taken them. */
-  renew(idOrName: string, credentials: { accessKey: string; secretKey: string }): Promise<Result<Store>>;
+  /** Another name, other credentials, or another way to the same place (id or name), once the store was reached by them. */
+  change(
+    idOrName: string,
+    change: { name?: string | undefined; location?: string | undefined; credentials?: StoreCredentials | undefined },
+  ): Promise<Result<Store>>;
+  makeDefault(idOrName: string): Promise<Result<Store>>;
+  /** Forgets a store that nothing points to; what lies in it stays. */
+  remove(idOrName: string): Promise<Result<Store>>;
+  /** Tries every right that a transfer needs, one after the other. */
+  test(idOrName: string, signal: AbortSignal): Promise<AsyncIterable<StoreTrial>>;
 }
 
 /** What this process writes to its log. */

@@ -27,7 +27,7 @@ export interface Client {
   /** All items of a list, or the first `limit`. */
   list<T>(path: string, item: z.ZodType<T>, query?: Query, limit?: number): Promise<T[]>;
   /** The answer itself, for what is not JSON. Not bounded in time. */
-  raw(path: string, headers: Readonly<Record<string, string>>, signal: AbortSignal): Promise<Response>;
+  raw(path: string, headers: Readonly<Record<string, string>>, signal: AbortSignal, method?: "GET" | "POST"): Promise<Response>;
 }
 
 /** A wait at the hub lasts up to 60 s; whoever is silent for longer than that and a slow network is gone. */
@@ -79,9 +79,9 @@ export function openClient(session: Session): Client {
       } while (cursor !== undefined && found.length < limit);
       return found.slice(0, limit);
     },
-    raw: async (path, headers, signal) => {
+    raw: async (path, headers, signal, method = "GET") => {
       const once = () =>
-        authorised(session, (authorisation) => fetch(`${base}${path}`, { headers: { ...headers, ...authorisation }, signal }));
+        authorised(session, (authorisation) => fetch(`${base}${path}`, { method, headers: { ...headers, ...authorisation }, signal }));
       return checked(await persistent(session.url, once, { repeatable: false, signal }));
     },
   };

@@ -255,6 +255,8 @@ export const stores = pgTable(
     /** Credentials, sealed under the master key; null where the provider needs none. */
     sealed: bytea("sealed"),
     isDefault: boolean("is_default").notNull().default(false),
+    /** The one that the configuration named at the last start: named again, it takes the default from no other. */
+    configured: boolean("configured").notNull().default(false),
     state: text("state").$type<"ready" | "denied" | "unavailable">().notNull().default("ready"),
     createdAt: created(),
   },

@@ -4,11 +4,11 @@
  * The one idea: a store is found by its location, so the same place asked for twice is one row.
  */
 import { and, asc, eq, sql } from "drizzle-orm";
-import { refuse, ok, type Result } from "../domain/errors.ts";
+import { FaultError, refuse, ok, unwrap, type Result } from "../domain/errors.ts";
 import { Store } from "../domain/catalog/schema.ts";
 import { Uuid } from "../domain/ids.ts";
 import type { Database } from "./connect.ts";
-import { stores } from "./schema.ts";
+import { imageArchives, imageVersions, operations, stores } from "./schema.ts";
 
 export interface NewStoreRow {
   readonly id: string;
@@ -52,8 +52,41 @@ export async function sealedCredentials(db: Database, id: string): Promise<Uint8
 export async function ensureStore(db: Database, { id, name, kind, location, sealed, project }: NewStoreRow): Promise<Store> {
   const row = { id, name, kind, location, sealed, ...(project === undefined ? {} : { project }) };
   const renewed = sealed === null ? { state: "ready" as const } : { sealed, state: "ready" as const };
-  const [made] = await db.insert(stores).values(row).onConflictDoUpdate({ target: stores.location, set: renewed }).returning();
+  const [made] = await named(name, () =>
+    db.insert(stores).values(row).onConflictDoUpdate({ target: stores.location, set: renewed }).returning(),
+  );
   return Store.parse(made);
+}
+
+export interface StoreRowChange {
+  readonly name?: string;
+  readonly location?: string;
+  readonly sealed?: Uint8Array;
+}
+
+/** It answered with what is changed, so it counts as ready. */
+export async function changeStore(db: Database, id: string, change: StoreRowChange): Promise<Result<Store>> {
+  const [row] = await named(change.name ?? "", () =>
+    db
+      .update(stores)
+      .set({ ...change, state: "ready" })
+      .where(eq(stores.id, id))
+      .returning(),
+  );
+  return row ? ok(Store.parse(row)) : refuse({ code: "store_not_found", message: `There is no store ${id}.`, subject: id });
+}
+
+/** Names are for people, who take them twice. */
+async function named<T>(name: string, write: () => Promise<T>): Promise<T> {
+  try {
+    return await write();
+  } catch (cause) {
+    const { constraint_name: constraint } = ((cause as Error).cause ?? cause) as { constraint_name?: string };
+    if (constraint === "stores_name")
+      throw new FaultError({ code: "store_exists", message: `There is a store ${name} already.`, subject: name }, { cause });
+    if (constraint !== "stores_location") throw cause;
+    throw new FaultError({ code: "store_exists", message: "Another store has that location already." }, { cause });
+  }
 }
 
 /** From now on pushes that name no store go here. */
@@ -62,6 +95,48 @@ export async function makeDefault(db: Database, id: string): Promise<void> {
     .update(stores)
     .set({ isDefault: sql`${stores.id} = ${id}` })
     .where(sql`${stores.isDefault} or ${stores.id} = ${id}`);
+}
+
+/** What the configuration names becomes the default, unless it was named at the last start too: then an operator may have chosen another since. */
+export async function makeConfigured(db: Database, id: string): Promise<Store> {
+  return db.transaction(async (tx) => {
+    const known = await tx
+      .select({ id: stores.id })
+      .from(stores)
+      .where(and(eq(stores.id, id), eq(stores.configured, true)));
+    const [held] = await tx.select({ id: stores.id }).from(stores).where(eq(stores.isDefault, true));
+    if (known.length === 0 || !held) await makeDefault(tx, id);
+    await tx
+      .update(stores)
+      .set({ configured: sql`${stores.id} = ${id}` })
+      .where(sql`${stores.configured} or ${stores.id} = ${id}`);
+    return unwrap(await findStore(tx, id));
+  });
+}
+
+/** The row goes, and what lies in the store stays; refused while anything points to it. */
+export async function dropStore(db: Database, id: string): Promise<Result<Store>> {
+  return db.transaction(async (tx) => {
+    // Locked, so that no version is published to it meanwhile: that needs the row, and waits.
+    const [row] = await tx.select().from(stores).where(eq(stores.id, id)).for("update");
+    if (!row) return refuse({ code: "store_not_found", message: `There is no store ${id}.`, subject: id });
+    const held = await whatHolds(tx, Store.parse(row));
+    if (held !== null)
+      return refuse({ code: "store_in_use", message: `The store ${row.name} cannot be removed: ${held}.`, subject: row.name });
+    await tx.delete(stores).where(eq(stores.id, id));
+    return ok(Store.parse(row));
+  });
+}
+
+async function whatHolds(tx: Database, { id, isDefault }: Store): Promise<string | null> {
+  if (isDefault) return "it is the default store";
+  const versions = await tx.$count(imageVersions, eq(imageVersions.storeId, id));
+  if (versions > 0) return `${versions} ${versions === 1 ? "version lies" : "versions lie"} in it`;
+  const archives = await tx.$count(imageArchives, eq(imageArchives.storeId, id));
+  if (archives > 0) return `${archives} of its archives ${archives === 1 ? "is" : "are"} imported`;
+  // A push or a conversion says where it writes before it is started.
+  const going = sql`${operations.state} not in ('done', 'failed', 'cancelled') and (${operations.input} ->> 'storeId' = ${id} or ${operations.input} ->> 'writesTo' = ${id})`;
+  return (await tx.$count(operations, going)) > 0 ? "a push to it is under way" : null;
 }
 
 /** Whether the store answered when it was last used. */

@@ -31,7 +31,11 @@ export function keptStores(keeper: StoreKeeper): Stores {
       if (!actor.isSuperUser) return refuse({ code: "forbidden", message: `Only a super user adds the store ${normal}.`, subject: normal });
       const fitting = credentialsFor(parsed.value.kind, credentials);
       if (!fitting.ok) return fitting;
-      const wanted = { name: name ?? known?.name ?? `store-${crypto.randomUUID().slice(0, 8)}`, location: normal, credentials: fitting.value };
+      const wanted = {
+        name: name ?? known?.name ?? `store-${crypto.randomUUID().slice(0, 8)}`,
+        location: normal,
+        credentials: fitting.value,
+      };
       return ok(await addStore(keeper, wanted, AbortSignal.timeout(reachMs)));
     },
     change: async (idOrName, { name, location, credentials }) => {

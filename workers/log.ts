@@ -78,8 +78,8 @@ const shapes: ReadonlyArray<readonly [RegExp, string]> = [
   [/[\w-]{43}\.[0-9a-f]{64}/g, "***"],
   [/\b(Bearer|Basic) [\w+/=.~-]+/gi, "$1 ***"],
   [/(:\/\/[^\s:/@"']*:)[^\s@"']+@/g, "$1***@"],
-  [/([?&;](?:access_token|authorization|signature|token|X-Amz-(?:Signature|Credential|Security-Token))=)[^\s&;"'\\]+/gi, "$1***"],
-  [/\b((?:access_key|secret_key|session_token|password|storage_account_key|api_key)=)[^\s;"'\\]+/gi, "$1***"],
+  [/([?&;](?:access_token|authorization|signature|sig|token|X-Amz-(?:Signature|Credential|Security-Token))=)[^\s&;"'\\]+/gi, "$1***"],
+  [/\b((?:access_key|secret_key|session_token|password|storage_account_key|account_key|api_key|sas)=)[^\s;"'\\]+/gi, "$1***"],
   [/-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z ]*PRIVATE KEY-----|$)/g, "***"],
 ];
 

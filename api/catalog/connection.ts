@@ -1,47 +1,58 @@
 /**
- * The wire's connection strings: `key=value` joined by `;`, which name a store, another catalog, or both.
+ * The store that a connection string of the wire names.
  *
  * The one idea: a string becomes the location of a store and its secret, apart; another catalog (`host=`) means our own, since there is one catalog here.
  */
+import type { StoreCredentials } from "../../domain/catalog/store-credentials.ts";
+import { formatStoreLocation, type StoreLocation } from "../../domain/catalog/store-location.ts";
 import { refusal } from "../wire/errors.ts";
+import { isOn, parseConnection, type Connection } from "./connection-string.ts";
 
 export interface NamedStore {
   readonly location: string;
-  readonly accessKey?: string;
-  readonly secretKey?: string;
+  readonly credentials: StoreCredentials | null;
 }
 
 /** Null: the default store. */
-export function storeIn(connection: string): NamedStore | null {
-  const parts = new Map(
-    connection
-      .split(";")
-      .flatMap((part) =>
-        part.includes("=")
-          ? [[part.slice(0, part.indexOf("=")).trim().toLowerCase(), part.slice(part.indexOf("=") + 1).trim()] as const]
-          : [],
-      ),
-  );
-  const provider = parts.get("provider");
-  if (provider === undefined) return null;
-  const must = (key: string): string => {
-    const value = parts.get(key);
-    if (value) return value;
-    throw refusal(400, `Error pushing manifest: the ${provider} connection lacks ${key}`);
-  };
-  const keys = () => ({ accessKey: must("access_key"), secretKey: must("secret_key") });
-  if (provider === "local-storage") return parts.get("catalog_path") ? { location: `folder:${must("catalog_path")}` } : null;
-  if (provider === "aws-s3") return { location: `s3://${must("bucket")}?region=${encodeURIComponent(must("region"))}`, ...keys() };
-  if (provider === "minio")
+export function storeIn(text: string): NamedStore | null {
+  const connection = parseConnection(text);
+  if (!connection.ok) throw refusal(400, `Error pushing manifest: ${connection.fault.message}`);
+  const found = storeOf(connection.value);
+  return found && { location: formatStoreLocation(found.location), credentials: found.credentials };
+}
+
+function storeOf({ provider, parts }: Connection): { location: StoreLocation; credentials: StoreCredentials | null } | null {
+  const part = (name: string): string => parts[name] ?? "";
+  if (provider === null) return null;
+  if (provider === "local-storage")
+    return part("catalog_path") === "" ? null : { location: { kind: "folder", path: part("catalog_path") }, credentials: null };
+  if (provider === "azure-storage-account") {
+    const location = { kind: "azure", account: part("storage_account_name"), container: part("container_name"), prefix: "" } as const;
+    return { location, credentials: { accountKey: part("storage_account_key") } };
+  }
+  if (provider === "artifactory") {
+    const location = { kind: "artifactory", repo: part("repo"), prefix: "", endpoint: contextOf(part("url")) } as const;
+    const byKey = part("access_key") !== "";
     return {
-      location: `s3://${must("bucket")}?endpoint=${encodeURIComponent(endpointOf(must("endpoint"), parts.get("use_ssl") === "true"))}`,
-      ...keys(),
+      location,
+      credentials: byKey ? { apiKey: part("access_key") } : { username: part("username"), password: part("password") },
     };
-  // Only a word is repeated: somebody may have put a key where the provider belongs.
-  throw refusal(
-    400,
-    `Error pushing manifest: no remote service found for the provider ${/^[a-z-]{1,30}$/.test(provider) ? provider : ""}`.trimEnd(),
-  );
+  }
+  const endpoint = provider === "minio" ? { endpoint: endpointOf(part("endpoint"), isOn(parts["use_ssl"])) } : {};
+  const region = provider === "minio" ? "us-east-1" : part("region");
+  return { location: { kind: "s3", bucket: part("bucket"), prefix: "", region, ...endpoint }, credentials: keysIn(parts) };
+}
+
+function keysIn(parts: Connection["parts"]): StoreCredentials | null {
+  const { access_key: accessKeyId, secret_key: secretAccessKey, session_token: sessionToken } = parts;
+  if (isOn(parts["use_environment_authentication"]) || !accessKeyId || !secretAccessKey) return null;
+  return { accessKeyId, secretAccessKey, ...(sessionToken ? { sessionToken } : {}) };
 }
 
 const endpointOf = (endpoint: string, tls: boolean): string => `${tls ? "https" : "http"}://${endpoint.replace(/^\w+:\/\//, "")}`;
+
+/** Clients name the server; its context path follows where it is not written. */
+function contextOf(url: string): string {
+  const whole = (/^https?:\/\//i.test(url) ? url : `https://${url}`).replace(/\/+$/, "");
+  return whole.endsWith("/artifactory") ? whole : `${whole}/artifactory`;
+}

@@ -146,13 +146,28 @@ function storeCommands(group: Command, answer: Answer): void {
     },
     answer,
   );
+  storeChangeCommands(group, answer);
+  storeLifeCommands(group, answer);
+  storeCareCommands(group, answer);
+}
+
+const secretOptions = [
+  ["--credentials-file <path>", "file with the credentials, as lines of key=value; - is standard input"],
+  ["--credentials-env <name>", "variable that holds the same"],
+] as const;
+
+function storeChangeCommands(group: Command, answer: Answer): void {
   declare(
     group,
     {
       usage: "add <name> <location>",
-      summary: "Add a store; its secret comes from DROVER_STORE_SECRET_KEY or standard input",
-      options: [["--access-key <id>", "access key id, for s3"]],
-      examples: ["drover store add depot 's3://images/drover?endpoint=https://s3.example.com&region=eu-1' --access-key AKIA < secret.txt"],
+      summary: "Add a store, once it was reached",
+      options: [...secretOptions, ["--default", "make it the store of pushes that name none"]],
+      examples: [
+        "drover store add depot 's3://images/drover?region=eu-1&endpoint=https://s3.example.com' --credentials-file depot.txt",
+        "drover store add cloud azure://account/images --credentials-env AZURE_SECRET",
+        "drover store add nas folder:/mnt/images --default",
+      ],
       run: async () => (await import("./stores.ts")).addStore,
     },
     answer,
@@ -160,16 +175,52 @@ function storeCommands(group: Command, answer: Answer): void {
   declare(
     group,
     {
-      usage: "update <store>",
-      summary: "Give a store (name or id) other credentials; the secret comes from a file or standard input",
+      usage: "edit <store>",
+      summary: "Give a store (name or id) another name, other credentials, or another way to the same place",
       options: [
-        ["--access-key <id>", "access key id"],
-        ["--secret-key-file <path>", "file with the secret key, instead of standard input"],
+        ...secretOptions,
+        ["--name <name>", "its new name"],
+        ["--location <location>", "the same bucket, container or repository, reached in another way"],
       ],
-      examples: ["drover store update depot --access-key AKIA < secret.txt"],
-      run: async () => (await import("./stores.ts")).updateStore,
+      examples: [
+        "drover store edit depot --credentials-file new.txt",
+        "vault read -field=text store | drover store edit depot --credentials-file -",
+      ],
+      run: async () => (await import("./stores.ts")).editStore,
     },
     answer,
   );
-  storeCareCommands(group, answer);
+}
+
+function storeLifeCommands(group: Command, answer: Answer): void {
+  declare(
+    group,
+    {
+      usage: "test <store>",
+      summary: "Try every right that transfers need of a store",
+      examples: ["drover store test depot", "drover store test depot --json"],
+      run: async () => (await import("./store-test.ts")).testStore,
+    },
+    answer,
+  );
+  declare(
+    group,
+    {
+      usage: "default <store>",
+      summary: "Make a store the one for pushes that name none",
+      examples: ["drover store default depot"],
+      run: async () => (await import("./stores.ts")).defaultStore,
+    },
+    answer,
+  );
+  declare(
+    group,
+    {
+      usage: "remove <store>",
+      summary: "Forget a store that no version lies in; its objects stay",
+      examples: ["drover store remove depot"],
+      run: async () => (await import("./stores.ts")).removeStore,
+    },
+    answer,
+  );
 }

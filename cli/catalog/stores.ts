@@ -1,10 +1,15 @@
-/** `drover store list|add|show|update`. */
+/**
+ * `drover store list|show|add|edit|test|default|remove`.
+ *
+ * The one idea: what is secret comes from a file, standard input or a variable, and is read into the vocabulary before anything is sent.
+ */
 import { readFile } from "node:fs/promises";
 import { resolve } from "node:path";
 import { text as textOf } from "node:stream/consumers";
 import { z } from "zod";
 import type { Store as StoreShape } from "../../domain/catalog/schema.ts";
-import { pathOf } from "../client.ts";
+import { parseCredentials, type StoreCredentials } from "../../domain/catalog/store-credentials.ts";
+import { Nothing, pathOf } from "../client.ts";
 import type { Context } from "../context.ts";
 import { time } from "../output/format.ts";
 import { facts, table } from "../output/table.ts";
@@ -34,41 +39,62 @@ export async function showStore(context: Context, [nameOrId = ""]: readonly stri
   context.show(found, () => describe(found));
 }
 
-const Options = z.object({ accessKey: z.string().optional() });
+const Secret = { credentialsFile: z.string().min(1).optional(), credentialsEnv: z.string().min(1).optional() };
+const Addition = z.object({ ...Secret, default: z.boolean().default(false) });
 
 export async function addStore(context: Context, [name = "", location = ""]: readonly string[], raw: unknown): Promise<void> {
-  const { accessKey } = given(Options, raw);
-  const secretKey = accessKey === undefined ? undefined : await secretOf(context);
-  const body = { name, location, ...(accessKey === undefined ? {} : { accessKey, secretKey }) };
-  const made = await (await context.hub()).send("POST", "/stores", Store, { body });
-  context.show(made, () => describe(made));
+  const { default: asDefault, ...secret } = given(Addition, raw);
+  const credentials = (await credentialsOf(context, secret)) ?? null;
+  const hub = await context.hub();
+  const made = await hub.send("POST", "/stores", Store, { body: { name, location, credentials } });
+  const shown = asDefault ? await hub.send("POST", pathOf("stores", made.id, "default"), Store) : made;
+  context.show(shown, () => describe(shown));
 }
 
-/** Never from the arguments, where every user of the computer could read it. */
-async function secretOf({ env, streams }: Context): Promise<string> {
-  const secret = env["DROVER_STORE_SECRET_KEY"] || (await typed(streams.in));
-  if (secret === "")
-    throw usageFault("The secret key is missing: give it on standard input or in DROVER_STORE_SECRET_KEY.", "drover store add");
-  return secret;
-}
+const Change = z.object({ ...Secret, name: z.string().min(1).optional(), location: z.string().min(1).optional() });
 
-const Renewal = z.object({ accessKey: z.string({ error: "is missing" }).min(1), secretKeyFile: z.string().optional() });
-
-export async function updateStore(context: Context, [nameOrId = ""]: readonly string[], raw: unknown): Promise<void> {
-  const { accessKey, secretKeyFile } = given(Renewal, raw);
-  const secretKey = await newSecretOf(context, secretKeyFile);
-  const changed = await (await context.hub()).send("PATCH", pathOf("stores", nameOrId), Store, { body: { accessKey, secretKey } });
+export async function editStore(context: Context, [nameOrId = ""]: readonly string[], raw: unknown): Promise<void> {
+  const { name, location, ...secret } = given(Change, raw);
+  const body = { name, location, credentials: await credentialsOf(context, secret) };
+  if (Object.values(body).every((value) => value === undefined))
+    throw usageFault("There is nothing to change: give a name, a location or credentials.", "drover store edit");
+  const changed = await (await context.hub()).send("PATCH", pathOf("stores", nameOrId), Store, { body });
   context.show(changed, () => describe(changed));
 }
 
-/** Not from the variables: those of this shell may be the very ones that the store refuses. */
-async function newSecretOf({ streams, folder }: Context, file: string | undefined): Promise<string> {
-  const secret = file === undefined ? await typed(streams.in) : (await readFile(resolve(folder, file), "utf8")).trim();
-  if (secret !== "") return secret;
-  throw usageFault("The secret key is missing: give it on standard input or with --secret-key-file.", "drover store update");
+interface SecretOptions {
+  readonly credentialsFile?: string | undefined;
+  readonly credentialsEnv?: string | undefined;
 }
 
-const typed = async (stream: Context["streams"]["in"]): Promise<string> => (stream.isTTY === true ? "" : (await textOf(stream)).trim());
+/** Never from the arguments, where every user of the computer could read them. */
+async function credentialsOf({ env, streams, folder }: Context, secret: SecretOptions): Promise<StoreCredentials | undefined> {
+  const { credentialsFile: file, credentialsEnv: variable } = secret;
+  if (file === undefined && variable === undefined) return undefined;
+  if (file !== undefined && variable !== undefined)
+    throw usageFault("--credentials-file and --credentials-env exclude each other.", "drover store");
+  const text = file === undefined ? env[variable ?? ""] : await (file === "-" ? textOf(streams.in) : contentOf(resolve(folder, file)));
+  if (text === undefined || text.trim() === "") throw usageFault("There are no credentials where they were said to be.", "drover store");
+  const parsed = parseCredentials(text);
+  if (parsed.ok) return parsed.value;
+  throw usageFault(parsed.fault.message, "drover store");
+}
+
+async function contentOf(path: string): Promise<string> {
+  return readFile(path, "utf8").catch(() => {
+    throw usageFault(`The file ${path} cannot be read.`, "drover store");
+  });
+}
+
+export async function defaultStore(context: Context, [nameOrId = ""]: readonly string[]): Promise<void> {
+  const found = await (await context.hub()).send("POST", pathOf("stores", nameOrId, "default"), Store);
+  context.show(found, () => describe(found));
+}
+
+export async function removeStore(context: Context, [nameOrId = ""]: readonly string[]): Promise<void> {
+  await (await context.hub()).send("DELETE", pathOf("stores", nameOrId), Nothing);
+  context.show({ removed: nameOrId }, () => `Forgot the store ${nameOrId}; what lies in it stays.`);
+}
 
 const describe = ({ id, name, kind, location, isDefault, state, createdAt }: StoreShape): string =>
   facts([

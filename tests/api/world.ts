@@ -57,7 +57,10 @@ export async function openWorld(more: Partial<Settings> = {}) {
     },
     stores: {
       add: async () => refuse({ code: "store_invalid", message: "No store is added here." }),
-      renew: async () => refuse({ code: "store_invalid", message: "No store is changed here." }),
+      change: async () => refuse({ code: "store_invalid", message: "No store is changed here." }),
+      makeDefault: async () => refuse({ code: "store_invalid", message: "No store is changed here." }),
+      remove: async () => refuse({ code: "store_invalid", message: "No store is removed here." }),
+      test: async () => (async function* () {})(),
     },
     archives: async (store) => refuse({ code: "store_not_found", message: `There is no store ${store}.` }),
     checks: { database: async () => ((await base.sql`select 1`).length === 1 ? null : "does not answer") },

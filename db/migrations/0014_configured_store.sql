@@ -1,0 +1,1 @@
+ALTER TABLE "stores" ADD COLUMN "configured" boolean DEFAULT false NOT NULL;
