@@ -64,7 +64,7 @@ describe("whoever fills the catalog", () => {
     expect((await call("GET", path)).body.id).toBe(made.body.id);
     like("catalog/43-connection-empty", await call("PATCH", `${path}/connection`, { body: { connection: "" } }));
     const named = (where: string) => ({ body: { connection: `provider=local-storage;catalog_path=${where}` } });
-    expect(await call("PATCH", `${path}/connection`, named(folder))).toMatchObject({ status: 200, body: { catalog_id: "fix-sonoma" } });
+    expect(await call("PATCH", `${path}/connection`, named(folder))).toMatchObject({ status: 200, body: { catalog_id: "FIX-SONOMA" } });
     expect((await call("PATCH", `${path}/connection`, named(`${folder}-2`))).body.message).toContain("push the version");
   }, 180_000);
 });
