@@ -33,7 +33,7 @@ describe("whoever fills the catalog", () => {
     const elsewhere = `provider=local-storage;catalog_path=${join(stack.home, "other")}`;
     const job = like(
       "jobs/01-push-async",
-      await call("POST", "/api/v1/catalog/push/async", { body: { ...push, version: "1.1", connection: elsewhere } }),
+      await call("POST", "/api/v1/catalog/push/async", { body: { ...push, version: "1.1", tags: ["next"], connection: elsewhere } }),
     );
     expect(await jobDone(call, job.body.id)).toMatchObject({
       job_type: "catalog",
