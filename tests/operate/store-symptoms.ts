@@ -27,10 +27,11 @@ export function deniedSymptom(world: () => World): void {
     await type(section, `temporal workflow list --query "${query}"`);
 
     const [{ name } = { name: "" }] = await stack.client.list("/stores", Store);
-    await writeFile(join(stack.home, "wrong.txt"), "not-the-secret");
-    await writeFile(join(stack.home, "new.txt"), `${renewed.secretKey}\n`);
-    await type(section, `drover store update ${name} --access-key ${renewed.accessKey} < .drover/wrong.txt`);
-    await type(section, `drover store update ${name} --access-key ${renewed.accessKey} < .drover/new.txt`);
+    const credentials = (secretKey: string) => `access_key=${renewed.accessKey}\nsecret_key=${secretKey}\n`;
+    await writeFile(join(stack.home, "wrong.txt"), credentials("not-the-secret"));
+    await writeFile(join(stack.home, "new.txt"), credentials(renewed.secretKey));
+    await type(section, `drover store edit ${name} --credentials-file .drover/wrong.txt`);
+    await type(section, `drover store edit ${name} --credentials-file .drover/new.txt`);
     await type(section, `drover operation retry ${pull.id} --quiet`);
     await type(section, `temporal workflow update execute --workflow-id ${push.workflowId} --name retry`);
     for (const { id } of [pull, push]) expect(await settled(stack, id)).toMatchObject({ state: "done" });

@@ -102,8 +102,22 @@ export async function plantMalformed({ ask, askGateway, plant }: Ground, token: 
 /** Keys of stores. */
 export async function plantStores({ ask, plant }: Ground, token: string, path: string): Promise<void> {
   const nowhere = "s3://bucket?endpoint=http%3A%2F%2F127.0.0.1%3A9";
-  const store = { name: "away", location: nowhere, accessKey: plant("access key of a store"), secretKey: plant("secret key of a store") };
-  await ask("POST", "/api/v2/stores", { token, body: store });
+  const credentials = { accessKeyId: plant("access key of a store"), secretAccessKey: plant("secret key of a store") };
+  await ask("POST", "/api/v2/stores", { token, body: { name: "away", location: nowhere, credentials } });
+  for (const [location, secret] of [
+    [
+      "azure://drover/images?endpoint=http%3A%2F%2F127.0.0.1%3A9%2Fdrover",
+      { accountKey: Buffer.from(plant("key of a store in Azure")).toString("base64") },
+    ],
+    ["azure://drover/images?endpoint=http%3A%2F%2F127.0.0.1%3A9%2Fdrover", { sas: `sp=rl&sig=${plant("signature of a SAS")}` }],
+    ["artifactory://images?endpoint=http%3A%2F%2F127.0.0.1%3A9%2Fartifactory", { token: plant("token for a repository") }],
+    [
+      "artifactory://images?endpoint=http%3A%2F%2F127.0.0.1%3A9%2Fartifactory",
+      { username: "u", password: plant("password for a repository") },
+    ],
+    ["folder:/nowhere", { apiKey: plant("key for a folder") }],
+  ] as const)
+    await ask("POST", "/api/v2/stores", { token, body: { name: "away", location, credentials: secret } });
   await ask("POST", "/api/v2/stores", { token, body: { name: "x", location: `s3://k:${plant("secret in a store's location")}@bucket` } });
   await ask("POST", "/api/v2/stores", { token, body: { name: "x", location: `nothing:${plant("secret in no location")}` } });
   const connections = [
@@ -155,8 +169,9 @@ export async function plantInCommands({ run, drover, plant, stack }: Ground, mac
   await drover(["login", url, "--username", "canary"], {}, `${plant("password at standard input")}\n`);
   await drover(["login", url, "--username", "canary"], { DROVER_PASSWORD: plant("password in a variable"), DROVER_DEBUG: "1" });
   await drover(["whoami"], { DROVER_URL: url, DROVER_TOKEN: plant("token in a variable") });
-  const store = ["store", "add", "other", "s3://bucket?endpoint=http://127.0.0.1:9", "--access-key", "id"];
-  await drover(store, {}, plant("secret key at standard input"));
+  const store = ["store", "add", "other", "s3://bucket?endpoint=http://127.0.0.1:9", "--credentials-file", "-"];
+  await drover(store, {}, `access_key=id\nsecret_key=${plant("secret key at standard input")}\n`);
+  await drover([...store.slice(0, -2), "--credentials-env", "SECRET"], { SECRET: `token=${plant("token in a variable of a store")}` });
   await drover(["config"], {
     DROVER_STORE_ACCESS_KEY: plant("access key in a configuration"),
     DROVER_STORE_SECRET_KEY: plant("secret key in a configuration"),
