@@ -7,7 +7,11 @@ import { OpenAPIHono } from "@hono/zod-openapi";
 import { cors } from "hono/cors";
 import { logins } from "./access/login.ts";
 import { auditRoutes } from "./access/audit-routes.ts";
+import { identityRoutes } from "./access/identity-routes.ts";
+import { keyRoutes } from "./access/key-routes.ts";
+import { providerRoutes } from "./access/provider-routes.ts";
 import { accessRoutes } from "./access/routes.ts";
+import { ruleRoutes } from "./access/rule-routes.ts";
 import { accessWireRoutes } from "./access/wire-routes.ts";
 import { templateWireRoutes } from "./builds/wire-templates.ts";
 import { prefetchRoutes } from "./catalog/prefetch-routes.ts";
@@ -72,6 +76,10 @@ export function createApp(hub: Hub): OpenAPIHono<ApiEnv> {
 
   for (const routes of [
     accessRoutes(hub, login),
+    identityRoutes(hub, login),
+    providerRoutes(hub),
+    ruleRoutes(hub),
+    keyRoutes(hub),
     auditRoutes(hub),
     operationRoutes(hub),
     decisionRoutes(hub),

@@ -18,7 +18,7 @@ import { isWire } from "./paths.ts";
 import { wireRefusal } from "./wire/errors.ts";
 
 export interface ApiEnv {
-  Variables: { requestId: string; actor: Actor | undefined; needs: Needs | undefined; log: Logger };
+  Variables: { requestId: string; actor: Actor | undefined; claimant: string | undefined; needs: Needs | undefined; log: Logger };
 }
 
 export const Problem = z

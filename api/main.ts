@@ -25,6 +25,7 @@ import type { Config } from "../domain/config/schema.ts";
 import { FaultError } from "../domain/errors.ts";
 import { sha256Of } from "../security/authority.ts";
 import { newEnrolmentToken, readEnrolmentToken } from "../security/enrolment-tokens.ts";
+import { foreignTokens } from "../security/foreign-tokens.ts";
 import { masterKeySource } from "../security/master-key.ts";
 import { openSecurity, type Security } from "../security/open.ts";
 import { passwordHasher } from "../security/passwords.ts";
@@ -65,6 +66,7 @@ export async function runApi({ config, log, logs, signal }: Running): Promise<vo
     notifications,
     closing: signal,
     signer: security.signer,
+    foreign: foreignTokens(),
     transfers: security.transfers,
     codec: security.codec,
     operations: operationsOf(control),

@@ -21,6 +21,7 @@ import type { NextAttempt, Operation } from "../domain/operations/schema.ts";
 import type { z } from "zod";
 import type { Asked } from "../control/start.ts";
 import type { Database } from "../db/connect.ts";
+import type { ForeignTokens } from "../security/foreign-tokens.ts";
 import type { Sealer } from "../security/sealing.ts";
 import type { Passwords } from "../security/passwords.ts";
 import type { TransferTokens } from "../security/transfer-tokens.ts";
@@ -115,6 +116,8 @@ export interface Hub {
   readonly logs: LogLines;
   readonly operations: Operations;
   readonly signer: Signer;
+  /** Tokens of identity providers and of platforms. */
+  readonly foreign: ForeignTokens;
   /** Rights of callers' own computers. */
   readonly transfers: TransferTokens;
   readonly passwords: Passwords;

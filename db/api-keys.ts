@@ -8,7 +8,7 @@ import type { Database } from "./connect.ts";
 import { apiKeys } from "./schema.ts";
 
 export type ApiKey = typeof apiKeys.$inferSelect & { readonly expired: boolean };
-export type NewApiKey = Pick<ApiKey, "id" | "name" | "key" | "secretHash" | "userId" | "expiresAt">;
+export type NewApiKey = Pick<ApiKey, "id" | "name" | "key" | "secretHash" | "userId" | "expiresAt" | "claims">;
 
 const selected = { ...getTableColumns(apiKeys), expired: sql<boolean>`coalesce(${apiKeys.expiresAt} <= now(), false)` };
 
@@ -23,6 +23,15 @@ export async function findApiKey(db: Database, word: string): Promise<ApiKey | n
     .from(apiKeys)
     .where(or(...same))
     .limit(1);
+  return row ?? null;
+}
+
+/** Of a token, whose key no other key's name can stand for. */
+export async function findApiKeyById(db: Database, id: string): Promise<ApiKey | null> {
+  const [row] = await db
+    .select(selected)
+    .from(apiKeys)
+    .where(sql`${apiKeys.id}::text = lower(${id})`);
   return row ?? null;
 }
 

@@ -1,11 +1,12 @@
 /**
- * What is dropped once it is old: events, ended operations with their steps and output, audit records, remembered requests.
+ * What is dropped once it is old: events, ended operations with their steps and output, audit records, remembered requests and tokens.
  *
  * The one idea: the newest event always stays, because the next number counts from it; of the audit, the place where its chain goes on is kept.
  */
 import { sql } from "drizzle-orm";
 import { dropOldAudit } from "./audit.ts";
 import type { Database } from "./connect.ts";
+import { dropExchanged } from "./identities.ts";
 import { dropOldKeys } from "./idempotency.ts";
 
 /** How long each is kept, in milliseconds. */
@@ -20,6 +21,7 @@ const batch = 5_000;
 
 export async function dropOld(db: Database, { eventsMs, operationsMs, auditMs }: Retention): Promise<void> {
   await dropOldKeys(db);
+  await dropExchanged(db);
   while (await dropOldEvents(db, eventsMs));
   while (await dropOldOperations(db, operationsMs));
   while (await dropOldAudit(db, auditMs, batch));

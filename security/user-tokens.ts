@@ -17,8 +17,10 @@ export const UserClaims = z.object({
   roles: z.array(z.string()),
   claims: z.array(z.string()),
   api_key_id: z.string().optional(),
-  /** Of a login that may be renewed: when it began (Unix seconds), and a mark of the password that it began with. */
-  login: z.object({ since: z.int(), mark: z.string() }).optional(),
+  /** Of a workload: the rule that let it in. */
+  identity_rule_id: z.string().optional(),
+  /** Of a login that may be renewed: when it began (Unix seconds), and what it began with: a mark of the password, or the id of an identity. */
+  login: z.union([z.object({ since: z.int(), mark: z.string() }), z.object({ since: z.int(), identity: z.string() })]).optional(),
 });
 export type UserClaims = z.infer<typeof UserClaims>;
 

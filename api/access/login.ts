@@ -1,5 +1,5 @@
 /**
- * Logging in: by password or API key, quickly for whoever is right and slowly for whoever guesses.
+ * Logging in: by password, by API key or as an identity provider's person, quickly for whoever is right and slowly for whoever guesses.
  *
  * The one idea: nobody sleeps in a request, and wrong passwords count for the address that they come from: a guesser is told to wait and gets one try
  * a second, whoever logs in elsewhere notices nothing, and a right password works at once.
@@ -9,6 +9,7 @@ import { IncomingMessage } from "node:http";
 import type { Context } from "hono";
 import { waitMs, type Guard } from "../../domain/access/rules.ts";
 import { FaultError, ok, refuse, type Result } from "../../domain/errors.ts";
+import { isBelieved } from "../../db/identities.ts";
 import { findUser, noteFailedLogin, noteGoodLogin, type UserRow } from "../../db/users.ts";
 import type { UserClaims } from "../../security/user-tokens.ts";
 import type { Hub } from "../ports.ts";
@@ -18,6 +19,8 @@ export interface IssuedToken {
   readonly expiresAt: Date;
   readonly user: UserRow;
 }
+
+export const toldToken = ({ token, expiresAt, user }: IssuedToken) => ({ token, expiresAt, username: user.username });
 
 /** Nobody waits longer, however often somebody else guessed at their name. */
 const longestWaitMs = 60_000;
@@ -43,24 +46,29 @@ export function logins(hub: Pick<Hub, "db" | "signer" | "passwords" | "settings"
     return ok(await issue(user, { login: { since: Math.floor(Date.now() / 1000), mark: markOf(user) } }));
   }
 
-  /** A new token for one that is still good, as long as the login has not lasted too long and its password is still the user's. */
+  /** A new token for one that is still good, as long as the login has not lasted too long and what it began with still holds. */
   async function renew(token: string): Promise<Result<IssuedToken>> {
+    const ended = (message: string) => refuse({ code: "unauthenticated", message });
     const { uid, login } = await hub.signer.verify(token);
     const user = await findUser(db, uid);
-    if (!login || !user) return refuse({ code: "unauthenticated", message: "Only a login by password can be renewed." });
-    if (login.mark !== markOf(user)) return refuse({ code: "unauthenticated", message: "The password has changed since." });
+    if (!login || !user) return ended("Only a person's login can be renewed.");
+    if ("identity" in login) {
+      if (!(await isBelieved(db, login.identity, user.id))) return ended("The identity provider of this login was removed.");
+    } else if (login.mark !== markOf(user)) return ended("The password has changed since.");
     const leftMs = login.since * 1000 + settings.loginLimitMs - Date.now();
-    if (leftMs <= 0) return refuse({ code: "unauthenticated", message: "The login has lasted as long as it may." });
-    return ok(await issue(user, { login }, leftMs));
+    if (leftMs <= 0) return ended("The login has lasted as long as it may.");
+    return ok(await issue(user, { login }, Math.min(settings.tokenLifetimeMs, leftMs)));
   }
 
-  async function issue(user: UserRow, of: Pick<UserClaims, "api_key_id" | "login">, leftMs = Infinity): Promise<IssuedToken> {
+  async function issue(user: UserRow, of: TokenOrigin, lifetimeMs = settings.tokenLifetimeMs): Promise<IssuedToken> {
     const claims = { email: user.email, username: user.name, uid: user.id, roles: user.roles, claims: user.effectiveClaims };
-    const issued = await hub.signer.issue({ ...claims, ...of }, Math.min(settings.tokenLifetimeMs, leftMs));
-    return { ...issued, user };
+    return { ...(await hub.signer.issue({ ...claims, ...of }, lifetimeMs)), user };
   }
   return { byPassword, renew, issue };
 }
+
+/** What a token goes back to. */
+type TokenOrigin = Pick<UserClaims, "api_key_id" | "identity_rule_id" | "login">;
 
 /** Changes with the password and tells nothing of it: what it is made of is itself a salted, slow hash. */
 const markOf = ({ passwordHash }: UserRow): string =>

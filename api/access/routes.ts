@@ -7,7 +7,7 @@ import { faults, json } from "../http.ts";
 import { actorOf, authorised } from "../middleware/authorise.ts";
 import type { Hub } from "../ports.ts";
 import { routesOf } from "../route.ts";
-import { sourceOf, type Logins } from "./login.ts";
+import { sourceOf, toldToken, type Logins } from "./login.ts";
 
 const tags = ["access"];
 
@@ -52,12 +52,11 @@ export function accessRoutes(hub: Hub, login: Logins) {
   return routesOf()
     .openapi(logIn, async (c) => {
       const { username, password } = c.req.valid("json");
-      const { token, expiresAt, user } = unwrap(await login.byPassword(username, password, sourceOf(c)));
-      return c.json({ token, expiresAt, username: user.username }, 200);
+      return c.json(toldToken(unwrap(await login.byPassword(username, password, sourceOf(c)))), 200);
     })
     .openapi(renew, async (c) => {
-      const { token, expiresAt, user } = unwrap(await login.renew((c.req.header("Authorization") ?? "").slice("Bearer ".length)));
-      return c.json({ token, expiresAt, username: user.username }, 200);
+      const token = (c.req.header("Authorization") ?? "").slice("Bearer ".length);
+      return c.json(toldToken(unwrap(await login.renew(token))), 200);
     })
     .openapi(whoAmI, (c) => c.json(actorOf(c), 200))
     .openapi(keySet, async (c) => c.json(await hub.signer.jwks(), 200));

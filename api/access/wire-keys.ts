@@ -4,9 +4,7 @@
  * The one idea: a secret is told once, in the answer that makes the key; afterwards only its hash exists.
  */
 import { z } from "zod";
-import { accessName, holds } from "../../domain/access/rules.ts";
-import type { Actor } from "../../domain/access/schema.ts";
-import { FaultError } from "../../domain/errors.ts";
+import { accessName } from "../../domain/access/rules.ts";
 import { createApiKey, findApiKey, listApiKeys, removeApiKey, revokeApiKey, type ApiKey } from "../../db/api-keys.ts";
 import { findUser } from "../../db/users.ts";
 import type { Hub } from "../ports.ts";
@@ -14,15 +12,10 @@ import { aboutApiKey, telling } from "../told.ts";
 import { refusal } from "../wire/errors.ts";
 import { filtered } from "../wire/filter.ts";
 import type { Call, Mount } from "../wire/mount.ts";
+import { either, foundKey, limitOfNew, mayReach } from "./keys.ts";
 import { ApiKeyRequest, ApiKeyResponse, longestSecret, wireApiKey } from "./wire.ts";
 
 const tag = "API keys";
-/** Any of the two claims opens the route; the one for one's own keys reaches no others. */
-const either = <const A extends "LIST" | "CREATE" | "DELETE">(act: A) => ({
-  claims: [`${act}_API_KEY`, `${act}_OWN_API_KEY`] as const,
-  any: true,
-});
-
 export function apiKeyRoutes(hub: Hub, mount: Mount): void {
   const shown = async (key: ApiKey) => wireApiKey(key, key.userId === null ? null : await findUser(hub.db, key.userId));
 
@@ -41,7 +34,7 @@ export function apiKeyRoutes(hub: Hub, mount: Mount): void {
     "/auth/api_keys/{id}",
     "Get an API key by id, name or key",
     { tag, needs: either("LIST"), status: 200, reply: ApiKeyResponse },
-    async ({ param, actor }) => shown(await found(hub, param("id"), actor, "LIST")),
+    async ({ param, actor }) => shown(await foundKey(hub, param("id"), actor, "LIST")),
   );
   mount(
     "post",
@@ -60,7 +53,7 @@ function endRoutes(hub: Hub, mount: Mount): void {
     "Remove an API key",
     { tag, needs: either("DELETE"), status: 202 },
     async ({ asked, param, actor }) => {
-      const key = await found(hub, param("id"), actor, "DELETE");
+      const key = await foundKey(hub, param("id"), actor, "DELETE");
       await telling(hub, asked, aboutApiKey("removed", key), (tx) => removeApiKey(tx, key.id));
     },
   );
@@ -70,18 +63,10 @@ function endRoutes(hub: Hub, mount: Mount): void {
     "Revoke an API key",
     { tag, needs: { superUser: true }, status: 202 },
     async ({ asked, param, actor }) => {
-      const key = await found(hub, param("id"), actor, "DELETE");
+      const key = await foundKey(hub, param("id"), actor, "DELETE");
       await telling(hub, asked, aboutApiKey("revoked", key), (tx) => revokeApiKey(tx, key.id));
     },
   );
-}
-
-const mayReach = (actor: Actor, key: ApiKey, act: "LIST" | "DELETE") => holds(actor, `${act}_API_KEY`) || key.userId === actor.userId;
-
-async function found(hub: Hub, word: string, actor: Actor, act: "LIST" | "DELETE"): Promise<ApiKey> {
-  const key = await findApiKey(hub.db, word);
-  if (key && mayReach(actor, key, act)) return key;
-  throw new FaultError({ code: "api_key_not_found", message: `There is no API key ${word}.` });
 }
 
 async function makeApiKey(hub: Hub, { asked, body, actor }: Call<z.output<typeof ApiKeyRequest>>) {
@@ -97,7 +82,9 @@ async function makeApiKey(hub: Hub, { asked, body, actor }: Call<z.output<typeof
   if (userId !== actor.userId && !(actor.isSuperUser && (await findUser(hub.db, userId))))
     throw refusal(403, "error 403: only a super user makes keys for other users");
   const key = accessName(body.key);
-  const wanted = { id: crypto.randomUUID(), name: body.name, key, secretHash: await hub.passwords.hash(body.secret), userId, expiresAt };
+  const secretHash = await hub.passwords.hash(body.secret);
+  const claims = await limitOfNew(hub, actor, null);
+  const wanted = { id: crypto.randomUUID(), name: body.name, key, secretHash, userId, expiresAt, claims };
   return telling(hub, asked, aboutApiKey("added", wanted), async (tx) => {
     const made = (await findApiKey(tx, key)) ? null : await createApiKey(tx, wanted);
     if (!made) throw refusal(400, "error 400: API Key already exists");

@@ -5,7 +5,7 @@
  */
 import { z } from "zod";
 import { superUserRole, newUserClaims } from "../../domain/access/claims.ts";
-import { passwordFaults } from "../../domain/access/rules.ts";
+import { limited, passwordFaults } from "../../domain/access/rules.ts";
 import { unwrap } from "../../domain/errors.ts";
 import { createUser, listUsers, removeUser, rootName } from "../../db/users.ts";
 import { resolveApiKey } from "../middleware/authenticate.ts";
@@ -66,7 +66,9 @@ function tokenRoutes(hub: Hub, mount: Mount, login: Logins): void {
   async function byKey(encoded: string): Promise<IssuedToken> {
     const key = await resolveApiKey(hub, encoded);
     if (!key.ok) throw refusal(key.malformed ? 400 : 401, key.description);
-    return login.issue(key.user, { api_key_id: key.keyId });
+    const { id, claims: to } = key.key;
+    const { roles, claims } = limited({ ...key.user, claims: key.user.effectiveClaims }, to);
+    return login.issue({ ...key.user, roles, effectiveClaims: claims }, { api_key_id: id });
   }
 
   mount(

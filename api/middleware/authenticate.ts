@@ -1,18 +1,23 @@
 /**
- * Who a request speaks for: the bearer of a token, or the user behind an API key.
+ * Who a request speaks for: the bearer of a token, ours or an identity provider's, or the user behind an API key.
  *
  * The one idea: credentials only name a user; what that user may do is read from the database at each request, so a change of rights acts at once.
  */
 import type { Context } from "hono";
 import type { Actor } from "../../domain/access/schema.ts";
+import { limited } from "../../domain/access/rules.ts";
 import { FaultError } from "../../domain/errors.ts";
-import { findApiKey } from "../../db/api-keys.ts";
+import { findApiKey, findApiKeyById, type ApiKey } from "../../db/api-keys.ts";
+import { findIdentity } from "../../db/identities.ts";
+import { providerOfIssuer } from "../../db/identity-providers.ts";
+import { ruleHolds } from "../../db/identity-rules.ts";
 import { findUser, rootName, type UserRow } from "../../db/users.ts";
+import { claimed } from "../../security/foreign-tokens.ts";
 import { secretMatches } from "../../security/secrets.ts";
 import type { ApiEnv } from "../http.ts";
 import type { Hub } from "../ports.ts";
 
-type Access = Pick<Hub, "db" | "signer" | "passwords">;
+type Access = Pick<Hub, "db" | "signer" | "passwords" | "foreign">;
 
 /** `description` is null where the wire answers the four characters `null`. */
 export type Identity = { ok: true; actor: Actor } | { ok: false; description: string | null };
@@ -37,34 +42,54 @@ function tokenInAddress(c: Context<ApiEnv>): string | undefined {
 
 /** The same caller with the rights of this moment; null when its user or its key is worth nothing any more. */
 export async function actorAgain({ db }: Pick<Hub, "db">, { userId, apiKeyId }: Actor): Promise<Actor | null> {
-  if (apiKeyId !== null) {
-    const key = await findApiKey(db, apiKeyId);
-    if (!key || key.revokedAt || key.expired) return null;
-  }
+  const key = apiKeyId === null ? null : await usableKey(db, apiKeyId);
+  if (apiKeyId !== null && !key) return null;
   const user = await findUser(db, userId);
-  return user ? actorOf(user, apiKeyId) : null;
+  return user ? actorOf(user, key) : null;
+}
+
+async function usableKey(db: Hub["db"], id: string): Promise<ApiKey | null> {
+  const key = await findApiKeyById(db, id);
+  return key && !key.revokedAt && !key.expired ? key : null;
 }
 
 async function byToken(hub: Access, token: string): Promise<Identity> {
+  const { issuer } = claimed(token);
+  // Ours is a URN.
+  if (issuer && /^https?:/.test(issuer)) return byForeignToken(hub, token, issuer);
   const verified = await hub.signer.verify(token).catch((error: unknown) => {
     if (error instanceof FaultError && error.fault.code === "unauthenticated") return null;
     throw error;
   });
   if (!verified) return unknown("error: invalid claims");
-  if (verified.api_key_id !== undefined) {
-    const key = await findApiKey(hub.db, verified.api_key_id);
-    if (!key || key.revokedAt || key.expired) return unknown("Invalid API key");
-  }
-  const user = await findUser(hub.db, verified.uid);
-  return user ? { ok: true, actor: actorOf(user, verified.api_key_id ?? null) } : unknown("error 404: user not found");
+  const { uid, api_key_id, identity_rule_id } = verified;
+  const key = api_key_id === undefined ? null : await usableKey(hub.db, api_key_id);
+  if (api_key_id !== undefined && !key) return unknown("Invalid API key");
+  if (identity_rule_id !== undefined && !(await ruleHolds(hub.db, identity_rule_id, uid))) return unknown("error: invalid claims");
+  const user = await findUser(hub.db, uid);
+  return user ? { ok: true, actor: actorOf(user, key) } : unknown("error 404: user not found");
+}
+
+/** An access token that a provider made for this API, in the hands of somebody who logged in through it before. */
+async function byForeignToken(hub: Access, token: string, issuer: string): Promise<Identity> {
+  const provider = await providerOfIssuer(hub.db, issuer);
+  if (!provider || provider.bearerAudiences.length === 0) return unknown("error: invalid claims");
+  const expected = { issuer, audiences: provider.bearerAudiences, types: ["jwt", "at+jwt", "application/at+jwt"] };
+  const verified = await hub.foreign.verify(token, expected).catch((error: unknown) => {
+    if (error instanceof FaultError && error.fault.code === "identity_refused") return null;
+    throw error;
+  });
+  const identity = verified && (await findIdentity(hub.db, issuer, verified.sub));
+  const user = identity && (await findUser(hub.db, identity.userId));
+  return user ? { ok: true, actor: actorOf(user, null) } : unknown("error: invalid claims");
 }
 
 async function byApiKey(hub: Access, encoded: string): Promise<Identity> {
   const found = await resolveApiKey(hub, encoded);
-  return found.ok ? { ok: true, actor: actorOf(found.user, found.keyId) } : unknown(found.description);
+  return found.ok ? { ok: true, actor: actorOf(found.user, found.key) } : unknown(found.description);
 }
 
-export type ResolvedKey = { ok: true; user: UserRow; keyId: string } | { ok: false; malformed: boolean; description: string };
+export type ResolvedKey = { ok: true; user: UserRow; key: ApiKey } | { ok: false; malformed: boolean; description: string };
 
 /** `base64(key:secret)`. A key without a user speaks for root. */
 export async function resolveApiKey(hub: Access, encoded: string): Promise<ResolvedKey> {
@@ -78,16 +103,10 @@ export async function resolveApiKey(hub: Access, encoded: string): Promise<Resol
   if (key.revokedAt) return refused("Api Key has been revoked");
   if (key.expired) return refused("Api Key has expired");
   const user = await findUser(hub.db, key.userId ?? rootName);
-  return user ? { ok: true, user, keyId: key.id } : refused("Invalid API key");
+  return user ? { ok: true, user, key } : refused("Invalid API key");
 }
 
-const actorOf = (user: UserRow, apiKeyId: string | null): Actor => ({
-  userId: user.id,
-  username: user.username,
-  email: user.email,
-  project: user.project,
-  roles: user.roles,
-  claims: user.effectiveClaims,
-  isSuperUser: user.isSuperUser,
-  apiKeyId,
-});
+function actorOf(user: UserRow, key: ApiKey | null): Actor {
+  const { id: userId, username, email, project, roles, effectiveClaims: claims, isSuperUser } = user;
+  return limited({ userId, username, email, project, roles, claims, isSuperUser, apiKeyId: key?.id ?? null }, key?.claims ?? null);
+}

@@ -33,14 +33,14 @@ export function auditRefusals({ db, log }: Pick<Hub, "db" | "log">): MiddlewareH
   };
 }
 
-/** The path of a stranger is not kept: it may hold what they put into the wrong place. */
+/** The path of a stranger is not kept: it may hold what they put into the wrong place. Whom their token named is. */
 function refusal(c: Context<ApiEnv>) {
-  const { actor, requestId } = c.var;
+  const { actor, requestId, claimant } = c.var;
   const route = routePath(c, -1);
   return {
     actor: actor?.username ?? "anonymous",
     action: `${c.req.method} ${route}`,
-    subject: actor ? withoutSecrets(c.req.path) : route,
+    subject: actor ? withoutSecrets(c.req.path) : (claimant ?? route),
     outcome: "refused" as const,
     requestId,
   };

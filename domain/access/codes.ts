@@ -10,6 +10,23 @@ export const accessCodes = {
   user_not_found: { kind: "not_found", remedy: "List the users to see their ids and names." },
   user_exists: { kind: "conflict", wireStatus: 400, remedy: "Choose another user name or e-mail address." },
   api_key_not_found: { kind: "not_found", remedy: "List the API keys to see their ids and names." },
+  api_key_exists: { kind: "conflict", remedy: "Choose another name, or revoke the key that has it." },
+  identity_provider_not_found: { kind: "not_found", remedy: "See `drover identity provider list`." },
+  identity_provider_exists: {
+    kind: "conflict",
+    remedy: "Change the one that there is with `drover identity provider edit`, or choose another name.",
+  },
+  identity_provider_invalid: {
+    kind: "invalid",
+    remedy: "Correct the issuer or the provider; `drover identity provider test` shows what it answers.",
+  },
+  identity_provider_unreachable: { kind: "unavailable", remedy: "See that the provider runs and that the hub reaches it, then try again." },
+  identity_refused: {
+    kind: "unauthenticated",
+    remedy: "Ask an administrator of the hub: the audit (`drover audit list --outcome refused`) names who was refused.",
+  },
+  identity_rule_not_found: { kind: "not_found", remedy: "See `drover identity rule list`." },
+  identity_rule_exists: { kind: "conflict", remedy: "Choose another name, or remove the rule that has it." },
   too_many_attempts: { kind: "limited", remedy: "Wait until the time named in the answer, then log in with the right password." },
   idempotency_conflict: { kind: "conflict", remedy: "Use a new Idempotency-Key for a request with another body." },
   configuration_invalid: { kind: "invalid", remedy: "Correct the listed variables; `drover config` shows what is in force." },

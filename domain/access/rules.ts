@@ -34,6 +34,17 @@ export const holds = (held: Held, claim: ClaimId): boolean => held.isSuperUser |
 const lacking = (what: string, missing: readonly string[]) =>
   refuse({ code: "forbidden", message: `User does not contain enough permissions for ${what}, missing [${missing.join(", ")}]` });
 
+/**
+ * What is left of a user's rights under a key that is limited to some claims: those that both have. Nobody is a super user by such a key.
+ * Its other roles stay: they only tell which images it may see, and only where it holds a claim for that.
+ */
+export function limited<A extends Held & { readonly roles: readonly string[] }>(actor: A, to: readonly string[] | null): A {
+  if (to === null) return actor;
+  const has = new Set(to.map((claim) => claim.toUpperCase()));
+  const claims = actor.isSuperUser ? [...has] : actor.claims.filter((claim) => has.has(claim.toUpperCase()));
+  return { ...actor, claims, roles: actor.roles.filter((role) => role !== superUserRole), isSuperUser: false };
+}
+
 /** Ids of roles and claims, and the public half of API keys, are names in this form. */
 export const accessName = (name: string): string => normalise(name).toUpperCase();
 

@@ -16,6 +16,7 @@ import { settleOperation, type Settlement } from "../../db/settlement.ts";
 import { modules } from "../../domain/config/variables.ts";
 import { refuse } from "../../domain/errors.ts";
 import type { Verb } from "../../domain/operations/rules.ts";
+import { foreignTokens } from "../../security/foreign-tokens.ts";
 import { passwordHasher } from "../../security/passwords.ts";
 import { openLog } from "../../workers/log.ts";
 import { keepingLines } from "../../workers/recent-lines.ts";
@@ -42,6 +43,7 @@ export async function openWorld(more: Partial<Settings> = {}) {
     notifications,
     closing: closing.signal,
     signer: base.signer,
+    foreign: foreignTokens(),
     transfers: base.transfers,
     codec: base.codec,
     operations: operationsOf(base.control),
