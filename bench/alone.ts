@@ -2,14 +2,13 @@
  * How long a store takes for the packs of a push by themselves: from memory, as many at once as a push sends, nothing read, hashed or compressed meanwhile.
  */
 import { forEachLimited } from "../images/limited.ts";
-import { openStore } from "../stores/open.ts";
 import { readAll } from "../stores/object-store.ts";
-import type { StoreAt } from "./step.ts";
+import { realStore, type RealStoreAt } from "./store-at.ts";
 
 const atOnce = 4;
 
-export async function sendAlone(from: StoreAt, to: StoreAt): Promise<number> {
-  const [source, target] = [openStore(from.location, from.credentials), openStore(to.location, to.credentials)];
+export async function sendAlone(from: RealStoreAt, to: RealStoreAt): Promise<number> {
+  const [source, target] = [realStore(from), realStore(to)];
   const signal = new AbortController().signal;
   const packs: { key: string; sha256: string; body: Buffer }[] = [];
   for await (const { key, bytes } of source.list(".drover/v1/packs/")) {

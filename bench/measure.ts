@@ -11,7 +11,8 @@ import { imagePaths } from "../images/layout.ts";
 import { changedSince, clustersOf } from "./changed.ts";
 import { changeInput, makeInput, type Input } from "./input.ts";
 import { copy, pack, unpack, type PeerRun, type Shelf } from "./peers.ts";
-import type { Done, Order, StoreAt } from "./step.ts";
+import type { Done, Order } from "./step.ts";
+import type { RealStoreAt, StoreAt } from "./store-at.ts";
 
 export interface MeasureAsk {
   readonly gib: number;
@@ -21,7 +22,7 @@ export interface MeasureAsk {
   /** Where the host keeps its images; `root` where it is null. */
   readonly hostRoot: string | null;
   /** An empty store for each name. */
-  readonly store: (name: string) => StoreAt;
+  readonly store: (name: string) => RealStoreAt;
   readonly shelf: Shelf;
   /** Where mke2fs, debugfs and qemu-io are looked for. */
   readonly path: string;
@@ -47,9 +48,9 @@ interface Turn {
   readonly input: Input;
   readonly at: (file: string) => string;
   readonly host: (file: string) => string;
-  readonly store: StoreAt;
+  readonly store: RealStoreAt;
   /** As empty as the first one was. */
-  readonly other: StoreAt;
+  readonly other: RealStoreAt;
   measure(what: string, order: Order, theirs?: () => Promise<PeerRun>): Promise<Done>;
 }
 
@@ -88,8 +89,12 @@ function openTurn(ask: MeasureAsk, input: Input, n: number, found: Map<string, S
   };
 }
 
+interface PushTurn extends Pick<Turn, "input" | "at"> {
+  readonly store: StoreAt;
+}
+
 function pushOrder(
-  { input, at, store }: Turn,
+  { input, at, store }: PushTurn,
   journal: string,
   bases: readonly Done[],
   options: { verify?: boolean; level?: Level } = {},
@@ -110,6 +115,9 @@ async function measureFirst(turn: Turn): Promise<Done> {
   const first = await measure("first push", pushOrder(turn, "journal-first", []), packing);
   await measure("push again", pushOrder(turn, "journal-again", [first]));
   await measure("push again, --verify", pushOrder(turn, "journal-verify", [first], { verify: true }));
+  // As fast as the processors are: what either waits for the other shows.
+  const line = { bytesPerSecond: first.storedBytes / first.seconds };
+  await measure("first push, line", pushOrder({ input, at: (file) => at(`line-${file}`), store: line }, "journal", []));
   const adaptive = { ...turn, store: turn.other, at: (file: string) => at(`adaptive-${file}`) };
   await measure("first push, adaptive", pushOrder(adaptive, "journal", [], { level: "adaptive" }));
   await measure("pull", pullOrder(turn, first, "one", []), () => unpack(ask.shelf, host("unpacked")));

@@ -9,7 +9,7 @@ import { measureStore, type Measured, type MeasureAsk } from "./measure.ts";
 import { sendAlone } from "./alone.ts";
 import { fileShelf, s3Shelf } from "./peers.ts";
 import { remarksOf, rowsOf, type Place } from "./rows.ts";
-import type { StoreAt } from "./step.ts";
+import type { RealStoreAt } from "./store-at.ts";
 import { smallerIsBetter, type Row } from "./table.ts";
 
 export interface PlaceAsk extends Pick<MeasureAsk, "root" | "gib" | "runs" | "path" | "say"> {
@@ -57,7 +57,7 @@ export async function measureS3(ask: PlaceAsk): Promise<Told> {
   const client = new S3Client({ endpoint, region: "us-east-1", forcePathStyle: true, credentials: { accessKeyId, secretAccessKey } });
   try {
     const bucket = await server.makeBucket();
-    const store = (name: string): StoreAt => ({
+    const store = (name: string): RealStoreAt => ({
       location: { kind: "s3", bucket, prefix: `${name}/`, region: "us-east-1", endpoint },
       credentials: { accessKeyId, secretAccessKey },
     });
@@ -83,7 +83,7 @@ function lineRow({ earlier, gib }: PlaceAsk, seconds: number, aloneSeconds: numb
 
 const folderAt =
   (root: string) =>
-  (name: string): StoreAt => ({ location: { kind: "folder", path: join(root, "stores", name) }, credentials: null });
+  (name: string): RealStoreAt => ({ location: { kind: "folder", path: join(root, "stores", name) }, credentials: null });
 
 function told(place: Place, measured: Measured): Told {
   const firstPushSeconds = measured.steps.get("first push")?.ours.seconds ?? 0;

@@ -46,6 +46,13 @@ function pushRows(place: Place, look: Look, changedBytes: number): Row[] {
     secondsRow(place, "first push", first, packed, { leastRatio: 1 }),
     bytesRow(place, "first push, stored", first.ours.storedBytes, { name, value: first.theirs?.storedBytes ?? 0 }, 1 / 1.06),
     secondsRow(place, "first push, adaptive", look("first push, adaptive"), packed),
+    secondsRow(
+      place,
+      "first push, line",
+      look("first push, line"),
+      { name: "our first push, and the line's own time", value: first.ours.seconds },
+      { leastRatio: 1 / 1.2 },
+    ),
     secondsRow(place, "push again", look("push again"), own, { leastRatio: 20 }),
     secondsRow(place, "push again, --verify", look("push again, --verify"), own),
     secondsRow(place, "delta push", delta, own, { leastRatio: 3 }),

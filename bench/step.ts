@@ -8,15 +8,8 @@ import { pullTree } from "../images/pull.ts";
 import { pushBundle } from "../images/push.ts";
 import type { Level } from "../images/level.ts";
 import type { ImageRef } from "../images/stored.ts";
-import type { StoreCredentials } from "../domain/catalog/store-credentials.ts";
-import type { StoreLocation } from "../domain/catalog/store-location.ts";
-import { openStore } from "../stores/open.ts";
 import { ownPeakBytes } from "./peak.ts";
-
-export interface StoreAt {
-  readonly location: StoreLocation;
-  readonly credentials: StoreCredentials | null;
-}
+import { realStore, storeToPushTo, type RealStoreAt, type StoreAt } from "./store-at.ts";
 
 export type Order =
   | {
@@ -32,7 +25,7 @@ export type Order =
     }
   | {
       readonly kind: "pull";
-      readonly store: StoreAt;
+      readonly store: RealStoreAt;
       readonly image: ImageRef;
       readonly targetPath: string;
       readonly seeds: readonly { readonly digest: string; readonly path: string }[];
@@ -71,13 +64,14 @@ async function work(order: Order): Promise<Omit<Done, "seconds" | "cpuSeconds" |
     await cloneFolder(order.from, order.to, signal);
     return { digest: "", movedBytes: 0, storedBytes: 0 };
   }
-  const store = openStore(order.store.location, order.store.credentials);
   if (order.kind === "push") {
+    const store = storeToPushTo(order.store);
     const { kind: _kind, store: _at, ...asked } = order;
     const { digest, sentBytes, storedBytes } = await pushBundle({ ...asked, store, generation: 1, signal });
     return { digest, movedBytes: sentBytes, storedBytes };
   }
   const { image, targetPath, seeds } = order;
+  const store = realStore(order.store);
   const { fetchedBytes } = await pullTree({ ...image, store, targetPath, seeds, signal });
   return { digest: image.digest, movedBytes: fetchedBytes, storedBytes: 0 };
 }
