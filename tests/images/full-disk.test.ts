@@ -1,0 +1,14 @@
+/** A disk that gets full in the middle of a pull: told by its code, nothing partial is seen, and the pull goes on where it was once there is room. */
+import { describe, it, vi } from "vitest";
+import { mayMount, pullOntoFullDisk } from "./full-disk.ts";
+import { random } from "./samples.ts";
+
+vi.setConfig({ testTimeout: 120_000 });
+
+const seed = Number(process.env["DROVER_TEST_SEED"] ?? Date.now() % 2 ** 31);
+const next = random(seed);
+const points = Array.from({ length: 2 }, () => next() * 0.95);
+
+describe.skipIf(!mayMount)(`a pull onto a disk that gets full (DROVER_TEST_SEED=${seed})`, () => {
+  it.each(points)("stops at %d of the image with no_space, shows nothing, and goes on when there is room", pullOntoFullDisk);
+});
