@@ -4,6 +4,7 @@
  * The one idea: a verb has worked when the host's own `prlctl` says so, and the machine's row tells the same.
  */
 import { afterAll, beforeAll } from "vitest";
+import { describeArchives } from "./machines/archives.ts";
 import { describeCaches } from "./machines/caches.ts";
 import { describeChanges } from "./machines/changes.ts";
 import { describeEnds } from "./machines/ends.ts";
@@ -27,3 +28,4 @@ describeSeen();
 describeCaches();
 describeEnds();
 describeMacOS();
+describeArchives();
