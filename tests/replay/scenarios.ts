@@ -21,7 +21,7 @@ export interface Scenario {
 /** What every verb must have been recorded as. `repeated`: a step that was tried again by itself. */
 export const everyWay = ["done", "failed", "cancelled", "parked", "retried", "repeated", "aborted"] as const;
 
-const ownWorkflows: readonly Verb[] = ["push", "pull", "provision", "retire", "adopt"];
+const ownWorkflows: readonly Verb[] = ["push", "pull", "provision", "retire", "adopt", "prefetch", "cache"];
 export const workflowType = (verb: Verb): string => (ownWorkflows.includes(verb) ? verb : "operate");
 
 /** One operation that is played: its world, what it is asked, the step of a host that meets the trouble. */
@@ -62,14 +62,27 @@ function scenario(
 }
 
 const catalogVerbs: readonly Verb[] = ["push", "pull"];
-const troubled: Partial<Record<Verb, string>> = { push: "upload", pull: "fetch", provision: "start", retire: "remove", adopt: "register" };
+const troubled: Partial<Record<Verb, string>> = {
+  push: "upload",
+  pull: "fetch",
+  provision: "start",
+  retire: "remove",
+  adopt: "register",
+  import: "upload",
+  export: "write archive",
+  prefetch: "plan",
+  cache: "prune",
+};
 const troubledStep = (verb: Verb): string => troubled[verb] ?? verb;
 
 export function asked(verb: Verb, host: (name: HostName) => string): Record<string, unknown> {
   const hostId = host("mac-1");
   const machine = { hostId, machineId: "m", machineName: "ci-1", epoch: 1, takesOver: false };
   if (verb === "push") return { hostId, path: "/vm/base.pvm" };
-  if (verb === "pull") return { hostId };
+  if (verb === "pull" || verb === "import") return { hostId };
+  if (verb === "export") return {};
+  if (verb === "prefetch") return { atOnce: 1 };
+  if (verb === "cache") return { hostId, change: { act: "prune", digests: null, unusedForMs: 0, dryRun: false } };
   if (verb === "provision") return { machineId: "m" };
   if (verb === "retire") return { ...machine, graceMs: 1000 };
   if (verb === "adopt") return { ...machine, seenId: "m" };
@@ -138,6 +151,20 @@ const special: readonly Scenario[] = [
       await play.run.ended;
     },
   }),
+  scenario("prefetch", "one-host-failed", {
+    setting: { options: { onFault: "fail" }, step: "verify" },
+    before: meets("content_corrupt", 8),
+  }),
+  scenario("prefetch", "cancelled-fetching", {
+    setting: { step: "fetch" },
+    before: endless,
+    after: (play) => running(play).then(() => play.run.handle.cancel().then(() => play.run.ended)),
+  }),
+  scenario("cache", "pinned", { setting: { step: "pin", input: { change: { act: "pin", digests: [digest] } } } }),
+  scenario("cache", "host-lost", { before: endless, after: lostAndBack }),
+  scenario("import", "not-converted", { setting: { input: { hostId: null } } }),
+  scenario("import", "not-there", { setting: { step: "read manifest" }, before: meets("archive_not_found", forEver) }),
+  scenario("import", "host-lost", { before: endless, after: lostAndBack }),
   scenario("retire", "skipped", { before: meets("licence_expired", forEver), after: told("skip") }),
   scenario("retire", "host-lost", { before: endless, after: lostAndBack }),
   scenario("retire", "of-no-host", { setting: { input: { hostId: null } } }),

@@ -38,7 +38,7 @@ export interface Harness {
 const hostNames = ["mac-1", "mac-2"] as const;
 export type HostName = (typeof hostNames)[number];
 
-type Act = (input: { operationId: string }) => Promise<unknown>;
+type Act = (input: { operationId: string; prefetchId?: string }) => Promise<unknown>;
 type Activities = Readonly<Record<string, Act>>;
 /** What the operations under way see, by operation: the hub's activities and each host's. */
 type Worlds = Map<string, Readonly<Record<"hub" | HostName, Activities>>>;
@@ -111,6 +111,9 @@ function dispatched(worlds: Worlds, part: "hub" | HostName): Activities {
   const act =
     (name: string): Act =>
     async (input) => {
+      // The pulls of a prefetch happen in its world.
+      const parent = input.prefetchId === undefined ? undefined : worlds.get(input.prefetchId);
+      if (parent) worlds.set(input.operationId, parent);
       const found = worlds.get(input.operationId)?.[part][name];
       if (!found) throw new Error(`Nobody plays ${name} for operation ${input.operationId}.`);
       return found(input);
@@ -120,7 +123,10 @@ function dispatched(worlds: Worlds, part: "hub" | HostName): Activities {
 
 function activitiesOf(world: World, hostIds: readonly string[]): Readonly<Record<"hub" | HostName, Activities>> {
   const host = (name: HostName) => hostOf(world, name, untilCancelled);
-  return { hub: hubOf(world, hostIds), "mac-1": host("mac-1"), "mac-2": host("mac-2") } as unknown as Record<"hub" | HostName, Activities>;
+  return { hub: hubOf(world, hostIds, untilCancelled), "mac-1": host("mac-1"), "mac-2": host("mac-2") } as unknown as Record<
+    "hub" | HostName,
+    Activities
+  >;
 }
 
 export interface Run {

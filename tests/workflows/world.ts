@@ -9,15 +9,19 @@ import type { BundleActivities, PushActivities, Upload } from "../../workflows/c
 import type { CacheActivities, Wanted } from "../../workflows/catalog/fetch.ts";
 import type { FaultRecord } from "../../domain/operations/schema.ts";
 import type { Outcome } from "../../domain/operations/rules.ts";
-import type { PullActivities } from "../../workflows/catalog/pull.ts";
+import type { CacheKeepingActivities } from "../../workflows/catalog/cache.ts";
+import type { PrefetchActivities } from "../../workflows/catalog/prefetch.ts";
+import type { BeginActivities, PullActivities } from "../../workflows/catalog/pull.ts";
 import type { RecordActivities } from "../../workflows/records.ts";
 import type { AdoptActivities, AdoptedEffect, HostAdoptActivities } from "../../workflows/machines/adopt.ts";
 import type { HostLetGoActivities, RetireActivities } from "../../workflows/machines/retire.ts";
+import type { ConvertActivities } from "../../workflows/catalog/import.ts";
 import { FaultError, type Code } from "../../domain/errors.ts";
+import { archivesOfHost, archivesOfHub } from "./archives.ts";
 
 export const digest = "a".repeat(64);
 export const wanted: Wanted = { digest, generation: 1, kind: "pvm", logicalBytes: 1000, allocatedBytes: 600, image: "sonoma/1.0/arm64" };
-const upload: Upload = {
+export const upload: Upload = {
   digest,
   generation: 1,
   fence: 7,
@@ -81,7 +85,7 @@ export function newWorld(pace: World["pace"] = async () => {}): World {
 }
 
 /** Meets the trouble planned for a step, if any is left. */
-function meet(world: World, step: string): void {
+export function meet(world: World, step: string): void {
   const trouble = world.troubles.get(step);
   if (!trouble || trouble.times === 0) return;
   world.troubles.set(step, { ...trouble, times: trouble.times - 1 });
@@ -94,7 +98,7 @@ function meet(world: World, step: string): void {
 
 export type Endless = (step: string) => Promise<void>;
 
-export function hubOf(world: World, hosts: readonly string[]) {
+export function hubOf(world: World, hosts: readonly string[], endless: Endless) {
   const records: RecordActivities = {
     recordSteps: async ({ steps }) => {
       for (const { name, state } of steps) world.steps.set(name, state);
@@ -123,7 +127,27 @@ export function hubOf(world: World, hosts: readonly string[]) {
     },
     recordCached: async () => {},
   };
-  return { ...records, ...push, ...pull, ...placing(world, hosts), ...acting(world) };
+  return {
+    ...records,
+    ...push,
+    ...pull,
+    ...archivesOfHub(world, endless),
+    ...prefetching(world, hosts, endless),
+    ...placing(world, hosts),
+    ...acting(world),
+  };
+}
+
+function prefetching(world: World, hosts: readonly string[], endless: Endless): PrefetchActivities & BeginActivities {
+  return {
+    planPrefetch: async () => {
+      meet(world, "plan");
+      if (world.endless.has("mac-1:plan")) await endless("plan");
+      const targets = hosts.map((hostId, n) => ({ hostId, host: `mac-${n + 1}`, cached: false }));
+      return { image: wanted.image, targets };
+    },
+    beginPull: async ({ hostId }) => void world.acted.push(`begin pull on mac-${hosts.indexOf(hostId) + 1}`),
+  };
 }
 
 function placing(world: World, hosts: readonly string[]): PlacementActivities & RetireActivities {
@@ -172,7 +196,14 @@ export function hostOf(
   world: World,
   name: string,
   endless: Endless,
-): BundleActivities & CacheActivities & MachineActivities & HostActionActivities & HostAdoptActivities & HostLetGoActivities {
+): BundleActivities &
+  Pick<ConvertActivities, "uploadCached"> &
+  CacheActivities &
+  CacheKeepingActivities &
+  MachineActivities &
+  HostActionActivities &
+  HostAdoptActivities &
+  HostLetGoActivities {
   const at = async (step: string) => {
     await world.pace();
     meet(world, step);
@@ -202,19 +233,32 @@ export function hostOf(
     },
     discardUpload: async () => world.journals.clear(),
   };
-  return { ...bundles, ...caching(world, at), ...making(world, name, at) };
+  return { ...bundles, ...archivesOfHost(world, at), ...caching(world, at), ...making(world, name, at) };
 }
 
-function caching(world: World, at: (step: string) => Promise<void>): CacheActivities {
+function caching(world: World, at: (step: string) => Promise<void>): CacheActivities & CacheKeepingActivities {
   return {
+    pruneCache: async () => {
+      await at("prune");
+      return { removed: [], removedBytes: 0, kept: [], dryRun: false };
+    },
+    pinImages: ({ change: { act } }) => at(act),
     makeRoom: async () => {
       await at("make room");
       return { cached: world.cached.has(digest), evicted: [] };
     },
-    fetchImage: async () => {
+    fetchImage: async ({ wanted: { archive } }) => {
       world.incoming.add(digest);
       await at("fetch");
-      return { digest, fetchedBytes: 500, reusedBytes: 0, logicalBytes: 1000, wasCached: false };
+      const measured = { digest, logicalBytes: 1000, allocatedBytes: 600, guestOs: null, vcpus: 2, memoryBytes: 1 };
+      return {
+        ...(archive ? { unpacked: measured } : {}),
+        digest,
+        fetchedBytes: 500,
+        reusedBytes: 0,
+        logicalBytes: 1000,
+        wasCached: false,
+      };
     },
     verifyImage: () => at("verify"),
     revealImage: async () => {
