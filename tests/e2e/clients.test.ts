@@ -66,6 +66,7 @@ describe("whoever fills the catalog", () => {
     const named = (where: string) => ({ body: { connection: `provider=local-storage;catalog_path=${where}` } });
     expect(await call("PATCH", `${path}/connection`, named(folder))).toMatchObject({ status: 200, body: { catalog_id: "FIX-SONOMA" } });
     expect((await call("PATCH", `${path}/connection`, named(`${folder}-2`))).body.message).toContain("push the version");
+    expect((await call("DELETE", path)).status).toBe(202);
   }, 180_000);
 });
 
