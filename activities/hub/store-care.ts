@@ -63,12 +63,19 @@ export async function openCared(
   { operationId, step }: { operationId: string; step: string },
   { anyOwner = false } = {},
 ): Promise<Cared> {
-  const { db, hubId, workFolder, graceMs } = caring;
+  const { db, hubId } = caring;
   const { input } = await db.transaction((tx) => underWay(tx, operationId, StoreInput));
   const { storeId } = input;
   const { cancellationSignal: signal } = Context.current();
   const store = await caring.openStore(storeId);
   if (!anyOwner) await mustBeOurs({ db, hubId }, storeId, store, signal);
+  return caredStore(caring, { operationId, storeId, store, step, signal });
+}
+
+export function caredStore(
+  { db, workFolder, graceMs }: Pick<Caring, "db" | "workFolder" | "graceMs">,
+  { operationId, storeId, store, step, signal }: Pick<Cared, "operationId" | "storeId" | "store" | "signal"> & { step: string },
+): Cared {
   return {
     operationId,
     storeId,

@@ -167,25 +167,41 @@ async function writePacks(store: ObjectStore, { chunks, base }: Pick<Push, "chun
     if (at) moves.set(chunk, at);
     else fresh.push(chunk);
   }
-  for (let n = 0; n < fresh.length; n += 2) {
-    const writer = openPackWriter(store, never);
-    const two = fresh.slice(n, n + 2);
-    const places: Array<{ offset: number; length: number }> = [];
-    for (const chunk of two) places.push(await writer.add(body(chunk)));
-    const [pack] = await writer.finish();
-    two.forEach((chunk, at) => {
-      const place = places[at];
-      if (pack && place) moves.set(chunk, { pack, offset: place.offset, length: place.length });
-    });
-  }
+  for (let n = 0; n < fresh.length; n += 2) await writePack(store, fresh.slice(n, n + 2), moves);
   return imageOf(chunks, moves);
 }
 
-export function imageOf(chunks: readonly number[], moves: ReadonlyMap<number, Moved>, generation = 1) {
+/** A whole image of these chunks, so many to a pack. */
+export async function pushModelImage(store: Pick<ObjectStore, "write">, chunks: readonly number[], perPack: number): Promise<ImageRef> {
+  const moves = new Map<number, Moved>();
+  for (let n = 0; n < chunks.length; n += perPack) await writePack(store, chunks.slice(n, n + perPack), moves);
+  const { ref, tree, locations } = imageOf(chunks, moves);
+  await store.write(treeKey(ref.digest), tree, ref.digest, never);
+  await store.write(locationsKey(ref.digest, ref.generation), locations, sha256Hex(locations), never);
+  return ref;
+}
+
+async function writePack(store: Pick<ObjectStore, "write">, chunks: readonly number[], moves: Map<number, Moved>): Promise<void> {
+  const writer = openPackWriter(store, never);
+  const places: Array<{ chunk: number; offset: number; length: number }> = [];
+  for (const chunk of chunks) places.push({ chunk, ...(await writer.add(body(chunk))) });
+  const [pack] = await writer.finish();
+  for (const { chunk, offset, length } of places) if (pack) moves.set(chunk, { pack, offset, length });
+}
+
+function imageOf(chunks: readonly number[], moves: ReadonlyMap<number, Moved>, generation = 1) {
   const folder: TreeEntry = { kind: "folder", path: "", mode: 0o755, mtimeMs: 0, finderInfo: null };
   const files = chunks.map((chunk, n): TreeEntry => {
     const rows = Buffer.concat([Buffer.alloc(4), nameOf(chunk)]);
-    return { kind: "file", path: `f${n}`, mode: 0o644, mtimeMs: 0, finderInfo: null, bytes: body(chunk).byteLength, rows };
+    return {
+      kind: "file",
+      path: `f${String(n).padStart(3, "0")}`,
+      mode: 0o644,
+      mtimeMs: 0,
+      finderInfo: null,
+      bytes: body(chunk).byteLength,
+      rows,
+    };
   });
   const { bytes: tree, digest } = encodeTree({ entries: [folder, ...files] });
   const packs: PackRef[] = [];

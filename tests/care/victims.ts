@@ -1,0 +1,114 @@
+/** A folder store with versions in a hub's rows, collections of it that are killed, and the look at what they left. */
+import { spawn } from "node:child_process";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { randomUUID } from "node:crypto";
+import { livingTrees } from "../../db/care.ts";
+import { imageVersions, stores } from "../../db/schema.ts";
+import { checkContent, checkStructure } from "../../images/check.ts";
+import { claimStore } from "../../stores/identity.ts";
+import { folderStore } from "../../stores/folder.ts";
+import { addImage, type Hub } from "../control/hub.ts";
+import { never, pushModelImage } from "../images/catalog-model.ts";
+import { random } from "../images/samples.ts";
+
+export interface Order {
+  readonly databaseUrl: string;
+  readonly storeId: string;
+  readonly storePath: string;
+  readonly workFolder: string;
+}
+
+export async function openStoreOf(hub: Hub, seed: number, images = 14) {
+  const folder = await mkdtemp(join(tmpdir(), "drover-care-"));
+  const storePath = join(folder, "store");
+  const store = folderStore(storePath);
+  await claimStore(store, hub.control.hubId, never);
+  const storeId = randomUUID();
+  const { db } = hub.control;
+  await db.insert(stores).values({ id: storeId, name: `care-${storeId}`, kind: "folder", location: `folder:${storePath}` });
+  const next = random(seed);
+  const pick = (limit: number) => Math.floor(next() * limit);
+  const fill = async (count: number) => {
+    for (let n = 0; n < count; n++) {
+      const first = pick(60);
+      const { digest } = await pushModelImage(
+        store,
+        Array.from({ length: 6 + pick(20) }, (_, at) => first + at),
+        5,
+      );
+      // Half of them were deleted since.
+      if (n % 2 === 0) await addImage(hub, storeId, `care-${randomUUID()}`, { digest, tags: [] });
+    }
+  };
+  await fill(images);
+  const order: Order = { databaseUrl: hub.url, storeId, storePath, workFolder: join(folder, "work") };
+  const look = async () => {
+    const living = await livingTrees(db, storeId);
+    const structure = await checkStructure({ store, living, owner: { hubId: hub.control.hubId, storeId: null }, signal: never });
+    const content = await checkContent({ store, living, folder: join(folder, "look"), wants: () => true, signal: never });
+    return { findings: [...structure.findings, ...content.findings], orphans: structure.orphans, trees: living.length };
+  };
+  return { order, store, storePath, storeId, fill, look, pick, close: () => rm(folder, { recursive: true, force: true }) };
+}
+
+/** About what the first collection of such a store asks of it. */
+const firstSteps = 150;
+
+export interface Ended {
+  readonly killed: boolean;
+  readonly steps: number;
+}
+
+/** Runs a collection; kills it once it has said so many steps. */
+export async function runCollection(order: Order, afterSteps = Infinity): Promise<Ended> {
+  const child = spawn(process.execPath, [new URL("./victim.ts", import.meta.url).pathname, JSON.stringify(order)], {
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  let said = "";
+  const steps = () => said.split("\n")[0]?.length ?? 0;
+  child.stdout.setEncoding("utf8").on("data", (text: string) => {
+    said += text;
+    if (steps() >= afterSteps) child.kill("SIGKILL");
+  });
+  const [code, signal] = await new Promise<[number | null, string | null]>((resolve) => child.once("close", (...ended) => resolve(ended)));
+  if (signal === null && code !== 0) throw new Error(`The collection ended with code ${code}.`);
+  return { killed: signal === "SIGKILL", steps: steps() };
+}
+
+/** Kills collections of one store at random points, with pushes and deletes in between; answers how many it killed. Nothing living may be lost, nothing dead be left. */
+export async function killCollections(hub: Hub, seed: number, kills: number): Promise<{ killed: number; lost: string[]; left: number }> {
+  const world = await openStoreOf(hub, seed);
+  const lost: string[] = [];
+  let killed = 0;
+  try {
+    // Of a collection that nobody kills; the first one tells it.
+    let most = firstSteps;
+    for (let n = 0; n < kills; n++) {
+      const { killed: was, steps } = await runCollection(world.order, 1 + world.pick(most));
+      if (was) killed++;
+      else most = Math.max(10, steps - 1);
+      const { findings } = await world.look();
+      lost.push(...findings.map(({ key, problem }) => `kill ${n}: ${key} ${problem}`));
+      if (n % 2 === 1) {
+        await world.fill(2);
+        await forgetSome(hub, world.storeId, world.pick);
+      }
+    }
+    // One to condemn what is left, one to remove it, and one for what only repacking freed.
+    for (let n = 0; n < 3; n++) await runCollection(world.order);
+    const { findings, orphans } = await world.look();
+    lost.push(...findings.map(({ key, problem }) => `in the end: ${key} ${problem}`));
+    return { killed, lost, left: orphans };
+  } finally {
+    await world.close();
+  }
+}
+
+async function forgetSome({ control: { db }, sql }: Hub, storeId: string, pick: (limit: number) => number): Promise<void> {
+  const rows = await db.select({ id: imageVersions.id, storeId: imageVersions.storeId }).from(imageVersions);
+  const ours = rows.filter((row) => row.storeId === storeId);
+  const one = ours[pick(ours.length)];
+  if (one && ours.length > 3) await sql`delete from image_versions where id = ${one.id}`;
+}

@@ -1,0 +1,25 @@
+/** Collections under twenty kills, and four hundred flipped bits: nothing living is lost, every flip is found, none is served. */
+import { afterAll, beforeAll, expect, it } from "vitest";
+import { flipBits } from "../care/flips.ts";
+import { killCollections } from "../care/victims.ts";
+import { openHub, type Hub } from "../control/hub.ts";
+
+const seed = Number(process.env["DROVER_TEST_SEED"] ?? Math.floor(Math.random() * 1e9));
+let hub: Hub;
+beforeAll(async () => {
+  hub = await openHub();
+}, 60_000);
+afterAll(() => hub?.close());
+
+it("loses nothing living and leaves nothing dead under twenty kills", async () => {
+  const { killed, lost, left } = await killCollections(hub, seed, 20);
+  console.log(`${killed} of 20 collections were killed before their end, seed ${seed}`);
+  expect({ lost, left }, `seed ${seed}`).toEqual({ lost: [], left: 0 });
+  expect(killed).toBeGreaterThan(10);
+});
+
+it("finds four hundred flipped bits wherever they are, and serves none", async () => {
+  const { flips, missed, served, byKind } = await flipBits(seed, 400);
+  console.log(`${flips} flips, seed ${seed}: ${JSON.stringify(byKind)}`);
+  expect({ missed, served }, `seed ${seed}`).toEqual({ missed: [], served: [] });
+});
