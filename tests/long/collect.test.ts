@@ -13,13 +13,13 @@ afterAll(() => hub?.close());
 
 it("loses nothing living and leaves nothing dead under twenty kills", async () => {
   const { killed, lost, left } = await killCollections(hub, seed, 20);
-  console.log(`${killed} of 20 collections were killed before their end, seed ${seed}`);
+  process.stdout.write(`${killed} of 20 collections were killed before their end, seed ${seed}\n`);
   expect({ lost, left }, `seed ${seed}`).toEqual({ lost: [], left: 0 });
   expect(killed).toBeGreaterThan(10);
 });
 
 it("finds four hundred flipped bits wherever they are, and serves none", async () => {
   const { flips, missed, served, byKind } = await flipBits(seed, 400);
-  console.log(`${flips} flips, seed ${seed}: ${JSON.stringify(byKind)}`);
+  process.stdout.write(`${flips} flips, seed ${seed}: ${JSON.stringify(byKind)}\n`);
   expect({ missed, served }, `seed ${seed}`).toEqual({ missed: [], served: [] });
 });
