@@ -13,6 +13,8 @@ export interface GrantAsk {
   readonly sha256?: string;
   readonly bytes?: number;
 }
+/** A grant with the certificates that its store is known by. */
+export type Granted = GrantedObject & { readonly ca: string | undefined };
 export interface GrantQuestion {
   readonly read: string[];
   readonly write: Array<{ key: string; sha256: string; bytes: number }>;
@@ -27,20 +29,20 @@ const spareMs = 60_000;
 
 /** `now` is the hub's time, by which grants end. */
 export function grantBatches(ask: (question: GrantQuestion) => Promise<GrantAnswer>, now: () => number) {
-  const held = new Map<string, GrantedObject>();
-  let open: { asks: Map<string, GrantAsk>; answer: Promise<Map<string, GrantedObject>> } | null = null;
+  const held = new Map<string, Granted>();
+  let open: { asks: Map<string, GrantAsk>; answer: Promise<Map<string, Granted>> } | null = null;
 
   const begin = () => {
     const asks = new Map<string, GrantAsk>();
     const answer = after(gatherMs).then(async () => {
       if (open?.asks === asks) open = null;
-      const { objects } = await ask(questionOf([...asks.values()]));
-      return new Map(objects.map((object) => [nameOf(object.method, object.key), object]));
+      const { objects, ca } = await ask(questionOf([...asks.values()]));
+      return new Map(objects.map((object) => [nameOf(object.method, object.key), { ...object, ca: ca ?? undefined }]));
     });
     return { asks, answer };
   };
   return {
-    grant: async (wanted: GrantAsk): Promise<GrantedObject> => {
+    grant: async (wanted: GrantAsk): Promise<Granted> => {
       const name = nameOf(isWrite(wanted) ? "PUT" : "GET", wanted.key);
       const known = held.get(name);
       if (known && Date.parse(known.expiresAt) - now() > spareMs) return known;

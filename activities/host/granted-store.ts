@@ -2,15 +2,16 @@
  * A store as one transfer may use it: every object by a grant of the hub, nothing by credentials.
  *
  * The one idea: it looks like any store to the image engine. Keys that are wanted in the same moment are asked for together, a grant is used until it is
- * about to end, and one that is refused is renewed once: what refuses a fresh one refuses the hub's credentials.
+ * about to end, and one that is refused is renewed once: what refuses a fresh one refuses the hub's credentials. An answer that breaks off is gone on with,
+ * by another grant if need be.
  */
 import type { IncomingMessage } from "node:http";
-import { Readable } from "node:stream";
 import { type Code, FaultError } from "../../domain/errors.ts";
-import type { GrantedObject } from "../../domain/hosts/schema.ts";
-import { checksumRefused, objectMissing, storeDenied, storeUnavailable } from "../../stores/faults.ts";
+import { checksumRefused, endsBefore, objectMissing, storeDenied, storeUnavailable } from "../../stores/faults.ts";
 import type { ByteRange, ObjectStore, WriteOutcome } from "../../stores/object-store.ts";
-import { grantBatches, type GrantAsk } from "./granted-batches.ts";
+import { retrier } from "../../stores/retry.ts";
+import { expectedBytes, steadyRead, type OpenedRead } from "../../stores/steady-read.ts";
+import { grantBatches, type GrantAsk, type Granted } from "./granted-batches.ts";
 import type { HubLink } from "./hub-link.ts";
 import { patiently } from "./patience.ts";
 
@@ -27,7 +28,9 @@ export function grantedStore(link: Link, operationId: string, signal: AbortSigna
     (asked) => link.grants({ operationId, ...asked, ...(fence === undefined ? {} : { fence }) }, signal),
     link.now,
   );
-  const act = <T>(ask: GrantAsk, within: AbortSignal, use: (object: GrantedObject, either: AbortSignal) => Promise<T>) => {
+  // Each try by itself is patient already.
+  const retry = { ...retrier(), run: <T>(once: () => Promise<T>) => once() };
+  const act = <T>(ask: GrantAsk, within: AbortSignal, use: (object: Granted, either: AbortSignal) => Promise<T>) => {
     const either = AbortSignal.any([signal, within]);
     return withGrant(batches, ask, either, (object) => use(object, either));
   };
@@ -37,7 +40,11 @@ export function grantedStore(link: Link, operationId: string, signal: AbortSigna
       fence = answer.fence;
       return answer.fence;
     },
-    read: (key, range, within) => act({ key }, within, (object, either) => read(link, object, range, either)),
+    read: (key, range, within) => {
+      const open = (wanted: ByteRange | null, until: AbortSignal) =>
+        act({ key }, until, (object, either) => opened(link, object, wanted, either));
+      return steadyRead({ key, range, open, retry, signal: AbortSignal.any([signal, within]) });
+    },
     write: (key, body, sha256, within) => {
       let tried = false;
       return act({ key, sha256, bytes: body.byteLength }, within, async (object, either) => {
@@ -58,7 +65,7 @@ function withGrant<T>(
   batches: ReturnType<typeof grantBatches>,
   ask: GrantAsk,
   signal: AbortSignal,
-  use: (object: GrantedObject) => Promise<T>,
+  use: (object: Granted) => Promise<T>,
 ): Promise<T> {
   let renewed = false;
   const once = async (): Promise<T> => {
@@ -77,14 +84,14 @@ function withGrant<T>(
 
 const isFault = (error: unknown, ...codes: Code[]): boolean => error instanceof FaultError && codes.includes(error.fault.code);
 
-async function read(link: Link, object: GrantedObject, range: ByteRange | null, signal: AbortSignal): Promise<ReadableStream<Uint8Array>> {
+async function opened(link: Link, object: Granted, range: ByteRange | null, signal: AbortSignal): Promise<OpenedRead> {
   const ranged: Record<string, string> = range ? { range: `bytes=${range.offsetBytes}-${range.offsetBytes + range.lengthBytes - 1}` } : {};
   const answer = await sent(link, object, ranged, undefined, signal);
-  if (answer.ok) return answer.body();
-  throw await answer.fault();
+  if (answer.ok) return answer.opened(range);
+  throw range && answer.status === 416 ? endsBefore(object.key, range.offsetBytes) : await answer.fault();
 }
 
-async function write(link: Link, object: GrantedObject, body: Uint8Array, signal: AbortSignal): Promise<WriteOutcome> {
+async function write(link: Link, object: Granted, body: Uint8Array, signal: AbortSignal): Promise<WriteOutcome> {
   const answer = await sent(link, object, {}, body, signal);
   const outcome = answer.outcome();
   if (outcome !== null) return outcome;
@@ -102,7 +109,8 @@ async function sizeOf(link: Link, operationId: string, key: string, signal: Abor
 
 interface Answer {
   readonly ok: boolean;
-  body(): ReadableStream<Uint8Array>;
+  readonly status: number;
+  opened(range: ByteRange | null): OpenedRead;
   /** Null when nothing was written. */
   outcome(): WriteOutcome | null;
   fault(): Promise<FaultError>;
@@ -111,7 +119,7 @@ interface Answer {
 /** Our own objects go through the pinned link; a store's own address is public and needs nothing but its signature. */
 async function sent(
   link: Link,
-  { key, method, url, headers: granted }: GrantedObject,
+  { key, method, url, headers: granted, ca }: Granted,
   extra: Record<string, string>,
   body: Uint8Array | undefined,
   signal: AbortSignal,
@@ -119,21 +127,28 @@ async function sent(
   const headers = { ...granted, ...extra };
   const sized = body === undefined ? headers : { ...headers, "content-length": String(body.byteLength) };
   if (!url.startsWith("/")) {
-    const answer = await link.stores.send({ key, method, url, headers: sized, body, signal });
-    return answered(answer, "written", (text) => storeFault(key, answer.statusCode ?? 0, text));
+    const answer = await link.stores.send({ key, method, url, headers: sized, body, ca, signal });
+    return answered(key, answer, "written", (text) => storeFault(key, answer.statusCode ?? 0, text));
   }
   const answer = await link.send({ method, path: url, headers, signal, ...(body ? { body } : {}) });
   const status = answer.statusCode ?? 0;
-  return answered(answer, status === 201 ? "written" : "present", (text) => gatewayFault(key, status, parsed(text)));
+  return answered(key, answer, status === 201 ? "written" : "present", (text) => gatewayFault(key, status, parsed(text)));
 }
 
-function answered(answer: IncomingMessage, success: WriteOutcome, faultOf: (text: string) => FaultError): Answer {
-  const { statusCode: status = 0 } = answer;
+function answered(key: string, answer: IncomingMessage, success: WriteOutcome, faultOf: (text: string) => FaultError): Answer {
+  const { statusCode: status = 0, headers } = answer;
   const ok = status < 300;
-  const body = () => Readable.toWeb(answer) as ReadableStream<Uint8Array>;
+  const opened = (range: ByteRange | null): OpenedRead => {
+    const { "content-range": contentRange, "content-length": length } = headers;
+    return {
+      body: answer,
+      bytes: expectedBytes(key, range, { contentRange, contentLength: length === undefined ? undefined : Number(length) }),
+    };
+  };
   return {
     ok,
-    body,
+    status,
+    opened,
     outcome: () => {
       // 412 is the store's word for: somebody else already brought this object.
       if (!ok && status !== 412) return null;
@@ -141,7 +156,7 @@ function answered(answer: IncomingMessage, success: WriteOutcome, faultOf: (text
       return ok ? success : "present";
     },
     // Where even the refusal breaks off, its status still tells.
-    fault: async () => faultOf(await textOf(body()).catch(() => "")),
+    fault: async () => faultOf(await textOf(answer).catch(() => "")),
   };
 }
 
@@ -150,8 +165,8 @@ function storeFault(key: string, status: number, text: string): FaultError {
   const word = /<Code>(\w{1,64})<\/Code>/.exec(text)?.[1];
   if (status === 401 || status === 403) return storeDenied(key, word);
   if (status === 400 && /digest|checksum|sha256/i.test(text)) return checksumRefused(key);
-  // Without its bucket a store has none of its objects: that is no damage to an image.
-  if (status === 404 && word !== "NoSuchBucket") return objectMissing(key);
+  // Without its bucket or container a store has none of its objects: that is no damage to an image.
+  if (status === 404 && word !== "NoSuchBucket" && word !== "ContainerNotFound") return objectMissing(key);
   return storeUnavailable(key, `it answered ${word === undefined ? status : `${word} (${status})`}`);
 }
 
@@ -186,7 +201,7 @@ const refusedGrant = (key: string) =>
 /** A refusal is short; more than this is no refusal of ours. */
 const refusalBytes = 64 * 1024;
 
-async function textOf(stream: ReadableStream<Uint8Array>): Promise<string> {
+async function textOf(stream: AsyncIterable<Uint8Array>): Promise<string> {
   const parts: Uint8Array[] = [];
   let bytes = 0;
   for await (const part of stream) {

@@ -172,6 +172,8 @@ export type GrantedObject = z.infer<typeof GrantedObject>;
 export const GrantAnswer = z.object({
   fence: z.int().nonnegative(),
   objects: z.array(GrantedObject),
+  /** Certificates (PEM) that the store of these objects is known by, besides the well-known ones. */
+  ca: z.string().nullable().default(null),
   sealed: z.record(z.string(), z.unknown()).nullable().default(null),
 });
 export type GrantAnswer = z.infer<typeof GrantAnswer>;

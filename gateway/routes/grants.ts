@@ -39,12 +39,15 @@ export function grantHandler(options: GrantOptions) {
       throw new FaultError({ code: "invalid_request", message: "Whoever writes tells the fence of the attempt." });
     }
     const subject = await grantSubject(db, { operationId, holder: holderOf(caller), begin, fence });
-    const objects =
-      asked.read.length + asked.write.length === 0 ? [] : await grantObjects(options, await scopeOf(db, subject), asked, signal);
+    const { objects, ca } =
+      asked.read.length + asked.write.length === 0
+        ? { objects: [], ca: null }
+        : await grantObjects(options, await scopeOf(db, subject), asked, signal);
     const sealed = asked.sealed ? await sealedInput(db, operationId) : null;
     return {
       fence: subject.fence,
       objects,
+      ca,
       sealed: sealed && (await sealer.open<Record<string, unknown>>(sealed, `operation:${operationId}`)),
     };
   };
@@ -65,7 +68,7 @@ async function grantObjects(
   scope: GrantScope,
   { read, write }: Asked,
   signal: AbortSignal,
-): Promise<GrantedObject[]> {
+): Promise<Pick<GrantAnswer, "objects" | "ca">> {
   const store = await stores.open(scope.storeId);
   const expiresAt = new Date(Date.now() + ttlSeconds * 1000);
   for (const { key, sha256, bytes } of write) if (!mayWrite(scope, key, sha256, bytes)) throw refused(key, "write");
@@ -87,7 +90,7 @@ async function grantObjects(
     if (direct) return direct;
     return ours(key, "PUT", expiresAt, await signatures.sign({ method: "PUT", storeId: scope.storeId, key, sha256, bytes, expiresAt }));
   });
-  return Promise.all([...reads, ...writes]);
+  return { objects: await Promise.all([...reads, ...writes]), ca: store.authority ?? null };
 }
 
 type PresignAsk = Parameters<NonNullable<GatewayStore["presign"]>>[0];
