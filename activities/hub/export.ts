@@ -11,6 +11,7 @@ import { archivedGeneration } from "../../db/archives.ts";
 import { recordAudit } from "../../db/audit.ts";
 import type { Database } from "../../db/connect.ts";
 import { hasTold, recordEvent } from "../../db/events.ts";
+import { chooseTree } from "../../db/grants.ts";
 import { findImageById } from "../../db/images.ts";
 import { writeProgress } from "../../db/steps.ts";
 import { NewExport } from "../../domain/catalog/archives.ts";
@@ -48,7 +49,10 @@ export function exportActivities(parts: Exporting): ExportActivities {
         const image = unwrap(await findImageById(tx, input.imageVersionId));
         mustBeAllowed(image, input);
         await mustBeFree(await parts.openStore(input.storeId), image, input);
-        return planOf(image);
+        const plan = planOf(image);
+        // Until it ends, what it reads counts as used.
+        await chooseTree(tx, operationId, image);
+        return plan;
       }),
     writeArchive: async ({ operationId, step, plan }) => {
       const { input, image } = await db.transaction(async (tx) => {

@@ -21,7 +21,22 @@ export interface Scenario {
 /** What every verb must have been recorded as. `repeated`: a step that was tried again by itself. */
 export const everyWay = ["done", "failed", "cancelled", "parked", "retried", "repeated", "aborted"] as const;
 
-const ownWorkflows: readonly Verb[] = ["push", "pull", "provision", "retire", "adopt", "prefetch", "cache"];
+const ownWorkflows: readonly Verb[] = [
+  "push",
+  "pull",
+  "provision",
+  "retire",
+  "adopt",
+  "prefetch",
+  "cache",
+  "import",
+  "export",
+  "collect",
+  "check",
+  "scrub",
+  "heal",
+  "retain",
+];
 export const workflowType = (verb: Verb): string => (ownWorkflows.includes(verb) ? verb : "operate");
 
 /** One operation that is played: its world, what it is asked, the step of a host that meets the trouble. */
@@ -72,6 +87,11 @@ const troubled: Partial<Record<Verb, string>> = {
   export: "write archive",
   prefetch: "plan",
   cache: "prune",
+  collect: "mark",
+  check: "structure",
+  scrub: "read",
+  heal: "write anew",
+  retain: "delete",
 };
 const troubledStep = (verb: Verb): string => troubled[verb] ?? verb;
 
@@ -83,6 +103,11 @@ export function asked(verb: Verb, host: (name: HostName) => string): Record<stri
   if (verb === "export") return {};
   if (verb === "prefetch") return { atOnce: 1 };
   if (verb === "cache") return { hostId, change: { act: "prune", digests: null, unusedForMs: 0, dryRun: false } };
+  if (verb === "collect") return { storeId: "s", dryRun: false };
+  if (verb === "check") return { storeId: "s", readData: 1 };
+  if (verb === "scrub") return { storeId: "s", share: null };
+  if (verb === "heal") return { hostId, storeId: "s", digest };
+  if (verb === "retain") return {};
   if (verb === "provision") return { machineId: "m" };
   if (verb === "retire") return { ...machine, graceMs: 1000 };
   if (verb === "adopt") return { ...machine, seenId: "m" };
@@ -162,6 +187,9 @@ const special: readonly Scenario[] = [
   }),
   scenario("cache", "pinned", { setting: { step: "pin", input: { change: { act: "pin", digests: [digest] } } } }),
   scenario("cache", "host-lost", { before: endless, after: lostAndBack }),
+  scenario("collect", "foreseen", { setting: { step: "look", input: { storeId: "s", dryRun: true } } }),
+  scenario("check", "structure-only", { setting: { input: { storeId: "s", readData: 0 } } }),
+  scenario("heal", "host-lost", { before: endless, after: lostAndBack }),
   scenario("import", "not-converted", { setting: { input: { hostId: null } } }),
   scenario("import", "not-there", { setting: { step: "read manifest" }, before: meets("archive_not_found", forEver) }),
   scenario("import", "host-lost", { before: endless, after: lostAndBack }),

@@ -12,6 +12,8 @@ import { setupNamespace } from "../../deploy/temporal-setup.ts";
 import { hostQueue, hubQueue, type OnFault } from "../../domain/operations/rules.ts";
 import { faultInterceptor } from "../../workers/faults.ts";
 import type { OperationInput } from "../../workflows/records.ts";
+import { archivesOfHost, archivesOfHub } from "./archives.ts";
+import { careOfHost, careOfHub } from "./care.ts";
 import { hostOf, hubOf, newWorld, type World } from "./world.ts";
 
 // Faults are what these tests are about: only what nobody foresaw is worth a line.
@@ -122,11 +124,13 @@ function dispatched(worlds: Worlds, part: "hub" | HostName): Activities {
 }
 
 function activitiesOf(world: World, hostIds: readonly string[]): Readonly<Record<"hub" | HostName, Activities>> {
-  const host = (name: HostName) => hostOf(world, name, untilCancelled);
-  return { hub: hubOf(world, hostIds, untilCancelled), "mac-1": host("mac-1"), "mac-2": host("mac-2") } as unknown as Record<
-    "hub" | HostName,
-    Activities
-  >;
+  const host = (name: HostName) => ({
+    ...hostOf(world, name, untilCancelled),
+    ...archivesOfHost(world, name, untilCancelled),
+    ...careOfHost(world, name, untilCancelled),
+  });
+  const hub = { ...hubOf(world, hostIds, untilCancelled), ...archivesOfHub(world, untilCancelled), ...careOfHub(world, untilCancelled) };
+  return { hub, "mac-1": host("mac-1"), "mac-2": host("mac-2") } as unknown as Record<"hub" | HostName, Activities>;
 }
 
 export interface Run {

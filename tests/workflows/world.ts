@@ -15,9 +15,7 @@ import type { BeginActivities, PullActivities } from "../../workflows/catalog/pu
 import type { RecordActivities } from "../../workflows/records.ts";
 import type { AdoptActivities, AdoptedEffect, HostAdoptActivities } from "../../workflows/machines/adopt.ts";
 import type { HostLetGoActivities, RetireActivities } from "../../workflows/machines/retire.ts";
-import type { ConvertActivities } from "../../workflows/catalog/import.ts";
 import { FaultError, type Code } from "../../domain/errors.ts";
-import { archivesOfHost, archivesOfHub } from "./archives.ts";
 
 export const digest = "a".repeat(64);
 export const wanted: Wanted = { digest, generation: 1, kind: "pvm", logicalBytes: 1000, allocatedBytes: 600, image: "sonoma/1.0/arm64" };
@@ -131,7 +129,7 @@ export function hubOf(world: World, hosts: readonly string[], endless: Endless) 
     ...records,
     ...push,
     ...pull,
-    ...archivesOfHub(world, endless),
+
     ...prefetching(world, hosts, endless),
     ...placing(world, hosts),
     ...acting(world),
@@ -192,23 +190,25 @@ function acting(world: World): ActionActivities & AdoptActivities {
   };
 }
 
+/** What each step of a host does first: waits for its turn, meets its trouble, goes on for ever where it is to. */
+export const stepsOn = (world: World, host: string, endless: Endless) => async (step: string) => {
+  await world.pace();
+  meet(world, step);
+  if (world.endless.has(`${host}:${step}`)) await endless(step);
+};
+
 export function hostOf(
   world: World,
   name: string,
   endless: Endless,
 ): BundleActivities &
-  Pick<ConvertActivities, "uploadCached"> &
   CacheActivities &
   CacheKeepingActivities &
   MachineActivities &
   HostActionActivities &
   HostAdoptActivities &
   HostLetGoActivities {
-  const at = async (step: string) => {
-    await world.pace();
-    meet(world, step);
-    if (world.endless.has(`${name}:${step}`)) await endless(step);
-  };
+  const at = stepsOn(world, name, endless);
   const bundles: BundleActivities = {
     inspectBundle: async ({ path }) => {
       await at("inspect bundle");
@@ -233,7 +233,7 @@ export function hostOf(
     },
     discardUpload: async () => world.journals.clear(),
   };
-  return { ...bundles, ...archivesOfHost(world, at), ...caching(world, at), ...making(world, name, at) };
+  return { ...bundles, ...caching(world, at), ...making(world, name, at) };
 }
 
 function caching(world: World, at: (step: string) => Promise<void>): CacheActivities & CacheKeepingActivities {
