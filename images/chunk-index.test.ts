@@ -28,3 +28,20 @@ it("shows its hashes to whoever shares its memory", () => {
   index.add(hashOf(1), { pack: 0, offset: 0, length: 1 });
   expect(isKnown(shared, hashOf(1))).toBe(true);
 });
+
+it("takes no other chunk for the one that it seeks, also when that one comes to stand where the search has just ended", () => {
+  const index = chunkIndex(100);
+  const [sought, other] = [31, 32].map((last) => Buffer.concat([Buffer.alloc(31, 9), Buffer.from([last])]));
+  if (!sought || !other) throw new Error("There are two.");
+  let reads = 0;
+  // The main thread writes between two looks of a worker: an empty slot is eight words of zero.
+  const keys = new Proxy(index.shared().keys, {
+    get: (target, name) => {
+      const value: unknown = Reflect.get(target, name, target);
+      if (name !== "length" && ++reads === 8) index.add(other, { pack: 0, offset: 0, length: 1 });
+      return value;
+    },
+  });
+  expect(isKnown({ keys }, sought)).toBe(false);
+  expect(isKnown({ keys }, other)).toBe(true);
+});

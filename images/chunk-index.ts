@@ -44,9 +44,9 @@ function equals(keys: Uint32Array, slot: number, hash: Buffer): boolean {
   return true;
 }
 
-/** What a worker asks. */
+/** What a worker asks. The slot that was empty when the search ended there may hold another hash by now, so all 32 bytes are compared. */
 export function isKnown({ keys }: SharedHashes, hash: Buffer): boolean {
-  return !isEmpty(keys, slotOf(keys, hash));
+  return equals(keys, slotOf(keys, hash), hash);
 }
 
 export function chunkIndex(expected: number): ChunkIndex {

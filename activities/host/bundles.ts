@@ -69,8 +69,8 @@ export async function upload(context: TransferContext, ask: UploadAsk, { signal,
     const onProgress = ({ doneBytes, totalBytes, newBytes }: { doneBytes: number; totalBytes: number; newBytes: number }) =>
       reporter.progress(step, { doneBytes, totalBytes, newBytes });
     const where = { bundlePath, leftOut: [markName], store, bases: plan.bases, journalPath, generation: 1 };
+    // The journal stays until the operation has ended: should the answer of this attempt be lost, the next one sends nothing again.
     const pushed = await pushBundle({ ...where, ...how, ...moving, signal, onProgress });
-    await rm(journalPath, { force: true });
     const { digest, generation, files, logicalBytes, allocatedBytes, storedBytes, newBytes, packs } = pushed;
     return { digest, generation, fence, files, logicalBytes, allocatedBytes, storedBytes, newBytes, packs };
   };
