@@ -75,6 +75,24 @@ export function describePages({ world, hostId, as }: Talk): void {
     });
   });
 
+  it("follows the log as text where the request is no WebSocket", async () => {
+    const token = await world().login("root", rootPassword);
+    const gone = new AbortController();
+    const response = await world().app.request("/api/logs/stream?tail=1", {
+      headers: { Authorization: `Bearer ${token}` },
+      signal: gone.signal,
+    });
+    expect(response.headers.get("Content-Type")).toContain("text/plain");
+    let text = "";
+    for await (const bytes of response.body ?? []) {
+      if (text === "") world().hub.log.info("told as text");
+      text += new TextDecoder().decode(bytes);
+      if (text.includes("told as text")) break;
+    }
+    gone.abort();
+    expect(text.split("\n").length).toBeGreaterThan(2);
+  });
+
   it("says of tools and SSH what Drover does instead", async () => {
     const install = await as("POST", "/api/v1/config/tools/install", { tools: { packer: { version: "latest" } } });
     expect(install).toMatchObject({ status: 200, body: { success: false, installed_tools: { packer: { success: false } } } });
