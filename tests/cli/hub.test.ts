@@ -5,17 +5,14 @@
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { Readable, Writable } from "node:stream";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { serveApi, type Served } from "../../api/serve.ts";
-import { openContext } from "../../cli/context.ts";
-import type { Parts } from "../../cli/parts.ts";
-import { runCommand } from "../../cli/program.ts";
 import { relay } from "../../control/relay.ts";
 import { recordAudit } from "../../db/audit.ts";
 import { listOperations } from "../../db/operations.ts";
 import { openWorld, rootPassword, type World } from "../api/world.ts";
 import { addHost, addImage, addStore } from "../control/hub.ts";
+import { typing } from "./typed.ts";
 
 let world: World;
 let served: Served;
@@ -43,35 +40,7 @@ afterAll(async () => {
 
 const serve = (at: number) => serveApi((request) => world.app.fetch(request), { host: "127.0.0.1", port: at });
 
-interface Given {
-  readonly env?: Record<string, string>;
-  /** Called with the handlers of SIGINT, once somebody listens. */
-  readonly onListening?: (interrupt: () => void) => void;
-}
-async function drover(args: readonly string[], { env = {}, onListening }: Given = {}) {
-  const [out, err] = [collector(), collector()];
-  const parts = {} as Parts; // None of these commands asks anything of this computer.
-  const context = openContext({
-    env: { DROVER_CONFIG_DIR: join(folder, "config"), DROVER_HOME: join(folder, "home"), ...env },
-    folder,
-    streams: { out: out.stream, err: err.stream, in: Readable.from([]) },
-    parts,
-    onSignal: (names, handler) => {
-      if (names.includes("SIGINT")) onListening?.(handler);
-      return () => undefined;
-    },
-  });
-  const exitCode = await runCommand(context, args);
-  return { exitCode, out: out.text(), err: err.text() };
-}
-function collector() {
-  const parts: string[] = [];
-  const write = (chunk: Buffer, _encoding: string, done: () => void) => {
-    parts.push(chunk.toString());
-    done();
-  };
-  return { stream: new Writable({ write }), text: () => parts.join("") };
-}
+const drover = typing(() => folder);
 const pull = (...more: string[]) => drover(["pull", "base:1.0", "--host", host, ...more]);
 const newest = async () => (await listOperations(world.control.db, {}, { limit: 1 })).items[0]?.id ?? "";
 

@@ -6,8 +6,10 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { describeObjectStore } from "../../stores/contract.ts";
 import { folderStore } from "../../stores/folder.ts";
-import { readIdentity } from "../../stores/identity.ts";
+import { storeDenied } from "../../stores/faults.ts";
+import { claimStore, readIdentity } from "../../stores/identity.ts";
 import { memoryStore } from "../../stores/memory.ts";
+import { tryStore } from "../../stores/trial.ts";
 import { describeLies } from "./lies.ts";
 import { endingArtifactory, endingAzure, endingS3, startProviders, type Providers } from "./providers.ts";
 import { describeArtifactory, describeAzure, describeAuthorities } from "./others-own.ts";
@@ -50,6 +52,37 @@ describeLies("artifactory", {
   endpoint: () => providers.artifactory.endpoint,
   open: (endpoint, prefix) => providers.artifactoryStore({ endpoint, prefix }),
   expiring: (endpoint) => endingArtifactory(providers, endpoint),
+});
+
+describe("trying what a transfer needs", () => {
+  it.each(["s3", "azure", "artifactory"] as const)("finds every right on %s, and takes away what it wrote", async (kind) => {
+    const store = providers[`${kind}Store`]();
+    await claimStore(store, "hub", calm());
+    const trials = await Array.fromAsync(tryStore(store, "hub", calm()));
+    const unneeded = { s3: [], azure: ["sign_write"], artifactory: ["sign_read", "sign_write"] }[kind];
+    expect(trials.filter(({ state }) => state === "unneeded").map(({ right }) => right)).toEqual(unneeded);
+    expect(trials.filter(({ state }) => state !== "unneeded" && state !== "passed")).toEqual([]);
+    expect((await Array.fromAsync(store.list(""))).map(({ key }) => key)).toEqual(["store.json"]);
+  });
+
+  it("fails what is refused, and skips what hangs on it", async () => {
+    const store = memoryStore();
+    await claimStore(store, "hub", calm());
+    const refusing = { ...store, write: () => Promise.reject(storeDenied("x", "AccessDenied")) };
+    const states = (await Array.fromAsync(tryStore(refusing, "hub", calm()))).map(({ right, state }) => `${right} ${state}`);
+    expect(states).toEqual([
+      "own passed",
+      "list passed",
+      "write failed",
+      "keep skipped",
+      "verify failed",
+      "read skipped",
+      "range skipped",
+      "sign_read skipped",
+      "sign_write unneeded",
+      "remove skipped",
+    ]);
+  });
 });
 
 describeS3(() => providers);
