@@ -5,14 +5,17 @@ import { placeSpan, type FetchAsk } from "./fetch.ts";
 import type { Neighbour, Rows } from "./near.ts";
 import type { Span } from "./wanted.ts";
 
-/** A neighbour is asked what it has this often. */
-const askEveryMs = 250;
+/** A neighbour is asked what it has this often where there are few, and seldomer where there are many: each of them asks all others. */
+const leastAskMs = 250;
+const askPerFriendMs = 100;
 /** Neighbours on one network answer in milliseconds. */
 const rowsLimitMs = 2_000;
 /** A part is 2 MiB: what takes longer is slower than any store. */
-const readLimitMs = 3_000;
-/** Failures in a row after which a neighbour is left alone for the rest of the transfer; one lie is enough. */
+const readLimitMs = 5_000;
+/** Failures in a row after which a neighbour is left alone for a while, longer each time: it may only be busy. One lie is enough for ever. */
 const failuresTaken = 2;
+const restMs = 2_000;
+const longestRestMs = 60_000;
 
 /** Some chunks that are read together, by their place in the store, with all their rows. */
 export interface Part {
@@ -29,15 +32,18 @@ export interface Friend {
   asking: boolean;
   reading: number;
   failures: number;
+  /** Left alone until then. */
+  restsUntil: number;
 }
 
 /** The neighbours of this moment that are worth asking. */
 export function known(neighbours: readonly Neighbour[], friends: Map<string, Friend>): Friend[] {
+  const now = performance.now();
   return neighbours.flatMap((neighbour) => {
     const before = friends.get(neighbour.id);
-    const friend = before ?? { neighbour, rows: undefined, askedAt: -Infinity, asking: false, reading: 0, failures: 0 };
+    const friend = before ?? { neighbour, rows: undefined, askedAt: -Infinity, asking: false, reading: 0, failures: 0, restsUntil: 0 };
     if (!before) friends.set(neighbour.id, friend);
-    return friend.failures < failuresTaken ? [friend] : [];
+    return friend.restsUntil <= now ? [friend] : [];
   });
 }
 
@@ -47,9 +53,8 @@ export function listenTo(friend: Friend, signal: AbortSignal): () => Promise<voi
   return async () => {
     try {
       friend.rows = await within(rowsLimitMs, signal, (limited) => friend.neighbour.rows(limited));
-      friend.failures = 0;
     } catch {
-      friend.failures++;
+      failed(friend);
     } finally {
       friend.askedAt = performance.now();
       friend.asking = false;
@@ -57,7 +62,17 @@ export function listenTo(friend: Friend, signal: AbortSignal): () => Promise<voi
   };
 }
 
-export const isDue = ({ rows, asking, askedAt }: Friend): boolean => rows !== "all" && !asking && performance.now() - askedAt >= askEveryMs;
+function failed(friend: Friend): void {
+  friend.failures++;
+  if (friend.failures < failuresTaken) return;
+  const pauseMs = Math.min(restMs * 2 ** (friend.failures - failuresTaken), longestRestMs);
+  friend.restsUntil = performance.now() + pauseMs;
+  // What it had may have gone meanwhile.
+  friend.rows = undefined;
+}
+
+export const isDue = ({ rows, asking, askedAt }: Friend, friends: number): boolean =>
+  rows !== "all" && !asking && performance.now() - askedAt >= Math.max(leastAskMs, askPerFriendMs * friends);
 export const hasAll = ({ rows }: Friend, part: Part): boolean =>
   rows === "all" || (typeof rows === "object" && rows.count > 0 && part.rows.every((row) => rows.has(row)));
 
@@ -74,7 +89,7 @@ export async function readPart(ask: FetchAsk, friend: Friend, { span }: Part): P
     return true;
   } catch (error) {
     if (ask.signal.aborted) throw error;
-    friend.failures++;
+    failed(friend);
     return false;
   }
 }
@@ -83,7 +98,7 @@ async function readSome(ask: FetchAsk, friend: Friend, wanted: Part["span"]["chu
   const rows = wanted.map(({ rows: [row = -1] }) => row);
   const { lengths, body } = await within(readLimitMs, ask.signal, (limited) => friend.neighbour.read(rows, limited));
   if (lengths.length !== rows.length || lengths.includes(0)) {
-    friend.failures++;
+    failed(friend);
     return false;
   }
   let offset = 0;
@@ -93,7 +108,7 @@ async function readSome(ask: FetchAsk, friend: Friend, wanted: Part["span"]["chu
     return placed;
   });
   if ((await placeSpan(ask, { body, chunks, storedBytes: 0 })) === null) return true;
-  friend.failures = failuresTaken;
+  friend.restsUntil = Infinity;
   return false;
 }
 

@@ -76,7 +76,7 @@ function openSwarm(ask: SwarmAsk, parts: readonly Part[]) {
   /** One piece of work that can begin now, or null. */
   const next = (): (() => Promise<void>) | null => {
     const here = known(ask.near.neighbours(), friends);
-    const due = here.find(isDue);
+    const due = here.find((friend) => isDue(friend, here.length));
     if (due) return listenTo(due, ask.signal);
     const near = nextNear(swarm, here);
     if (near) return near;

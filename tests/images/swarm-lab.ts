@@ -29,13 +29,14 @@ export async function openSwarm(folder: string, { bytes, bytesPerSecond }: { byt
   const signal = new AbortController().signal;
   const ask = { bundlePath, store: whole, bases: [], journalPath: join(folder, "journal"), generation: 1, signal };
   const { digest } = await pushBundle(ask);
-  const { store, sent } = counted(whole, bytesPerSecond ?? Infinity);
+  const line = counted(bytesPerSecond ?? Infinity);
+  const store = line.through(whole);
   const hosts = new Map<string, Neighbour>();
   return {
     image: { digest, generation: 1 },
     bundlePath,
     storedBytes: bytes,
-    sent,
+    sent: line.sent,
     pull: async (name, more = []) => {
       const target = join(folder, name);
       const own: { tree?: Tree; rows?: RowSet } = {};
@@ -67,15 +68,18 @@ function neighbour(id: string, bundle: string, own: { tree?: Tree; rows?: RowSet
 }
 
 /** One line out of the store for all: each read waits for those before it. */
-function counted(whole: ObjectStore, bytesPerSecond: number): { store: Pick<ObjectStore, "read">; sent: () => number } {
+export function counted(bytesPerSecond: number) {
   let bytes = 0;
   let freeAt = performance.now();
-  const read: ObjectStore["read"] = async (key, range, signal) => {
-    const length = range?.lengthBytes ?? (await whole.size(key)) ?? 0;
-    bytes += length;
-    freeAt = Math.max(freeAt, performance.now()) + (length * 1000) / bytesPerSecond;
-    await after(Math.max(0, freeAt - performance.now()), undefined, { signal });
-    return whole.read(key, range, signal);
-  };
-  return { store: { read }, sent: () => bytes };
+  const through = (store: Pick<ObjectStore, "read">): Pick<ObjectStore, "read"> => ({
+    read: async (key, range, signal) => {
+      // Trees and locations are read whole, and are next to nothing.
+      const length = range?.lengthBytes ?? 0;
+      bytes += length;
+      freeAt = Math.max(freeAt, performance.now()) + (length * 1000) / bytesPerSecond;
+      await after(Math.max(0, freeAt - performance.now()), undefined, { signal });
+      return store.read(key, range, signal);
+    },
+  });
+  return { through, sent: () => bytes };
 }
