@@ -7,7 +7,7 @@ import { readAll, type ObjectStore } from "../stores/object-store.ts";
 import { chunkIndex, type ChunkIndex } from "./chunk-index.ts";
 import { corrupt, hashBytes, locationsKey, readHead, reservedBytes } from "./format.ts";
 import { forEachLimited } from "./limited.ts";
-import { placeBytes, type PackRef } from "./locations.ts";
+import type { PackRef } from "./locations.ts";
 import { twice, type ImageRef } from "./stored.ts";
 
 const magic = "DRVRLOCS";
@@ -91,5 +91,3 @@ export async function readPackTable(store: Pick<ObjectStore, "read">, ref: Image
   });
 }
 
-/** How long an object of locations is that names so many packs and places. */
-export const locationsBytes = (packs: number, rows: number): number => headBytes + packs * packRowBytes + rows * placeBytes;
