@@ -62,6 +62,6 @@ async function freeBytes(root: string): Promise<number> {
 
 function noRoom(root: string, { bytes, keepBytes, maximumBytes }: RoomAsk, possible: number): FaultError {
   const bound = maximumBytes === null ? "" : `, of the ${maximumBytes} that it may hold`;
-  const message = `The cache ${root} has room for ${Math.max(0, possible)} bytes when all unused and unpinned images go${bound}; ${bytes} are needed.`;
+  const message = `The cache ${root} has room for ${Math.max(0, possible)} bytes when all unpinned images go${bound}; ${bytes} are needed.`;
   return new FaultError({ code: "no_space", message, subject: root, details: { neededBytes: bytes, possibleBytes: possible, keepBytes } });
 }
