@@ -14,6 +14,7 @@ import { FaultError, unwrap, type Result } from "../domain/errors.ts";
 import { mayLetGo, mayRetire } from "../domain/machines/rules.ts";
 import type { Machine } from "../domain/machines/schema.ts";
 import type { Operation } from "../domain/operations/schema.ts";
+import type { LetGoInput } from "../workflows/machines/let-go.ts";
 import type { RetireInput } from "../workflows/machines/retire.ts";
 import type { Own } from "./catalog.ts";
 import { decideStep } from "./decide.ts";
@@ -93,12 +94,13 @@ async function letGoDraft(tx: Database, machine: Machine, { onFault = "park" }: 
   const { id, name, hostId, epoch, image } = machine;
   unwrap(mayLetGo({ ...machine, isLinked: machine.linkedTo !== null }, await linkedClonesOf(tx, id)));
   await updateMachine(tx, id, { desired: "absent" });
-  const own: Own<RetireInput> = { hostId, machineId: id, machineName: name, epoch, graceMs: 0, takesOver: false, keepsBundle: true };
+  if (hostId === null) throw new FaultError({ code: "machine_state", message: `${name} has no host yet.`, subject: name });
+  const own: Own<LetGoInput> = { hostId, machineId: id, machineName: name, epoch };
   return {
     verb: "retire",
     subject: name,
     workflowSubject: id,
-    workflowType: "retire",
+    workflowType: "letGo",
     workflowInput: { ...own },
     hostId,
     machineId: id,

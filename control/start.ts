@@ -62,6 +62,7 @@ export interface Draft {
     | "provision"
     | "retire"
     | "adopt"
+    | "letGo"
     | "operate"
     | "collect"
     | "check"

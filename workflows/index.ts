@@ -12,6 +12,7 @@ export { retain } from "./catalog/retain.ts";
 export { scrub } from "./catalog/scrub.ts";
 export { tend } from "./catalog/tend.ts";
 export { adopt } from "./machines/adopt.ts";
+export { letGo } from "./machines/let-go.ts";
 export { operate } from "./machines/operate.ts";
 export { provision } from "./machines/provision.ts";
 export { retire } from "./machines/retire.ts";

@@ -4,7 +4,7 @@
  * The one idea: the mark goes first, since a bundle with a mark of a machine that is no more would be removed; it comes back where the rest fails.
  */
 import { FaultError } from "../../domain/errors.ts";
-import type { HostLetGoActivities } from "../../workflows/machines/retire.ts";
+import type { HostLetGoActivities } from "../../workflows/machines/let-go.ts";
 import type { HostContext } from "./context.ts";
 import { readMark, realOf, removeMark, writeMark, type FoundMark } from "./mark.ts";
 import { ensured } from "./steps.ts";

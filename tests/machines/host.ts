@@ -30,7 +30,7 @@ import { controlSimulator, usualControl } from "../../parallels/simulator/contro
 import { installSimulator } from "../../parallels/simulator/install.ts";
 import { openPrlctl } from "../../parallels/prlctl.ts";
 import type { HostActionActivities } from "../../workflows/machines/operate.ts";
-import type { HostLetGoActivities } from "../../workflows/machines/retire.ts";
+import type { HostLetGoActivities } from "../../workflows/machines/let-go.ts";
 import type { MachineActivities, Placement } from "../../workflows/machines/provision.ts";
 
 export const hubId = "0a1b2c3d-0000-4000-8000-000000000001";

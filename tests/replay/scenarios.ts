@@ -51,6 +51,8 @@ interface Setting {
   readonly input?: Record<string, unknown>;
   readonly options?: { onFault?: OnFault; parkLimitMs?: number };
   readonly step?: string;
+  /** Where it is not the verb's usual one. */
+  readonly workflow?: string;
 }
 
 /** Makes a scenario: `before` sets the world up, `after` acts while the operation runs. */
@@ -69,7 +71,7 @@ function scenario(
       if (verb !== "provision") world.machines.set("m", { host: "mac-1", state: "running", epoch: 1 });
       before(world, step);
       const input = (host: (name: HostName) => string) => ({ ...asked(verb, host), ...setting.input });
-      const run = await begin(harness, world, workflowType(verb), input, setting.options);
+      const run = await begin(harness, world, setting.workflow ?? workflowType(verb), input, setting.options);
       await after({ harness, world, step, run });
       return run;
     },
@@ -196,7 +198,7 @@ const special: readonly Scenario[] = [
   scenario("retire", "skipped", { before: meets("licence_expired", forEver), after: told("skip") }),
   scenario("retire", "host-lost", { before: endless, after: lostAndBack }),
   scenario("retire", "of-no-host", { setting: { input: { hostId: null } } }),
-  scenario("retire", "keeping-files", { setting: { input: { keepsBundle: true } } }),
+  scenario("retire", "keeping-files", { setting: { workflow: "letGo" } }),
   scenario("adopt", "of-a-path", { setting: { input: { bundlePath: "/vm/kept.pvm" } } }),
   scenario("adopt", "of-a-path-failed", {
     setting: { input: { bundlePath: "/vm/kept.pvm" }, step: "mark" },

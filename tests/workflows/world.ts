@@ -14,7 +14,8 @@ import type { PrefetchActivities } from "../../workflows/catalog/prefetch.ts";
 import type { BeginActivities, PullActivities } from "../../workflows/catalog/pull.ts";
 import type { RecordActivities } from "../../workflows/records.ts";
 import type { AdoptActivities, AdoptedEffect, HostAdoptActivities } from "../../workflows/machines/adopt.ts";
-import type { HostLetGoActivities, RetireActivities } from "../../workflows/machines/retire.ts";
+import type { HostLetGoActivities } from "../../workflows/machines/let-go.ts";
+import type { RetireActivities } from "../../workflows/machines/retire.ts";
 import { FaultError, type Code } from "../../domain/errors.ts";
 
 export const digest = "a".repeat(64);

@@ -8,7 +8,7 @@ import { runOperation } from "../operation.ts";
 import type { OperationInput } from "../records.ts";
 import { onHost, quick, undoOnHost } from "../proxies.ts";
 import type { Effect } from "./operate.ts";
-import type { HostLetGoActivities } from "./retire.ts";
+import type { HostLetGoActivities } from "./let-go.ts";
 
 export interface AdoptInput extends OperationInput {
   readonly hostId: string;

@@ -20,14 +20,6 @@ export interface RetireInput extends OperationInput {
   readonly epoch: number;
   readonly graceMs: number;
   readonly takesOver: boolean;
-  /** The machine is forgotten and its files stay. */
-  readonly keepsBundle?: true;
-}
-
-/** Implemented in `activities/host/let-go.ts`. */
-export interface HostLetGoActivities {
-  /** Unregistered and no longer marked as ours; its files stay. `bundlePath`: only where the machine lies there. */
-  letGoMachine(input: { operationId: string; machineId: string; epoch: number; bundlePath?: string }): Promise<void>;
 }
 
 /** Implemented in `activities/hub/machines.ts`. */
@@ -49,8 +41,7 @@ export async function retire(input: RetireInput): Promise<Record<string, unknown
     if (input.takesOver) {
       await frame.must("take over", async () => ({ taken: await patient<ActionActivities>().takeOver({ operationId, machineId }) }));
     }
-    if (hostId !== null && input.keepsBundle) await letGoOf(hostId, input, frame);
-    else if (hostId !== null) await removeFrom(hostId, input, frame, () => hurried);
+    if (hostId !== null) await removeFrom(hostId, input, frame, () => hurried);
     await frame.conclude("record", async () => ({ recorded: await hub.recordRetired({ operationId, machineId }) }));
     return { machineId };
   });
@@ -85,20 +76,4 @@ async function removeFrom(hostId: string, input: RetireInput, frame: OperationFr
   };
   await frame.step("stop", async () => ({ stopped: await stop() }), { on, skippable: ["stop"] });
   await frame.step("remove", async () => ({ removed: await remove() }), { on, skippable: ["remove"] });
-}
-
-/** Nobody skips this one: the machine would be taken for a remain of ours, and removed, when its host comes back. */
-async function letGoOf(hostId: string, { operationId, machineId, machineName, epoch }: RetireInput, frame: OperationFrame): Promise<void> {
-  const asked = { operationId, machineId, epoch };
-  const operation = CancellationScope.current();
-  const letGo = async (): Promise<void> => {
-    try {
-      await onHost<HostLetGoActivities>(hostId, machineName).letGoMachine(asked);
-    } catch (error) {
-      if (!isCancellation(error) || !operation.consideredCancelled) throw error;
-      const last = undoOnHost<HostLetGoActivities>(hostId, machineName);
-      await CancellationScope.nonCancellable(() => last.letGoMachine(asked));
-    }
-  };
-  await frame.step("unregister", async () => ({ unregistered: await letGo() }), { on: { hostId, whenLost: "wait" } });
 }
