@@ -17,8 +17,14 @@ import { foreignFault } from "../domain/foreign.ts";
 import { isWire } from "./paths.ts";
 import { wireRefusal } from "./wire/errors.ts";
 
+/** Of a token of somebody else that a request brought: whom it names, and whether its signature was good. */
+export interface Claimant {
+  readonly subject: string;
+  readonly verified: boolean;
+}
+
 export interface ApiEnv {
-  Variables: { requestId: string; actor: Actor | undefined; claimant: string | undefined; needs: Needs | undefined; log: Logger };
+  Variables: { requestId: string; actor: Actor | undefined; claimant: Claimant | undefined; needs: Needs | undefined; log: Logger };
 }
 
 export const Problem = z

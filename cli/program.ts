@@ -5,6 +5,7 @@
  */
 import { Command, CommanderError } from "commander";
 import { accessCommands } from "./access/commands.ts";
+import { apiKeyCommands } from "./api-keys/commands.ts";
 import { auditCommands } from "./audit/commands.ts";
 import { cachingCommands } from "./catalog/caching.ts";
 import { catalogCommands } from "./catalog/commands.ts";
@@ -13,6 +14,7 @@ import type { Answer } from "./declare.ts";
 import { describeExitCodes, exitCodes } from "./exit-codes.ts";
 import { keyCommands } from "./keys/commands.ts";
 import { hostCommands } from "./hosts/commands.ts";
+import { identityCommands } from "./identity/commands.ts";
 import { machineCommands } from "./machines/commands.ts";
 import { operationCommands } from "./operations/commands.ts";
 import { exitCodeOfError, problemOf, tellProblem } from "./problem.ts";
@@ -45,6 +47,8 @@ export function makeProgram(answer: Answer): Command {
     hostCommands,
     operationCommands,
     auditCommands,
+    identityCommands,
+    apiKeyCommands,
     keyCommands,
     systemCommands,
   ])

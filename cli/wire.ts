@@ -14,6 +14,8 @@ import {
   Step,
   TransferToken as TransferTokenShape,
 } from "../domain/operations/schema.ts";
+import { ApiKey as ApiKeyShape, MadeApiKey as MadeApiKeyShape } from "../domain/access/api-keys.ts";
+import { IdentityProvider as IdentityProviderShape, IdentityRule as IdentityRuleShape } from "../domain/access/identity.ts";
 import { Token as TokenShape } from "../domain/access/schema.ts";
 import { AuditRecord as AuditRecordShape } from "../domain/events/schema.ts";
 
@@ -45,6 +47,13 @@ export const Store = fromJson(StoreShape);
 export const Machine = fromJson(MachineShape);
 export const Unclaimed = fromJson(UnclaimedShape);
 export const AuditRecord = fromJson(AuditRecordShape);
+export const IdentityProvider = fromJson(IdentityProviderShape);
+export type IdentityProvider = z.infer<typeof IdentityProviderShape>;
+export const IdentityRule = fromJson(IdentityRuleShape);
+export type IdentityRule = z.infer<typeof IdentityRuleShape>;
+export const ApiKey = fromJson(ApiKeyShape);
+export type ApiKey = z.infer<typeof ApiKeyShape>;
+export const MadeApiKey = fromJson(MadeApiKeyShape);
 export const Operation = fromJson(OperationShape);
 
 /** An operation with what people watch: its steps, how far it is, where Temporal shows it. */

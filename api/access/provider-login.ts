@@ -17,7 +17,7 @@ import { changeUser, createUser, findUser, type UserRow } from "../../db/users.t
 import { toleranceSeconds } from "../../security/foreign-tokens.ts";
 import type { Hub } from "../ports.ts";
 import { aboutUser } from "../told.ts";
-import { brief, claimedSubject, type Called } from "./claimant.ts";
+import { brief, unverified, type Called } from "./claimant.ts";
 import type { IssuedToken, Logins } from "./login.ts";
 
 /** Somebody who logs in exchanges the token within seconds; a minute more is for a slow network and clocks that differ. */
@@ -29,12 +29,12 @@ export async function logInByProvider(
   { provider: name, idToken }: ProviderLogin,
   { requestId, claimant }: Called,
 ): Promise<IssuedToken> {
-  claimant(claimedSubject(idToken));
+  claimant(unverified(idToken));
   const provider = await findProvider(hub.db, name);
   const { issuer, clientId } = provider;
   const expected = { issuer, audiences: [clientId], types: ["jwt"], maxAgeSeconds: freshSeconds };
   const claims = await hub.foreign.verify(idToken, expected);
-  claimant(`${provider.name}: ${brief(claims.sub)}`);
+  claimant({ subject: `${provider.name}: ${brief(claims.sub)}`, verified: true });
   // Of a token for several, it must be this client that it was given to; and word of a logout is no login.
   if ((claims["azp"] ?? clientId) !== clientId || (Array.isArray(claims.aud) && claims.aud.length > 1 && claims["azp"] === undefined))
     throw refused("The token was given to another client.");

@@ -12,15 +12,15 @@ import { listIdentityRules } from "../../db/identity-rules.ts";
 import { findUser } from "../../db/users.ts";
 import { claimed, toleranceSeconds, type ForeignClaims } from "../../security/foreign-tokens.ts";
 import type { Hub } from "../ports.ts";
-import { brief, claimedSubject, type Called } from "./claimant.ts";
+import { brief, unverified, type Called } from "./claimant.ts";
 import type { IssuedToken, Logins } from "./login.ts";
 
 type Believing = Pick<Hub, "db" | "foreign">;
 
 export async function logInWorkload(hub: Believing, login: Logins, token: string, { requestId, claimant }: Called): Promise<IssuedToken> {
-  claimant(claimedSubject(token));
+  claimant(unverified(token));
   const { claims, rules } = await verified(hub, token);
-  claimant(brief(claims.sub));
+  claimant({ subject: brief(claims.sub), verified: true });
   const rule = closest(rules.filter((one) => reasonsAgainst(one, claims).length === 0));
   if (!rule) throw refused(`No identity rule fits the workload ${brief(claims.sub)}.`);
   const { iss: issuer = "", jti } = claims;

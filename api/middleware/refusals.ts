@@ -16,20 +16,26 @@ const strangersPerMinute = 60;
 const minuteMs = 60_000;
 
 export function auditRefusals({ db, log }: Pick<Hub, "db" | "log">): MiddlewareHandler<ApiEnv> {
-  let strangers = { minute: 0, count: 0 };
-  const mayTell = (): boolean => {
-    const minute = Math.floor(Date.now() / minuteMs);
-    strangers = strangers.minute === minute ? { minute, count: strangers.count + 1 } : { minute, count: 1 };
-    return strangers.count <= strangersPerMinute;
-  };
+  // Whom a signature vouches for is told also while strangers knock without end.
+  const [strangers, vouched] = [atMost(strangersPerMinute), atMost(strangersPerMinute)];
   return async (c, next) => {
     await next();
     const { status } = c.res;
     if (reads.has(c.req.method) || (status !== 401 && status !== 403)) return;
-    if (!c.var.actor && !mayTell()) return;
+    if (!c.var.actor && !(c.var.claimant?.verified ? vouched : strangers)()) return;
     await recordAudit(db, refusal(c)).catch((err: unknown) =>
       log.warn({ event: "audit.untold", err }, "A refusal could not be written to the audit."),
     );
+  };
+}
+
+/** Whether one more may be told in this minute. */
+function atMost(perMinute: number): () => boolean {
+  let told = { minute: 0, count: 0 };
+  return () => {
+    const minute = Math.floor(Date.now() / minuteMs);
+    told = told.minute === minute ? { minute, count: told.count + 1 } : { minute, count: 1 };
+    return told.count <= perMinute;
   };
 }
 
@@ -40,7 +46,7 @@ function refusal(c: Context<ApiEnv>) {
   return {
     actor: actor?.username ?? "anonymous",
     action: `${c.req.method} ${route}`,
-    subject: actor ? withoutSecrets(c.req.path) : (claimant ?? route),
+    subject: actor ? withoutSecrets(c.req.path) : (claimant?.subject ?? route),
     outcome: "refused" as const,
     requestId,
   };

@@ -8,8 +8,21 @@ export function accessCommands(program: Command, answer: Answer): void {
     {
       usage: "login [url]",
       summary: "Log in to a hub and keep the token for the next commands",
-      options: [["-u, --username <name>", "who logs in; asked for on a terminal"]],
-      examples: ["drover login https://hub.example.com", "drover login https://hub.example.com --username build < password.txt"],
+      options: [
+        ["-u, --username <name>", "who logs in; asked for on a terminal"],
+        ["--provider <name>", "log in through this identity provider, in a browser"],
+        ["--device", "with --provider: in a browser of any other device"],
+        ["--redirect-port <n>", "with --provider: the port of this computer that the provider knows, instead of any"],
+        ["--workload", "log in as a pipeline, with the token of its platform"],
+        ["--token-file <path>", "that token, instead of DROVER_ID_TOKEN or what GitHub Actions gives"],
+        ["--audience <word>", "what the token is asked for from GitHub Actions; the hub's address by default"],
+      ],
+      examples: [
+        "drover login https://hub.example.com",
+        "drover login https://hub.example.com --username build < password.txt",
+        "drover login https://hub.example.com --provider sso",
+        "drover login https://hub.example.com --workload",
+      ],
       run: async () => (await import("./login.ts")).login,
     },
     answer,

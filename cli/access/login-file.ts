@@ -13,6 +13,8 @@ const StoredLogin = z.object({
   username: z.string(),
   token: z.string(),
   expiresAt: z.iso.datetime().transform((text) => new Date(text)),
+  /** Of a workload it is not. */
+  renewable: z.boolean().optional(),
 });
 export type StoredLogin = z.infer<typeof StoredLogin>;
 

@@ -77,7 +77,7 @@ function kept(env: Surroundings["env"], login: StoredLogin): Session {
     belowMs = Math.min(renewBelowMs, leftOf(current) / 2);
   };
   const token = async () => {
-    if (leftOf(current) < belowMs)
+    if (current.renewable !== false && leftOf(current) < belowMs)
       await (renewing ??= renew()
         .catch(() => undefined)
         .finally(settle));

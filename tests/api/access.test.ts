@@ -278,3 +278,47 @@ describe("the audit", () => {
     expect((await audit("cursor=x")).status).toBe(400);
   });
 });
+
+describe("an API key of ours", () => {
+  const call = (method: string, path: string, body?: unknown, token = root) => world.call(method, `/api/v2${path}`, { body, token });
+  const byKey = (key: string) => (method: string, path: string, body?: unknown) =>
+    world.call(method, path, { body, headers: { "X-Api-Key": key } });
+  const tokenOf = async (key: string) => (await world.call("POST", "/api/v1/auth/token", { body: { api_key: key } })).body.token;
+
+  it("is limited to what both it and its user may, whatever it is exchanged for, and makes no freer one", async () => {
+    const made = await call("POST", "/api-keys", { name: "narrow", claims: ["list_vm", "CREATE_OWN_API_KEY"] });
+    const { secret, claims } = made.body;
+    expect([made.status, claims]).toEqual([201, ["LIST_VM", "CREATE_OWN_API_KEY"]]);
+    const narrow = byKey(secret);
+    expect((await narrow("GET", "/api/v2/whoami")).body).toMatchObject({ username: "root", claims, roles: [], isSuperUser: false });
+    expect((await narrow("GET", "/api/v2/audit")).status).toBe(403);
+    expect((await call("GET", "/audit", undefined, await tokenOf(secret))).status).toBe(403);
+    expect((await narrow("POST", "/api/v2/api-keys", { name: "wide", claims: ["CREATE_VM"] })).status).toBe(403);
+    expect((await narrow("POST", "/api/v2/api-keys", { name: "same" })).body.claims).toEqual(claims);
+    const wire = await narrow("POST", "/api/v1/auth/api_keys", { name: "wire", key: "WIRE", secret: "of-the-caller-1" });
+    expect((await byKey(wire.body.encoded)("GET", "/api/v2/whoami")).body.claims).toEqual(claims);
+  });
+
+  it("gives its user nothing that the user does not hold", async () => {
+    const { secret } = (await call("POST", "/api-keys", { name: "more", claims: ["CREATE_USER", "LIST_VM"], user: "jdoe" })).body;
+    expect((await byKey(secret)("GET", "/api/v2/whoami")).body).toMatchObject({ username: "jdoe", claims: ["LIST_VM"] });
+  });
+
+  it("ends when it is revoked or its time is over, with every token that it gave", async () => {
+    expect((await call("POST", "/api-keys", { name: "hers" }, jane)).status).toBe(201);
+    expect((await call("POST", "/api-keys", { name: "his", user: "root" }, jane)).status).toBe(403);
+    expect((await call("POST", "/api-keys", { name: "late", expiresAt: "2020-01-01T00:00:00Z" })).status).toBe(400);
+    expect((await call("POST", "/api-keys", { name: "odd", claims: ["NO_SUCH_CLAIM"] })).status).toBe(400);
+    expect((await call("POST", "/api-keys", { name: "HERS" })).status).toBe(409);
+    const { secret } = (await call("POST", "/api-keys", { name: "brief" })).body;
+    expect(Buffer.from(Buffer.from(secret, "base64").toString().split(":")[1] ?? "", "base64url")).toHaveLength(32);
+    const token = await tokenOf(secret);
+    expect((await call("DELETE", "/api-keys/brief", undefined, jane)).status).toBe(404);
+    expect((await call("DELETE", "/api-keys/brief")).status).toBe(204);
+    expect((await call("GET", "/whoami", undefined, token)).status).toBe(401);
+    expect((await byKey(secret)("GET", "/api/v2/whoami")).status).toBe(401);
+    const names = (await call("GET", "/api-keys", undefined, jane)).body.items.map(({ name }: { name: string }) => name);
+    expect(names).toEqual(expect.arrayContaining(["hers"]));
+    expect(names).not.toContain("brief");
+  });
+});
