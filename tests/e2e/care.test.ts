@@ -4,7 +4,9 @@
  */
 import { mkdir, readdir, readFile, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { Client, Connection } from "@temporalio/client";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { Operation } from "../../cli/wire.ts";
 import { changeDisk } from "../../parallels/sample/change.ts";
 import { makeSampleBundle, type Sample } from "../../parallels/sample/make.ts";
 import { ownServers, openStack, type TestStack } from "./stack.ts";
@@ -113,4 +115,21 @@ describe("the life of images", () => {
     for (let n = 0; n < 2; n++) await stack.json("store", "gc");
     expect(await stack.json("store", "check", "--read-data")).toMatchObject({ found: 0, orphans: 0 });
   }, 180_000);
+
+  it("is cared for by schedules too, which ask for the same operations", async () => {
+    const connection = await Connection.connect({ address: stack.env["TEMPORAL_ADDRESS"] ?? "" });
+    try {
+      const client = new Client({ connection, namespace: stack.env["TEMPORAL_NAMESPACE"] ?? "" });
+      // Switched off by its variable.
+      await expect(client.schedule.getHandle("drover-scrub").describe()).rejects.toThrow();
+      await client.schedule.getHandle("drover-collect").trigger();
+      const asked = async () => {
+        const found = await stack.client.list("/operations", Operation, { verb: "collect" });
+        return found.find(({ actor, state }) => actor === "system" && state === "done")?.subject;
+      };
+      await expect.poll(asked, { timeout: 60_000 }).toBeDefined();
+    } finally {
+      await connection.close();
+    }
+  }, 90_000);
 });
