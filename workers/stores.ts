@@ -102,7 +102,9 @@ async function keepRow({ db, sealer }: StoreKeeper, { name, location, credential
   return ensureStore(db, { id, name, kind: where.kind, location: normal, sealed });
 }
 
-function credentialsOf({ credentials, accessKey, secretKey, sessionToken }: Config["store"]): StoreCredentials | null {
+/** Variables for another store may be left over: a folder takes none. */
+function credentialsOf({ location, credentials, accessKey, secretKey, sessionToken }: Config["store"]): StoreCredentials | null {
+  if (location.startsWith("folder:")) return null;
   if (credentials !== undefined) return credentials;
   if (accessKey === undefined || secretKey === undefined) return null;
   return { accessKeyId: accessKey, secretAccessKey: secretKey, ...(sessionToken === undefined ? {} : { sessionToken }) };
