@@ -15,7 +15,7 @@ it("holds its rate for all that take from it together", async () => {
   await Promise.all([transfer(1), transfer(2)]);
   // What was taken last has its turn when all before it has travelled. Timers may fire a millisecond early.
   expect(performance.now() - start).toBeGreaterThanOrEqual(170);
-  expect(ended.toSorted()).toEqual([1, 2]);
+  expect(new Set(ended)).toEqual(new Set([1, 2]));
 });
 
 it("lets what comes after silence go at once, and saves nothing up", async () => {

@@ -52,13 +52,10 @@ export function openPacker(options: PackerOptions, firstNumber: number): Packer 
   let filling: Filling | null = null;
   let failure: { error: unknown } | null = null;
 
-  const begin = (): Filling => ({
-    number: next++,
-    buffer: free.pop() ?? Buffer.allocUnsafeSlow(bufferBytes),
-    hash: createHash("sha256"),
-    chunks: [],
-    bytes: 0,
-  });
+  const begin = (): Filling => {
+    const buffer = free.pop() ?? Buffer.allocUnsafeSlow(bufferBytes);
+    return { number: next++, buffer, hash: createHash("sha256"), chunks: [], bytes: 0 };
+  };
 
   const send = (pack: Filling) => {
     filling = null;
