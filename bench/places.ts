@@ -39,7 +39,7 @@ export async function measureFolder(ask: PlaceAsk): Promise<Told> {
 
 /** The cache and the machines of the host lie on a file system that clones, as on a Mac; the store stays where it is. */
 export async function measureClones(ask: PlaceAsk): Promise<Told> {
-  const disk = await openCloneDisk(ask.root, (3 * ask.gib + 1) * gibibyte, ask.path);
+  const disk = await openCloneDisk(ask.root, ((2 + ask.runs) * ask.gib + 1) * gibibyte, ask.path);
   if (typeof disk === "string") return { name: "clone", rows: [], remarks: [disk], firstPushSeconds: 0 };
   try {
     const shelf = fileShelf(join(ask.root, "peer.tar.zst"));
