@@ -5,9 +5,9 @@
  * count on a condemned object spares it. Locations go before the packs that they name, and a pack stays as long as any locations in the store name it.
  */
 import { setTimeout as pause } from "node:timers/promises";
-import { FaultError } from "../domain/errors.ts";
 import type { ObjectStore } from "../stores/object-store.ts";
 import { locationsKey, packFolder, packKey, treeKey } from "./format.ts";
+import { forEachLimited } from "./limited.ts";
 import { namedPacks, packSet, readPackTable, type NamedPacks, type PackSet } from "./pack-table.ts";
 import type { PackRef } from "./locations.ts";
 import { missingPack, type ImageRef } from "./stored.ts";
@@ -172,39 +172,44 @@ async function* pages(ledger: Ledger, prefix: string, before: Horizon | null): A
 
 /** So few are claimed at once that they are gone within seconds: whoever needs one of them meanwhile waits that long. */
 const claimedAtOnce = 50;
-/** Half of what passes before another attempt begins after this one fell silent: one that was stopped must not remove what others were promised since. */
+/** Requests at once: together with the pause between batches this leaves a store time for others. */
+const removalsAtOnce = 8;
+/** Half of what passes before another attempt begins after this one fell silent: one that was stopped must not remove what others were promised since, so it claims anew. */
 const claimMs = 5_000;
 
 function remover({ store, ledger, signal, onRemoved }: SweepAsk, before: Horizon, totals: { objects: number; bytes: number }) {
+  const removeBatch = async (batch: ReadonlyMap<string, number>): Promise<void> => {
+    const left = new Set(batch.keys());
+    while (left.size > 0) {
+      const until = performance.now() + claimMs;
+      const claimed = await ledger.claim([...left], before);
+      const gone: string[] = [];
+      await forEachLimited(claimed, removalsAtOnce, async (key) => {
+        signal.throwIfAborted();
+        if (performance.now() > until) return;
+        await store.remove(key);
+        gone.push(key);
+      });
+      await ledger.forget(gone);
+      for (const key of gone) totals.bytes += batch.get(key) ?? 0;
+      totals.objects += gone.length;
+      onRemoved?.(totals);
+      // What was spared meanwhile is not claimed any more; what was not reached in time is claimed again.
+      const again = new Set(claimed.filter((key) => !gone.includes(key)));
+      for (const key of left) if (!again.has(key)) left.delete(key);
+    }
+  };
   return async (prefix: string, may: (key: string) => boolean): Promise<void> => {
     for await (const page of pages(ledger, prefix, before)) {
       const found = page.filter(({ key }) => may(key));
       for (let at = 0; at < found.length; at += claimedAtOnce) {
-        const batch = new Map(found.slice(at, at + claimedAtOnce).map((one) => [one.key, one.bytes]));
-        const until = performance.now() + claimMs;
-        const claimed = await ledger.claim([...batch.keys()], before);
-        for (const key of claimed) {
-          signal.throwIfAborted();
-          if (performance.now() > until) throw tooSlow(key);
-          await store.remove(key);
-          totals.objects++;
-          totals.bytes += batch.get(key) ?? 0;
-        }
-        await ledger.forget(claimed);
-        onRemoved?.(totals);
+        await removeBatch(new Map(found.slice(at, at + claimedAtOnce).map((one) => [one.key, one.bytes])));
         // Others of this process have a turn.
         await pause(0);
       }
     }
   };
 }
-
-const tooSlow = (key: string) =>
-  new FaultError({
-    code: "store_unavailable",
-    message: `The store took too long to remove objects; ${key} waits for the next try.`,
-    subject: key,
-  });
 
 /** The packs that a living tree needs and the store does not have as they should be. */
 export async function absentPacks(

@@ -31,7 +31,12 @@ const tags = ["images"];
 const subject = z.object({ catalogId: RetentionSubject });
 
 export const careRoutes = (hub: Hub) =>
-  routesOf().route("/", ruleRoutes(hub)).route("/", planRoutes(hub)).route("/", storeCareRoutes(hub)).route("/", scrubRoutes(hub));
+  routesOf()
+    .route("/", ruleRoutes(hub))
+    .route("/", dropRoutes(hub))
+    .route("/", planRoutes(hub))
+    .route("/", storeCareRoutes(hub))
+    .route("/", scrubRoutes(hub));
 
 function ruleRoutes(hub: Hub) {
   const mayChange = authorised(hub, { superUser: true });
@@ -54,17 +59,6 @@ function ruleRoutes(hub: Hub) {
     request: { params: subject, body: { required: true, ...json(RetentionWish, "Which versions stay.") } },
     responses: { 200: json(RetentionRule, "The rule."), ...faults("retention_invalid") },
   });
-  const drop = createRoute({
-    method: "delete",
-    path: "/retention/{catalogId}",
-    operationId: "removeRetentionRule",
-    summary: "Remove a retention rule",
-    tags,
-    middleware: mayChange,
-    request: { params: subject },
-    responses: { 204: { description: "Gone." }, ...faults("retention_not_found") },
-  });
-
   return routesOf()
     .openapi(list, async (c) => c.json({ items: await listRules(hub.db, actorOf(c).project) }, 200))
     .openapi(keep, async (c) => {
@@ -74,16 +68,30 @@ function ruleRoutes(hub: Hub) {
       const { project, username: by } = actorOf(c);
       const told = { action: "retention.set", subject: catalogId ?? everyCatalogId };
       return c.json(await audited(hub, askedBy(c), told, (tx) => keepRule(tx, { ...wish, project, catalogId, by })), 200);
-    })
-    .openapi(drop, async (c) => {
-      const { catalogId } = c.req.valid("param");
-      const name = catalogId ?? everyCatalogId;
-      await audited(hub, askedBy(c), { action: "retention.remove", subject: name }, async (tx) => {
-        if (await dropRule(tx, actorOf(c).project, catalogId)) return;
-        throw new FaultError({ code: "retention_not_found", message: `There is no retention rule for ${name}.`, subject: name });
-      });
-      return c.body(null, 204);
     });
+}
+
+function dropRoutes(hub: Hub) {
+  const drop = createRoute({
+    method: "delete",
+    path: "/retention/{catalogId}",
+    operationId: "removeRetentionRule",
+    summary: "Remove a retention rule",
+    tags,
+    middleware: authorised(hub, { superUser: true }),
+    request: { params: subject },
+    responses: { 204: { description: "Gone." }, ...faults("retention_not_found") },
+  });
+
+  return routesOf().openapi(drop, async (c) => {
+    const { catalogId } = c.req.valid("param");
+    const name = catalogId ?? everyCatalogId;
+    await audited(hub, askedBy(c), { action: "retention.remove", subject: name }, async (tx) => {
+      if (await dropRule(tx, actorOf(c).project, catalogId)) return;
+      throw new FaultError({ code: "retention_not_found", message: `There is no retention rule for ${name}.`, subject: name });
+    });
+    return c.body(null, 204);
+  });
 }
 
 function planRoutes(hub: Hub) {

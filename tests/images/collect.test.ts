@@ -54,7 +54,7 @@ describe("a collection", () => {
       // One pack, one tree and one list of locations each, and nothing else.
       expect(model.objects.size, `seed ${seed + round}`).toBe(needed.packs + digests.size * 2);
     }
-  }, 60_000);
+  }, 180_000);
 
   it("removes no pack while the locations of a living tree name one that the store does not have", async () => {
     const model = openModel(seed);
@@ -107,5 +107,5 @@ describe("repacking", () => {
       expect((await planRepack({ ...ask, living: await model.living() })).packs).toEqual([]);
     }
     await rm(folder, { recursive: true });
-  }, 60_000);
+  }, 180_000);
 });
