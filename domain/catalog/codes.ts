@@ -27,8 +27,6 @@ export const catalogCodes = {
   store_invalid: { kind: "invalid", remedy: "Correct the store's location or connection string as the message says." },
   store_in_use: { kind: "conflict", remedy: "Delete or move what the message names, or make another store the default, then remove it." },
   store_exists: { kind: "conflict", remedy: "Choose another name; `drover store list` shows those that are taken." },
-  store_in_use: { kind: "conflict", remedy: "Delete or move what the message names, or make another store the default, then remove it." },
-  store_exists: { kind: "conflict", remedy: "Choose another name; `drover store list` shows those that are taken." },
   store_denied: {
     kind: "unavailable",
     parks: true,

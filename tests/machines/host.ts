@@ -127,7 +127,7 @@ function testLink(sealed: Record<string, unknown>, onLine: (line: ReportLine) =>
       return Promise.resolve({ accepted: lines.length, removeMachines: [] });
     },
     grants: ({ begin, sealed: wanted }) =>
-      Promise.resolve({ fence: begin === true ? ++fence : fence, objects: [], sealed: wanted ? sealed : null }),
+      Promise.resolve({ fence: begin === true ? ++fence : fence, objects: [], ca: null, sealed: wanted ? sealed : null }),
     send: absent,
     stores: { send: absent },
     now: Date.now,
