@@ -1,13 +1,15 @@
 /** Guarantees between pushes and collections: of who counts on an object and who removes it, one goes ahead; and what an older push may count on stays. */
 import { randomUUID } from "node:crypto";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import { requestPush } from "../../control/catalog.ts";
+import { pullActivities } from "../../activities/hub/catalog.ts";
+import { requestPull, requestPush } from "../../control/catalog.ts";
+import { livingTrees } from "../../db/care.ts";
 import { claimRemovals, condemn, condemnedPage, countOn, removalHorizon } from "../../db/condemned.ts";
 import { settleOperation } from "../../db/settlement.ts";
 import { NewImageVersion } from "../../domain/catalog/schema.ts";
 import { unwrap } from "../../domain/errors.ts";
 import { mayCountOn } from "../../gateway/reliance.ts";
-import { addHost, addStore, asked, openHub, type Hub } from "../control/hub.ts";
+import { addHost, addImage, addStore, asked, openHub, type Hub } from "../control/hub.ts";
 
 let hub: Hub;
 let storeId: string;
@@ -64,5 +66,20 @@ describe("a condemned object", () => {
     expect(await due(60_000)).toEqual([]);
     unwrap(await requestPush(hub.control, { ...wanted, catalogId: `c-${randomUUID()}` }, asked()));
     expect(await due()).toEqual([key]);
+  });
+});
+
+describe("a tree", () => {
+  it("lives while a pull that was given it has not ended, although its version was deleted", async () => {
+    const { db } = hub.control;
+    const hostId = await addHost(hub);
+    const catalogId = `c-${randomUUID()}`;
+    const id = await addImage(hub, storeId, catalogId);
+    const { id: operationId } = unwrap(await requestPull(hub.control, { image: { catalogId }, hostId, onFault: "fail" }, asked()));
+    const { digest } = await pullActivities({ db }).authorisePull({ operationId });
+    await hub.sql`delete from image_versions where id = ${id}`;
+    expect(await livingTrees(db, storeId)).toEqual([{ digest, generation: 1 }]);
+    await settleOperation(db, { operationId, steps: [], outcome: "done" });
+    expect(await livingTrees(db, storeId)).toEqual([]);
   });
 });
