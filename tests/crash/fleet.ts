@@ -56,7 +56,8 @@ const contentBytes = 36 * mebibyte;
 
 export async function openFleet({ hosts, store, servers, before = async (endpoint) => endpoint }: FleetOptions): Promise<Fleet> {
   const opened = store === "S3" ? await openS3(before) : null;
-  const variables = { DROVER_HOSTS: String(hosts), ...servers?.variables, ...opened?.variables };
+  // Room for every machine of a round beside those that it retires.
+  const variables = { DROVER_HOSTS: String(hosts), DROVER_SIMULATED_CPUS: "64", ...servers?.variables, ...opened?.variables };
   const stack = await openStack(variables).catch(async (error: unknown) => {
     await opened?.close();
     throw error;
