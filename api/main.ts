@@ -9,6 +9,7 @@ import { requestAdopt } from "../control/adopt.ts";
 import { requestPin, requestPrune } from "../control/cache.ts";
 import { cancelOperation } from "../control/cancel.ts";
 import { requestExport, requestImport } from "../control/archives.ts";
+import { requestCheck, requestCollect, requestRetain, requestScrub } from "../control/care.ts";
 import { requestPull, requestPush } from "../control/catalog.ts";
 import { requestPrefetch } from "../control/prefetch.ts";
 import { decideStep } from "../control/decide.ts";
@@ -129,6 +130,10 @@ export const operationsOf = (control: Control): Operations => ({
   retire: (machine, options, asked) => requestRetire(control, machine, options, asked),
   register: (wanted, asked) => requestRegister(control, wanted, asked),
   adopt: (id, wanted, asked) => requestAdopt(control, id, wanted, asked),
+  collect: (store, wanted, asked) => requestCollect(control, store, wanted, asked),
+  check: (store, wanted, asked) => requestCheck(control, store, wanted, asked),
+  scrub: (store, wanted, asked) => requestScrub(control, store, wanted, asked),
+  retain: (wanted, asked) => requestRetain(control, wanted, asked),
   cancel: (id, asked) => cancelOperation(control, id, asked),
   decide: (id, word, asked) => decideStep(control, id, word, asked),
   nextAttempt: nextAttempts(control),

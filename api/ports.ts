@@ -11,12 +11,13 @@ import type { NewExport, NewImport, StoredArchive } from "../domain/catalog/arch
 import type { ImageKey } from "../domain/catalog/rules.ts";
 import type { CachePin, CachePrune, NewPrefetch } from "../domain/catalog/caching.ts";
 import type { NewImageVersion, NewPull, Store } from "../domain/catalog/schema.ts";
+import type { Collection, Scrub, StoreCheck } from "../domain/catalog/care.ts";
 import type { StoreCredentials } from "../domain/catalog/store-credentials.ts";
 import type { StoreTrial } from "../domain/catalog/store-trial.ts";
 import type { Result } from "../domain/errors.ts";
 import type { EnrolmentToken, NewEnrolmentToken } from "../domain/hosts/schema.ts";
 import type { Adoption, Machine, MachineAction, NewMachine, Registration } from "../domain/machines/schema.ts";
-import type { Decision } from "../domain/operations/rules.ts";
+import type { Decision, OnFault } from "../domain/operations/rules.ts";
 import type { NextAttempt, Operation } from "../domain/operations/schema.ts";
 import type { z } from "zod";
 import type { Asked } from "../control/start.ts";
@@ -45,6 +46,11 @@ export interface Operations {
   /** Makes a machine of a bundle on a host. */
   register(wanted: Registration, asked: Asked): Promise<Result<Operation>>;
   adopt(machineId: string, wanted: Adoption, asked: Asked): Promise<Result<Operation>>;
+  collect(store: string, wanted: Collection, asked: Asked): Promise<Result<Operation>>;
+  check(store: string, wanted: StoreCheck, asked: Asked): Promise<Result<Operation>>;
+  scrub(store: string, wanted: Scrub, asked: Asked): Promise<Result<Operation>>;
+  /** Deletes the versions that no retention rule keeps. */
+  retain(wanted: { onFault: OnFault }, asked: Asked): Promise<Result<Operation>>;
   cancel(operationId: string, asked: Asked): Promise<Result<Operation>>;
   /** An operator's word on a step that waits. */
   decide(operationId: string, word: Decision, asked: Asked): Promise<Result<Operation>>;
