@@ -103,7 +103,8 @@ describe("repacking", () => {
       expect(moved).toMatchObject({ packs: plan.packs.length, movedBytes: plan.movedBytes });
       await mustBeWhole(model, `repacking, seed ${seed + round}`);
       const after = await packsOfLiving(model.store, await model.living(), never);
-      expect(before.bytes - after.bytes, `seed ${seed + round}`).toBe(plan.freedBytes);
+      // More where a new pack comes out as one that was there already.
+      expect(before.bytes - after.bytes, `seed ${seed + round}`).toBeGreaterThanOrEqual(plan.freedBytes);
       expect((await planRepack({ ...ask, living: await model.living() })).packs).toEqual([]);
     }
     await rm(folder, { recursive: true });
