@@ -5,7 +5,7 @@
  */
 import { OpenAPIHono } from "@hono/zod-openapi";
 import { cors } from "hono/cors";
-import { logins } from "./access/login.ts";
+import { logins, type Logins } from "./access/login.ts";
 import { auditRoutes } from "./access/audit-routes.ts";
 import { identityRoutes } from "./access/identity-routes.ts";
 import { keyRoutes } from "./access/key-routes.ts";
@@ -59,21 +59,7 @@ export function createApp(hub: Hub): OpenAPIHono<ApiEnv> {
   if (settings.modules.includes("cors")) app.use(crossOrigin(hub));
   app.use(auditRefusals(hub), boundedBody, withoutZeros);
 
-  accessWireRoutes(hub, mounting(app, hub), login);
-  jobWireRoutes(hub, mounting(app, hub));
-  eventWireRoutes(hub, mounting(app, hub));
-  healthWireRoutes(hub, mounting(app, hub));
-  // Before the catalog, whose first path part may be any catalog id.
-  cacheWireRoutes(hub, mounting(app, hub, "host"), mounting(app, hub, "orchestrator"));
-  catalogWireRoutes(hub, mounting(app, hub, "catalog"));
-  manifestWireRoutes(hub, mounting(app, hub, "catalog"));
-  machineWireRoutes(hub, mounting(app, hub, "host"), mounting(app, hub, "orchestrator"));
-  logWireRoutes(hub, mounting(app, hub), mounting(app, hub, "orchestrator"));
-  toolWireRoutes(mounting(app, hub));
-  templateWireRoutes(hub, mounting(app, hub, "host"));
-  hostWireRoutes(hub, mounting(app, hub), mounting(app, hub, "orchestrator"));
-  routingWireRoutes(hub, mounting(app, hub, "reverse_proxy"), mounting(app, hub, "orchestrator"));
-
+  mountWire(app, hub, login);
   for (const routes of [
     accessRoutes(hub, login),
     identityRoutes(hub, login),
@@ -103,6 +89,24 @@ export function createApp(hub: Hub): OpenAPIHono<ApiEnv> {
     return c.req.method === "OPTIONS" ? c.body(null, 204) : c.json({ message: `method ${c.req.method} not allowed`, code: 405 }, 405);
   });
   return app;
+}
+
+/** The Parallels DevOps contract, each family under the module that it belongs to. */
+function mountWire(app: OpenAPIHono<ApiEnv>, hub: Hub, login: Logins): void {
+  accessWireRoutes(hub, mounting(app, hub), login);
+  jobWireRoutes(hub, mounting(app, hub));
+  eventWireRoutes(hub, mounting(app, hub));
+  healthWireRoutes(hub, mounting(app, hub));
+  // Before the catalog, whose first path part may be any catalog id.
+  cacheWireRoutes(hub, mounting(app, hub, "host"), mounting(app, hub, "orchestrator"));
+  catalogWireRoutes(hub, mounting(app, hub, "catalog"));
+  manifestWireRoutes(hub, mounting(app, hub, "catalog"));
+  machineWireRoutes(hub, mounting(app, hub, "host"), mounting(app, hub, "orchestrator"));
+  logWireRoutes(hub, mounting(app, hub), mounting(app, hub, "orchestrator"));
+  toolWireRoutes(mounting(app, hub));
+  templateWireRoutes(hub, mounting(app, hub, "host"));
+  hostWireRoutes(hub, mounting(app, hub), mounting(app, hub, "orchestrator"));
+  routingWireRoutes(hub, mounting(app, hub, "reverse_proxy"), mounting(app, hub, "orchestrator"));
 }
 
 /** Addresses of no browser are never asked; of all browsers when a star stands for them. No cookie is taken here, so a star is safe. */

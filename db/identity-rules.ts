@@ -29,10 +29,11 @@ export async function findIdentityRule(db: Database, idOrName: string): Promise<
 
 export async function insertIdentityRule(
   db: Database,
-  { user: _, lifetimeSeconds, ...wanted }: NewIdentityRule,
+  wanted: Omit<NewIdentityRule, "user">,
   { userId, createdBy }: { userId: string; createdBy: string },
 ): Promise<IdentityRule> {
-  const values = { id: crypto.randomUUID(), ...wanted, userId, createdBy, lifetimeMs: lifetimeSeconds * 1000 };
+  const { name, issuer, audience, conditions, lifetimeSeconds } = wanted;
+  const values = { id: crypto.randomUUID(), name, issuer, audience, conditions, userId, createdBy, lifetimeMs: lifetimeSeconds * 1000 };
   const made = await db.insert(rules).values(values).onConflictDoNothing().returning({ id: rules.id });
   if (made.length === 1) return findIdentityRule(db, values.id);
   throw new FaultError({

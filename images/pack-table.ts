@@ -90,4 +90,3 @@ export async function readPackTable(store: Pick<ObjectStore, "read">, ref: Image
     }));
   });
 }
-

@@ -115,7 +115,9 @@ export const Variables = z.object({
     .meta(about("How often stores are collected by schedule; 0s leaves it to `drover store gc`.")),
   DROVER_COLLECT_GRACE: duration
     .prefault("24h")
-    .meta(about("How long an object that nothing needs is kept before a collection removes it; longer than any grant lives, save in tests.")),
+    .meta(
+      about("How long an object that nothing needs is kept before a collection removes it; longer than any grant lives, save in tests."),
+    ),
   DROVER_SCRUB_EVERY: duration
     .prefault("24h")
     .meta(about("How often a share of each store is read by schedule, and what is broken healed; 0s leaves it to `drover store scrub`.")),
