@@ -19,9 +19,11 @@ export interface SwarmAsk extends FetchAsk {
 /** Reads on their way from one neighbour, and from all: they share one network. */
 const perNeighbour = 2;
 const fromNeighbours = 8;
-/** How long nothing may come before a host takes from the store what others have or are first for; halved each time. */
+/** How long nothing may come before a host takes from the store what others have or are first for: twice as long as the store takes, at least this; halved each time in a row. */
 const firstIdleMs = 1_000;
 const leastIdleMs = 100;
+/** Until hosts that begin together have heard of each other, each takes one part at a time: what is taken twice then is little. */
+const settlingMs = 1_500;
 /** Neighbours on one network answer in milliseconds: so long the store is not asked for what they may have. */
 const hearMs = 500;
 /** How often all is looked at anew while nothing happens. */
@@ -63,7 +65,11 @@ interface Swarm {
   done: number;
   fromStore: number;
   near: number;
-  idleMs: number;
+  readonly begunAt: number;
+  /** How long a part of the store took last. */
+  storeMs: number;
+  /** Parts that were taken in vain waiting since something came from a neighbour. */
+  impatient: number;
   heardAt: number;
 }
 
@@ -71,7 +77,7 @@ function openSwarm(ask: SwarmAsk, parts: readonly Part[]) {
   const waiting = new Set(parts);
   const order = storeOrder(ask.near.id, waiting);
   const begunAt = performance.now();
-  const swarm: Swarm = { ask, waiting, order, done: 0, fromStore: 0, near: 0, idleMs: firstIdleMs, heardAt: begunAt };
+  const swarm: Swarm = { ask, waiting, order, done: 0, fromStore: 0, near: 0, begunAt, storeMs: 0, impatient: 0, heardAt: begunAt };
   const friends = new Map<string, Friend>();
   /** One piece of work that can begin now, or null. */
   const next = (): (() => Promise<void>) | null => {
@@ -101,7 +107,10 @@ function nextNear(swarm: Swarm, here: readonly Friend[]): (() => Promise<void>) 
         friend.reading--;
         swarm.near--;
       });
-      if (came) return ended(swarm, part);
+      if (came) {
+        swarm.impatient = 0;
+        return ended(swarm, part);
+      }
       waiting.add(part);
       order.forget();
     };
@@ -112,19 +121,21 @@ function nextNear(swarm: Swarm, here: readonly Friend[]): (() => Promise<void>) 
 /** A part that this host is first for; once nothing has come for a while, any. */
 function nextStored(swarm: Swarm, here: readonly Friend[]): (() => Promise<void>) | null {
   const { ask, waiting, order } = swarm;
-  const idle = performance.now() - swarm.heardAt >= swarm.idleMs;
-  if (swarm.fromStore >= (idle ? 1 : ask.parallel)) return null;
+  const now = performance.now();
+  const idle = now - swarm.heardAt >= Math.max(leastIdleMs, Math.max(firstIdleMs, 2 * swarm.storeMs) / 2 ** swarm.impatient);
+  if (swarm.fromStore >= (idle || now - swarm.begunAt < settlingMs ? 1 : ask.parallel)) return null;
   const fetching = here.filter(({ rows }) => typeof rows === "object").map(({ neighbour }) => neighbour.id);
   const part = order.next(fetching.toSorted(), idle, (one) => !idle && here.some((friend) => hasAll(friend, one)));
   if (!part) return null;
   if (idle) {
-    swarm.idleMs = Math.max(leastIdleMs, swarm.idleMs / 2);
-    swarm.heardAt = performance.now();
+    swarm.impatient++;
+    swarm.heardAt = now;
   }
   waiting.delete(part);
   swarm.fromStore++;
   return async () => {
     await fetchWhole(ask, part.span).finally(() => swarm.fromStore--);
+    swarm.storeMs = performance.now() - now;
     ended(swarm, part);
   };
 }

@@ -83,7 +83,18 @@ export async function openFleet(names: readonly string[], bytes: number): Promis
     await tell(mac, mac.port, []);
     macs.push(mac);
   }
+  // A host that falls silent is nobody's neighbour.
+  const reports = setInterval(
+    () =>
+      void hub.db
+        .update(hosts)
+        .set({ lastReportAt: new Date() })
+        .execute()
+        .catch(() => {}),
+    2_000,
+  );
   const close = async () => {
+    clearInterval(reports);
     await Promise.all(macs.map(({ peers }) => peers.close()));
     await hub.stop();
     await rm(folder, { recursive: true, force: true });
@@ -97,7 +108,7 @@ async function openMac(hub: Hub, folder: string, name: string): Promise<Mac> {
   const cache = openCache(folder);
   const port = await freePort();
   const address = { host: "127.0.0.1", port, network: "test" };
-  const onError = (error: unknown) => console.error(name, error);
+  const onError = (error: unknown) => void process.stderr.write(`${name}: ${String(error)}\n`);
   return { identity, cache, peers: await openPeers({ identity, link, address, shared: { cache, pins: openPins() }, onError }), port };
 }
 

@@ -59,20 +59,20 @@ export async function prefetch(input: PrefetchInput): Promise<Record<string, unk
 async function fetchAll(input: PrefetchInput, image: string, targets: readonly PrefetchTarget[]): Promise<Ended[]> {
   const queue = targets.map((target, n) => ({ target, n })).filter(({ target }) => !target.cached);
   const ended: Ended[] = [];
-  let cancelled: Error | null = null;
+  const stopped: { by: Error | null } = { by: null };
   const lane = async () => {
     for (let next = queue.shift(); next; next = queue.shift()) {
       const { target, n } = next;
       const tell = (state: StepState, fault?: Fault) =>
         records.recordSteps({ operationId: input.operationId, steps: [stepOf(target, n, state, fault)] });
       try {
-        if (cancelled) throw cancelled;
+        if (stopped.by) throw stopped.by;
         await tell("running");
         await fetchOn(input, image, target.hostId);
         await tell("done");
         ended.push({ host: target.host, state: "done" });
       } catch (error) {
-        if (error instanceof Error && isCancellation(error) && CancellationScope.current().consideredCancelled) cancelled ??= error;
+        if (error instanceof Error && isCancellation(error) && CancellationScope.current().consideredCancelled) stopped.by ??= error;
         const state = isCancellation(error) ? "cancelled" : "failed";
         const fault = isCancellation(error) ? undefined : faultOf(error instanceof ChildWorkflowFailure ? error.cause : error);
         await CancellationScope.nonCancellable(() => tell(state, fault));
@@ -81,7 +81,7 @@ async function fetchAll(input: PrefetchInput, image: string, targets: readonly P
     }
   };
   await Promise.all(Array.from({ length: Math.min(input.atOnce, queue.length) }, lane));
-  if (cancelled) throw cancelled;
+  if (stopped.by) throw stopped.by;
   return ended;
 }
 
