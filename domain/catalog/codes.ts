@@ -38,8 +38,7 @@ export const catalogCodes = {
   object_leaving: {
     kind: "unavailable",
     parks: true,
-    remedy:
-      "The store is being collected and this object is on its way out: what needs it is tried again by itself, and may be retried by hand.",
+    remedy: "The store is being collected and this object is on its way out: wait a minute, then retry the step.",
   },
   retention_invalid: { kind: "invalid", remedy: "Say how many of the newest versions stay, or for how many days pulled ones do, or both." },
   retention_not_found: { kind: "not_found", remedy: "`drover image retention list` shows the rules." },

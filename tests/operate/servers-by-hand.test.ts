@@ -30,7 +30,9 @@ let bundle = "";
 let before: { bundles: string[]; cached: string[] };
 
 beforeAll(async () => {
-  stack = await openStack({ ...(await ownServers()), DROVER_HOSTS: "1", DROVER_BOOT_LIMIT: "3s" });
+  // Slow enough that whoever types a command finds a transfer in its middle.
+  const slow = { DROVER_TRANSFER_BANDWIDTH: "8M" };
+  stack = await openStack({ ...(await ownServers()), DROVER_HOSTS: "1", DROVER_BOOT_LIMIT: "3s", ...slow });
   terminal = await openTerminal(stack);
   const connection = await Connection.connect({ address: stack.env["TEMPORAL_ADDRESS"] ?? "" });
   temporal = new Client({ connection, namespace: stack.env["TEMPORAL_NAMESPACE"] ?? "" });

@@ -5,7 +5,7 @@
  */
 import { execFile, spawn, type ChildProcess } from "node:child_process";
 import { randomBytes } from "node:crypto";
-import { mkdir, mkdtemp, rename, rm, stat } from "node:fs/promises";
+import { copyFile, mkdir, mkdtemp, rename, rm, stat } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
@@ -86,8 +86,10 @@ async function azuriteProgram(): Promise<string> {
   if (await stat(program).catch(() => null)) return program;
   const work = await mkdir(cache, { recursive: true }).then(() => mkdtemp(join(cache, "fetch-")));
   try {
+    // By a lock: what it needs today may not be what it needed, or be there at all.
+    for (const name of ["package.json", "package-lock.json"]) await copyFile(new URL(`azurite/${name}`, import.meta.url), join(work, name));
     const options = ["--no-audit", "--no-fund", "--ignore-scripts", "--omit=optional", "--loglevel=error"];
-    await run("npm", ["install", "--prefix", work, ...options, `azurite@${version}`], { timeout: 180_000 });
+    await run("npm", ["ci", ...options], { cwd: work, timeout: 180_000 });
     // Of two that fetch at once, the first wins.
     await rename(work, home).catch(() => undefined);
     return program;

@@ -187,7 +187,7 @@ describe("what carries a mark of an older placement", () => {
     // As after a placement elsewhere: the row knows a newer one.
     await query(`update machines set epoch = epoch + 1 where id = '${id}'`);
     await within("the twin is gone", async () => (await prlctl.find(id)) === null && !(await exists(bundlePath)));
-    expect((await world.events(id)).map(({ name }) => name)).toContain("machine.twin");
+    await within("it is told", async () => (await world.events(id)).some(({ name }) => name === "machine.twin"));
     await retire("twin");
 
     const other = await world.make("lying", ["--no-start"]);
