@@ -12,6 +12,7 @@ import type { Database } from "./connect.ts";
 import { recordEvent } from "./events.ts";
 import { followMachine, isFollowed, isWorkedOn } from "./following.ts";
 import { hosts, machines, observations } from "./schema.ts";
+import { tellStandings } from "./unclaimed.ts";
 
 export type Inventory = Extract<ReportLine, { kind: "inventory" }>;
 type HostRow = typeof hosts.$inferSelect;
@@ -47,6 +48,8 @@ export async function takeInventory(db: Database, ask: InventoryAsk, inventory: 
     const after = inventory.after ? new Date(inventory.after) : new Date(now.getTime() - gatheredWithinMs);
     await writeHost(tx, found.host, { inventory, after });
     await writeObservations(tx, ask.hostId, inventory.machines);
+    // The host may have removed them before the compare loop looks: then nobody would hear that they were there.
+    if (removeMachines.length > 0) await tellStandings(tx, ask.hubId, { hostId: ask.hostId });
     const untold = await compareMachines(tx, ask.hostId, { seen: inventory.machines, after, removed: removeMachines });
     const again = untold || now.getTime() - after.getTime() > oldAfterMs;
     return { removeMachines, at: now.toISOString(), ...(again ? { again } : {}) };

@@ -77,8 +77,8 @@ export const unclaimed = ({ standing, seen, host, since }: UnclaimedMachine): Un
 });
 
 /** Tells each change of what a machine is to us once; what it is stands beside what was seen, so a new leader goes on. */
-export async function tellStandings(db: Database, hubId: string): Promise<void> {
-  for (const one of await unclaimedMachines(db, hubId)) {
+export async function tellStandings(db: Database, hubId: string, filter: UnclaimedFilter = {}): Promise<void> {
+  for (const one of await unclaimedMachines(db, hubId, filter)) {
     const { standing, told, seen, host } = one;
     const now = standing === "ours" ? null : standing;
     if (now === told) continue;
