@@ -6,6 +6,7 @@
  */
 import { createHash } from "node:crypto";
 import { and, eq, sql } from "drizzle-orm";
+import type { Unpacked } from "../domain/catalog/archives.ts";
 import type { Database } from "./connect.ts";
 import { imageArchives as archives, imageVersions as versions, machines } from "./schema.ts";
 
@@ -41,20 +42,11 @@ export async function keepArchive(tx: Database, row: Omit<ArchiveRow, "measured"
   await tx.insert(archives).values(row);
 }
 
-export interface Measured {
-  readonly digest: string;
-  readonly logicalBytes: number;
-  readonly allocatedBytes: number;
-  readonly guestOs: string | null;
-  readonly vcpus: number | null;
-  readonly memoryBytes: number | null;
-}
-
 /** Writes what the archive turned out to be, with the machine that is being made from it. False when the version points elsewhere by now. */
 export async function measureArchive(
   tx: Database,
   { imageVersionId, standIn, machineId }: { imageVersionId: string; standIn: string; machineId: string | null },
-  measured: Measured,
+  measured: Unpacked,
 ): Promise<boolean> {
   if (machineId !== null) await tx.update(machines).set({ digest: measured.digest }).where(eq(machines.id, machineId));
   const archive = await findArchive(tx, imageVersionId);

@@ -17,6 +17,8 @@ export const hashBytes = 32;
 export const formatVersion = 1;
 /** Zeros for now: room for a key id, nonce and flags of encryption. A reader refuses what it cannot honour. */
 export const reservedBytes = 32;
+/** What every object of ours begins with: magic, version, reserved. */
+export const commonHeadBytes = 12 + reservedBytes;
 
 const root = ".drover/v1";
 /** Packs lie in 256 folders, so that each can be listed apart and none grows huge. */
@@ -44,7 +46,7 @@ export function corrupt(subject: string, problem: string, cause?: unknown): Faul
 
 /** The common head of trees and locations: magic, version, then the reserved bytes. */
 export function writeHead(magic: string): Buffer {
-  const head = Buffer.alloc(12 + reservedBytes);
+  const head = Buffer.alloc(commonHeadBytes);
   head.write(magic, 0, 8, "latin1");
   head.writeUInt32LE(formatVersion, 8);
   return head;
@@ -70,5 +72,5 @@ export function readHead(bytes: Buffer, magic: string, subject: string): Buffer 
       subject,
     });
   }
-  return bytes.subarray(12 + reservedBytes);
+  return bytes.subarray(commonHeadBytes);
 }

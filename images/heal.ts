@@ -21,6 +21,7 @@ import {
   placeBytes,
   writePlace,
   type Locations,
+  packList,
   type PackRef,
 } from "./locations.ts";
 import { openPackWriter, type PackWriter } from "./pack-writer.ts";
@@ -129,13 +130,7 @@ async function eachChunk(
 }
 
 function placesOf(tree: Tree, known: Locations | null, fresh: Fresh, newPacks: readonly PackRef[], broken: ReadonlySet<string>) {
-  const packs: PackRef[] = [];
-  const numbers = new Map<string, number>();
-  const numberOf = (pack: PackRef) => {
-    const number = numbers.get(pack.sha256) ?? packs.push(pack) - 1;
-    numbers.set(pack.sha256, number);
-    return number;
-  };
+  const { packs, numberOf } = packList();
   const places = Buffer.alloc(treeRows(tree) * placeBytes);
   let row = 0;
   for (const file of treeFiles(tree)) {

@@ -4,7 +4,7 @@
  * Rows stand in the order of the tree's chunk table, one for one, and say no hashes: the tree has them, and what does not hash to them is refused.
  * The sizes of the packs stand here too, so that a listing of the store tells whether it holds them all.
  */
-import { corrupt, hashBytes, packLimitBytes, readHead, writeHead, chunkBytes } from "./format.ts";
+import { chunkBytes, commonHeadBytes, corrupt, hashBytes, packLimitBytes, readHead, writeHead } from "./format.ts";
 
 export interface PackRef {
   readonly sha256: string;
@@ -27,8 +27,10 @@ export interface Locations {
 }
 
 const magic = "DRVRLOCS";
-const packRowBytes = hashBytes + 4;
+export const packRowBytes = hashBytes + 4;
 const headBytes = hashBytes + 8 + 4 + 4;
+/** Where the table of packs begins. */
+export const packTableAt = commonHeadBytes + headBytes;
 export const placeBytes = 12;
 /** A third of the tree's limit: 12 bytes here for 36 there, and the packs. */
 export const locationsLimitBytes = 512 << 20;
@@ -64,24 +66,49 @@ export function encodeLocations({ digest, generation, packs, places }: Locations
   return Buffer.concat([writeHead(magic), head, table, places]);
 }
 
+export const locationsName = ({ digest, generation }: Pick<Locations, "digest" | "generation">): string =>
+  `The locations ${generation} of ${digest}`;
+
+/** Reads how many packs and rows the locations of that tree and generation have; `bytes` may end where the table of packs begins. */
+export function readLocationsHead(bytes: Buffer, ref: Pick<Locations, "digest" | "generation">): { packs: number; rows: number } {
+  const subject = locationsName(ref);
+  const head = readHead(bytes, magic, subject);
+  if (head.byteLength < headBytes) throw corrupt(subject, "they are cut");
+  if (head.toString("hex", 0, hashBytes) !== ref.digest) throw corrupt(subject, "they belong to another tree");
+  if (head.readBigUInt64LE(hashBytes) !== BigInt(ref.generation)) throw corrupt(subject, "they have another generation");
+  return { packs: head.readUInt32LE(hashBytes + 8), rows: head.readUInt32LE(hashBytes + 12) };
+}
+
+/** The first `count` rows of a table of packs. */
+export const packsIn = (table: Buffer, count: number): PackRef[] =>
+  Array.from({ length: count }, (_, n) => {
+    const at = n * packRowBytes;
+    return { sha256: table.toString("hex", at, at + hashBytes), bytes: table.readUInt32LE(at + hashBytes) };
+  });
+
+/** The packs of new locations, each numbered when it is first named. */
+export function packList(): { readonly packs: PackRef[]; numberOf(pack: PackRef): number } {
+  const packs: PackRef[] = [];
+  const numbers = new Map<string, number>();
+  const numberOf = (pack: PackRef) => {
+    const number = numbers.get(pack.sha256) ?? packs.push(pack) - 1;
+    numbers.set(pack.sha256, number);
+    return number;
+  };
+  return { packs, numberOf };
+}
+
 /** Reads the locations of a tree with `rows` rows; afterwards every place lies inside its pack. */
 export function parseLocations(bytes: Buffer, expected: { digest: string; generation: number; rows: number }): Locations {
   const { digest, generation, rows } = expected;
-  const subject = `The locations ${generation} of ${digest}`;
-  const body = readHead(bytes, magic, subject);
-  if (body.byteLength < headBytes) throw corrupt(subject, "they are cut");
-  if (body.toString("hex", 0, hashBytes) !== digest) throw corrupt(subject, "they belong to another tree");
-  if (body.readBigUInt64LE(hashBytes) !== BigInt(generation)) throw corrupt(subject, "they have another generation");
-  const packCount = body.readUInt32LE(hashBytes + 8);
-  if (body.readUInt32LE(hashBytes + 12) !== rows) throw corrupt(subject, "they have another number of chunks than the tree");
-  const tableEnd = headBytes + packCount * packRowBytes;
-  if (body.byteLength !== tableEnd + rows * placeBytes) throw corrupt(subject, "they are cut or too long");
-  const packs = Array.from({ length: packCount }, (_, n): PackRef => {
-    const at = headBytes + n * packRowBytes;
-    return { sha256: body.toString("hex", at, at + hashBytes), bytes: body.readUInt32LE(at + hashBytes) };
-  });
+  const subject = locationsName(expected);
+  const head = readLocationsHead(bytes, expected);
+  if (head.rows !== rows) throw corrupt(subject, "they have another number of chunks than the tree");
+  const tableEnd = packTableAt + head.packs * packRowBytes;
+  if (bytes.byteLength !== tableEnd + rows * placeBytes) throw corrupt(subject, "they are cut or too long");
+  const packs = packsIn(bytes.subarray(packTableAt), head.packs);
   if (packs.some((pack) => pack.bytes > packLimitBytes)) throw corrupt(subject, "they name a pack above the size limit");
-  const places = body.subarray(tableEnd);
+  const places = bytes.subarray(tableEnd);
   checkPlaces(places, packs, subject);
   return { digest, generation, packs, places };
 }

@@ -5,15 +5,11 @@
  */
 import { readAll, type ObjectStore } from "../stores/object-store.ts";
 import { chunkIndex, type ChunkIndex } from "./chunk-index.ts";
-import { corrupt, hashBytes, locationsKey, readHead, reservedBytes } from "./format.ts";
+import { corrupt, locationsKey } from "./format.ts";
 import { forEachLimited } from "./limited.ts";
-import type { PackRef } from "./locations.ts";
+import { locationsName, packRowBytes, packsIn, packTableAt, readLocationsHead, type PackRef } from "./locations.ts";
 import { twice, type ImageRef } from "./stored.ts";
 
-const magic = "DRVRLOCS";
-const packRowBytes = hashBytes + 4;
-/** Common head, digest, generation, count of packs, count of places. */
-const headBytes = 12 + reservedBytes + hashBytes + 8 + 4 + 4;
 /** Heads that are read at once: small reads, which a distant store answers late. */
 const asksAtOnce = 8;
 
@@ -70,23 +66,13 @@ export async function namedPacks(
 /** The packs of one tree. */
 export async function readPackTable(store: Pick<ObjectStore, "read">, ref: ImageRef, signal: AbortSignal): Promise<PackRef[]> {
   const key = locationsKey(ref.digest, ref.generation);
-  const subject = `The locations ${ref.generation} of ${ref.digest}`;
   const read = async (offsetBytes: number, lengthBytes: number) => {
     const bytes = await readAll(await store.read(key, { offsetBytes, lengthBytes }, signal), key, lengthBytes);
-    if (bytes.byteLength !== lengthBytes) throw corrupt(subject, "they are cut");
+    if (bytes.byteLength !== lengthBytes) throw corrupt(locationsName(ref), "they are cut");
     return bytes;
   };
   return twice(async () => {
-    const head = await read(0, headBytes);
-    const body = readHead(head, magic, subject);
-    if (body.toString("hex", 0, hashBytes) !== ref.digest) throw corrupt(subject, "they belong to another tree");
-    if (body.readBigUInt64LE(hashBytes) !== BigInt(ref.generation)) throw corrupt(subject, "they have another generation");
-    const count = body.readUInt32LE(hashBytes + 8);
-    if (count === 0) return [];
-    const table = await read(headBytes, count * packRowBytes);
-    return Array.from({ length: count }, (_, n) => ({
-      sha256: table.toString("hex", n * packRowBytes, n * packRowBytes + hashBytes),
-      bytes: table.readUInt32LE(n * packRowBytes + hashBytes),
-    }));
+    const { packs } = readLocationsHead(await read(0, packTableAt), ref);
+    return packs === 0 ? [] : packsIn(await read(packTableAt, packs * packRowBytes), packs);
   });
 }

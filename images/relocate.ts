@@ -6,7 +6,7 @@
 import type { ObjectStore } from "../stores/object-store.ts";
 import { storedLocations } from "./collect.ts";
 import { locationsKey, sha256Hex } from "./format.ts";
-import { encodeLocations, writePlace, type PackRef } from "./locations.ts";
+import { encodeLocations, packList, writePlace } from "./locations.ts";
 import { eachPlace } from "./pack-rows.ts";
 import type { Moved } from "./pack-writer.ts";
 import { readImage, type ImageRef } from "./stored.ts";
@@ -33,13 +33,7 @@ export interface RelocateAsk {
 export async function relocate({ store, ref, generation, leaves, moveOf, signal }: RelocateAsk): Promise<Relocated | null> {
   const image = await readImage(store, ref, signal);
   const places = Buffer.from(image.locations.places);
-  const packs: PackRef[] = [];
-  const numbers = new Map<string, number>();
-  const numberOf = (pack: PackRef) => {
-    const number = numbers.get(pack.sha256) ?? packs.push(pack) - 1;
-    numbers.set(pack.sha256, number);
-    return number;
-  };
+  const { packs, numberOf } = packList();
   let [moved, left] = [0, 0];
   eachPlace(image, ({ place, pack, hash, at }) => {
     const leaving = leaves(pack.sha256);

@@ -28,6 +28,8 @@ const settlingMs = 1_500;
 const hearMs = 500;
 /** How often all is looked at anew while nothing happens. */
 const lookEveryMs = 50;
+
+/** Returns once every part is here; what fails in the store fails it, what fails at a neighbour does not. */
 export async function fetchTogether(ask: SwarmAsk, spans: readonly Span[]): Promise<void> {
   const abort = new AbortController();
   const swarm = openSwarm({ ...ask, signal: AbortSignal.any([ask.signal, abort.signal]) }, spans.map(partOf));

@@ -68,3 +68,13 @@ export const NewExport = z
   })
   .meta({ id: "NewExport", description: "Writes an image as the Parallels DevOps service keeps it." });
 export type NewExport = z.infer<typeof NewExport>;
+
+/** What an archive turned out to be, once a host has unpacked it. */
+export interface Unpacked {
+  readonly digest: string;
+  readonly logicalBytes: number;
+  readonly allocatedBytes: number;
+  readonly guestOs: string | null;
+  readonly vcpus: number | null;
+  readonly memoryBytes: number | null;
+}

@@ -1,5 +1,4 @@
 /** A folder store with versions in a hub's rows, collections of it that are killed, and the look at what they left. */
-import { spawn } from "node:child_process";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -12,6 +11,7 @@ import { folderStore } from "../../stores/folder.ts";
 import { addImage, type Hub } from "../control/hub.ts";
 import { never, pushModelImage } from "../images/catalog-model.ts";
 import { random } from "../images/samples.ts";
+import { watch } from "../images/victims.ts";
 
 export interface Order {
   readonly databaseUrl: string;
@@ -63,18 +63,9 @@ export interface Ended {
 
 /** Runs a collection; kills it once it has said so many steps. */
 export async function runCollection(order: Order, afterSteps = Infinity): Promise<Ended> {
-  const child = spawn(process.execPath, [new URL("./victim.ts", import.meta.url).pathname, JSON.stringify(order)], {
-    stdio: ["ignore", "pipe", "inherit"],
-  });
-  let said = "";
-  const steps = () => said.split("\n")[0]?.length ?? 0;
-  child.stdout.setEncoding("utf8").on("data", (text: string) => {
-    said += text;
-    if (steps() >= afterSteps) child.kill("SIGKILL");
-  });
-  const [code, signal] = await new Promise<[number | null, string | null]>((resolve) => child.once("close", (...ended) => resolve(ended)));
-  if (signal === null && code !== 0) throw new Error(`The collection ended with code ${code}.`);
-  return { killed: signal === "SIGKILL", steps: steps() };
+  const { code, killed, steps } = await watch(new URL("./victim.ts", import.meta.url), order, { afterSteps });
+  if (!killed && code !== 0) throw new Error(`The collection ended with code ${code}.`);
+  return { killed, steps };
 }
 
 /** Kills collections of one store at random points, with pushes and deletes in between; answers how many it killed. Nothing living may be lost, nothing dead be left. */

@@ -9,22 +9,11 @@ import { pushBundle } from "../../images/push.ts";
 import { readImage } from "../../images/stored.ts";
 import { folderStore } from "../../stores/folder.ts";
 import { listTree, makeDisk, random, workFolder } from "./samples.ts";
-import { runVictim, type Order } from "./victims.ts";
+import { orders, runVictim, type Order } from "./victims.ts";
 
 const mebibyte = 1024 * 1024;
 const calm = () => new AbortController().signal;
 const seed = Number(process.env["SEED"] ?? Math.floor(Math.random() * 1e9));
-
-const orders = (path: string): Order => ({
-  what: "push",
-  store: join(path, "store"),
-  log: join(path, "log"),
-  bundle: join(path, "bundle"),
-  journal: join(path, "journal"),
-  digest: "",
-  target: join(path, "target"),
-  seeds: [],
-});
 
 describe(`after kill -9 (SEED=${seed})`, () => {
   it("a push resumes, ends right, and sends no finished pack twice", { timeout: 90_000 }, async () => {

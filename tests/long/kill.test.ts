@@ -10,24 +10,12 @@ import { pullTree } from "../../images/pull.ts";
 import { pushBundle } from "../../images/push.ts";
 import { folderStore } from "../../stores/folder.ts";
 import { fromSeed, listTree, makeDisk, random, workFolder } from "../images/samples.ts";
-import { runVictim, type Order } from "../images/victims.ts";
+import { orders, runVictim, type Order } from "../images/victims.ts";
 
 const seed = Number(process.env["DROVER_TEST_SEED"] ?? Math.floor(Math.random() * 1e9));
 const kills = 50;
 const mebibyte = 1024 * 1024;
 const signal = new AbortController().signal;
-
-const orders = (path: string, parallel: number): Order => ({
-  what: "push",
-  store: join(path, "store"),
-  log: join(path, "log"),
-  bundle: join(path, "bundle"),
-  journal: join(path, "journal"),
-  digest: "",
-  target: join(path, "target"),
-  seeds: [],
-  parallel,
-});
 
 const lines = (log: string, word: string): [string, number][] =>
   readFileSync(log, "utf8")
@@ -52,7 +40,8 @@ it.each([1, 4])(`a push with %i packs on their way resumes after each of ${kills
   makeDisk(join(folder.path, "bundle"), `kill ${seed}`, 88 * mebibyte);
   const wanted = listTree(join(folder.path, "bundle"));
   const whole = await runVictim({
-    ...orders(folder.path, parallel),
+    ...orders(folder.path),
+    parallel,
     store: join(folder.path, "whole"),
     log: join(folder.path, "whole-log"),
   });
@@ -60,7 +49,7 @@ it.each([1, 4])(`a push with %i packs on their way resumes after each of ${kills
   for (let kill = 0; kill < kills; kill++) {
     const path = join(folder.path, `${kill}`);
     mkdirSync(path);
-    const order = { ...orders(path, parallel), bundle: join(folder.path, "bundle") };
+    const order = { ...orders(path), parallel, bundle: join(folder.path, "bundle") };
     writeFileSync(order.log, "");
     const { killed } = await runVictim(order, 1 + Math.floor(next() * whole.steps), Math.floor(next() * 30));
     const { result } = await runVictim(order);
@@ -81,7 +70,7 @@ it.each([1, 4])(`a push with %i packs on their way resumes after each of ${kills
 it(`a pull resumes after each of ${kills} kills (DROVER_TEST_SEED=${seed})`, async () => {
   await using folder = await workFolder();
   const next = random(seed);
-  const base = { ...orders(folder.path, 2), what: "pull" as const };
+  const base = { ...orders(folder.path), parallel: 2, what: "pull" as const };
   makeDisk(base.bundle, `kill ${seed}`, 40 * mebibyte);
   const push = { bundlePath: base.bundle, store: folderStore(base.store), generation: 1, signal };
   const first = await pushBundle({ ...push, bases: [], journalPath: `${base.journal}-1` });

@@ -3,6 +3,7 @@
  *
  * The one idea: nothing is visible under the image's digest before all of it is there and verified; then one rename shows it.
  */
+import type { Unpacked } from "../../domain/catalog/archives.ts";
 import type { OnHost } from "../host-loss.ts";
 import type { OperationFrame } from "../operation.ts";
 import { onHost, quick, undoOnHost } from "../proxies.ts";
@@ -38,14 +39,6 @@ export interface Fetched {
   readonly wasCached: boolean;
   /** What an archive turned out to be. */
   readonly unpacked?: Unpacked;
-}
-export interface Unpacked {
-  readonly digest: string;
-  readonly logicalBytes: number;
-  readonly allocatedBytes: number;
-  readonly guestOs: string | null;
-  readonly vcpus: number | null;
-  readonly memoryBytes: number | null;
 }
 
 /** What a fetch tells the hub. Implemented in `activities/hub/archives.ts`. */
