@@ -10,9 +10,9 @@ import type { PlacedChunk } from "./chunk-work.ts";
 import { corrupt, packKey } from "./format.ts";
 import { forEachLimited } from "./limited.ts";
 import type { Line } from "./line.ts";
-import { fill } from "./fill.ts";
+import { filler, type Filler } from "./fill.ts";
 import { missingPack } from "./stored.ts";
-import type { Span, WantedChunk } from "./wanted.ts";
+import { gapBytes, type Span, type WantedChunk } from "./wanted.ts";
 
 export interface FetchAsk {
   readonly store: Pick<ObjectStore, "read">;
@@ -27,20 +27,74 @@ export interface FetchAsk {
 }
 
 export async function fetchChunks(ask: FetchAsk, spans: readonly Span[]): Promise<void> {
-  await forEachLimited(spans, ask.parallel, (span) => fetchWhole(ask, span));
+  await forEachLimited(runsOf(spans), Math.max(1, Math.floor(ask.parallel / spansHeld)), (run) => fetchRun(ask, run));
 }
 
-export async function fetchWhole(ask: FetchAsk, span: Span): Promise<void> {
+export const fetchWhole = (ask: FetchAsk, span: Span): Promise<void> => fetchRun(ask, [span]);
+
+/** What a request holds in memory: a span that comes, and one that the threads have. */
+const spansHeld = 2;
+/** A pack whole by one request: more of them cost the store and this host more than they win. */
+const runBytes = 16 * 1024 * 1024;
+
+/** The spans in their order, those together that one request can bring. */
+function* runsOf(spans: readonly Span[]): Generator<readonly Span[]> {
+  let run: Span[] = [];
+  for (const span of spans) {
+    if (!joins(span, run)) {
+      yield run;
+      run = [];
+    }
+    run.push(span);
+  }
+  if (run.length > 0) yield run;
+}
+
+function joins({ pack, offset, end }: Span, run: readonly Span[]): boolean {
+  const [first, last] = [run[0], run.at(-1)];
+  if (!first || !last) return true;
+  return pack === last.pack && offset - last.end <= gapBytes && end - first.offset <= runBytes;
+}
+
+interface Failed {
+  readonly span: Span;
+  readonly fault: FaultError;
+}
+
+/** What went wrong on the way is asked for once more, span by span. */
+async function fetchRun(ask: FetchAsk, run: readonly Span[]): Promise<void> {
+  for (const { span } of await tryRun(ask, run)) {
+    const [again] = await tryRun(ask, [span]);
+    if (again) throw again.fault;
+  }
+}
+
+/** One try; answers what a second one may mend, throws what it cannot. While the threads work on one span the next one comes. */
+async function tryRun(ask: FetchAsk, run: readonly Span[]): Promise<Failed[]> {
   ask.signal.throwIfAborted();
-  if ((await fetchSpan(ask, span)) === null) return;
-  const fault = await fetchSpan(ask, span);
-  if (fault) throw fault;
+  const failed: Failed[] = [];
+  const answer = openAnswer(ask, run);
+  let placing = Promise.resolve();
+  try {
+    for (const span of run) {
+      const body = await answer.next(span);
+      await placing;
+      if (body instanceof FaultError) {
+        // Of an answer that broke off nothing more comes.
+        failed.push(...run.slice(run.indexOf(span)).map((lost) => ({ span: lost, fault: body })));
+        break;
+      }
+      placing = place(ask, span, body).then((fault) => void (fault && failed.push({ span, fault })));
+      placing.catch(() => undefined); // Met where it is awaited.
+    }
+    await placing;
+    return failed;
+  } finally {
+    await Promise.allSettled([placing, answer.end()]);
+  }
 }
 
-/** One try; answers what a second one may mend, throws what it cannot. */
-async function fetchSpan(ask: FetchAsk, span: Span): Promise<FaultError | null> {
-  const body = await readSpan(ask, span);
-  if (body instanceof FaultError) return body;
+async function place(ask: FetchAsk, span: Span, body: Uint8Array<ArrayBuffer>): Promise<FaultError | null> {
   const chunks = span.chunks.map((chunk) => ({ ...chunk, offset: chunk.offset - span.offset }));
   const wrong = await placeSpan(ask, { body, chunks, storedBytes: body.byteLength });
   return wrong === null ? null : wrongChunk(span, span.chunks[wrong]);
@@ -69,25 +123,43 @@ export async function placeSpan({ pool, onFetched }: FetchAsk, { body, chunks, s
   return null;
 }
 
-async function readSpan({ store, pool, line, signal }: FetchAsk, span: Span): Promise<Uint8Array<ArrayBuffer> | FaultError> {
-  const range: ByteRange = { offsetBytes: span.offset, lengthBytes: span.end - span.offset };
-  await line.take(range.lengthBytes, signal);
-  const stream = await store.read(packKey(span.pack), range, signal).catch((error: unknown) => {
-    if (error instanceof FaultError && error.fault.code === "store_object_missing") throw missingPack(span.pack, error);
-    throw error;
-  });
-  try {
-    const filled = await fill(pool.memory(range.lengthBytes), stream);
-    if (filled.excess) return corrupt(`The answer for pack ${span.pack}`, "it is longer than the range that was asked for");
-    return filled.bytes === range.lengthBytes ? filled.body : wrongChunk(span, span.chunks.at(-1));
-  } catch (cause) {
-    if (signal.aborted || cause instanceof FaultError) throw cause;
-    return new FaultError(
-      { code: "store_unavailable", message: `The store broke off while it sent the pack ${span.pack}.`, subject: span.pack },
-      { cause },
-    );
-  }
+interface Answer {
+  /** The bytes of the next span, or why there are none. */
+  next(span: Span): Promise<Uint8Array<ArrayBuffer> | FaultError>;
+  end(): Promise<void>;
 }
+
+function openAnswer({ store, pool, line, signal }: FetchAsk, run: readonly Span[]): Answer {
+  const [from, to] = [run[0]?.offset ?? 0, run.at(-1)?.end ?? 0];
+  let opened: Filler | undefined;
+  let at = from;
+  const begin = async ({ pack }: Span): Promise<Filler> => {
+    const range: ByteRange = { offsetBytes: from, lengthBytes: to - from };
+    return filler(await store.read(packKey(pack), range, signal).catch((error: unknown) => Promise.reject(restated(pack, error))));
+  };
+  const next = async (span: Span) => {
+    const length = span.end - span.offset;
+    await line.take(span.end - at, signal);
+    opened ??= await begin(span);
+    try {
+      await opened.skip(span.offset - at);
+      const { body, bytes } = await opened.fill(pool.memory(length));
+      at = span.end;
+      return bytes === length ? body : wrongChunk(span, span.chunks.at(-1));
+    } catch (cause) {
+      if (signal.aborted || cause instanceof FaultError) throw cause;
+      return brokenOff(span, cause);
+    }
+  };
+  return { next, end: async () => opened?.end() };
+}
+
+function restated(pack: string, error: unknown): unknown {
+  return error instanceof FaultError && error.fault.code === "store_object_missing" ? missingPack(pack, error) : error;
+}
+
+const brokenOff = ({ pack }: Span, cause: unknown): FaultError =>
+  new FaultError({ code: "store_unavailable", message: `The store broke off while it sent the pack ${pack}.`, subject: pack }, { cause });
 
 function wrongChunk({ pack }: Span, chunk: WantedChunk | undefined): FaultError {
   return corrupt(

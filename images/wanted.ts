@@ -34,7 +34,7 @@ const spanBytes = 4 * 1024 * 1024;
 /** Neighbours share an image out among them in parts: the smaller these are, the more evenly. */
 export const sharedSpanBytes = 2 * 1024 * 1024;
 /** Reading over a gap of this size is cheaper than another request. */
-const gapBytes = 128 * 1024;
+export const gapBytes = 128 * 1024;
 
 /** `rows`: the numbers of the missing chunks in the whole tree, in any order. */
 export function spansOf(image: StoredImage, bundle: string, rows: readonly number[], limitBytes = spanBytes): Span[] {

@@ -42,20 +42,45 @@ export async function steadyRead(ask: SteadyRead): Promise<ReadableStream<Uint8A
   const digest = ask.range === null ? first.digest : undefined;
   const hash = digest && createHash(digest.algorithm);
   const state: Progress = { source: sourceOf(first.body, ask), bytes: first.bytes, received: 0, failures: 0 };
-  const ended = (): void => {
-    if (hash && hash.digest("hex") !== digest?.hex) throw storeCorrupt(ask.key, "does not have the checksum that the store itself tells");
-  };
-  const pull = async (controller: ReadableStreamDefaultController<Uint8Array>) => {
+  const next = async (): Promise<Uint8Array | null> => {
     const part = await nextPart(ask, state);
-    if (part === null) {
-      ended();
-      return controller.close();
-    }
-    hash?.update(part);
-    controller.enqueue(part);
+    if (part !== null) hash?.update(part);
+    else if (hash && hash.digest("hex") !== digest?.hex)
+      throw storeCorrupt(ask.key, "does not have the checksum that the store itself tells");
+    return part;
   };
-  const cancel = async () => void (await state.source.return?.());
-  return new ReadableStream({ pull, cancel }, { highWaterMark: 0 });
+  return byteStream(next, async () => void (await state.source.return?.()));
+}
+
+/** For readers without memory of their own: few turns for a pack, and little that waits. */
+const pieceBytes = 1 << 18;
+
+/** Parts as a stream that fills its reader's own memory at one asking: a stream's turn costs as much as the copying of many parts. */
+function byteStream(next: () => Promise<Uint8Array | null>, cancel: () => Promise<void>): ReadableStream<Uint8Array> {
+  let held: Uint8Array | null = new Uint8Array();
+  const fillRoom = async (room: Uint8Array): Promise<number> => {
+    let filled = 0;
+    while (held !== null && filled < room.byteLength) {
+      if (held.byteLength === 0) {
+        held = await next();
+        continue;
+      }
+      const fitting = held.subarray(0, room.byteLength - filled);
+      room.set(fitting, filled);
+      filled += fitting.byteLength;
+      held = held.subarray(fitting.byteLength);
+    }
+    return filled;
+  };
+  const pull = async (controller: ReadableByteStreamController) => {
+    const asked = controller.byobRequest;
+    if (!asked?.view) return;
+    const { buffer, byteOffset, byteLength } = asked.view;
+    const filled = await fillRoom(new Uint8Array(buffer, byteOffset, byteLength));
+    if (filled === 0) controller.close();
+    asked.respond(filled);
+  };
+  return new ReadableStream({ type: "bytes", autoAllocateChunkSize: pieceBytes, pull, cancel });
 }
 
 /** Null at the end of the whole; asks anew for the rest where an answer broke off. */
