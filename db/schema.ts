@@ -258,6 +258,11 @@ export const stores = pgTable(
     /** The one that the configuration named at the last start: named again, it takes the default from no other. */
     configured: boolean("configured").notNull().default(false),
     state: text("state").$type<"ready" | "denied" | "unavailable">().notNull().default("ready"),
+    /** Nothing is ever written to it: a catalog of somebody else. */
+    readOnly: boolean("read_only").notNull().default(false),
+    /** What all transfers with it together may take; null for all that it gives. */
+    maxBytesPerSecond: bigint("max_bytes_per_second", { mode: "number" }),
+    maxRequests: integer("max_requests"),
     createdAt: created(),
   },
   (table) => [uniqueIndex("stores_name").on(table.name), uniqueIndex("stores_location").on(table.location)],
