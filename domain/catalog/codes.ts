@@ -27,6 +27,11 @@ export const catalogCodes = {
   store_invalid: { kind: "invalid", remedy: "Correct the store's location or connection string as the message says." },
   store_in_use: { kind: "conflict", remedy: "Delete or move what the message names, or make another store the default, then remove it." },
   store_exists: { kind: "conflict", remedy: "Choose another name; `drover store list` shows those that are taken." },
+  store_read_only: {
+    kind: "conflict",
+    wireStatus: 400,
+    remedy: "Name another store; where the hub may write to this one, `drover store edit <store> --read-write` lifts it.",
+  },
   store_denied: {
     kind: "unavailable",
     parks: true,
@@ -83,5 +88,23 @@ export const catalogCodes = {
     kind: "corrupt",
     retryable: false,
     remedy: "Bring the archive back from the store's versions or a backup, or push its machine anew with the service that wrote it.",
+  },
+  catalog_manager_not_found: { kind: "not_found", remedy: "List the catalog managers to see those that you may use." },
+  address_forbidden: {
+    kind: "invalid",
+    remedy: "Name an address that the hub may connect to, or have an administrator add its host to URL_WHITELIST.",
+  },
+  remote_unreachable: {
+    kind: "unavailable",
+    wireStatus: 502,
+    parks: true,
+    remedy: "See that the other catalog runs and that the hub reaches its address, then try again.",
+  },
+  remote_denied: {
+    kind: "unavailable",
+    wireStatus: 502,
+    parks: true,
+    retryable: false,
+    remedy: "Give the catalog manager credentials that the other catalog accepts.",
   },
 } as const satisfies Record<string, CodeFacts>;
