@@ -9,6 +9,7 @@ import type { Actor } from "../domain/access/schema.ts";
 import type { Guard, PasswordRules } from "../domain/access/rules.ts";
 import type { NewExport, NewImport, StoredArchive } from "../domain/catalog/archives.ts";
 import type { ImageKey } from "../domain/catalog/rules.ts";
+import type { CatalogManager, ManagerCredentials, RemoteCatalog } from "../domain/catalog/managers.ts";
 import type { CachePin, CachePrune, NewPrefetch } from "../domain/catalog/caching.ts";
 import type { NewImageVersion, NewPull, Store } from "../domain/catalog/schema.ts";
 import type { Collection, Scrub, StoreCheck } from "../domain/catalog/care.ts";
@@ -66,19 +67,40 @@ export interface Enrolments {
 export interface Stores {
   /** Registers a store after it was reached; its secret is sealed. */
   add(
-    wanted: { name?: string | undefined; location: string; credentials?: StoreCredentials | null | undefined },
+    wanted: {
+      name?: string | undefined;
+      location: string;
+      credentials?: StoreCredentials | null | undefined;
+      /** Never written to; or so where it may not be written to. */
+      readOnly?: boolean | "where refused" | undefined;
+    },
     actor: Actor,
   ): Promise<Result<Store>>;
   /** Another name, other credentials, or another way to the same place (id or name), once the store was reached by them. */
   change(
     idOrName: string,
-    change: { name?: string | undefined; location?: string | undefined; credentials?: StoreCredentials | undefined },
+    change: {
+      name?: string | undefined;
+      location?: string | undefined;
+      credentials?: StoreCredentials | undefined;
+      readOnly?: boolean | undefined;
+      maxBytesPerSecond?: number | null | undefined;
+      maxRequests?: number | null | undefined;
+    },
   ): Promise<Result<Store>>;
   makeDefault(idOrName: string): Promise<Result<Store>>;
   /** Forgets a store that nothing points to; what lies in it stays. */
   remove(idOrName: string): Promise<Result<Store>>;
   /** Tries every right that a transfer needs, one after the other. */
   test(idOrName: string, signal: AbortSignal): Promise<AsyncIterable<StoreTrial>>;
+}
+
+/** The catalogs behind catalog managers. */
+export interface Remotes {
+  /** With the credentials that are kept for it, or with those at hand. */
+  open(manager: Pick<CatalogManager, "id" | "url" | "trusted">, credentials?: ManagerCredentials): RemoteCatalog;
+  /** Its credentials have changed. */
+  forget(id: string): void;
 }
 
 /** What this process writes to its log. */
@@ -132,6 +154,7 @@ export interface Hub {
   readonly stores: Stores;
   /** What a store (id or name) holds of the Parallels DevOps service. */
   readonly archives: (idOrName: string, project: string) => Promise<Result<StoredArchive[]>>;
+  readonly remotes: Remotes;
   readonly codec: PayloadCodec;
   readonly notifications: Notifications;
   readonly checks: Readonly<Record<string, Check>>;

@@ -8,7 +8,7 @@ import { imageSubject } from "../db/holds.ts";
 import { findImage } from "../db/images.ts";
 import { findDefaultStore, findStore } from "../db/stores.ts";
 import type { NewExport, NewImport } from "../domain/catalog/archives.ts";
-import { mayPublish } from "../domain/catalog/publishing.ts";
+import { mayPublish, mayWriteTo } from "../domain/catalog/publishing.ts";
 import { imageName, type ImageKey } from "../domain/catalog/rules.ts";
 import { unwrap, type Result } from "../domain/errors.ts";
 import type { Operation } from "../domain/operations/schema.ts";
@@ -26,6 +26,7 @@ export async function requestImport(control: Control, wanted: NewImport, asked: 
     await mustBeSeen(tx, project, wanted, asked);
     const store = unwrap(await findStore(tx, wanted.storeId));
     const target = unwrap(convert?.storeId === undefined ? await findDefaultStore(tx) : await findStore(tx, convert.storeId));
+    if (convert) unwrap(mayWriteTo(target));
     const hostId = convert?.hostId ?? null;
     if (hostId !== null) await workingHost(tx, hostId);
     const workflowInput: Own<ImportInput> = { hostId };
@@ -55,7 +56,7 @@ export async function requestExport(control: Control, key: ImageKey, wanted: New
   return startOperation(control, asked, async (tx): Promise<Draft> => {
     const holder = holderOf(asked.actor);
     const version = await chooseImage(tx, { project: asked.actor.project, reference: key, preferred: null, holder });
-    const store = unwrap(await findStore(tx, wanted.storeId));
+    const store = unwrap(mayWriteTo(unwrap(await findStore(tx, wanted.storeId))));
     const name = imageName(version);
     const workflowInput: Own<ExportInput> = {};
     return {

@@ -9,7 +9,8 @@ import { findHost } from "../db/hosts.ts";
 import { findStore, listStores } from "../db/stores.ts";
 import { projectsWithRules } from "../db/retention-rules.ts";
 import { unwrap, type Result } from "../domain/errors.ts";
-import { defaultProject } from "../domain/ids.ts";
+import { mayWriteTo } from "../domain/catalog/publishing.ts";
+import { defaultProject } from "../domain/access/rules.ts";
 import { holdModeOf, type OnFault } from "../domain/operations/rules.ts";
 import type { Collection, Scrub, StoreCheck } from "../domain/catalog/care.ts";
 import type { Store } from "../domain/catalog/schema.ts";
@@ -22,6 +23,9 @@ import type { TendedCare } from "../workflows/catalog/tend.ts";
 import type { Own } from "./catalog.ts";
 import { system } from "./retire.ts";
 import { startOperation, type Asked, type Control, type Draft } from "./start.ts";
+
+/** A store whose objects are this hub's to judge: nothing of what lies in a read-only one is. */
+const ownStore = async (tx: Database, idOrName: string): Promise<Store> => unwrap(mayWriteTo(unwrap(await findStore(tx, idOrName))));
 
 type StoreVerb = "collect" | "check" | "scrub";
 
@@ -46,7 +50,7 @@ export const requestCollect = (
 ): Promise<Result<Operation>> =>
   startOperation(control, asked, async (tx) => {
     const own: Omit<Own<CollectInput>, "storeId"> = { dryRun };
-    return storeDraft("collect", unwrap(await findStore(tx, storeId)), onFault, own);
+    return storeDraft("collect", await ownStore(tx, storeId), onFault, own);
   });
 
 export const requestCheck = (
@@ -57,13 +61,13 @@ export const requestCheck = (
 ): Promise<Result<Operation>> =>
   startOperation(control, asked, async (tx) => {
     const own: Omit<Own<CheckInput>, "storeId"> = { readData };
-    return storeDraft("check", unwrap(await findStore(tx, storeId)), onFault, own);
+    return storeDraft("check", await ownStore(tx, storeId), onFault, own);
   });
 
 export const requestScrub = (control: Control, storeId: string, { share, onFault }: Scrub, asked: Asked): Promise<Result<Operation>> =>
   startOperation(control, asked, async (tx) => {
     const own: Omit<Own<ScrubInput>, "storeId"> = { share: share ?? null };
-    return storeDraft("scrub", unwrap(await findStore(tx, storeId)), onFault, own);
+    return storeDraft("scrub", await ownStore(tx, storeId), onFault, own);
   });
 
 export const requestRetain = (control: Control, { onFault }: { onFault: OnFault }, asked: Asked): Promise<Result<Operation>> =>
@@ -80,7 +84,7 @@ export const requestHeal = (
   asked: Asked,
 ): Promise<Result<Operation>> =>
   startOperation(control, asked, async (tx: Database): Promise<Draft> => {
-    const store = unwrap(await findStore(tx, storeId));
+    const store = await ownStore(tx, storeId);
     const host = unwrap(await findHost(tx, hostId));
     const workflowInput: Own<HealInput> = { storeId, digest, hostId: host.id };
     return {
@@ -109,7 +113,8 @@ export async function tendAll(control: Control, { care, run }: { care: TendedCar
     for (const project of await projectsWithRules(control.db))
       begun.push(await requestRetain(control, { onFault: "fail" }, ask(project, project, null)));
   } else {
-    for (const { id } of await listStores(control.db)) begun.push(await tendStore(control, care, id, ask(defaultProject, id, null)));
+    for (const { id, readOnly } of await listStores(control.db))
+      if (!readOnly) begun.push(await tendStore(control, care, id, ask(defaultProject, id, null)));
   }
   for (const result of begun)
     if (!result.ok)

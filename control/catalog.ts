@@ -8,7 +8,7 @@ import { imageSubject } from "../db/holds.ts";
 import { findHost } from "../db/hosts.ts";
 import { findImage, resolveImages, type Reference } from "../db/images.ts";
 import { findDefaultStore, findStore } from "../db/stores.ts";
-import { mayPublish } from "../domain/catalog/publishing.ts";
+import { mayPublish, mayWriteTo } from "../domain/catalog/publishing.ts";
 import { imageName, mayPull, maySee, type Architecture, type Holder } from "../domain/catalog/rules.ts";
 import type { ImageVersion, NewImageVersion, NewPull } from "../domain/catalog/schema.ts";
 import { FaultError, unwrap, type Result } from "../domain/errors.ts";
@@ -29,7 +29,8 @@ export async function requestPush(control: Control, wanted: NewImageVersion, ask
     const { project } = asked.actor;
     const holder = holderOf(asked.actor);
     if (hostId !== null) await workingHost(tx, hostId);
-    const store = unwrap(wanted.storeId === undefined ? await findDefaultStore(tx) : await findStore(tx, wanted.storeId));
+    const named = unwrap(wanted.storeId === undefined ? await findDefaultStore(tx) : await findStore(tx, wanted.storeId));
+    const store = unwrap(mayWriteTo(named));
     const key = architecture === undefined ? null : { catalogId, version, architecture };
     if (key) {
       const existing = await findImage(tx, project, key);

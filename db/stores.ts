@@ -17,6 +17,7 @@ export interface NewStoreRow {
   readonly location: string;
   readonly sealed: Uint8Array | null;
   readonly project?: string;
+  readonly readOnly?: boolean;
 }
 
 export async function findStore(db: Database, idOrName: string): Promise<Result<Store>> {
@@ -49,8 +50,11 @@ export async function sealedCredentials(db: Database, id: string): Promise<Uint8
 }
 
 /** Adds the store, or answers the one at that location with its credentials renewed. */
-export async function ensureStore(db: Database, { id, name, kind, location, sealed, project }: NewStoreRow): Promise<Store> {
-  const row = { id, name, kind, location, sealed, ...(project === undefined ? {} : { project }) };
+export async function ensureStore(
+  db: Database,
+  { id, name, kind, location, sealed, project, readOnly = false }: NewStoreRow,
+): Promise<Store> {
+  const row = { id, name, kind, location, sealed, readOnly, ...(project === undefined ? {} : { project }) };
   const renewed = sealed === null ? { state: "ready" as const } : { sealed, state: "ready" as const };
   const [made] = await named(name, () =>
     db.insert(stores).values(row).onConflictDoUpdate({ target: stores.location, set: renewed }).returning(),
@@ -62,14 +66,17 @@ export interface StoreRowChange {
   readonly name?: string;
   readonly location?: string;
   readonly sealed?: Uint8Array;
+  readonly readOnly?: boolean;
+  readonly maxBytesPerSecond?: number | null;
+  readonly maxRequests?: number | null;
 }
 
-/** It answered with what is changed, so it counts as ready. */
-export async function changeStore(db: Database, id: string, change: StoreRowChange): Promise<Result<Store>> {
+/** Where it answered with what is changed, it counts as ready. */
+export async function changeStore(db: Database, id: string, change: StoreRowChange, answered: boolean): Promise<Result<Store>> {
   const [row] = await named(change.name ?? "", () =>
     db
       .update(stores)
-      .set({ ...change, state: "ready" })
+      .set({ ...change, ...(answered ? { state: "ready" as const } : {}) })
       .where(eq(stores.id, id))
       .returning(),
   );

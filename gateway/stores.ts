@@ -31,7 +31,7 @@ export interface TreeRef {
 
 /** Given by the composition root, which knows providers and formats. */
 export interface StorePorts {
-  open(location: string, credentials: unknown): GatewayStore;
+  open(location: string, credentials: unknown, how: { readonly readOnly: boolean }): GatewayStore;
   /** The SHA-256 of each pack that a tree's locations name. */
   packsOf(store: GatewayStore, tree: TreeRef, signal: AbortSignal): Promise<string[]>;
 }
@@ -53,11 +53,10 @@ export function openStores({ db, sealer, ports }: { db: Database; sealer: Sealer
   const packs = new Map<string, Promise<ReadonlySet<string>>>();
 
   const open = async (storeId: string) => {
-    const { location, state } = unwrap(await findStore(db, storeId));
+    const { location, state, readOnly } = unwrap(await findStore(db, storeId));
     const sealed = await sealedCredentials(db, storeId);
     const mark = createHash("sha256")
-      .update(location)
-      .update("\0")
+      .update(`${location}\0${readOnly}\0`)
       .update(sealed ?? "")
       .digest("hex");
     const known = stores.get(storeId);
@@ -66,7 +65,7 @@ export function openStores({ db, sealer, ports }: { db: Database; sealer: Sealer
       return known.store;
     }
     const seen = { state };
-    const opened = ports.open(location, sealed && (await sealer.open(sealed, credentialsContext(storeId))));
+    const opened = ports.open(location, sealed && (await sealer.open(sealed, credentialsContext(storeId))), { readOnly });
     const store = watched(opened, async (now) => {
       if (now === seen.state) return;
       seen.state = now;

@@ -1,14 +1,15 @@
 /**
  * Tries every right that a transfer needs of a store, on objects of its own that it takes away again.
  *
- * The one idea: a policy is not read but tried, in the very way in which pushes, pulls and the collection will use it.
+ * The one idea: a policy is not read but tried, in the very way in which pushes, pulls and the collection will use it. A store that is only read is tried on what
+ * lies in it, and nothing is tried that would leave a trace.
  */
 import { createHash, randomBytes, randomUUID } from "node:crypto";
 import { FaultError } from "../domain/errors.ts";
 import { storeRights, type StoreRight, type StoreTrial } from "../domain/catalog/store-trial.ts";
 import { storeHttp, type StoreHttp } from "./http.ts";
 import { readIdentity } from "./identity.ts";
-import { readAll, type ObjectStore, type PresignedRequest } from "./object-store.ts";
+import { readAll, type ObjectStore, type PresignedRequest, type StoredObject } from "./object-store.ts";
 
 /** Beside the packs, where a policy for them holds too; whatever is left there is an abandoned trial's. */
 const folder = ".drover/v1/trials/";
@@ -28,33 +29,87 @@ interface Ground {
   readonly signal: AbortSignal;
 }
 
-export async function* tryStore(store: ObjectStore, hubId: string, signal: AbortSignal): AsyncIterable<StoreTrial> {
+export async function* tryStore(
+  store: ObjectStore,
+  hubId: string,
+  signal: AbortSignal,
+  { readOnly = false } = {},
+): AsyncIterable<StoreTrial> {
   const ground: Ground = { store, hubId, key: `${folder}${randomUUID()}`, body: randomBytes(bytes), http: storeHttp(silentMs), signal };
+  const outcome = readOnly
+    ? readingTrials(ground)
+    : (right: StoreRight, failed: ReadonlySet<StoreRight>) => outcomeOf(right, ground, failed);
   const failed = new Set<StoreRight>();
   try {
     for (const right of storeRights) {
       const before = performance.now();
-      const { state, message } = await outcomeOf(right, ground, failed);
+      const { state, message } = await outcome(right, failed);
       if (state === "failed") failed.add(right);
       yield { right, state, message, tookMs: Math.round(performance.now() - before) };
     }
   } finally {
     ground.http.close();
-    for (const key of [ground.key, signedKey(ground), spoiledKey(ground)]) await store.remove(key).catch(() => undefined);
+    if (!readOnly) for (const key of [ground.key, signedKey(ground), spoiledKey(ground)]) await store.remove(key).catch(() => undefined);
   }
+}
+
+type Outcome = Pick<StoreTrial, "state" | "message">;
+
+/** What a store must allow that nothing is written to. */
+const readingRights: ReadonlySet<StoreRight> = new Set(["list", "read", "range", "sign_read"]);
+
+/** The first object that has bytes stands in for one of ours; what it holds nobody knows, so only what comes is looked at. */
+function readingTrials(ground: Ground) {
+  const { store, signal } = ground;
+  let found: StoredObject | null | undefined;
+  const part = { offsetBytes: 0, lengthBytes: 1 };
+  const came = async (stream: ReadableStream<Uint8Array>) => (await readAll(stream, "what was asked for", bytes)).byteLength;
+  const tries: Readonly<Record<string, (object: StoredObject) => Promise<string | null>>> = {
+    read: async ({ key, bytes: whole }) => {
+      const lengthBytes = Math.min(whole, bytes);
+      if ((await came(await store.read(key, { offsetBytes: 0, lengthBytes }, signal))) === lengthBytes) return "It gives what it holds.";
+      throw unmet("It gave fewer bytes than it tells of.");
+    },
+    range: async ({ key }) => {
+      if ((await came(await store.read(key, part, signal))) === 1) return "It gives the part that was asked for.";
+      throw unmet("It gave another part than was asked for.");
+    },
+    sign_read: async ({ key }) => {
+      const signed = await store.presign?.({ method: "GET", key, ttlSeconds: 60 });
+      if (!signed) return null;
+      await sent(ground, signed, { range: "bytes=0-0" });
+      return "A host reads by a signed request.";
+    },
+  };
+  return async (right: StoreRight, failed: ReadonlySet<StoreRight>): Promise<Outcome> => {
+    if (!readingRights.has(right)) return { state: "unneeded", message: "Nothing is written to it: the store is read-only." };
+    if (right === "list")
+      return judged(ground, async () => {
+        found = await firstWithBytes(store);
+        return found ? "It lists what it holds." : "It lists, and holds nothing yet.";
+      });
+    const object = found;
+    if (failed.has("list") || !object) return { state: "skipped", message: "There is no object to try it on." };
+    return judged(ground, async () => (await tries[right]?.(object)) ?? null);
+  };
+}
+
+async function firstWithBytes(store: ObjectStore): Promise<StoredObject | null> {
+  for await (const object of store.list("")) if (object.bytes > 0) return object;
+  return null;
 }
 
 /** What is written first is what all others are tried on. */
 const needsObject: ReadonlySet<StoreRight> = new Set(["keep", "read", "range", "sign_read", "remove"]);
 
-async function outcomeOf(
-  right: StoreRight,
-  ground: Ground,
-  failed: ReadonlySet<StoreRight>,
-): Promise<Pick<StoreTrial, "state" | "message">> {
+async function outcomeOf(right: StoreRight, ground: Ground, failed: ReadonlySet<StoreRight>): Promise<Outcome> {
   if (failed.has("write") && needsObject.has(right)) return { state: "skipped", message: "There is no object to try it on." };
+  return judged(ground, () => trials[right](ground));
+}
+
+async function judged(ground: Ground, attempt: () => Promise<string | null>): Promise<Outcome> {
   try {
-    const said = await trials[right](ground);
+    const said = await attempt();
     return said === null ? { state: "unneeded", message: "The host gateway carries these bytes." } : { state: "passed", message: said };
   } catch (error) {
     ground.signal.throwIfAborted();

@@ -7,6 +7,7 @@ import type { Database } from "../db/connect.ts";
 import { findImage } from "../db/images.ts";
 import { findStore, sealedCredentials } from "../db/stores.ts";
 import type { StoredArchive } from "../domain/catalog/archives.ts";
+import { mayWriteTo } from "../domain/catalog/publishing.ts";
 import { StoreCredentials } from "../domain/catalog/store-credentials.ts";
 import { parseStoreLocation } from "../domain/catalog/store-location.ts";
 import { ok, unwrap, type Result } from "../domain/errors.ts";
@@ -22,7 +23,7 @@ interface Keeper {
 }
 
 export async function openLarge({ db, sealer }: Keeper, storeId: string): Promise<LargeObjects> {
-  const { location } = unwrap(await findStore(db, storeId));
+  const { location } = unwrap(mayWriteTo(unwrap(await findStore(db, storeId))));
   const sealed = await sealedCredentials(db, storeId);
   const credentials = sealed && StoreCredentials.parse(await sealer.open(sealed, credentialsContext(storeId)));
   return openLargeObjects(unwrap(parseStoreLocation(location)), credentials);

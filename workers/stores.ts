@@ -8,6 +8,7 @@ import { randomUUID } from "node:crypto";
 import type { Database } from "../db/connect.ts";
 import { ensureStore, findStoreAt, listStores, makeConfigured, markStore, sealedCredentials } from "../db/stores.ts";
 import type { Store } from "../domain/catalog/schema.ts";
+import { mayWriteTo } from "../domain/catalog/publishing.ts";
 import { StoreCredentials } from "../domain/catalog/store-credentials.ts";
 import { formatStoreLocation, parseStoreLocation } from "../domain/catalog/store-location.ts";
 import type { Config } from "../domain/config/schema.ts";
@@ -16,11 +17,15 @@ import { credentialsContext, stateShownBy, type OpenStores, type StorePorts } fr
 import { readImage } from "../images/stored.ts";
 import type { Sealer } from "../security/sealing.ts";
 import { claimStore, identityKey } from "../stores/identity.ts";
+import type { ObjectStore } from "../stores/object-store.ts";
 import { openStore } from "../stores/open.ts";
+import { readOnlyStore } from "../stores/read-only.ts";
 
 export const storePorts: StorePorts = {
-  open: (location, credentials) =>
-    openStore(unwrap(parseStoreLocation(location)), credentials === null ? null : StoreCredentials.parse(credentials)),
+  open: (location, credentials, { readOnly }) => {
+    const store = openStore(unwrap(parseStoreLocation(location)), credentials === null ? null : StoreCredentials.parse(credentials));
+    return readOnly ? readOnlyStore(store) : store;
+  },
   packsOf: async (store, tree, signal) => (await readImage(store, tree, signal)).locations.packs.map(({ sha256 }) => sha256),
 };
 
@@ -28,6 +33,8 @@ export interface NewStore {
   readonly name: string;
   readonly location: string;
   readonly credentials: StoreCredentials | null;
+  /** Somebody else's: read, and not made ours. */
+  readonly readOnly?: boolean;
 }
 export interface StoreKeeper {
   readonly db: Database;
@@ -41,10 +48,21 @@ export async function keptCredentials({ db, sealer }: Pick<StoreKeeper, "db" | "
   return sealed && StoreCredentials.parse(await sealer.open(sealed, credentialsContext(id)));
 }
 
-/** Registers a store once it answered and is ours; asked again, it renews the credentials. */
+/** Registers a store once it answered and is ours, or can be read where it is to be only that; asked again, it renews the credentials. */
 export async function addStore(keeper: StoreKeeper, store: NewStore, signal: AbortSignal): Promise<Store> {
-  await claimStore(openStore(unwrap(parseStoreLocation(store.location)), store.credentials), keeper.hubId, signal);
+  const opened = openStore(unwrap(parseStoreLocation(store.location)), store.credentials);
+  if (store.readOnly === true) await mustBeReadable(opened, signal);
+  else await claimStore(opened, keeper.hubId, signal);
   return keepRow(keeper, store);
+}
+
+/** It lists what it holds, and gives the first of it. An empty one passes: there is nothing yet that it could refuse. */
+export async function mustBeReadable(store: Pick<ObjectStore, "list" | "read">, signal: AbortSignal): Promise<void> {
+  for await (const { key, bytes } of store.list("")) {
+    signal.throwIfAborted();
+    if (bytes === 0) continue;
+    return (await store.read(key, { offsetBytes: 0, lengthBytes: 1 }, signal)).cancel();
+  }
 }
 
 /**
@@ -57,6 +75,8 @@ export async function keepDefaultStore(
   signal: AbortSignal,
 ): Promise<Store & { problem: Fault | null }> {
   const { location } = store;
+  const known = await findStoreAt(keeper.db, formatStoreLocation(unwrap(parseStoreLocation(location))));
+  if (known) unwrap(mayWriteTo(known));
   const credentials = credentialsOf(store);
   const refusal = await claimed(keeper, { location, credentials }, signal);
   const renewed = refusal?.code === "store_denied" ? await credentialsKeptAt(keeper, location) : null;
@@ -94,12 +114,12 @@ export async function checkStores(db: Database, stores: OpenStores): Promise<voi
     if (answer.status === "rejected" && stateShownBy(answer.reason) === null) throw answer.reason;
 }
 
-async function keepRow({ db, sealer }: StoreKeeper, { name, location, credentials }: NewStore): Promise<Store> {
+async function keepRow({ db, sealer }: StoreKeeper, { name, location, credentials, readOnly = false }: NewStore): Promise<Store> {
   const where = unwrap(parseStoreLocation(location));
   const normal = formatStoreLocation(where);
   const id = (await findStoreAt(db, normal))?.id ?? randomUUID();
   const sealed = credentials && (await sealer.seal(credentials, credentialsContext(id)));
-  return ensureStore(db, { id, name, kind: where.kind, location: normal, sealed });
+  return ensureStore(db, { id, name, kind: where.kind, location: normal, sealed, readOnly });
 }
 
 /** Variables for another store may be left over: a folder takes none. */

@@ -91,7 +91,7 @@ export async function imported(hub: Hub, call: Call<Asked>, { archive, replace, 
   checkNames(body);
   const named = storeIn(body.connection);
   if (!named) throw refusal(400, `Error importing ${what}: the connection names no provider`);
-  const store = unwrap(await hub.stores.add(named, actor));
+  const store = unwrap(await hub.stores.add({ ...named, readOnly: "where refused" }, actor));
   const wanted = NewImport.safeParse({
     storeId: store.id,
     catalogId: normalise(body.catalog_id),

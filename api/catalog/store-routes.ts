@@ -6,7 +6,7 @@
 import { createRoute } from "@hono/zod-openapi";
 import { z } from "zod";
 import { findStore, listStores } from "../../db/stores.ts";
-import { Store } from "../../domain/catalog/schema.ts";
+import { Store, StoreLimits } from "../../domain/catalog/schema.ts";
 import { StoreCredentials } from "../../domain/catalog/store-credentials.ts";
 import type { StoreTrial } from "../../domain/catalog/store-trial.ts";
 import { unwrap } from "../../domain/errors.ts";
@@ -23,6 +23,7 @@ const NewStore = z
     name: z.string().min(1).max(128),
     location: z.string().min(1).max(1024),
     credentials: StoreCredentials.nullable().default(null),
+    readOnly: z.boolean().default(false).meta({ description: "Nothing is ever written to it: a catalog of somebody else." }),
   })
   .meta({ id: "NewStore", description: "Credentials are sealed and never told again." });
 const StoreChange = z
@@ -30,6 +31,9 @@ const StoreChange = z
     name: z.string().min(1).max(128).optional(),
     location: z.string().min(1).max(1024).optional().meta({ description: "Another way to the same place." }),
     credentials: StoreCredentials.optional(),
+    readOnly: z.boolean().optional(),
+    maxBytesPerSecond: StoreLimits.maxBytesPerSecond.optional(),
+    maxRequests: StoreLimits.maxRequests.optional(),
   })
   .meta({
     id: "StoreChange",
@@ -82,11 +86,11 @@ function changeRoutes(hub: Hub) {
     method: "patch",
     path: "/stores/{id}",
     operationId: "updateStore",
-    summary: "Change a store's name, its credentials, or how it is reached",
+    summary: "Change a store's name, its credentials, how it is reached, and what may be asked of it",
     tags,
     middleware: mayChange,
     request: { params, body: { required: true, ...json(StoreChange, "What is to change.") } },
-    responses: { 200: json(Store, "The store."), ...faults("store_not_found", ...reaching) },
+    responses: { 200: json(Store, "The store."), ...faults("store_not_found", "store_in_use", ...reaching) },
   });
   return routesOf()
     .openapi(add, async (c) => {
@@ -108,7 +112,7 @@ function lifeRoutes(hub: Hub) {
     path: "/stores/{id}/default",
     operationId: "makeStoreDefault",
     summary: "Make a store the one for pushes that name none",
-    responses: { 200: json(Store, "The store."), ...faults("store_not_found") },
+    responses: { 200: json(Store, "The store."), ...faults("store_not_found", "store_read_only") },
   });
   const remove = createRoute({
     ...shared,

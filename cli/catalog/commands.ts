@@ -162,8 +162,13 @@ function storeChangeCommands(group: Command, answer: Answer): void {
     {
       usage: "add <name> <location>",
       summary: "Add a store, once it was reached",
-      options: [...secretOptions, ["--default", "make it the store of pushes that name none"]],
+      options: [
+        ...secretOptions,
+        ["--read-only", "never write to it: for catalogs of others, with credentials that may only read"],
+        ["--default", "make it the store of pushes that name none"],
+      ],
       examples: [
+        "drover store add old-catalog 's3://vm-images?region=eu-1' --read-only --credentials-file reader.txt",
         "drover store add depot 's3://images/drover?region=eu-1&endpoint=https://s3.example.com' --credentials-file depot.txt",
         "drover store add cloud azure://account/images --credentials-env AZURE_SECRET",
         "drover store add nas folder:/mnt/images --default",
@@ -176,15 +181,20 @@ function storeChangeCommands(group: Command, answer: Answer): void {
     group,
     {
       usage: "edit <store>",
-      summary: "Give a store (name or id) another name, other credentials, or another way to the same place",
+      summary: "Change a store (name or id): its name, its credentials, the way to it, and what may be asked of it",
       options: [
         ...secretOptions,
         ["--name <name>", "its new name"],
         ["--location <location>", "the same bucket, container or repository, reached in another way"],
+        ["--max-bandwidth <size>", "bytes per second that all transfers with it may take together, such as 200MB; none lifts it"],
+        ["--max-requests <count>", "requests that all transfers may have under way together; none lifts it"],
+        ["--read-only", "write nothing to it any more"],
+        ["--read-write", "make one that was only read this hub's own"],
       ],
       examples: [
         "drover store edit depot --credentials-file new.txt",
         "vault read -field=text store | drover store edit depot --credentials-file -",
+        "drover store edit depot --max-bandwidth 200MB --max-requests 8",
       ],
       run: async () => (await import("./stores.ts")).editStore,
     },

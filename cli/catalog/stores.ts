@@ -11,10 +11,10 @@ import type { Store as StoreShape } from "../../domain/catalog/schema.ts";
 import { parseCredentials, type StoreCredentials } from "../../domain/catalog/store-credentials.ts";
 import { Nothing, pathOf } from "../client.ts";
 import type { Context } from "../context.ts";
-import { time } from "../output/format.ts";
+import { bytes, time } from "../output/format.ts";
 import { facts, table } from "../output/table.ts";
 import { usageFault } from "../problem.ts";
-import { given } from "../values.ts";
+import { byteSize, given, wholeNumber } from "../values.ts";
 import { Store } from "../wire.ts";
 
 export async function listStores(context: Context): Promise<void> {
@@ -27,6 +27,7 @@ export async function listStores(context: Context): Promise<void> {
         { title: "KIND", of: ({ kind }) => kind },
         { title: "STATE", of: ({ state }) => state },
         { title: "DEFAULT", of: ({ isDefault }) => (isDefault ? "yes" : "") },
+        { title: "ACCESS", of: ({ readOnly }) => (readOnly ? "read-only" : "") },
         { title: "LOCATION", of: ({ location }) => location },
       ],
       "No stores.",
@@ -40,24 +41,42 @@ export async function showStore(context: Context, [nameOrId = ""]: readonly stri
 }
 
 const Secret = { credentialsFile: z.string().min(1).optional(), credentialsEnv: z.string().min(1).optional() };
-const Addition = z.object({ ...Secret, default: z.boolean().default(false) });
+const Addition = z.object({ ...Secret, readOnly: z.boolean().default(false), default: z.boolean().default(false) });
 
 export async function addStore(context: Context, [name = "", location = ""]: readonly string[], raw: unknown): Promise<void> {
-  const { default: asDefault, ...secret } = given(Addition, raw);
+  const { default: asDefault, readOnly, ...secret } = given(Addition, raw);
+  if (readOnly && asDefault)
+    throw usageFault("--read-only and --default exclude each other: pushes go to the default store.", "drover store add");
   const credentials = (await credentialsOf(context, secret)) ?? null;
   const hub = await context.hub();
-  const made = await hub.send("POST", "/stores", Store, { body: { name, location, credentials } });
+  const made = await hub.send("POST", "/stores", Store, { body: { name, location, credentials, readOnly } });
   const shown = asDefault ? await hub.send("POST", pathOf("stores", made.id, "default"), Store) : made;
   context.show(shown, () => describe(shown));
 }
 
-const Change = z.object({ ...Secret, name: z.string().min(1).optional(), location: z.string().min(1).optional() });
+/** `none` lifts a limit. */
+const limited = <S extends z.ZodType<number, string>>(schema: S) =>
+  z.union([z.literal("none").transform(() => null), schema], { error: (issue) => limitWords(schema, issue.input) }).optional();
+const limitWords = (schema: z.ZodType, input: unknown): string =>
+  `${schema.safeParse(input).error?.issues[0]?.message ?? "is wrong"}, or none`;
+const Change = z.object({
+  ...Secret,
+  name: z.string().min(1).optional(),
+  location: z.string().min(1).optional(),
+  maxBandwidth: limited(byteSize),
+  maxRequests: limited(wholeNumber),
+  readOnly: z.literal(true).optional(),
+  readWrite: z.literal(true).optional(),
+});
 
 export async function editStore(context: Context, [nameOrId = ""]: readonly string[], raw: unknown): Promise<void> {
-  const { name, location, ...secret } = given(Change, raw);
-  const body = { name, location, credentials: await credentialsOf(context, secret) };
+  const { name, location, maxBandwidth, maxRequests, readOnly, readWrite, ...secret } = given(Change, raw);
+  if (readOnly && readWrite) throw usageFault("--read-only and --read-write exclude each other.", "drover store edit");
+  const access = readOnly ?? (readWrite && false);
+  const limits = { maxBytesPerSecond: maxBandwidth, maxRequests };
+  const body = { name, location, ...limits, readOnly: access, credentials: await credentialsOf(context, secret) };
   if (Object.values(body).every((value) => value === undefined))
-    throw usageFault("There is nothing to change: give a name, a location or credentials.", "drover store edit");
+    throw usageFault("There is nothing to change: give a name, a location, credentials or a limit.", "drover store edit");
   const changed = await (await context.hub()).send("PATCH", pathOf("stores", nameOrId), Store, { body });
   context.show(changed, () => describe(changed));
 }
@@ -96,7 +115,18 @@ export async function removeStore(context: Context, [nameOrId = ""]: readonly st
   context.show({ removed: nameOrId }, () => `Forgot the store ${nameOrId}; what lies in it stays.`);
 }
 
-const describe = ({ id, name, kind, location, isDefault, state, createdAt }: StoreShape): string =>
+const describe = ({
+  id,
+  name,
+  kind,
+  location,
+  isDefault,
+  state,
+  readOnly,
+  maxBytesPerSecond,
+  maxRequests,
+  createdAt,
+}: StoreShape): string =>
   facts([
     ["store", name],
     ["id", id],
@@ -104,5 +134,8 @@ const describe = ({ id, name, kind, location, isDefault, state, createdAt }: Sto
     ["location", location],
     ["default", isDefault ? "yes" : "no"],
     ["state", state],
+    ["access", readOnly ? "read-only" : "read and write"],
+    ["bandwidth", maxBytesPerSecond === null ? "all there is" : `${bytes(maxBytesPerSecond)} per second at most`],
+    ["requests", maxRequests === null ? "as many as transfers like" : `${maxRequests} at once at most`],
     ["added", time(createdAt)],
   ]);

@@ -1,4 +1,4 @@
-/** Whether a push may write a version. Pure: asked before any byte travels, and again when the content's digest is known. */
+/** Whether a push may write a version, and to which store. Pure: asked before any byte travels, and again when the content's digest is known. */
 import { ok, refuse, type Result } from "../errors.ts";
 import { imageName, mayPull, maySee, type Holder } from "./rules.ts";
 
@@ -10,6 +10,16 @@ export interface Publication {
   /** Null as long as the content is not known: the same content again is no other version. */
   readonly digest: string | null;
   readonly replace: boolean;
+}
+
+/** Asked before anything begins that would write to the store, or remove from it. */
+export function mayWriteTo<S extends { readonly name: string; readonly readOnly: boolean }>(store: S): Result<S> {
+  if (!store.readOnly) return ok(store);
+  return refuse({
+    code: "store_read_only",
+    message: `The store ${store.name} is read-only: nothing is written to it.`,
+    subject: store.name,
+  });
 }
 
 export function mayPublish({ existing, holder, digest, replace }: Publication): Result<void> {

@@ -121,6 +121,21 @@ export const NewPull = z
   .meta({ id: "NewPull", description: "Brings an image into a host's cache." });
 export type NewPull = z.infer<typeof NewPull>;
 
+/** Slower than this no image arrives while anybody waits; more at once than this no store takes from one host. */
+export const StoreLimits = {
+  maxBytesPerSecond: z
+    .int()
+    .min(65_536)
+    .nullable()
+    .meta({ description: "What all transfers with it together may take; null for all that it gives." }),
+  maxRequests: z
+    .int()
+    .min(1)
+    .max(1000)
+    .nullable()
+    .meta({ description: "How many requests all transfers together may have under way; null for as many as they like." }),
+};
+
 export const Store = z
   .object({
     id: StoreId,
@@ -130,6 +145,8 @@ export const Store = z
     location: z.string().meta({ description: `Without credentials: ${locationForms}.` }),
     isDefault: z.boolean(),
     state: z.enum(["ready", "denied", "unavailable"]),
+    readOnly: z.boolean().meta({ description: "Nothing is ever written to it, and no right to write is needed." }),
+    ...StoreLimits,
     createdAt: z.date(),
   })
   .meta({ id: "Store" });
