@@ -32,6 +32,7 @@ import type { StoreKind } from "../domain/catalog/store-location.ts";
 import type { Architecture, Holder } from "../domain/catalog/rules.ts";
 import type { Probe } from "../domain/catalog/schema.ts";
 import type { Cors, HttpRoute, TcpRoute } from "../domain/routing/schema.ts";
+import type { DeliveryState, WebhookKind } from "../domain/webhooks/rules.ts";
 
 const bytes = (name: string) => bigint(name, { mode: "number" });
 const time = (name: string) => timestamp(name, { withTimezone: true, mode: "date" });
@@ -738,6 +739,102 @@ export const events = pgTable(
     index("events_operation").on(table.operationId, table.number),
     index("events_at").on(table.at),
   ],
+);
+
+/** Who follows events by WebSocket, at whichever API process; a row that its process does not renew is of one that ended. */
+export const eventClients = pgTable(
+  "event_clients",
+  {
+    id: uuid("id").primaryKey(),
+    userId: text("user_id").notNull(),
+    username: text("username").notNull(),
+    types: words("types"),
+    connectedAt: created(),
+    pingedAt: time("pinged_at").notNull().defaultNow(),
+    answeredAt: time("answered_at").notNull().defaultNow(),
+    seenAt: time("seen_at").notNull().defaultNow(),
+    sent: bigint("sent", { mode: "number" }).notNull().default(0),
+    waiting: integer("waiting").notNull().default(0),
+  },
+  (table) => [index("event_clients_seen").on(table.seenAt)],
+);
+
+/** Where events are sent, in the name of whoever made the row: what that user may not see is not sent. */
+export const webhooks = pgTable(
+  "webhooks",
+  {
+    id: uuid("id").primaryKey(),
+    project: project(),
+    name: text("name").notNull(),
+    kind: text("kind").$type<WebhookKind>().notNull(),
+    /** The address as far as it may be shown: paths and queries of webhooks are often secrets. */
+    address: text("address").notNull(),
+    /** Of e-mail: who gets it. */
+    recipients: words("recipients"),
+    events: words("events"),
+    /** The whole address, the secret that signs, and the one before it. */
+    sealed: bytea("sealed").notNull(),
+    previousSecretUntil: time("previous_secret_until"),
+    enabled: boolean("enabled").notNull().default(true),
+    /** Why nothing is sent, or not everything. */
+    problem: text("problem"),
+    /** The last event that it was looked at for. */
+    toldNumber: bigint("told_number", { mode: "number" }).notNull(),
+    createdBy: text("created_by").notNull(),
+    createdById: text("created_by_id").notNull(),
+    createdAt: created(),
+    updatedAt: updated(),
+  },
+  (table) => [uniqueIndex("webhooks_name").on(table.project, sql`lower(${table.name})`)],
+);
+
+/** One event for one webhook. `round` counts how often it was asked for; `begun`: the workflow of this round is known to run. */
+export const webhookDeliveries = pgTable(
+  "webhook_deliveries",
+  {
+    id: uuid("id").primaryKey(),
+    webhookId: uuid("webhook_id")
+      .notNull()
+      .references(() => webhooks.id, { onDelete: "cascade" }),
+    /** Null: a test, which no event caused. */
+    eventNumber: bigint("event_number", { mode: "number" }),
+    eventName: text("event_name").notNull(),
+    /** The event as it is told, the same in every attempt. */
+    event: jsonb("event").$type<Record<string, unknown>>().notNull(),
+    state: text("state").$type<DeliveryState>().notNull().default("pending"),
+    round: integer("round").notNull().default(1),
+    begun: boolean("begun").notNull().default(false),
+    attempts: integer("attempts").notNull().default(0),
+    nextAt: time("next_at"),
+    createdAt: created(),
+    endedAt: time("ended_at"),
+  },
+  (table) => [
+    uniqueIndex("webhook_deliveries_event").on(table.webhookId, table.eventNumber),
+    index("webhook_deliveries_created").on(table.webhookId, table.createdAt),
+    index("webhook_deliveries_open")
+      .on(table.webhookId, table.begun)
+      .where(sql`${table.state} = 'pending'`),
+  ],
+);
+
+/** What came of each attempt, written once. */
+export const webhookAttempts = pgTable(
+  "webhook_attempts",
+  {
+    deliveryId: uuid("delivery_id")
+      .notNull()
+      .references(() => webhookDeliveries.id, { onDelete: "cascade" }),
+    round: integer("round").notNull(),
+    attempt: integer("attempt").notNull(),
+    at: time("at").notNull().defaultNow(),
+    durationMs: integer("duration_ms").notNull(),
+    delivered: boolean("delivered").notNull(),
+    status: integer("status"),
+    problem: text("problem"),
+    snippet: text("snippet"),
+  },
+  (table) => [primaryKey({ columns: [table.deliveryId, table.round, table.attempt] })],
 );
 
 export const audit = pgTable(
