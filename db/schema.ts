@@ -202,6 +202,20 @@ export const exchangedTokens = pgTable(
   (table) => [index("exchanged_tokens_expiry").on(table.expiresAt)],
 );
 
+/** Wrong passwords of late, by whom they were tried for and where they came from; the key is a hash of both. */
+export const loginGuesses = pgTable(
+  "login_guesses",
+  {
+    key: text("key").primaryKey(),
+    count: integer("count").notNull().default(0),
+    failedAt: time("failed_at").notNull().defaultNow(),
+    /** What is left of the tries that a locked pair has, as of the last one. */
+    tries: real("tries").notNull().default(3),
+    triedAt: time("tried_at").notNull().defaultNow(),
+  },
+  (table) => [index("login_guesses_failed").on(table.failedAt)],
+);
+
 /** What a client of the wire keeps for its user, such as the looks of a web page. The hub does not read it. */
 export const userConfigs = pgTable(
   "user_configs",
@@ -548,6 +562,9 @@ export const machines = pgTable(
     bundlePath: text("bundle_path"),
     description: text("description").notNull().default(""),
     labels: jsonb("labels").$type<Record<string, string>>().notNull().default({}),
+    /** As its image has them when it is made: its disks hold what the image guards. */
+    requiredRoles: words("required_roles"),
+    requiredClaims: words("required_claims"),
     expiresAt: time("expires_at"),
     retiredAt: time("retired_at"),
     createdAt: created(),
