@@ -8,6 +8,7 @@ import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import type { Level } from "../images/level.ts";
 import { imagePaths } from "../images/layout.ts";
+import { pushRecordPath } from "../images/push-record.ts";
 import { changedSince, clustersOf } from "./changed.ts";
 import { changeInput, makeInput, type Input } from "./input.ts";
 import { copy, pack, unpack, type PeerRun, type Shelf } from "./peers.ts";
@@ -100,7 +101,12 @@ function pushOrder(
   options: { verify?: boolean; level?: Level } = {},
 ): Order {
   const refs = bases.map(({ digest }) => ({ digest, generation: 1 }));
-  const common = { kind: "push", bundlePath: input.bundlePath, journalPath: at(journal), recordPath: at("record") } as const;
+  const common = {
+    kind: "push",
+    bundlePath: input.bundlePath,
+    journalPath: at(journal),
+    recordPath: pushRecordPath(at("records"), input.bundlePath),
+  } as const;
   return { ...common, store, bases: refs, ...options };
 }
 
@@ -160,7 +166,7 @@ async function warmUp({ root, store }: MeasureAsk): Promise<void> {
     bundlePath,
     bases: [],
     journalPath: at("journal-0"),
-    recordPath: at("record-0"),
+    recordPath: pushRecordPath(at("records-0"), bundlePath),
   } as const;
   const { digest } = await step(push, at("compiled"));
   await step({ kind: "pull", store: store("warm"), image: { digest, generation: 1 }, targetPath: at("zero"), seeds: [] }, at("compiled"));

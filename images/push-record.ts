@@ -30,6 +30,9 @@ const tickNs = 100_000_000n;
 /** File systems that keep whole seconds. */
 const coarseTickNs = 2_000_000_000n;
 
+/** A record, or one that was never written to its end; nothing else in their folder is ours to remove. */
+const recordName = /^([0-9a-f]{64}|\.[0-9a-f-]{36})$/;
+
 export const pushRecordPath = (folder: string, bundlePath: string): string =>
   join(folder, createHash("sha256").update(bundlePath).digest("hex"));
 
@@ -89,7 +92,7 @@ function isSettled({ ctimeNs }: Mark, scannedAtMs: number): boolean {
 }
 
 async function forgetOldest(folder: string): Promise<void> {
-  const names = await onDisk(folder, () => readdir(folder));
+  const names = (await onDisk(folder, () => readdir(folder))).filter((name) => recordName.test(name));
   const found = await Promise.all(
     names.map(async (name) => ({ name, at: (await stat(join(folder, name)).catch(() => null))?.mtimeMs ?? 0 })),
   );

@@ -102,11 +102,14 @@ it("keeps the records of the bundles that were pushed last, not of all that ever
   const { bundle, push } = await world(folder.path);
   const records = join(folder.path, "records");
   for (let n = 0; n < 40; n++) {
-    writeFileSync(join(records, `old-${n}`), "");
-    utimesSync(join(records, `old-${n}`), 1_600_000_000, 1_600_000_000 + n);
+    const old = pushRecordPath(records, `old-${n}`);
+    writeFileSync(old, "");
+    utimesSync(old, 1_600_000_000, 1_600_000_000 + n);
   }
+  writeFileSync(join(records, "no record"), "");
   await push();
   const left = await readdir(records);
-  expect(left).toHaveLength(32);
+  expect(left).toHaveLength(33);
+  expect(left).toContain("no record");
   expect(left).toContain(pushRecordPath(records, bundle).slice(records.length + 1));
 });
