@@ -259,6 +259,30 @@ export const packerTemplates = pgTable(
   (table) => [primaryKey({ columns: [table.project, table.id] })],
 );
 
+/** Catalogs of other hubs or Parallels DevOps services, reached through this one. Ids as their makers gave them: imported ones keep theirs. */
+export const catalogManagers = pgTable(
+  "catalog_managers",
+  {
+    id: text("id").primaryKey(),
+    project: project(),
+    name: text("name").notNull(),
+    url: text("url").notNull(),
+    internal: boolean("internal").notNull().default(false),
+    active: boolean("active").notNull().default(true),
+    authenticationMethod: text("authentication_method").notNull().default(""),
+    /** User name and password, or API key. */
+    sealed: bytea("sealed"),
+    global: boolean("global").notNull().default(false),
+    requiredClaims: words("required_claims"),
+    ownerId: text("owner_id").references(() => users.id, { onDelete: "set null" }),
+    /** Whether its address may lie in a private network. */
+    trusted: boolean("trusted").notNull().default(false),
+    createdAt: created(),
+    updatedAt: updated(),
+  },
+  (table) => [index("catalog_managers_owner").on(table.ownerId)],
+);
+
 export const stores = pgTable(
   "stores",
   {
