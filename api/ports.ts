@@ -6,7 +6,8 @@
 import type { PayloadCodec } from "@temporalio/common";
 import type { Logger } from "pino";
 import type { Actor } from "../domain/access/schema.ts";
-import type { Guard, PasswordRules } from "../domain/access/rules.ts";
+import type { Guard } from "../domain/access/guessing.ts";
+import type { PasswordRules } from "../domain/access/rules.ts";
 import type { NewExport, NewImport, StoredArchive } from "../domain/catalog/archives.ts";
 import type { ImageKey } from "../domain/catalog/rules.ts";
 import type { CatalogManager, ManagerCredentials, RemoteCatalog } from "../domain/catalog/managers.ts";

@@ -92,6 +92,9 @@ async function addMachine(tx: Database, wanted: NewMachine, image: ImageVersion,
     description,
     labels,
     ttlSeconds,
+    // Its disks hold what the image guards.
+    requiredRoles: image.requiredRoles,
+    requiredClaims: image.requiredClaims,
   });
 }
 
@@ -100,7 +103,7 @@ export async function requestAction(control: Control, idOrName: string, action: 
   const { verb } = action;
   const secret = action.verb === "execute" ? { script: action.script, environment: action.environment } : undefined;
   const prepare = async (tx: Database): Promise<Draft> => {
-    const machine = unwrap(await findMachine(tx, idOrName, { lock: true, project: asked.actor.project }));
+    const machine = unwrap(await findMachine(tx, idOrName, { lock: true, reader: asked.actor }));
     const { id, name, epoch, image } = machine;
     const takesOver = await mustPushAside(tx, machine, action);
     const hostId = hostOfMachine(machine);
@@ -169,10 +172,10 @@ async function addClone(
 ): Promise<string> {
   const id = randomUUID();
   const hostId = hostOfMachine(source);
-  const { project, imageVersionId, image, digest, kind, guestOs, vcpus, memoryBytes, description } = source;
+  const { project, imageVersionId, image, digest, kind, guestOs, vcpus, memoryBytes, description, requiredRoles, requiredClaims } = source;
   const diskBytes = linked ? 0 : source.diskBytes;
   await reserveDisk(tx, { hostId, name, diskBytes }, control.reserve);
-  const from = { project, imageVersionId, image, digest, kind, guestOs, vcpus, memoryBytes, description, diskBytes };
+  const from = { project, imageVersionId, image, digest, kind, guestOs, vcpus, memoryBytes, description, diskBytes, requiredRoles, requiredClaims };
   const state = { origin: "clone", desired: "stopped", observed: "making", linkedTo: linked ? source.id : null } as const;
   await insertMachine(tx, { id, name, owner: actor.userId, hostId, ...state, ...from });
   const held = await findPlacement(tx, source.id);

@@ -11,7 +11,7 @@ import { findLatelyRetired, findMachine, linkedClonesOf, machinesToRetire, updat
 import { changeInput, lastOperation, readOperation, unsettledOperations } from "../db/operations.ts";
 import type { Actor } from "../domain/access/schema.ts";
 import { FaultError, unwrap, type Result } from "../domain/errors.ts";
-import { mayLetGo, mayRetire } from "../domain/machines/rules.ts";
+import { mayLetGo, mayReach, mayRetire } from "../domain/machines/rules.ts";
 import type { Machine } from "../domain/machines/schema.ts";
 import type { Operation } from "../domain/operations/schema.ts";
 import type { LetGoInput } from "../workflows/machines/let-go.ts";
@@ -38,12 +38,11 @@ export async function requestRetire(
 ): Promise<Result<Operation>> {
   let hurried = false;
   const begun = await startOperation(control, asked, async (tx): Promise<Draft | { already: Operation }> => {
-    const { project } = asked.actor;
-    const found = await findMachine(tx, idOrName, { lock: true, project });
+    const found = await findMachine(tx, idOrName, { lock: true, reader: asked.actor });
     if (!found.ok && keepsBundle) throw new FaultError(found.fault);
     if (!found.ok) {
       const orphan = await retireOrphan(tx, control.hubId, idOrName, { force, graceMs, asked });
-      return orphan ?? { already: await lastRetire(tx, idOrName, project) };
+      return orphan ?? { already: await lastRetire(tx, idOrName, asked.actor) };
     }
     const [under] = await unsettledOperations(tx, { machineId: found.value.id, verb: "retire", limit: 1 });
     if (!under) return keepsBundle ? letGoDraft(tx, found.value, asked) : retireDraft(tx, found.value, force, asked);
@@ -148,9 +147,9 @@ export const system = (project: string): Actor => ({
   apiKeyId: null,
 });
 
-async function lastRetire(tx: Database, idOrName: string, project: string): Promise<Operation> {
+async function lastRetire(tx: Database, idOrName: string, actor: Actor): Promise<Operation> {
   const gone = await findLatelyRetired(tx, idOrName);
-  const last = gone?.project === project ? await lastOperation(tx, gone.id, "retire") : null;
+  const last = gone && mayReach(gone, actor) ? await lastOperation(tx, gone.id, "retire") : null;
   if (last) return last;
   throw new FaultError({ code: "machine_not_found", message: `There is no machine ${idOrName}.`, subject: idOrName });
 }

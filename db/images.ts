@@ -10,6 +10,7 @@ import { ok, refuse, unwrap, type Result } from "../domain/errors.ts";
 import { Uuid } from "../domain/ids.ts";
 import { archivedGeneration } from "./archives.ts";
 import type { Database } from "./connect.ts";
+import { heldAny } from "./guarded.ts";
 import { imageSubject, mustBeFree } from "./holds.ts";
 import { afterCursor, newestFirst, pageOf, placeOf, type Page, type PageAsk } from "./pages.ts";
 import { imageVersions as versions, machines } from "./schema.ts";
@@ -89,8 +90,6 @@ export interface ImageFilter extends Partial<ImageKey> {
 
 export async function listImages(db: Database, filter: ImageFilter, { cursor, limit }: PageAsk): Promise<Page<ImageVersion>> {
   const { project, catalogId, version, architecture, tag, visibleTo } = filter;
-  const held = (column: typeof versions.requiredRoles | typeof versions.requiredClaims, words: readonly string[]) =>
-    sql`(cardinality(${column}) = 0 or exists (select 1 from unnest(${column}) word where lower(word) = any(${sql.param(words.map((word) => word.toLowerCase()))}::text[])))`;
   const wanted = and(
     afterCursor(versions, cursor),
     project === undefined ? undefined : eq(versions.project, project),
@@ -100,7 +99,7 @@ export async function listImages(db: Database, filter: ImageFilter, { cursor, li
     tag === undefined ? undefined : arrayContains(versions.tags, [tag]),
     visibleTo === undefined
       ? undefined
-      : and(held(versions.requiredRoles, visibleTo.roles), held(versions.requiredClaims, visibleTo.claims)),
+      : and(heldAny(versions.requiredRoles, visibleTo.roles), heldAny(versions.requiredClaims, visibleTo.claims)),
   );
   const rows = await db
     .select({ row: versions, at: placeOf(versions) })

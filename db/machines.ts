@@ -5,12 +5,14 @@
  */
 import { and, eq, isNull, ne, or, sql } from "drizzle-orm";
 import type { PgUpdateSetSource } from "drizzle-orm/pg-core";
+import type { Reader } from "../domain/access/rules.ts";
 import { FaultError, ok, refuse, type Result } from "../domain/errors.ts";
 import { Uuid } from "../domain/ids.ts";
 import type { MachineState } from "../domain/machines/rules.ts";
 import { Machine } from "../domain/machines/schema.ts";
 import type { Database } from "./connect.ts";
 import { recordEvent } from "./events.ts";
+import { heldAny } from "./guarded.ts";
 import { busy } from "./holds.ts";
 import { unsettledOperations } from "./operations.ts";
 import { afterCursor, newestFirst, pageOf, placeOf, type Page, type PageAsk } from "./pages.ts";
@@ -21,18 +23,27 @@ export type NewMachineRow = Omit<typeof machines.$inferInsert, "createdAt" | "up
 };
 export type MachineChanges = Omit<PgUpdateSetSource<typeof machines>, "id" | "project" | "createdAt" | "updatedAt">;
 
-/** A living machine by id or, in any case, by name. `lock` keeps it as it is until the caller's transaction ends. */
+/** The machines that `mayReach` lets a reader reach, as a condition of a query. */
+export const reachedBy = ({ project, userId, isSuperUser, roles, claims }: Reader) =>
+  and(
+    eq(machines.project, project),
+    isSuperUser
+      ? undefined
+      : or(eq(machines.owner, userId), and(heldAny(machines.requiredRoles, roles), heldAny(machines.requiredClaims, claims))),
+  );
+
+/** A living machine by id or, in any case, by name; of those that `reader` reaches. `lock` keeps it as it is until the caller's transaction ends. */
 export async function findMachine(
   db: Database,
   idOrName: string,
-  { lock = false, project }: { lock?: boolean; project?: string } = {},
+  { lock = false, reader }: { lock?: boolean; reader?: Reader } = {},
 ): Promise<Result<Machine>> {
   const id = Uuid.safeParse(idOrName);
   const named = id.success ? eq(machines.id, id.data) : sql`lower(${machines.name}) = lower(${idOrName})`;
   const query = db
     .select()
     .from(machines)
-    .where(and(named, isNull(machines.retiredAt), project === undefined ? undefined : eq(machines.project, project)));
+    .where(and(named, isNull(machines.retiredAt), reader === undefined ? undefined : reachedBy(reader)));
   const [row] = await (lock ? query.for("update") : query);
   return row ? ok(Machine.parse(row)) : noMachine(idOrName);
 }
@@ -54,7 +65,7 @@ export async function findLatelyRetired(db: Database, id: string): Promise<Machi
 }
 
 export interface MachineFilter {
-  readonly project?: string | undefined;
+  readonly reader?: Reader | undefined;
   readonly name?: string | undefined;
   readonly hostId?: string | undefined;
   readonly state?: MachineState | undefined;
@@ -62,22 +73,26 @@ export interface MachineFilter {
   readonly owner?: string | undefined;
 }
 
-export async function listMachines(db: Database, filter: MachineFilter, { cursor, limit }: PageAsk): Promise<Page<Machine>> {
-  const { project, name, hostId, state, image, owner } = filter;
-  const wanted = and(
+/** The condition of a page of living machines. */
+export function wantedMachines(filter: MachineFilter, cursor: string | undefined) {
+  const { reader, name, hostId, state, image, owner } = filter;
+  return and(
     isNull(machines.retiredAt),
     afterCursor(machines, cursor),
-    project === undefined ? undefined : eq(machines.project, project),
+    reader === undefined ? undefined : reachedBy(reader),
     name === undefined ? undefined : sql`lower(${machines.name}) = lower(${name})`,
     hostId === undefined ? undefined : eq(machines.hostId, hostId),
     state === undefined ? undefined : eq(machines.observed, state),
     owner === undefined ? undefined : eq(machines.owner, owner),
     image === undefined ? undefined : sql`(${machines.image} = ${image} or starts_with(${machines.image}, ${`${image}/`}))`,
   );
+}
+
+export async function listMachines(db: Database, filter: MachineFilter, { cursor, limit }: PageAsk): Promise<Page<Machine>> {
   const rows = await db
     .select({ row: machines, at: placeOf(machines) })
     .from(machines)
-    .where(wanted)
+    .where(wantedMachines(filter, cursor))
     .orderBy(newestFirst(machines))
     .limit(limit + 1);
   return pageOf(rows, limit, (row) => Machine.parse(row));

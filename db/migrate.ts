@@ -10,7 +10,7 @@ import { migrate as applyMigrations } from "drizzle-orm/postgres-js/migrator";
 import postgres from "postgres";
 import { z } from "zod";
 import { FaultError } from "../domain/errors.ts";
-import { defaultProject } from "../domain/ids.ts";
+import { defaultProject } from "../domain/access/rules.ts";
 
 const migrationsFolder = fileURLToPath(new URL("./migrations", import.meta.url));
 /** Any number that nobody else locks in this database. */

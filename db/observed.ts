@@ -1,12 +1,15 @@
 /**
  * Machines as the wire lists them: what hosts last saw, joined with what we know.
  *
- * The one idea: a machine that a host reported is shown even when it is not ours, and one of ours is shown even before its host reported it.
+ * The one idea: a machine that a host reported is shown even when it is not ours, and one of ours is shown even before its host reported it. What
+ * a reader may not reach is in neither half: a foreign machine belongs to its host's project.
  */
 import { and, asc, eq, isNull, sql } from "drizzle-orm";
+import type { Reader } from "../domain/access/rules.ts";
 import { hostStateAt, type HostState } from "../domain/hosts/rules.ts";
 import { Machine, ObservedMachine } from "../domain/machines/schema.ts";
 import type { Database } from "./connect.ts";
+import { reachedBy } from "./machines.ts";
 import { hosts, machines, observations, users } from "./schema.ts";
 
 export interface SeenMachine {
@@ -16,8 +19,14 @@ export interface SeenMachine {
   readonly host: { readonly id: string; readonly name: string; readonly state: HostState; readonly enabled: boolean } | null;
 }
 
+export interface SeenFilter {
+  readonly hostId?: string | undefined;
+  /** Absent: whatever there is, as sums over hosts need it. */
+  readonly reader?: Reader | undefined;
+}
+
 /** All machines of a host, or of all hosts; those of ours that no host reported come with the host that they are placed on. */
-export async function seenMachines(db: Database, hostId?: string): Promise<SeenMachine[]> {
+export async function seenMachines(db: Database, { hostId, reader }: SeenFilter = {}): Promise<SeenMachine[]> {
   const silentMs = sql<string | null>`extract(epoch from now() - ${hosts.lastReportAt}) * 1000`;
   const registered = sql`${observations.facts}->'unregistered' is null`;
   const onHost = and(eq(observations.machineId, machines.id), eq(observations.hostId, machines.hostId), registered);
@@ -27,14 +36,27 @@ export async function seenMachines(db: Database, hostId?: string): Promise<SeenM
     .leftJoin(users, eq(users.id, machines.owner))
     .leftJoin(hosts, eq(hosts.id, machines.hostId))
     .leftJoin(observations, onHost)
-    .where(and(isNull(machines.retiredAt), hostId === undefined ? undefined : eq(machines.hostId, hostId)))
+    .where(
+      and(
+        isNull(machines.retiredAt),
+        hostId === undefined ? undefined : eq(machines.hostId, hostId),
+        reader === undefined ? undefined : reachedBy(reader),
+      ),
+    )
     .orderBy(asc(machines.createdAt));
   const known = sql`exists (select 1 from ${machines} m where m.id = ${observations.machineId} and (m.retired_at is null or m.retired_at > ${observations.seenAt} - interval '1 minute'))`;
   const foreign = await db
     .select({ seen: observations.facts, host: hosts, silentMs })
     .from(observations)
     .innerJoin(hosts, eq(hosts.id, observations.hostId))
-    .where(and(sql`not ${known}`, registered, hostId === undefined ? undefined : eq(observations.hostId, hostId)))
+    .where(
+      and(
+        sql`not ${known}`,
+        registered,
+        hostId === undefined ? undefined : eq(observations.hostId, hostId),
+        reader === undefined ? undefined : eq(hosts.project, reader.project),
+      ),
+    )
     .orderBy(asc(observations.firstSeenAt));
   return [...ours, ...foreign.map((row) => ({ ...row, machine: null, ownerName: null }))].map(whole);
 }

@@ -7,6 +7,7 @@ import { sql } from "drizzle-orm";
 import { dropOldAudit } from "./audit.ts";
 import type { Database } from "./connect.ts";
 import { dropExchanged } from "./identities.ts";
+import { dropOldGuesses } from "./guesses.ts";
 import { dropOldKeys } from "./idempotency.ts";
 
 /** How long each is kept, in milliseconds. */
@@ -21,6 +22,7 @@ const batch = 5_000;
 
 export async function dropOld(db: Database, { eventsMs, operationsMs, auditMs }: Retention): Promise<void> {
   await dropOldKeys(db);
+  await dropOldGuesses(db);
   await dropExchanged(db);
   while (await dropOldEvents(db, eventsMs));
   while (await dropOldOperations(db, operationsMs));

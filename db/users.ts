@@ -6,16 +6,13 @@
 import { asc, eq, inArray, or, sql } from "drizzle-orm";
 import { seededClaimIds, superUserRole } from "../domain/access/claims.ts";
 import { User } from "../domain/access/schema.ts";
-import { defaultProject } from "../domain/ids.ts";
+import { defaultProject } from "../domain/access/rules.ts";
 import type { Database } from "./connect.ts";
 import { operations, projects, roles, users } from "./schema.ts";
 
 export interface UserRow extends User {
   readonly project: string;
   readonly passwordHash: string | null;
-  readonly failedLogins: number;
-  /** By the database's clock; null when no login has failed since the last good one. */
-  readonly sinceFailureMs: number | null;
   readonly isSuperUser: boolean;
   /** For each role that the user has: its claims. */
   readonly inherited: Readonly<Record<string, string[]>>;
@@ -23,6 +20,7 @@ export interface UserRow extends User {
 
 export interface NewUser {
   readonly id: string;
+  readonly project?: string;
   readonly username: string;
   readonly name: string;
   readonly email: string;
@@ -33,7 +31,6 @@ export interface NewUser {
 
 const selected = {
   user: users,
-  sinceFailureMs: sql<number | null>`(extract(epoch from now() - ${users.lastFailedAt}) * 1000)::float8`,
   inherited: sql<Record<
     string,
     string[]
@@ -98,16 +95,6 @@ export async function removeUser(db: Database, id: string): Promise<boolean> {
   return (await db.delete(users).where(eq(users.id, id)).returning({ id: users.id })).length === 1;
 }
 
-export async function noteFailedLogin(db: Database, id: string): Promise<void> {
-  await db
-    .update(users)
-    .set({ failedLogins: sql`${users.failedLogins} + 1`, lastFailedAt: sql`now()` })
-    .where(eq(users.id, id));
-}
-export async function noteGoodLogin(db: Database, id: string): Promise<void> {
-  await db.update(users).set({ failedLogins: 0, lastFailedAt: null }).where(eq(users.id, id));
-}
-
 export const rootName = "root";
 
 /** Makes root where there is none; a hash replaces its password and lets it log in at once. */
@@ -123,27 +110,21 @@ export async function ensureRoot(db: Database, { id, passwordHash }: { id: strin
     claims: [...seededClaimIds],
   };
   await db.insert(users).values(root).onConflictDoNothing();
-  const renewed = passwordHash === null ? {} : { passwordHash, failedLogins: 0, lastFailedAt: null };
+  const renewed = passwordHash === null ? {} : { passwordHash };
   await db
     .update(users)
     .set({ ...renewed, claims: [...seededClaimIds], roles: [superUserRole] })
     .where(eq(sql`lower(${users.username})`, rootName));
 }
 
-function whole(row: {
-  user: typeof users.$inferSelect;
-  sinceFailureMs: number | null;
-  inherited: Record<string, string[]> | null;
-}): UserRow {
-  const { user, sinceFailureMs } = row;
+function whole(row: { user: typeof users.$inferSelect; inherited: Record<string, string[]> | null }): UserRow {
+  const { user } = row;
   const inherited = row.inherited ?? {};
   const effectiveClaims = [...new Set([...user.claims, ...Object.values(inherited).flat()])];
   return {
     ...User.parse({ ...user, effectiveClaims }),
     project: user.project,
     passwordHash: user.passwordHash,
-    failedLogins: user.failedLogins,
-    sinceFailureMs,
     isSuperUser: user.roles.includes(superUserRole),
     inherited,
   };

@@ -7,6 +7,3 @@ export const MachineId = Uuid.meta({ id: "MachineId", description: "UUID of a ma
 export const HostId = Uuid.meta({ id: "HostId", description: "UUID of a host, issued at enrolment." });
 export const StoreId = Uuid.meta({ id: "StoreId", description: "UUID of a store." });
 export const Sha256 = z.string().regex(/^[0-9a-f]{64}$/, "64 lower-case hexadecimal digits");
-
-/** The project that owns everything until more are made. */
-export const defaultProject = "default";

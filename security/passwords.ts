@@ -8,6 +8,8 @@ import { createHmac, randomBytes, timingSafeEqual } from "node:crypto";
 import { hash, verify } from "@node-rs/argon2";
 
 export interface Passwords {
+  /** Whether it was right within the last five minutes; tells at once, without a hash. */
+  remembers(password: string, stored: string): boolean;
   hash(password: string): Promise<string>;
   /** `null` for a user without a password, or an unknown user: costs as much time as a wrong one. */
   matches(password: string, stored: string | null): Promise<boolean>;
@@ -29,22 +31,25 @@ export function passwordHasher(): Passwords {
   // Nobody waits for it before the first unknown user.
   decoy.catch(() => undefined);
 
+  const markOf = (password: string, stored: string) => createHmac("sha256", key).update(stored).update("\0").update(password).digest();
+  const remembers: Passwords["remembers"] = (password, stored) => {
+    const known = remembered.get(stored);
+    return known !== undefined && known.until > Date.now() && timingSafeEqual(known.mark, markOf(password, stored));
+  };
   const matches: Passwords["matches"] = async (password, stored) => {
     if (stored === null) {
       await limited(async () => verify(await decoy, password));
       return false;
     }
-    const mark = createHmac("sha256", key).update(stored).update("\0").update(password).digest();
-    const known = remembered.get(stored);
-    if (known && known.until > Date.now() && timingSafeEqual(known.mark, mark)) return true;
+    if (remembers(password, stored)) return true;
     const right = await limited(() => verify(stored, password));
     if (right) {
       if (remembered.size >= rememberedCount) remembered.clear();
-      remembered.set(stored, { mark, until: Date.now() + rememberedMs });
+      remembered.set(stored, { mark: markOf(password, stored), until: Date.now() + rememberedMs });
     }
     return right;
   };
-  return { hash: (password) => limited(() => hash(password, cost)), matches };
+  return { hash: (password) => limited(() => hash(password, cost)), matches, remembers };
 }
 
 function limiter(limit: number) {

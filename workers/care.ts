@@ -7,7 +7,7 @@ import type { Caring } from "../activities/hub/store-care.ts";
 import { requestHeal, tendAll } from "../control/care.ts";
 import { system } from "../control/retire.ts";
 import type { Control } from "../control/start.ts";
-import { defaultProject } from "../domain/ids.ts";
+import { defaultProject } from "../domain/access/rules.ts";
 import type { TendActivities } from "../workflows/catalog/tend.ts";
 
 export type CareSettings = Pick<Caring, "workFolder" | "graceMs" | "scrubShare">;

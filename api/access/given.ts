@@ -11,11 +11,14 @@ import { findUser, type UserRow } from "../../db/users.ts";
 import type { Hub } from "../ports.ts";
 import { refusal } from "../wire/errors.ts";
 
-export async function foundUser(hub: Pick<Hub, "db">, word: string): Promise<UserRow> {
+/** Of the caller's project; a super user finds those of all. */
+export async function foundUser(hub: Pick<Hub, "db">, word: string, actor: Actor): Promise<UserRow> {
   const user = await findUser(hub.db, word);
-  if (!user) throw new FaultError({ code: "user_not_found", message: `There is no user ${word}.` });
+  if (!user || !sees(actor, user)) throw new FaultError({ code: "user_not_found", message: `There is no user ${word}.` });
   return user;
 }
+
+export const sees = (actor: Actor, user: Pick<UserRow, "project">): boolean => actor.isSuperUser || user.project === actor.project;
 
 export function mustReach(actor: Actor, user: UserRow): void {
   if (actor.isSuperUser || (!user.isSuperUser && user.effectiveClaims.every((claim) => actor.claims.includes(claim)))) return;

@@ -59,7 +59,7 @@ export function keyRoutes(hub: Hub) {
       const actor = actorOf(c);
       const [keys, users] = await Promise.all([listApiKeys(hub.db), listUsers(hub.db)]);
       const byId = new Map(users.map((user) => [user.id, user]));
-      const reached = keys.filter((key) => mayReach(actor, key, "LIST"));
+      const reached = keys.filter((key) => mayReach(actor, key, byId.get(key.userId ?? "")?.project, "LIST"));
       return c.json({ items: reached.map((key) => told(key, byId.get(key.userId ?? ""))), nextCursor: null }, 200);
     })
     .openapi(add, async (c) => {
@@ -77,7 +77,7 @@ const told = (key: Row, user: UserRow | undefined): ApiKey => ApiKey.parse({ ...
 
 async function make(hub: Hub, { name, user: word, claims, expiresAt }: NewApiKey, asked: { actor: Actor; requestId: string | null }) {
   const { actor } = asked;
-  const user = await foundUser(hub, word ?? actor.userId);
+  const user = await foundUser(hub, word ?? actor.userId, actor);
   if (user.id !== actor.userId && !actor.isSuperUser)
     throw new FaultError({ code: "forbidden", message: "Only a super user makes API keys for other users." });
   if (expiresAt !== null && expiresAt.getTime() <= Date.now())

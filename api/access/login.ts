@@ -2,15 +2,15 @@
  * Logging in: by password, by API key or as an identity provider's person, quickly for whoever is right and slowly for whoever guesses.
  *
  * The one idea: nobody sleeps in a request, and wrong passwords count for the address that they come from: a guesser is told to wait and gets one try
- * a second, whoever logs in elsewhere notices nothing, and a right password works at once.
+ * a second, whoever logs in elsewhere notices nothing, and a right password works at once. A name that nobody has is counted and hashed for like any other.
  */
 import { createHash } from "node:crypto";
 import { IncomingMessage } from "node:http";
 import type { Context } from "hono";
-import { waitMs, type Guard } from "../../domain/access/rules.ts";
 import { FaultError, ok, refuse, type Result } from "../../domain/errors.ts";
+import { countTry, forgetGuesses, guessKey } from "../../db/guesses.ts";
 import { isBelieved } from "../../db/identities.ts";
-import { findUser, noteFailedLogin, noteGoodLogin, type UserRow } from "../../db/users.ts";
+import { findUser, type UserRow } from "../../db/users.ts";
 import type { UserClaims } from "../../security/user-tokens.ts";
 import type { Hub } from "../ports.ts";
 
@@ -22,29 +22,27 @@ export interface IssuedToken {
 
 export const toldToken = ({ token, expiresAt, user }: IssuedToken) => ({ token, expiresAt, username: user.username });
 
-/** Nobody waits longer, however often somebody else guessed at their name. */
-const longestWaitMs = 60_000;
 const wrong = { code: "unauthenticated", message: "Invalid user or Password" } as const;
 
 export function logins(hub: Pick<Hub, "db" | "signer" | "passwords" | "settings">) {
   const { db, passwords, settings } = hub;
-  const guesses = guessing(settings.guard);
 
   /** `source`: the address that the request came from. */
   async function byPassword(word: string, password: string, source: string): Promise<Result<IssuedToken>> {
     const user = await findUser(db, word);
-    const from = `${user?.id ?? word.toLowerCase()} ${source}`;
-    const locked = guesses.lockedMs(from);
-    if (locked > 0 && !guesses.mayTry(from)) return tooMany(locked);
-    if (!(await passwords.matches(password, user?.passwordHash ?? null)) || !user) {
-      guesses.note(from);
-      if (user) await noteFailedLogin(db, user.id);
-      return locked > 0 ? tooMany(guesses.lockedMs(from)) : refuse(wrong);
-    }
-    guesses.forget(from);
-    if (user.failedLogins > 0) await noteGoodLogin(db, user.id);
-    return ok(await issue(user, { login: { since: Math.floor(Date.now() / 1000), mark: markOf(user) } }));
+    const stored = user?.passwordHash ?? null;
+    // Clients that log in before every request are right each time: they cost no row.
+    if (user && stored !== null && passwords.remembers(password, stored)) return begun(user);
+    const key = guessKey(user?.id ?? word.toLowerCase(), source);
+    const { allowed, lockedMs } = await countTry(db, key, settings.guard);
+    if (!allowed) return tooMany(lockedMs);
+    const right = await passwords.matches(password, stored);
+    if (!right || !user) return lockedMs > 0 ? tooMany(lockedMs) : refuse(wrong);
+    await forgetGuesses(db, key);
+    return begun(user);
   }
+  const begun = async (user: UserRow): Promise<Result<IssuedToken>> =>
+    ok(await issue(user, { login: { since: Math.floor(Date.now() / 1000), mark: markOf(user) } }));
 
   /** A new token for one that is still good, as long as the login has not lasted too long and what it began with still holds. */
   async function renew(token: string): Promise<Result<IssuedToken>> {
@@ -71,7 +69,7 @@ export function logins(hub: Pick<Hub, "db" | "signer" | "passwords" | "settings"
 type TokenOrigin = Pick<UserClaims, "api_key_id" | "identity_rule_id" | "login">;
 
 /** Changes with the password and tells nothing of it: what it is made of is itself a salted, slow hash. */
-const markOf = ({ passwordHash }: UserRow): string =>
+export const markOf = ({ passwordHash }: Pick<UserRow, "passwordHash">): string =>
   createHash("sha256")
     .update(`login ${passwordHash ?? ""}`)
     .digest("base64url")
@@ -86,47 +84,6 @@ function tooMany(leftMs: number): Result<never> {
     message: `Too many failed logins: try again in ${retryAfterSeconds} s.`,
     details: { retryAfterSeconds },
   });
-}
-
-/** More sources than guess at one hub within minutes; bounds the memory. */
-const rememberedSources = 10_000;
-/** While it is locked, a source may try so many passwords at once, and one more each second: a right one passes, a list of words does not. */
-const triesWhileLocked = 3;
-const tryEveryMs = 1_000;
-
-interface Guesser {
-  count: number;
-  at: number;
-  tries: number;
-  triedAt: number;
-}
-
-/** Wrong passwords, counted per user and source, so that nobody locks another one out. */
-function guessing(guard: Guard) {
-  const known = new Map<string, Guesser>();
-  return {
-    lockedMs: (from: string): number => {
-      const guesser = known.get(from);
-      return guesser ? Math.min(longestWaitMs, waitMs(guard, { count: guesser.count, sinceLastMs: Date.now() - guesser.at })) : 0;
-    },
-    mayTry: (from: string): boolean => {
-      const guesser = known.get(from);
-      if (!guesser) return true;
-      const now = Date.now();
-      guesser.tries = Math.min(triesWhileLocked, guesser.tries + (now - guesser.triedAt) / tryEveryMs);
-      guesser.triedAt = now;
-      if (guesser.tries < 1) return false;
-      guesser.tries -= 1;
-      return true;
-    },
-    note: (from: string): void => {
-      const now = Date.now();
-      if (known.size >= rememberedSources) known.clear();
-      const guesser = known.get(from) ?? { count: 0, at: now, tries: triesWhileLocked, triedAt: now };
-      known.set(from, { ...guesser, count: guesser.count + 1, at: now });
-    },
-    forget: (from: string): void => void known.delete(from),
-  };
 }
 
 /** The address behind a request; all that come through one proxy have one. */

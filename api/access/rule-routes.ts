@@ -51,7 +51,7 @@ function keeping(hub: Hub) {
     .openapi(list, async (c) => c.json({ items: await listIdentityRules(hub.db), nextCursor: null }, 200))
     .openapi(add, async (c) => {
       const wanted = c.req.valid("json");
-      const { id: userId } = await foundUser(hub, wanted.user);
+      const { id: userId } = await foundUser(hub, wanted.user, actorOf(c));
       const by = { userId, createdBy: actorOf(c).username };
       const told = { action: "identity_rule.added", subject: wanted.name };
       return c.json(await audited(hub, askedBy(c), told, (tx) => insertIdentityRule(tx, wanted, by)), 201);

@@ -6,7 +6,7 @@
 import { z } from "zod";
 import { accessName } from "../../domain/access/rules.ts";
 import { createApiKey, findApiKey, listApiKeys, removeApiKey, revokeApiKey, type ApiKey } from "../../db/api-keys.ts";
-import { findUser } from "../../db/users.ts";
+import { findUser, listUsers } from "../../db/users.ts";
 import type { Hub } from "../ports.ts";
 import { aboutApiKey, telling } from "../told.ts";
 import { refusal } from "../wire/errors.ts";
@@ -25,7 +25,9 @@ export function apiKeyRoutes(hub: Hub, mount: Mount): void {
     "List API keys",
     { tag, needs: either("LIST"), status: 200, reply: z.array(ApiKeyResponse) },
     async ({ c, actor }) => {
-      const mine = (await listApiKeys(hub.db)).filter((key) => mayReach(actor, key, "LIST"));
+      const [keys, users] = await Promise.all([listApiKeys(hub.db), listUsers(hub.db)]);
+      const projects = new Map(users.map(({ id, project }) => [id, project]));
+      const mine = keys.filter((key) => mayReach(actor, key, projects.get(key.userId ?? ""), "LIST"));
       return filtered(await Promise.all(mine.map(shown)), c.req.header("X-Filter"));
     },
   );

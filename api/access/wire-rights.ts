@@ -35,7 +35,7 @@ function changeRoute(hub: Hub, mount: Mount): void {
         throw refusal(400, "Invalid request body: error 400: name, password or email is required");
       if (password.length > longestSecret)
         throw refusal(400, `Invalid request body: error 400: password cannot be longer than ${longestSecret} characters`);
-      const user = await foundUser(hub, param("id"));
+      const user = await foundUser(hub, param("id"), actor);
       mustReach(actor, user);
       // Its password is the configured one at each start: a change here would not last.
       if (user.username.toLowerCase() === rootName && password !== "") throw refusal(400, "error 400: cannot update root user");
@@ -55,8 +55,8 @@ function listRoutes(hub: Hub, mount: Mount): void {
     "/auth/users/{id}/roles",
     "List a user's roles",
     { tag, needs, status: 200, reply: z.array(RoleResponse) },
-    async ({ param }) => {
-      const user = await foundUser(hub, param("id"));
+    async ({ param, actor }) => {
+      const user = await foundUser(hub, param("id"), actor);
       const [claims, users] = [await listClaims(hub.db), await listUsers(hub.db)];
       return (await listRoles(hub.db)).filter(({ id }) => user.roles.includes(id)).map((role) => wireRole(role, claims, users));
     },
@@ -66,8 +66,8 @@ function listRoutes(hub: Hub, mount: Mount): void {
     "/auth/users/{id}/claims",
     "List a user's own claims",
     { tag, needs, status: 200, reply: z.array(ClaimResponse) },
-    async ({ param }) => {
-      const user = await foundUser(hub, param("id"));
+    async ({ param, actor }) => {
+      const user = await foundUser(hub, param("id"), actor);
       return (await listClaims(hub.db)).filter(({ id }) => user.claims.includes(id)).map(wireClaim);
     },
   );
@@ -84,7 +84,7 @@ function grantRoutes(hub: Hub, mount: Mount, what: "role" | "claim"): void {
     async ({ body, actor, asked, param }) => {
       const name = accessName(body.name);
       if (name === "") throw refusal(400, "Invalid request body: error 400: Name is required");
-      const user = await foundUser(hub, param("id"));
+      const user = await foundUser(hub, param("id"), actor);
       const known = what === "role" ? await findRole(hub.db, name) : await findClaim(hub.db, name);
       if (!known) throw refusal(404, `error 404: ${what} not found`);
       await checkGiven(hub, actor, what === "role" ? [name] : [], what === "claim" ? [name] : []);
@@ -94,7 +94,7 @@ function grantRoutes(hub: Hub, mount: Mount, what: "role" | "claim"): void {
     },
   );
   mount("delete", `${path}/{name}`, `Take a ${what} from a user`, { tag, needs: update, status: 202 }, async ({ actor, asked, param }) => {
-    const user = await foundUser(hub, param("id"));
+    const user = await foundUser(hub, param("id"), actor);
     mustReach(actor, user);
     const name = accessName(param("name"));
     if (!user[list].includes(name)) throw refusal(404, `error 404: ${what} not found`);

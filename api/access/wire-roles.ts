@@ -84,7 +84,7 @@ function roleChangeRoutes(hub: Hub, mount: Mount): void {
     "post",
     "/auth/roles",
     "Make a role",
-    { tag, needs: { claims: ["CREATE_ROLE"] }, status: 201, body: RoleRequest, reply: RoleResponse },
+    { tag, needs: { claims: ["CREATE_ROLE"], hubWide: true }, status: 201, body: RoleRequest, reply: RoleResponse },
     async ({ body, actor, asked }) => {
       const id = accessName(body.name);
       if (id === "") throw refusal(400, "Invalid request body: error 400: Name is required");
@@ -100,7 +100,7 @@ function roleChangeRoutes(hub: Hub, mount: Mount): void {
     "delete",
     "/auth/roles/{id}",
     "Remove a role",
-    { tag, needs: { claims: ["DELETE_ROLE"] }, status: 202 },
+    { tag, needs: { claims: ["DELETE_ROLE"], hubWide: true }, status: 202 },
     async ({ asked, param }) => {
       const role = await mustFind(hub, param("id"));
       if (role.internal) throw refusal(400, "error 400: cannot remove an internal role");
@@ -110,7 +110,7 @@ function roleChangeRoutes(hub: Hub, mount: Mount): void {
 }
 
 function roleClaimRoutes(hub: Hub, mount: Mount): void {
-  const needs = { claims: ["UPDATE_ROLE"] } as const;
+  const needs = { claims: ["UPDATE_ROLE"], hubWide: true } as const;
   const locked = (role: Role, isSuperUser: boolean) => {
     if (role.internal && !isSuperUser) throw refusal(400, "error 400: cannot change an internal role");
   };
@@ -175,7 +175,7 @@ function claimChangeRoutes(hub: Hub, mount: Mount): void {
     "post",
     "/auth/claims",
     "Make a claim",
-    { tag, needs: { claims: ["CREATE_CLAIM"] }, status: 201, body: NameRequest, reply: ClaimResponse },
+    { tag, needs: { claims: ["CREATE_CLAIM"], hubWide: true }, status: 201, body: NameRequest, reply: ClaimResponse },
     async ({ asked, body }) => {
       const id = accessName(body.name);
       if (id === "") throw refusal(400, "Invalid request body: error 400: Name is required");
@@ -189,7 +189,7 @@ function claimChangeRoutes(hub: Hub, mount: Mount): void {
     "delete",
     "/auth/claims/{id}",
     "Remove a claim",
-    { tag, needs: { claims: ["DELETE_CLAIM"] }, status: 202 },
+    { tag, needs: { claims: ["DELETE_CLAIM"], hubWide: true }, status: 202 },
     async ({ asked, param }) => {
       const claim = await mustFindClaim(hub, param("id"));
       const holder = (await listUsers(hub.db)).find(({ claims }) => claims.includes(claim.id));

@@ -14,7 +14,7 @@ import { aboutUser, telling } from "../told.ts";
 import { refusal } from "../wire/errors.ts";
 import { filtered } from "../wire/filter.ts";
 import type { Call, Mount } from "../wire/mount.ts";
-import { checkGiven, foundUser } from "./given.ts";
+import { checkGiven, foundUser, sees } from "./given.ts";
 import { userConfigRoutes } from "./wire-configs.ts";
 import { apiKeyRoutes } from "./wire-keys.ts";
 import { rightRoutes } from "./wire-rights.ts";
@@ -93,14 +93,17 @@ function userRoutes(hub: Hub, mount: Mount): void {
     "/auth/users",
     "List users",
     { tag, needs: { claims: ["LIST_USER"] }, status: 200, reply: z.array(ApiUser) },
-    async ({ c }) => filtered((await listUsers(hub.db)).map(wireUser), c.req.header("X-Filter")),
+    async ({ c, actor }) => {
+      const seen = (await listUsers(hub.db)).filter((user) => sees(actor, user));
+      return filtered(seen.map(wireUser), c.req.header("X-Filter"));
+    },
   );
   mount(
     "get",
     "/auth/users/{id}",
     "Get a user by id, e-mail or name",
     { tag, needs: { claims: ["LIST_USER"] }, status: 200, reply: ApiUser },
-    async ({ param }) => wireUser(await foundUser(hub, param("id"))),
+    async ({ param, actor }) => wireUser(await foundUser(hub, param("id"), actor)),
   );
   mount(
     "post",
@@ -115,7 +118,7 @@ function userRoutes(hub: Hub, mount: Mount): void {
     "Remove a user",
     { tag, needs: { claims: ["DELETE_USER"] }, status: 202 },
     async ({ param, actor, asked }) => {
-      const user = await foundUser(hub, param("id"));
+      const user = await foundUser(hub, param("id"), actor);
       if (user.username.toLowerCase() === rootName) throw refusal(400, "error 400: cannot remove root user");
       if (user.isSuperUser && !actor.isSuperUser) throw refusal(403, "error 403: only a super user removes a super user");
       await telling(hub, asked, aboutUser("removed", user), (tx) => removeUser(tx, user.id));
@@ -135,7 +138,7 @@ async function makeUser(hub: Hub, { body, actor, asked }: Call<z.output<typeof U
   await checkGiven(hub, actor, roles, claims);
   const passwordHash = body.password === "" ? null : await hub.passwords.hash(body.password);
   const { username, name, email } = body;
-  const wanted = { id: crypto.randomUUID(), username: username.trim(), name: name.trim(), email: email.trim() };
+  const wanted = { id: crypto.randomUUID(), project: actor.project, username: username.trim(), name: name.trim(), email: email.trim() };
   return telling(hub, asked, aboutUser("added", wanted), async (tx) => {
     const user = await createUser(tx, { ...wanted, passwordHash, roles, claims });
     if (!user) throw refusal(400, "error 400: user already exists");

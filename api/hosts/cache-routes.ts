@@ -64,7 +64,7 @@ function changeRoutes(hub: Hub) {
     operationId: "pruneCache",
     summary: "Remove images from a host's cache that nobody uses and nobody pinned",
     tags,
-    middleware: authorised(hub, { claims: ["DELETE_ALL_CACHE"] }),
+    middleware: authorised(hub, { claims: ["DELETE_ALL_CACHE"], hubWide: true }),
     request: { params, headers: idempotent, body: { required: true, ...json(CachePrune, "What may go.") } },
     responses: accepted,
   });
@@ -75,7 +75,7 @@ function changeRoutes(hub: Hub) {
       operationId: `${act}Image`,
       summary,
       tags,
-      middleware: authorised(hub, { claims: ["DELET_CACHE_ITEM"] }),
+      middleware: authorised(hub, { claims: ["DELET_CACHE_ITEM"], hubWide: true }),
       request: { params, headers: idempotent, body: { required: true, ...json(CachePin, "Which image.") } },
       responses: accepted,
     });

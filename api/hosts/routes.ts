@@ -1,4 +1,4 @@
-/** `/hosts`, how hosts join, and what a client must know of the gateway and of this hub. */
+/** `/hosts`, how hosts join, and what a client must know of the gateway and of this hub. Hosts serve every project: whoever may list sees them all. */
 import { createRoute } from "@hono/zod-openapi";
 import { z } from "zod";
 import { findHost, listHosts, removeHost, updateHost } from "../../db/hosts.ts";
@@ -72,7 +72,7 @@ function readRoutes(hub: Hub) {
 }
 
 function changeRoutes(hub: Hub) {
-  const mayChange = authorised(hub, { claims: ["UPDATE"] });
+  const mayChange = authorised(hub, { claims: ["UPDATE"], hubWide: true });
   const change = createRoute({
     method: "patch",
     path: "/hosts/{idOrName}",
@@ -89,7 +89,7 @@ function changeRoutes(hub: Hub) {
     operationId: "removeHost",
     summary: "Take a host out of the fleet",
     tags,
-    middleware: authorised(hub, { claims: ["DELETE"] }),
+    middleware: authorised(hub, { claims: ["DELETE"], hubWide: true }),
     request: { params },
     responses: { 204: { description: "Gone." }, ...faults("host_not_found", "host_in_use") },
   });
@@ -115,7 +115,7 @@ function tokenRoutes(hub: Hub) {
     operationId: "makeHostToken",
     summary: "Make a token with which one host enrols",
     tags,
-    middleware: authorised(hub, { claims: ["CREATE"] }),
+    middleware: authorised(hub, { claims: ["CREATE"], hubWide: true }),
     request: { body: { required: true, ...json(NewEnrolmentToken, "For which host.") } },
     responses: { 201: json(EnrolmentToken, "The token, told once."), ...faults() },
   });

@@ -46,8 +46,8 @@ export function cacheWireRoutes(hub: Hub, ofHost: Mount, orchestrator: Mount): v
 
 /** What operations use and what is pinned stays, which the wire's clients cannot know: 202 says that the rest goes. */
 function deleteRoutes(hub: Hub, ofHost: Mount, orchestrator: Mount): void {
-  const all = { tag: "cache", status: 202, needs: { claims: ["DELETE_ALL_CACHE"] } } as const;
-  const item = { tag: "cache", status: 202, needs: { claims: ["DELET_CACHE_ITEM"] } } as const;
+  const all = { tag: "cache", status: 202, needs: { claims: ["DELETE_ALL_CACHE"], hubWide: true } } as const;
+  const item = { tag: "cache", status: 202, needs: { claims: ["DELET_CACHE_ITEM"], hubWide: true } } as const;
   const named = async (call: Call<unknown>) => {
     const host = await namedHost(hub, call);
     return host ? [host] : listHosts(hub.db);

@@ -62,7 +62,7 @@ function configRoutes(hub: Hub, mount: Mount): void {
           is_log_streaming_enabled: true,
           enabled_modules: [...modules],
         };
-      const hardware = wireHardware(host, usageOf(host, await seenMachines(hub.db, host.id), reserved), modules);
+      const hardware = wireHardware(host, usageOf(host, await seenMachines(hub.db, { hostId: host.id }), reserved), modules);
       // The log that clients would stream from here is this hub's.
       return { ...hardware, is_log_streaming_enabled: true };
     },
@@ -93,7 +93,7 @@ async function named(hub: Hub, { param }: Pick<Call<unknown>, "param">): Promise
 
 async function shown(hub: Hub, host: Host) {
   const { reserved, modules } = hub.settings;
-  return wireHost(host, usageOf(host, await seenMachines(hub.db, host.id), reserved), modules);
+  return wireHost(host, usageOf(host, await seenMachines(hub.db, { hostId: host.id }), reserved), modules);
 }
 
 function fleetRoutes(hub: Hub, mount: Mount): void {
@@ -125,7 +125,7 @@ function fleetRoutes(hub: Hub, mount: Mount): void {
     { tag, needs: list, status: 200, reply: SystemUsageResponse },
     async (call) => {
       const host = await named(hub, call);
-      return wireHardware(host, usageOf(host, await seenMachines(hub.db, host.id), reserved), modules);
+      return wireHardware(host, usageOf(host, await seenMachines(hub.db, { hostId: host.id }), reserved), modules);
     },
   );
 }
@@ -134,7 +134,7 @@ const changedHost = (hub: Hub, { asked }: Pick<Call<unknown>, "asked">, { id, na
   audited(hub, asked, { action: "host.changed", subject: name }, async (tx) => unwrap(await updateHost(tx, id, changes)));
 
 function fleetChangeRoutes(hub: Hub, mount: Mount): void {
-  const update = { claims: ["UPDATE"] } as const;
+  const update = { claims: ["UPDATE"], hubWide: true } as const;
   mount(
     "put",
     "/orchestrator/hosts/{id}",
@@ -161,7 +161,7 @@ function fleetChangeRoutes(hub: Hub, mount: Mount): void {
     "delete",
     "/orchestrator/hosts/{id}",
     "Remove a host; one that is unknown is gone already",
-    { tag, needs: { claims: ["DELETE"] }, status: 202 },
+    { tag, needs: { claims: ["DELETE"], hubWide: true }, status: 202 },
     async ({ asked, param }) => {
       const host = await findHost(hub.db, param("id"));
       if (!host.ok) return;
@@ -169,12 +169,18 @@ function fleetChangeRoutes(hub: Hub, mount: Mount): void {
       await audited(hub, asked, { action: "host.removed", subject: name }, (tx) => removeHost(tx, id));
     },
   );
-  mount("post", "/orchestrator/hosts", "Refused: hosts enrol themselves", { tag, needs: { claims: ["CREATE"] }, status: 201 }, async () => {
-    throw refusal(
-      400,
-      "Hosts enrol themselves: make a token with POST /orchestrator/enrollment-token and run `drover host enrol <url> <token>` on the Mac",
-    );
-  });
+  mount(
+    "post",
+    "/orchestrator/hosts",
+    "Refused: hosts enrol themselves",
+    { tag, needs: { claims: ["CREATE"], hubWide: true }, status: 201 },
+    async () => {
+      throw refusal(
+        400,
+        "Hosts enrol themselves: make a token with POST /orchestrator/enrollment-token and run `drover host enrol <url> <token>` on the Mac",
+      );
+    },
+  );
 }
 
 function overviewRoutes(hub: Hub, mount: Mount): void {
@@ -203,7 +209,7 @@ function overviewRoutes(hub: Hub, mount: Mount): void {
       const host = unwrap(await findHost(hub.db, param("id")));
       return wireOverview(
         host.facts?.architecture ?? "",
-        usageOf(host, await seenMachines(hub.db, host.id), reserved),
+        usageOf(host, await seenMachines(hub.db, { hostId: host.id }), reserved),
         host.facts?.cpuModel,
       );
     },
@@ -219,7 +225,13 @@ function enrolmentRoutes(hub: Hub, mount: Mount): void {
     "post",
     "/orchestrator/enrollment-token",
     "Make a token with which a host enrols",
-    { tag, needs: { claims: ["CREATE"] }, status: 201, body: CreateEnrollmentTokenRequest, reply: CreateEnrollmentTokenResponse },
+    {
+      tag,
+      needs: { claims: ["CREATE"], hubWide: true },
+      status: 201,
+      body: CreateEnrollmentTokenRequest,
+      reply: CreateEnrollmentTokenResponse,
+    },
     async ({ body, actor }) => {
       if (body.host_name === "") throw refusal(400, "error 400: host_name is required");
       const wanted = NewEnrolmentToken.safeParse({

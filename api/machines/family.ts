@@ -22,12 +22,12 @@ export interface Family {
   hostId(hub: Hub, call: Pick<Call<unknown>, "c" | "param">): Promise<string | null>;
 }
 
-type Asking = Pick<Call<unknown>, "c" | "param">;
+type Asking = Pick<Call<unknown>, "c" | "param" | "actor">;
 
-/** By id or name, in any case. What another host has does not exist for a request that names a host. */
+/** By id or name, in any case. What another host has does not exist for a request that names a host, nor what its caller may not reach. */
 export async function found(hub: Hub, call: Asking, family: Family): Promise<SeenMachine> {
   const word = call.param(family.param).toLowerCase();
-  const all = await seenMachines(hub.db, (await family.hostId(hub, call)) ?? undefined);
+  const all = await seenMachines(hub.db, { hostId: (await family.hostId(hub, call)) ?? undefined, reader: call.actor });
   const named = (one: SeenMachine) => (one.machine?.name ?? one.seen?.name ?? "").toLowerCase() === word;
   const one = all.find(({ machine, seen }) => (machine?.id ?? seen?.id) === word) ?? all.find(named);
   if (one) return one;

@@ -3,6 +3,7 @@ import { createRoute } from "@hono/zod-openapi";
 import { z } from "zod";
 import { amendMachine, findMachine, listMachines } from "../../db/machines.ts";
 import { mayUse, type Needs } from "../../domain/access/rules.ts";
+import type { Actor } from "../../domain/access/schema.ts";
 import { FaultError, unwrap } from "../../domain/errors.ts";
 import { HostId } from "../../domain/ids.ts";
 import { Machine, MachineActionRequest, MachineState, NewMachine } from "../../domain/machines/schema.ts";
@@ -13,6 +14,7 @@ import { actorOf, authorised } from "../middleware/authorise.ts";
 import type { Hub } from "../ports.ts";
 import { askedBy, idempotent, pageOf, pageQuery, routesOf } from "../route.ts";
 import { telling } from "../told.ts";
+import { eitherTwin, mustOwn, type SnapshotAct } from "./owned.ts";
 
 const tags = ["machines"];
 const params = z.object({ idOrName: z.string().min(1).max(200) });
@@ -45,10 +47,13 @@ const needs: Partial<Record<Verb, Needs>> = {
   reset: states,
   clone: { claims: ["CREATE_VM"] },
   execute: { claims: ["EXECUTE_COMMAND_VM"] },
-  "snapshot-create": { claims: ["CREATE_SNAPSHOT_VM", "CREATE_OWN_VM_SNAPSHOT"], any: true },
-  "snapshot-list": { claims: ["LIST_SNAPSHOT_VM", "LIST_OWN_VM_SNAPSHOT"], any: true },
-  "snapshot-revert": { claims: ["REVERT_SNAPSHOT_VM", "REVERT_OWN_VM_SNAPSHOT"], any: true },
-  "snapshot-delete": { claims: ["DELETE_SNAPSHOT_VM", "DELETE_OWN_VM_SNAPSHOT"], any: true },
+};
+
+const ofSnapshots: Partial<Record<Verb, SnapshotAct>> = {
+  "snapshot-create": "create",
+  "snapshot-list": "list",
+  "snapshot-revert": "revert",
+  "snapshot-delete": "delete",
 };
 
 export const machineRoutes = (hub: Hub) =>
@@ -88,11 +93,9 @@ function readRoutes(hub: Hub) {
   return routesOf()
     .openapi(list, async (c) => {
       const { cursor, limit, ...filter } = c.req.valid("query");
-      return c.json(await listMachines(hub.db, { ...filter, project: actorOf(c).project }, { cursor, limit }), 200);
+      return c.json(await listMachines(hub.db, { ...filter, reader: actorOf(c) }, { cursor, limit }), 200);
     })
-    .openapi(get, async (c) =>
-      c.json(unwrap(await findMachine(hub.db, c.req.valid("param").idOrName, { project: actorOf(c).project })), 200),
-    );
+    .openapi(get, async (c) => c.json(unwrap(await findMachine(hub.db, c.req.valid("param").idOrName, { reader: actorOf(c) })), 200));
 }
 
 function amendRoutes(hub: Hub) {
@@ -109,7 +112,7 @@ function amendRoutes(hub: Hub) {
 
   return routesOf().openapi(amend, async (c) => {
     const { expiresAt, ttlSeconds, labels, description } = c.req.valid("json");
-    const machine = unwrap(await findMachine(hub.db, c.req.valid("param").idOrName, { project: actorOf(c).project }));
+    const machine = unwrap(await findMachine(hub.db, c.req.valid("param").idOrName, { reader: actorOf(c) }));
     const given = { ...(labels === undefined ? {} : { labels }), ...(description === undefined ? {} : { description }) };
     const until = expiresAt === undefined ? {} : { expiresAt: expiresAt === null ? null : new Date(expiresAt) };
     const told = {
@@ -195,11 +198,15 @@ function actionRoutes(hub: Hub) {
 
   return routesOf().openapi(act, async (c) => {
     const { onFault, ...action } = c.req.valid("json");
-    const verdict = mayUse(actorOf(c), needs[action.verb] ?? changes);
-    if (!verdict.ok) throw new FaultError(verdict.fault);
-    return c.json(
-      unwrap(await hub.operations.act(c.req.valid("param").idOrName, action, { ...askedBy(c, { ...action, onFault }), onFault })),
-      202,
-    );
+    const { idOrName } = c.req.valid("param");
+    await mustBeAllowed(hub, actorOf(c), action.verb, idOrName);
+    return c.json(unwrap(await hub.operations.act(idOrName, action, { ...askedBy(c, { ...action, onFault }), onFault })), 202);
   });
+}
+
+async function mustBeAllowed({ db }: Hub, actor: Actor, verb: Verb, idOrName: string): Promise<void> {
+  const act = ofSnapshots[verb];
+  const verdict = mayUse(actor, act ? eitherTwin(act) : (needs[verb] ?? changes));
+  if (!verdict.ok) throw new FaultError(verdict.fault);
+  if (act) mustOwn(actor, unwrap(await findMachine(db, idOrName, { reader: actor })), act);
 }

@@ -4,7 +4,6 @@
  * The one idea: the list comes from the host at the moment of asking, so a snapshot that was just taken is in it.
  */
 import { z } from "zod";
-import type { ClaimId } from "../../domain/access/claims.ts";
 import { FaultError } from "../../domain/errors.ts";
 import { MachineAction, Snapshot } from "../../domain/machines/schema.ts";
 import { parsed } from "../http.ts";
@@ -15,6 +14,7 @@ import type { Call, Mount } from "../wire/mount.ts";
 import { present } from "../wire/present.ts";
 import { actAndWait } from "./act.ts";
 import { found, own, type Family } from "./family.ts";
+import { eitherTwin, mustOwn, type SnapshotAct } from "./owned.ts";
 import {
   CreateVMSnapshotRequest,
   CreateVMSnapshotResponse,
@@ -26,13 +26,17 @@ import {
 
 const Listed = z.array(Snapshot);
 
-/** Either claim is enough; machines are not owned by one user only, so the second means the same. */
-const either = (...claims: ClaimId[]) => ({ claims, any: true });
 const pathOf = ({ base, param }: Family): string => `${base}/{${param}}/snapshots`;
 
 export function snapshotRoutes(hub: Hub, mount: Mount, family: Family): void {
   allSnapshotsRoutes(hub, mount, family);
   oneSnapshotRoutes(hub, mount, family);
+}
+
+async function owned(hub: Hub, call: Call<unknown>, family: Family, act: SnapshotAct): Promise<string> {
+  const { id, machine } = await own(hub, call, family);
+  mustOwn(call.actor, machine, act);
+  return id;
 }
 
 async function listed(hub: Hub, call: Call<unknown>, id: string): Promise<Snapshot[]> {
@@ -48,12 +52,14 @@ function allSnapshotsRoutes(hub: Hub, mount: Mount, family: Family): void {
     "get",
     path,
     "List snapshots",
-    { tag, needs: either("LIST_SNAPSHOT_VM", "LIST_OWN_VM_SNAPSHOT"), status: family.fleet ? 200 : 202, reply: ListVMSnapshotResponse },
+    { tag, needs: eitherTwin("list"), status: family.fleet ? 200 : 202, reply: ListVMSnapshotResponse },
     async (call) => {
       const { machine } = await found(hub, call, family).catch((error: unknown) =>
         isAbsent(error) ? { machine: null } : Promise.reject(error),
       );
-      return machine ? wireSnapshots(await listed(hub, call, machine.id), call.query("group") === "true") : {};
+      if (!machine) return {};
+      mustOwn(call.actor, machine, "list");
+      return wireSnapshots(await listed(hub, call, machine.id), call.query("group") === "true");
     },
   );
   mount(
@@ -62,13 +68,13 @@ function allSnapshotsRoutes(hub: Hub, mount: Mount, family: Family): void {
     "Take a snapshot",
     {
       tag,
-      needs: either("CREATE_SNAPSHOT_VM", "CREATE_OWN_VM_SNAPSHOT"),
+      needs: eitherTwin("create"),
       status: 202,
       body: CreateVMSnapshotRequest,
       reply: CreateVMSnapshotResponse,
     },
     async (call) => {
-      const { id } = await own(hub, call, family);
+      const id = await owned(hub, call, family, "create");
       const name = call.body.snapshot_name === "" ? "Snapshot" : call.body.snapshot_name;
       const done = await actAndWait(
         hub,
@@ -79,17 +85,11 @@ function allSnapshotsRoutes(hub: Hub, mount: Mount, family: Family): void {
       return { snapshot_name: name, ...present({ snapshot_id: wordIn(done.result, "snapshotId") }) };
     },
   );
-  mount(
-    "delete",
-    path,
-    "Remove all snapshots",
-    { tag, needs: either("DELETE_ALL_SNAPSHOTS_VM", "DELETE_ALL_OWN_VM_SNAPSHOTS"), status: 202 },
-    async (call) => {
-      const { id } = await own(hub, call, family);
-      for (const { id: snapshotId } of (await listed(hub, call, id)).filter(({ parentId }) => parentId === null))
-        await actAndWait(hub, call, id, { verb: "snapshot-delete", snapshotId, children: true });
-    },
-  );
+  mount("delete", path, "Remove all snapshots", { tag, needs: eitherTwin("clear"), status: 202 }, async (call) => {
+    const id = await owned(hub, call, family, "clear");
+    for (const { id: snapshotId } of (await listed(hub, call, id)).filter(({ parentId }) => parentId === null))
+      await actAndWait(hub, call, id, { verb: "snapshot-delete", snapshotId, children: true });
+  });
 }
 
 function oneSnapshotRoutes(hub: Hub, mount: Mount, family: Family): void {
@@ -99,9 +99,9 @@ function oneSnapshotRoutes(hub: Hub, mount: Mount, family: Family): void {
     "delete",
     path,
     "Remove a snapshot",
-    { tag, needs: either("DELETE_SNAPSHOT_VM", "DELETE_OWN_VM_SNAPSHOT"), status: 202, body: DeleteVMSnapshotRequest },
+    { tag, needs: eitherTwin("delete"), status: 202, body: DeleteVMSnapshotRequest },
     async (call) => {
-      const { id } = await own(hub, call, family);
+      const id = await owned(hub, call, family, "delete");
       await actAndWait(
         hub,
         call,
@@ -114,9 +114,9 @@ function oneSnapshotRoutes(hub: Hub, mount: Mount, family: Family): void {
     "post",
     `${path}/revert`,
     "Go back to a snapshot",
-    { tag, needs: either("REVERT_SNAPSHOT_VM", "REVERT_OWN_VM_SNAPSHOT"), status: 202, body: RevertVMSnapshotRequest },
+    { tag, needs: eitherTwin("revert"), status: 202, body: RevertVMSnapshotRequest },
     async (call) => {
-      const { id } = await own(hub, call, family);
+      const id = await owned(hub, call, family, "revert");
       await actAndWait(
         hub,
         call,

@@ -88,8 +88,11 @@ function readRoutes(hub: Hub, mount: Mount, family: Family): void {
   const { base, param, tag, fleet, readStatus: status } = family;
   const needs = { claims: [family.claims.list] };
   mount("get", base, "List machines", { tag, needs, status, reply: z.array(ParallelsVM) }, async (call) => {
-    const rows = (await seenMachines(hub.db, (await family.hostId(hub, call)) ?? undefined)).map((one) => wireMachine(one, { fleet }));
-    return filtered(rows, call.c.req.header("X-Filter"));
+    const seen = await seenMachines(hub.db, { hostId: (await family.hostId(hub, call)) ?? undefined, reader: call.actor });
+    return filtered(
+      seen.map((one) => wireMachine(one, { fleet })),
+      call.c.req.header("X-Filter"),
+    );
   });
   mount("get", `${base}/{${param}}`, "Get a machine by id or name", { tag, needs, status, reply: ParallelsVM }, async (call) =>
     wireMachine(await found(hub, call, family), { fleet }),
@@ -174,7 +177,10 @@ function changeRoutes(hub: Hub, mount: Mount, family: Family): void {
       const { id } = await own(hub, call, family);
       await actAndWait(hub, call, id, parsed(MachineAction, { verb: "rename", name }));
       if (description !== "") await actAndWait(hub, call, id, parsed(MachineAction, { verb: "configure", description }));
-      return wireMachine(await found(hub, { c: call.c, param: (word) => (word === param ? id : call.param(word)) }, family), { fleet });
+      return wireMachine(
+        await found(hub, { c: call.c, actor: call.actor, param: (word) => (word === param ? id : call.param(word)) }, family),
+        { fleet },
+      );
     },
   );
   mount(

@@ -13,7 +13,7 @@ import { faults, json } from "../http.ts";
 import { actorOf, authorised } from "../middleware/authorise.ts";
 import type { Hub } from "../ports.ts";
 import { askedBy, idempotent, routesOf } from "../route.ts";
-import { ending, found } from "./visible.ts";
+import { endable, ending } from "./visible.ts";
 
 const summaries: Record<Decision, string> = {
   retry: "Try a parked step again, or begin the next attempt of a step now",
@@ -43,7 +43,7 @@ function decisionRoute(hub: Hub, word: Decision) {
   });
 
   return routesOf().openapi(route, async (c) => {
-    const { id } = await found(hub, c.req.valid("param").id, actorOf(c));
+    const { id } = await endable(hub, c.req.valid("param").id, actorOf(c));
     return c.json(unwrap(await hub.operations.decide(id, word, askedBy(c))), 202);
   });
 }

@@ -20,7 +20,7 @@ import { askedBy, pageOf, pageQuery, routesOf } from "../route.ts";
 import { detailOf, OperationDetail } from "./detail.ts";
 import { settled } from "./settled.ts";
 import { operationEvents } from "./stream.ts";
-import { ending, found } from "./visible.ts";
+import { endable, ending, found } from "./visible.ts";
 
 const tags = ["operations"];
 const params = z.object({ id: OperationId });
@@ -92,7 +92,7 @@ function cancelRoutes(hub: Hub) {
   });
 
   return routesOf().openapi(cancel, async (c) => {
-    const { id } = await found(hub, c.req.valid("param").id, actorOf(c));
+    const { id } = await endable(hub, c.req.valid("param").id, actorOf(c));
     return c.json(unwrap(await hub.operations.cancel(id, askedBy(c))), 202);
   });
 }

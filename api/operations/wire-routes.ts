@@ -14,33 +14,37 @@ import type { Hub } from "../ports.ts";
 import { refusal } from "../wire/errors.ts";
 import type { Mount } from "../wire/mount.ts";
 import { jobIn, jobOf, noJob } from "./job.ts";
+import { mayEndAll } from "./visible.ts";
 import { JobResponse, operationIdOf } from "./wire.ts";
 
 /** The wire has no pages; whoever wants more than the newest uses ours. */
 const newest = 200;
 
-const scopeOf = (actor: Actor) => ({ project: actor.project, ...(holds(actor, "JOB_MANAGER_LIST") ? {} : { actorId: actor.userId }) });
+const scopeOf = (actor: Actor, all: boolean) => ({ project: actor.project, ...(all ? {} : { actorId: actor.userId }) });
+const seen = (actor: Actor) => scopeOf(actor, holds(actor, "JOB_MANAGER_LIST"));
+const ended = (actor: Actor) => scopeOf(actor, mayEndAll(actor));
 
 export function jobWireRoutes(hub: Hub, mount: Mount): void {
   const tag = "jobs";
   const needs = { claims: ["JOB_MANAGER_LIST", "JOB_MANAGER_LIST_OWN"], any: true } as const;
-  async function found(id: string, actor: Actor): Promise<Operation> {
+  async function found(id: string, actor: Actor, how: { toEnd?: boolean } = {}): Promise<Operation> {
     const operationId = operationIdOf(id);
     const job = operationId === null ? null : await findJob(hub.db, operationId);
     if (!job || job.operation.project !== actor.project) throw noJob(id);
     if (job.actorId !== actor.userId && !holds(actor, "JOB_MANAGER_LIST")) throw refusal(403, "Forbidden to view this job");
+    if (how.toEnd && job.actorId !== actor.userId && !mayEndAll(actor)) throw refusal(403, "Forbidden to delete this job");
     return job.operation;
   }
 
   mount("get", "/jobs", "List jobs, newest first", { tag, needs, status: 200, reply: z.array(JobResponse) }, async ({ actor }) => {
-    const jobs = await listJobs(hub.db, scopeOf(actor), newest);
+    const jobs = await listJobs(hub.db, seen(actor), newest);
     return Promise.all(jobs.map((job) => jobIn(hub, job)));
   });
   mount("get", "/jobs/{id}", "Get a job", { tag, needs, status: 200, reply: JobResponse }, async ({ param, actor }) =>
     jobOf(hub, await found(param("id"), actor)),
   );
   mount("delete", "/jobs/cleanup", "Remove the jobs that have ended", { tag, needs, status: 200 }, ({ actor }) =>
-    hideJobs(hub.db, scopeOf(actor)),
+    hideJobs(hub.db, ended(actor)),
   );
   mount(
     "delete",
@@ -48,9 +52,9 @@ export function jobWireRoutes(hub: Hub, mount: Mount): void {
     "Remove a job; one that still runs is cancelled",
     { tag, needs: { claims: ["JOB_MANAGER_DELETE", "JOB_MANAGER_LIST_OWN"], any: true }, status: 204 },
     async ({ param, actor, asked, c }) => {
-      const operation = await found(param("id"), actor);
+      const operation = await found(param("id"), actor, { toEnd: true });
       if (!isSettled(operation.state)) unwrap(await hub.operations.cancel(operation.id, asked));
-      await hideJobs(hub.db, scopeOf(actor), operation.id);
+      await hideJobs(hub.db, ended(actor), operation.id);
       return c.body(null, 204);
     },
   );

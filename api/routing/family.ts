@@ -62,7 +62,7 @@ export const meant = async (hub: Hub, call: Asking, family: Family) => ({
   id: call.param(family.proxyHost),
 });
 
-export async function shown(hub: Hub, host: ProxyHost, { fleet }: Family): Promise<unknown> {
-  const [one] = await shownProxyHosts(hub, [host], { fleet });
+export async function shown(hub: Hub, { actor }: Pick<Asking, "actor">, host: ProxyHost, { fleet }: Family): Promise<unknown> {
+  const [one] = await shownProxyHosts(hub, [host], { fleet, reader: actor });
   return one;
 }

@@ -3,6 +3,7 @@
  *
  * The one idea: a row is locked before its change is decided, so two callers who add a route at once both find theirs.
  */
+import type { Reader } from "../../domain/access/rules.ts";
 import type { Host } from "../../domain/hosts/schema.ts";
 import {
   changeProxyHost,
@@ -91,16 +92,16 @@ export const proxyWanted = (hub: Hub, host: Host | null): Promise<boolean> =>
 const tlsOf = async ({ sealer }: Hub, { id, sealedTls }: ProxyHost): Promise<TlsPair | null> =>
   sealedTls === null ? null : proxyTlsSeal<TlsPair>(sealer).open(id, sealedTls);
 
-export async function shownProxyHosts(hub: Hub, hosts: readonly ProxyHost[], { fleet }: { fleet: boolean }) {
-  const details = await targetDetails(hub, hosts);
+export async function shownProxyHosts(hub: Hub, hosts: readonly ProxyHost[], { fleet, reader }: { fleet: boolean; reader: Reader }) {
+  const details = await targetDetails(hub, hosts, reader);
   return Promise.all(hosts.map(async (host) => wireProxyHost(host, await tlsOf(hub, host), { fleet, details })));
 }
 
 /** Machines are read only where a route names one. */
-async function targetDetails(hub: Hub, hosts: readonly ProxyHost[]): Promise<Details> {
+async function targetDetails(hub: Hub, hosts: readonly ProxyHost[], reader: Reader): Promise<Details> {
   const targets = hosts.flatMap(({ httpRoutes, tcpRoute }) => [...httpRoutes, ...(tcpRoute ? [tcpRoute] : [])]);
   if (targets.every(({ target }) => target.machine === null)) return () => null;
-  const machines = (await seenMachines(hub.db)).map((one) => wireMachine(one, { fleet: false }));
+  const machines = (await seenMachines(hub.db, { reader })).map((one) => wireMachine(one, { fleet: false }));
   return (word) => {
     const wanted = word.toLowerCase();
     const one = machines.find(({ ID }) => ID === wanted) ?? machines.find(({ Name }) => Name.toLowerCase() === wanted);

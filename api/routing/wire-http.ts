@@ -41,7 +41,7 @@ function addRoutes(hub: Hub, mount: Mount, family: Family): void {
           if (routes.length > mostRoutes) throw refusal(400, `error 400: a host has at most ${mostRoutes} HTTP routes`);
           return { httpRoutes: routes };
         };
-        return shown(hub, await updateProxyHost(hub, call, await meant(hub, call, family), decide), family);
+        return shown(hub, call, await updateProxyHost(hub, call, await meant(hub, call, family), decide), family);
       },
     );
 }
@@ -56,7 +56,7 @@ function orderRoutes(hub: Hub, mount: Mount, family: Family): void {
       const { id, order } = call.body;
       if (id === "" || order < 1) throw refusal(400, "Invalid request body: error 400: id and an order of at least 1 are needed");
       const decide = (before: ProxyHost): ProxyChange => ({ httpRoutes: moved(routesWith(before, id), id.toLowerCase(), order) });
-      return shown(hub, await updateProxyHost(hub, call, await meant(hub, call, family), decide), family);
+      return shown(hub, call, await updateProxyHost(hub, call, await meant(hub, call, family), decide), family);
     },
   );
 }
@@ -102,7 +102,7 @@ function tcpRouteRoutes(hub: Hub, mount: Mount, family: Family): void {
         if (cors || sealedTls) throw refusal(400, "error 400: a host with a tcp_route has neither cors nor tls");
         return { tcpRoute: { ...route, id: tcpRoute?.id ?? route.id } };
       };
-      return shown(hub, await updateProxyHost(hub, call, await meant(hub, call, family), decide), family);
+      return shown(hub, call, await updateProxyHost(hub, call, await meant(hub, call, family), decide), family);
     },
   );
 }

@@ -65,10 +65,16 @@ function stateRoutes(hub: Hub, mount: Mount, family: Family): void {
     ["disable", "Ask for no reverse proxy", false],
     ["restart", "Nothing to restart: no traffic is carried yet", null],
   ] as const)
-    mount("put", `${base}/${verb}`, summary, { tag, needs: { claims: ["CONFIGURE_REVERSE_PROXY"] }, status: 202 }, async (call) => {
-      const host = await family.mustHost(hub, call);
-      if (wanted !== null) await setProxyWanted(hub, call, host, wanted);
-    });
+    mount(
+      "put",
+      `${base}/${verb}`,
+      summary,
+      { tag, needs: { claims: ["CONFIGURE_REVERSE_PROXY"], hubWide: true }, status: 202 },
+      async (call) => {
+        const host = await family.mustHost(hub, call);
+        if (wanted !== null) await setProxyWanted(hub, call, host, wanted);
+      },
+    );
 }
 
 function hostRoutes(hub: Hub, mount: Mount, family: Family): void {
@@ -81,7 +87,7 @@ function hostRoutes(hub: Hub, mount: Mount, family: Family): void {
     { tag, needs: list, status: 200, reply: z.array(ReverseProxyHost) },
     async (call) => {
       const hosts = await listProxyHosts(hub.db, await scopeOf(hub, call, family));
-      return filtered(await shownProxyHosts(hub, hosts, { fleet }), call.c.req.header("X-Filter"));
+      return filtered(await shownProxyHosts(hub, hosts, { fleet, reader: call.actor }), call.c.req.header("X-Filter"));
     },
   );
   mount(
@@ -91,7 +97,7 @@ function hostRoutes(hub: Hub, mount: Mount, family: Family): void {
     { tag, needs: list, status: 200, reply: ReverseProxyHost },
     async (call) => {
       const { scope, id } = await meant(hub, call, family);
-      return shown(hub, await mustFindProxyHost(hub.db, scope, id), family);
+      return shown(hub, call, await mustFindProxyHost(hub.db, scope, id), family);
     },
   );
 }
@@ -120,7 +126,7 @@ function hostMakingRoutes(hub: Hub, mount: Mount, family: Family): void {
       if (httpRoutes.length === 0 && !values.tcpRoute)
         throw refusal(400, "Invalid request body: error 400: http_routes or tcp_route is needed");
       const { id: hostId } = await family.mustHost(hub, call);
-      return shown(hub, await makeProxyHost(hub, call, hostId, values), family);
+      return shown(hub, call, await makeProxyHost(hub, call, hostId, values), family);
     },
   );
 }
@@ -140,7 +146,7 @@ function hostChangeRoutes(hub: Hub, mount: Mount, family: Family): void {
         mustBeOneKind(before, told);
         return { ...wanted, ...told };
       };
-      return shown(hub, await updateProxyHost(hub, call, await meant(hub, call, family), decide), family);
+      return shown(hub, call, await updateProxyHost(hub, call, await meant(hub, call, family), decide), family);
     },
   );
   mount(

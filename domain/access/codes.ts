@@ -7,6 +7,7 @@ export const accessCodes = {
   method_not_allowed: { kind: "invalid", wireStatus: 405, remedy: "See /docs for the methods of this route." },
   unauthenticated: { kind: "unauthenticated", remedy: "Log in with `drover login`, or send a bearer token or an API key." },
   forbidden: { kind: "forbidden", wireStatus: 401, remedy: "Ask an administrator for the named claim or role." },
+  not_owner: { kind: "forbidden", remedy: "Ask its owner, or an administrator for the claim that reaches what others own." },
   user_not_found: { kind: "not_found", remedy: "List the users to see their ids and names." },
   user_exists: { kind: "conflict", wireStatus: 400, remedy: "Choose another user name or e-mail address." },
   api_key_not_found: { kind: "not_found", remedy: "List the API keys to see their ids and names." },

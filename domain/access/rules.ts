@@ -1,5 +1,5 @@
 /**
- * Who may do what, which words name a user, and how long a guesser of passwords has to wait. Pure.
+ * Who may do what, and which words name a user. Pure.
  *
  * The one idea: permission is a comparison of two lists of words, roles and claims, each asked for as "all of" or "any of"; a super user passes both.
  */
@@ -7,29 +7,38 @@ import { normalise } from "../catalog/rules.ts";
 import { ok, refuse, type Result } from "../errors.ts";
 import { superUserRole, type ClaimId } from "./claims.ts";
 
+/** The project that owns everything until more are made, and that the hub itself belongs to. */
+export const defaultProject = "default";
+
 /** What a route asks for. `any`: one of the claims is enough; otherwise all are needed. */
 export interface Needs {
   readonly claims?: readonly ClaimId[];
   readonly any?: boolean;
   readonly superUser?: boolean;
+  /** What it changes is every project's, such as a role or a host: members of other projects do not. */
+  readonly hubWide?: boolean;
 }
 
 export interface Held {
   readonly claims: readonly string[];
   readonly isSuperUser: boolean;
+  readonly project: string;
 }
 
 /** The answer tells what is missing in the words that clients of the wire know. */
 export function mayUse(held: Held, needs: Needs): Result<void> {
   if (held.isSuperUser) return ok(undefined);
   if (needs.superUser) return lacking("roles (AND)", [superUserRole]);
+  if (needs.hubWide && held.project !== defaultProject)
+    return refuse({ code: "forbidden", message: `Only members of the project ${defaultProject} change what belongs to the whole hub` });
   const wanted = needs.claims ?? [];
   const missing = wanted.filter((claim) => !holds(held, claim));
   if (needs.any ? missing.length < Math.max(wanted.length, 1) : missing.length === 0) return ok(undefined);
   return lacking(`claims (${needs.any ? "OR" : "AND"})`, missing);
 }
 
-export const holds = (held: Held, claim: ClaimId): boolean => held.isSuperUser || held.claims.some((own) => own.toUpperCase() === claim);
+export const holds = (held: Pick<Held, "claims" | "isSuperUser">, claim: ClaimId): boolean =>
+  held.isSuperUser || held.claims.some((own) => own.toUpperCase() === claim);
 
 const lacking = (what: string, missing: readonly string[]) =>
   refuse({ code: "forbidden", message: `User does not contain enough permissions for ${what}, missing [${missing.join(", ")}]` });
@@ -38,11 +47,20 @@ const lacking = (what: string, missing: readonly string[]) =>
  * What is left of a user's rights under a key that is limited to some claims: those that both have. Nobody is a super user by such a key.
  * Its other roles stay: they only tell which images it may see, and only where it holds a claim for that.
  */
-export function limited<A extends Held & { readonly roles: readonly string[] }>(actor: A, to: readonly string[] | null): A {
+export function limited<A extends Pick<Held, "claims" | "isSuperUser"> & { readonly roles: readonly string[] }>(
+  actor: A,
+  to: readonly string[] | null,
+): A {
   if (to === null) return actor;
   const has = new Set(to.map((claim) => claim.toUpperCase()));
   const claims = actor.isSuperUser ? [...has] : actor.claims.filter((claim) => has.has(claim.toUpperCase()));
   return { ...actor, claims, roles: actor.roles.filter((role) => role !== superUserRole), isSuperUser: false };
+}
+
+/** Whoever asks to see something, with what it holds at this moment. */
+export interface Reader extends Held {
+  readonly userId: string;
+  readonly roles: readonly string[];
 }
 
 /** Ids of roles and claims, and the public half of API keys, are names in this form. */
@@ -68,17 +86,4 @@ export function passwordFaults(password: string, rules: PasswordRules): string[]
     ...wants(rules.number && !/\p{Nd}/u.test(password), "Password must contain at least one number"),
     ...wants(rules.special && !/[^\p{L}\p{N}]/u.test(password), "Password must contain at least one special character"),
   ];
-}
-
-export interface Guard {
-  readonly attempts: number;
-  readonly lockoutMs: number;
-  readonly incremental: boolean;
-}
-
-/** How much longer a user who failed too often has to wait; zero when it may try. */
-export function waitMs(guard: Guard, failures: { count: number; sinceLastMs: number }): number {
-  if (failures.count < guard.attempts) return 0;
-  const factor = guard.incremental ? failures.count - guard.attempts + 1 : 1;
-  return Math.max(0, guard.lockoutMs * factor - failures.sinceLastMs);
 }

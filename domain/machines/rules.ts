@@ -1,6 +1,8 @@
 /**
  * What a machine may do in which state, and what each state costs its host. Pure; imported by workflows.
  */
+import type { Reader } from "../access/rules.ts";
+import { maySee } from "../catalog/rules.ts";
 import { ok, refuse, type Result } from "../errors.ts";
 import type { Verb } from "../operations/rules.ts";
 
@@ -32,6 +34,16 @@ export type DesiredState = (typeof desiredStates)[number];
 
 export const stopModes = ["graceful", "kill", "drop-state"] as const;
 export type StopMode = (typeof stopModes)[number];
+
+interface Guarded {
+  readonly project: string;
+  readonly owner: string;
+  readonly requiredRoles: readonly string[];
+  readonly requiredClaims: readonly string[];
+}
+/** What another project has does not exist; within one, a machine's own roles and claims decide, and its owner always reaches it. */
+export const mayReach = (machine: Guarded, reader: Reader): boolean =>
+  machine.project === reader.project && (machine.owner === reader.userId || maySee(machine, { ...reader, everything: reader.isSuperUser }));
 
 /** States whose machines hold CPU, memory and, for macOS guests, a slot. All but these hold disk only. */
 const resting: ReadonlySet<MachineState> = new Set(["stopped", "suspended", "invalid", "absent"]);

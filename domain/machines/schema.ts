@@ -55,6 +55,8 @@ export const Machine = z
     bundlePath: z.string().nullable(),
     description: z.string(),
     labels: z.record(z.string(), z.string()),
+    requiredRoles: z.array(z.string()).meta({ description: "Any of these is enough to reach the machine; empty asks for none." }),
+    requiredClaims: z.array(z.string()).meta({ description: "Any of these is enough; its owner needs none." }),
     expiresAt: z.date().nullable(),
     createdAt: z.date(),
     updatedAt: z.date(),
