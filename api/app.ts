@@ -16,7 +16,9 @@ import { accessWireRoutes } from "./access/wire-routes.ts";
 import { templateWireRoutes } from "./builds/wire-templates.ts";
 import { prefetchRoutes } from "./catalog/prefetch-routes.ts";
 import { catalogRoutes } from "./catalog/routes.ts";
+import { managerWireRoutes } from "./catalog/wire-managers.ts";
 import { manifestWireRoutes } from "./catalog/wire-manifests.ts";
+import { throughWireRoutes } from "./catalog/wire-through.ts";
 import { catalogWireRoutes } from "./catalog/wire-routes.ts";
 import { codecRoutes } from "./codec.ts";
 import { documentation } from "./docs.ts";
@@ -101,6 +103,8 @@ function mountWire(app: OpenAPIHono<ApiEnv>, hub: Hub, login: Logins): void {
   cacheWireRoutes(hub, mounting(app, hub, "host"), mounting(app, hub, "orchestrator"));
   catalogWireRoutes(hub, mounting(app, hub, "catalog"));
   manifestWireRoutes(hub, mounting(app, hub, "catalog"));
+  managerWireRoutes(hub, mounting(app, hub, "catalog_manager"));
+  throughWireRoutes(hub, mounting(app, hub, "catalog_manager"));
   machineWireRoutes(hub, mounting(app, hub, "host"), mounting(app, hub, "orchestrator"));
   logWireRoutes(hub, mounting(app, hub), mounting(app, hub, "orchestrator"));
   toolWireRoutes(mounting(app, hub));

@@ -33,6 +33,7 @@ import { passwordHasher } from "../security/passwords.ts";
 import { runProcess, type Running } from "../workers/process.ts";
 import { listArchives } from "../workers/archives.ts";
 import { keptStores } from "../workers/kept-stores.ts";
+import { remoteCatalogs } from "../workers/remote-catalogs.ts";
 import { connectTemporal, type TemporalClient } from "../workers/temporal.ts";
 import { version } from "../workers/version.ts";
 import { seedAccess } from "./access/root.ts";
@@ -76,6 +77,7 @@ export async function runApi({ config, log, logs, signal }: Running): Promise<vo
     archives: (idOrName, project) => listArchives(control, idOrName, project),
     checks: checksOf(open, temporal),
     settings: settingsOf(config, security),
+    remotes: remoteCatalogs({ db: open.db, sealer: security.sealer, reaching: config.security.remotes }),
   };
   await warnOfDefaultHost(hub);
   const app = createApp(hub);

@@ -100,8 +100,6 @@ export interface Stores {
 export interface Remotes {
   /** With the credentials that are kept for it, or with those at hand. */
   open(manager: Pick<CatalogManager, "id" | "url" | "trusted">, credentials?: ManagerCredentials): RemoteCatalog;
-  /** Its credentials have changed. */
-  forget(id: string): void;
 }
 
 /** What this process writes to its log. */

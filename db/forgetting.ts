@@ -5,7 +5,7 @@
  */
 import { count, isNotNull, sql } from "drizzle-orm";
 import type { Database } from "./connect.ts";
-import { hosts, operations, outputs, proxyHosts, stores, userConfigs } from "./schema.ts";
+import { catalogManagers, hosts, operations, outputs, proxyHosts, stores, userConfigs } from "./schema.ts";
 
 /** Sessions of others on this database: processes that still have the keys in their memory. */
 export async function otherSessions(db: Database): Promise<number> {
@@ -26,6 +26,7 @@ export async function dropSealed(tx: Database) {
   await tx.update(operations).set({ sealed: null }).where(isNotNull(operations.sealed));
   const lines = await tx.delete(outputs).where(isNotNull(outputs.sealed)).returning({ line: outputs.line });
   const values = await tx.delete(userConfigs).where(isNotNull(userConfigs.sealed)).returning({ id: userConfigs.id });
+  await tx.update(catalogManagers).set({ sealed: null, active: false }).where(isNotNull(catalogManagers.sealed));
   await tx.update(proxyHosts).set({ sealedTls: null }).where(isNotNull(proxyHosts.sealedTls));
   const open = sql`${operations.state} not in ('done', 'failed', 'cancelled')`;
   const [underWay] = await tx.select({ count: count() }).from(operations).where(open);

@@ -3,6 +3,7 @@
  *
  * The one idea: nobody can tell a secret from a text that has one in it, so the hub keeps neither in clear; each is bound to its own row.
  */
+import { ManagerCredentials } from "../domain/catalog/managers.ts";
 import type { Sealer } from "./sealing.ts";
 
 /** Where a line of a script's output stands. */
@@ -28,6 +29,14 @@ export const proxyTlsSeal = <Pair>(sealer: Sealer) => ({
   open: (proxyHostId: string, sealed: Uint8Array): Promise<Pair> => sealer.open<Pair>(sealed, proxyTlsContext(proxyHostId)),
 });
 
+/** How a catalog manager is known to the other catalog. */
+export const managerSeal = (sealer: Sealer) => ({
+  close: (managerId: string, credentials: ManagerCredentials): Promise<Uint8Array> => sealer.seal(credentials, managerContext(managerId)),
+  open: async (managerId: string, sealed: Uint8Array): Promise<ManagerCredentials> =>
+    ManagerCredentials.parse(await sealer.open(sealed, managerContext(managerId))),
+});
+
 const outputContext = ({ operationId, fence, line }: LinePlace) => `output:${operationId}:${fence}:${line}`;
 const userConfigContext = (userId: string, slug: string) => `user-config:${userId}:${slug}`;
 const proxyTlsContext = (proxyHostId: string) => `proxy-tls:${proxyHostId}`;
+const managerContext = (managerId: string) => `catalog-manager:${managerId}`;

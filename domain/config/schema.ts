@@ -193,6 +193,7 @@ function securityGroup(v: Variables) {
     tokenLifetimeMs: v.JWT_DURATION,
     loginLimitMs: v.DROVER_LOGIN_LIMIT,
     codecPath: v.DROVER_CODEC_PATH,
+    remotes: { allowed: v.URL_WHITELIST, unchecked: v.DISABLE_URL_VALIDATION },
     bruteForce: {
       attempts: v.BRUTE_FORCE_MAX_LOGIN_ATTEMPTS,
       lockoutMs: v.BRUTE_FORCE_LOCKOUT_DURATION,

@@ -154,6 +154,15 @@ export const Variables = z.object({
   SECURITY_PASSWORD_REQUIRE_NUMBER: flag.prefault("true").meta(about("Passwords need a digit.")),
   SECURITY_PASSWORD_REQUIRE_SPECIAL_CHAR: flag.prefault("true").meta(about("Passwords need a character that is neither letter nor digit.")),
 
+  URL_WHITELIST: words
+    .prefault("")
+    .meta(
+      about(
+        "Hosts that catalog managers may always name, also on this computer; otherwise only whoever makes managers for all names private ones.",
+      ),
+    ),
+  DISABLE_URL_VALIDATION: flag.prefault("false").meta(about("Whether catalog managers may name any address at all.")),
+
   DROVER_PARK_LIMIT: duration.prefault("7d").meta(about("How long a parked step waits for an operator before it aborts.")),
   DROVER_ORPHAN_LIMIT: duration
     .optional()

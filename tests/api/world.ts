@@ -19,6 +19,7 @@ import type { Verb } from "../../domain/operations/rules.ts";
 import { foreignTokens } from "../../security/foreign-tokens.ts";
 import { passwordHasher } from "../../security/passwords.ts";
 import { openLog } from "../../workers/log.ts";
+import { remoteCatalogs } from "../../workers/remote-catalogs.ts";
 import { keepingLines } from "../../workers/recent-lines.ts";
 import { openHub } from "../control/hub.ts";
 
@@ -67,6 +68,7 @@ export async function openWorld(more: Partial<Settings> = {}) {
     archives: async (store) => refuse({ code: "store_not_found", message: `There is no store ${store}.` }),
     checks: { database: async () => ((await base.sql`select 1`).length === 1 ? null : "does not answer") },
     settings: {
+    remotes: remoteCatalogs({ db, sealer: base.control.sealer, reaching: { allowed: ["127.0.0.1"], unchecked: false } }),
       prefix: "/api",
       modules,
       cors: { origins: ["*"], methods: ["GET", "POST", "PUT", "PATCH", "DELETE"], headers: [] },
