@@ -13,13 +13,15 @@ export interface Line {
 
 export const freeLine: Line = { take: async () => undefined };
 
-export function openLine(bytesPerSecond: number): Line {
+/** A rate that changes holds for what asks from then on. */
+export function openLine(rate: number | (() => number)): Line {
+  const bytesPerSecond = typeof rate === "number" ? () => rate : rate;
   let freeAt = 0;
   return {
     take: async (bytes, signal) => {
       const now = performance.now();
       const turn = Math.max(now, freeAt);
-      freeAt = turn + (bytes / bytesPerSecond) * 1000;
+      freeAt = turn + (bytes / bytesPerSecond()) * 1000;
       if (turn > now) await after(turn - now, undefined, { signal }).catch(() => undefined);
       signal.throwIfAborted();
     },

@@ -12,6 +12,7 @@ import type { Logger } from "pino";
 import { Gauge, Registry } from "prom-client";
 import { pullActivities, pushActivities } from "../activities/hub/catalog.ts";
 import { exportActivities } from "../activities/hub/export.ts";
+import { gatedStores } from "../activities/hub/gated-stores.ts";
 import { importActivities } from "../activities/hub/import.ts";
 import { actionActivities, adoptActivities, placementActivities, retireActivities } from "../activities/hub/machines.ts";
 import { prefetchActivities } from "../activities/hub/prefetch.ts";
@@ -120,7 +121,7 @@ const usualCare: CareSettings = { workFolder: join(tmpdir(), "drover-care"), gra
 
 export async function hubWorker({ control, codec, connection, care = usualCare }: HubWorkerParts): Promise<Worker> {
   const { db, temporal, sealer, hubId, reserve, log } = control;
-  const stores = openStores({ db, sealer, ports: storePorts });
+  const stores = gatedStores(db, openStores({ db, sealer, ports: storePorts }).open);
   const unforeseen = (err: unknown) => log.error({ event: "activity.unforeseen", err }, "An activity failed in an unforeseen way.");
   return Worker.create({
     connection,
@@ -134,7 +135,7 @@ export async function hubWorker({ control, codec, connection, care = usualCare }
       ...pullActivities({ db }),
       ...prefetchActivities({ db }),
       ...importActivities({ db, openStore: stores.open }),
-      ...exportActivities({ db, openStore: stores.open, openLarge: (storeId) => openLarge({ db, sealer }, storeId) }),
+      ...exportActivities({ db, openStore: stores.open, openLarge: (storeId) => openLarge({ db, sealer }, storeId), gate: stores.gate }),
       ...careActivities(control, stores.open, care),
       ...placementActivities({ db, hubId, reserve }),
       ...actionActivities({ db, temporal }),

@@ -9,6 +9,7 @@ import type { IncomingMessage } from "node:http";
 import { type Code, FaultError } from "../../domain/errors.ts";
 import { checksumRefused, endsBefore, objectMissing, storeDenied, storeUnavailable } from "../../stores/faults.ts";
 import type { ByteRange, ObjectStore, WriteOutcome } from "../../stores/object-store.ts";
+import type { StoreGate } from "../../images/store-gate.ts";
 import { retrier } from "../../stores/retry.ts";
 import { expectedBytes, steadyRead, type OpenedRead } from "../../stores/steady-read.ts";
 import { grantBatches, type GrantAsk, type Granted } from "./granted-batches.ts";
@@ -20,18 +21,26 @@ export interface GrantedStore extends Pick<ObjectStore, "read" | "write" | "size
   begin(): Promise<number>;
 }
 
-type Link = Pick<HubLink, "grants" | "send" | "stores" | "now">;
+type Link = Pick<HubLink, "grants" | "send" | "stores" | "gates" | "now">;
+
+/** How soon a transfer hears that it shares a store's limits with more or fewer hosts. */
+const askAgainMs = 15_000;
 
 export function grantedStore(link: Link, operationId: string, signal: AbortSignal): GrantedStore {
   let fence: number | undefined;
-  const batches = grantBatches(
-    (asked) => link.grants({ operationId, ...asked, ...(fence === undefined ? {} : { fence }) }, signal),
-    link.now,
-  );
+  const limits: { gate: StoreGate | null; toldAt: number } = { gate: null, toldAt: 0 };
+  const batches = grantBatches(async (asked) => {
+    const answer = await link.grants({ operationId, ...asked, ...(fence === undefined ? {} : { fence }) }, signal);
+    limits.gate = link.gates.learn(answer.share);
+    limits.toldAt = performance.now();
+    return answer;
+  }, link.now);
   // Each try by itself is patient already.
   const retry = { ...retrier(), run: <T>(once: () => Promise<T>) => once() };
   const act = <T>(ask: GrantAsk, within: AbortSignal, use: (object: Granted, either: AbortSignal) => Promise<T>) => {
     const either = AbortSignal.any([signal, within]);
+    // A grant that is held tells nothing new.
+    if (limits.gate && performance.now() - limits.toldAt > askAgainMs) batches.forget(ask);
     return withGrant(batches, ask, either, (object) => use(object, either));
   };
   return {
@@ -42,7 +51,7 @@ export function grantedStore(link: Link, operationId: string, signal: AbortSigna
     },
     read: (key, range, within) => {
       const open = (wanted: ByteRange | null, until: AbortSignal) =>
-        act({ key }, until, (object, either) => opened(link, object, wanted, either));
+        act({ key }, until, (object, either) => openedWithin(limits.gate, wanted, either, () => opened(link, object, wanted, either)));
       return steadyRead({ key, range, open, retry, signal: AbortSignal.any([signal, within]) });
     },
     write: (key, body, sha256, within) => {
@@ -51,11 +60,44 @@ export function grantedStore(link: Link, operationId: string, signal: AbortSigna
         // The answer may have been lost after the store took it all: a pack is asked for before it travels again.
         if (tried && isPack(key) && (await sizeOf(link, operationId, key, either)) === body.byteLength) return "present";
         tried = true;
-        return write(link, object, body, either);
+        return sentWithin(limits.gate, body, either, () => write(link, object, body, either));
       });
     },
     size: (key) => patiently(() => sizeOf(link, operationId, key, signal), signal),
   };
+}
+
+/** The request has its place until its answer has come or was given up. */
+async function openedWithin(
+  gate: StoreGate | null,
+  range: ByteRange | null,
+  signal: AbortSignal,
+  open: () => Promise<OpenedRead>,
+): Promise<OpenedRead> {
+  if (!gate) return open();
+  const leave = await gate.enter(signal);
+  try {
+    if (range) await gate.take(range.lengthBytes, signal);
+    const answer = await open();
+    if (answer.body.closed) leave();
+    else answer.body.once("close", leave);
+    if (!range && answer.bytes !== null) await gate.take(answer.bytes, signal);
+    return answer;
+  } catch (error) {
+    leave();
+    throw error;
+  }
+}
+
+async function sentWithin<T>(gate: StoreGate | null, body: Uint8Array, signal: AbortSignal, send: () => Promise<T>): Promise<T> {
+  if (!gate) return send();
+  const leave = await gate.enter(signal);
+  try {
+    await gate.take(body.byteLength, signal);
+    return await send();
+  } finally {
+    leave();
+  }
 }
 
 const isPack = (key: string): boolean => key.includes("/packs/");

@@ -14,7 +14,7 @@ function hub() {
     await delay(1);
     const code = refuses ?? (fence !== undefined && fence !== newest ? "fenced" : null);
     if (code !== null) throw new FaultError({ code, message: "no" });
-    return { fence: newest, objects: [], ca: null, sealed: null };
+    return { fence: newest, objects: [], ca: null, share: null, sealed: null };
   };
   const refusals: string[] = [];
   const guard = openGuard({ grants }, (operationId) => void refusals.push(operationId));

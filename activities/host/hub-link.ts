@@ -15,6 +15,7 @@ import { hubHttp, type HubHttp, type HubRequest, jsonOf } from "./hub-link-http.
 import type { HostIdentity } from "./hub-link-identity.ts";
 import { reportQueue } from "./hub-link-reports.ts";
 import { storeHttp, type StoreHttp } from "../../stores/http.ts";
+import { openStoreGates, type StoreGates } from "./store-gates.ts";
 import { patiently } from "./patience.ts";
 
 export { enrol } from "./hub-link-enrol.ts";
@@ -45,6 +46,8 @@ export interface HubLink {
   send(ask: HubRequest & { readonly authorised?: boolean }): Promise<IncomingMessage>;
   /** Stores that are reached by an address of their own, which a grant names. */
   readonly stores: Pick<StoreHttp, "send">;
+  /** What all transfers here may take of stores that have limits. */
+  readonly gates: StoreGates;
   /** One for all who ask, with its token renewed while it lives. */
   connection(): Promise<NativeConnection>;
   token(): Promise<string>;
@@ -96,6 +99,7 @@ export async function openHubLink(identity: HostIdentity | CallerIdentity, optio
     token,
     send,
     stores,
+    gates: openStoreGates(),
     now: clock.now,
     clockOffsetMs: clock.offsetMs,
     report: (lines) => queue.report(lines.map(said)),

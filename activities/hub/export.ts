@@ -21,10 +21,12 @@ import { FaultError, unwrap } from "../../domain/errors.ts";
 import { manifestKeyOf, writeManifest } from "../../images/pdpack/manifest.ts";
 import { archiveBytes } from "../../images/pdpack/pack.ts";
 import { storedFiles } from "../../images/pdpack/stored-files.ts";
+import type { StoreGate } from "../../images/store-gate.ts";
 import { readImage } from "../../images/stored.ts";
 import type { LargeObjects } from "../../stores/large-objects.ts";
 import type { ObjectStore } from "../../stores/object-store.ts";
 import type { ExportActivities, ExportPlan, Exported } from "../../workflows/catalog/export.ts";
+import { openSlots } from "../host/slots.ts";
 import { mustBeAllowed, Permitted } from "./permission.ts";
 import { underWay } from "./under-way.ts";
 
@@ -32,16 +34,22 @@ export interface Exporting {
   readonly db: Database;
   readonly openStore: (storeId: string) => Promise<Pick<ObjectStore, "read" | "size">>;
   readonly openLarge: (storeId: string) => Promise<LargeObjects>;
+  /** What a store may be given per second; null where it takes all. */
+  readonly gate: (storeId: string) => Promise<Pick<StoreGate, "take"> | null>;
 }
 
 const ExportRequest = NewExport.extend(Permitted.shape);
 type ExportRequest = z.infer<typeof ExportRequest>;
+
+/** Each reads, compresses and writes with a processor of its own and up to 200 MB of memory: more would starve what else a hub worker does. */
+const exportsAtOnce = 2;
 
 /** Soon enough for people who watch. */
 const tellEveryMs = 1_000;
 
 export function exportActivities(parts: Exporting): ExportActivities {
   const { db } = parts;
+  const slots = openSlots(exportsAtOnce);
   return {
     authoriseExport: ({ operationId }) =>
       db.transaction(async (tx) => {
@@ -60,7 +68,8 @@ export function exportActivities(parts: Exporting): ExportActivities {
         return { input: held.input, image: unwrap(await findImageById(tx, plan.imageVersionId)) };
       });
       const tell = (doneBytes: number, totalBytes: number) => writeProgress(db, operationId, step, { doneBytes, totalBytes });
-      return writeBoth(parts, { plan, input, image, tell, signal: Context.current().cancellationSignal });
+      const { cancellationSignal: signal } = Context.current();
+      return slots.run(signal, () => writeBoth(parts, { plan, input, image, tell, signal }));
     },
     recordExported: ({ operationId, plan, exported }) =>
       db.transaction(async (tx) => {
@@ -105,6 +114,7 @@ async function writeBoth(parts: Exporting, { plan, input, image, tell, signal }:
   const manifestKey = manifestKeyOf(image);
   const packKey = manifestKey.replace(/meta$/, "pdpack");
   const target = await parts.openLarge(input.storeId);
+  const gate = await parts.gate(input.storeId);
   const store = await parts.openStore(plan.storeId);
   const stored = await readImage(store, plan, signal);
   const links = stored.tree.entries.filter(({ kind }) => kind === "link");
@@ -117,6 +127,7 @@ async function writeBoth(parts: Exporting, { plan, input, image, tell, signal }:
     for await (const part of archiveBytes(observed(files, totalBytes, tell), input.compress)) {
       md5.update(part);
       packBytes += part.byteLength;
+      await gate?.take(part.byteLength, signal);
       yield part;
     }
   };

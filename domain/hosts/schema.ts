@@ -174,6 +174,11 @@ export const GrantAnswer = z.object({
   objects: z.array(GrantedObject),
   /** Certificates (PEM) that the store of these objects is known by, besides the well-known ones. */
   ca: z.string().nullable().default(null),
+  /** What this holder may take of the store at the moment, where the store has limits. */
+  share: z
+    .object({ storeId: z.string(), bytesPerSecond: z.number().positive().nullable(), requests: z.int().positive().nullable() })
+    .nullable()
+    .default(null),
   sealed: z.record(z.string(), z.unknown()).nullable().default(null),
 });
 export type GrantAnswer = z.infer<typeof GrantAnswer>;

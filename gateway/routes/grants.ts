@@ -7,6 +7,7 @@
 import type { z } from "zod";
 import type { Database } from "../../db/connect.ts";
 import { grantScope, grantSubject, type GrantScope, sealedInput } from "../../db/grants.ts";
+import { shareOf } from "../../db/store-shares.ts";
 import { FaultError } from "../../domain/errors.ts";
 import type { GrantAnswer, GrantedObject, GrantRequest } from "../../domain/hosts/schema.ts";
 import type { GrantSignatures } from "../../security/grant-signatures.ts";
@@ -39,15 +40,16 @@ export function grantHandler(options: GrantOptions) {
       throw new FaultError({ code: "invalid_request", message: "Whoever writes tells the fence of the attempt." });
     }
     const subject = await grantSubject(db, { operationId, holder: holderOf(caller), begin, fence });
-    const { objects, ca } =
+    const { objects, ca, share } =
       asked.read.length + asked.write.length === 0
-        ? { objects: [], ca: null }
+        ? { objects: [], ca: null, share: null }
         : await grantObjects(options, await scopeOf(db, subject), asked, signal);
     const sealed = asked.sealed ? await sealedInput(db, operationId) : null;
     return {
       fence: subject.fence,
       objects,
       ca,
+      share,
       sealed: sealed && (await sealer.open<Record<string, unknown>>(sealed, `operation:${operationId}`)),
     };
   };
@@ -68,7 +70,7 @@ async function grantObjects(
   scope: GrantScope,
   { read, write }: Asked,
   signal: AbortSignal,
-): Promise<Pick<GrantAnswer, "objects" | "ca">> {
+): Promise<Pick<GrantAnswer, "objects" | "ca" | "share">> {
   const store = await stores.open(scope.storeId);
   const expiresAt = new Date(Date.now() + ttlSeconds * 1000);
   for (const { key, sha256, bytes } of write) if (!mayWrite(scope, key, sha256, bytes)) throw refused(key, "write");
@@ -90,7 +92,8 @@ async function grantObjects(
     if (direct) return direct;
     return ours(key, "PUT", expiresAt, await signatures.sign({ method: "PUT", storeId: scope.storeId, key, sha256, bytes, expiresAt }));
   });
-  return { objects: await Promise.all([...reads, ...writes]), ca: store.authority ?? null };
+  const share = await shareOf(db, scope.storeId);
+  return { objects: await Promise.all([...reads, ...writes]), ca: store.authority ?? null, share };
 }
 
 type PresignAsk = Parameters<NonNullable<GatewayStore["presign"]>>[0];

@@ -18,6 +18,7 @@ import { openLedger } from "../../activities/host/ledger.ts";
 import { letGoActivities } from "../../activities/host/let-go.ts";
 import { machineActivities } from "../../activities/host/machines.ts";
 import { openPins } from "../../activities/host/pins.ts";
+import { openStoreGates } from "../../activities/host/store-gates.ts";
 import { openKeyedSlots, openSlots } from "../../activities/host/slots.ts";
 import type { ReportLine } from "../../domain/hosts/schema.ts";
 import { openCache } from "../../images/cache.ts";
@@ -127,9 +128,10 @@ function testLink(sealed: Record<string, unknown>, onLine: (line: ReportLine) =>
       return Promise.resolve({ accepted: lines.length, removeMachines: [] });
     },
     grants: ({ begin, sealed: wanted }) =>
-      Promise.resolve({ fence: begin === true ? ++fence : fence, objects: [], ca: null, sealed: wanted ? sealed : null }),
+      Promise.resolve({ fence: begin === true ? ++fence : fence, objects: [], ca: null, share: null, sealed: wanted ? sealed : null }),
     send: absent,
     stores: { send: absent },
+    gates: openStoreGates(),
     now: Date.now,
     clockOffsetMs: () => null,
     connection: absent,
