@@ -22,6 +22,8 @@ import { throughWireRoutes } from "./catalog/wire-through.ts";
 import { catalogWireRoutes } from "./catalog/wire-routes.ts";
 import { codecRoutes } from "./codec.ts";
 import { documentation } from "./docs.ts";
+import { openEvents, type Events } from "./events/open.ts";
+import { eventRoutes } from "./events/routes.ts";
 import { eventWireRoutes } from "./events/wire-routes.ts";
 import { healthRoutes, healthWireRoutes } from "./health.ts";
 import { cacheRoutes } from "./hosts/cache-routes.ts";
@@ -61,7 +63,8 @@ export function createApp(hub: Hub): OpenAPIHono<ApiEnv> {
   if (settings.modules.includes("cors")) app.use(crossOrigin(hub));
   app.use(auditRefusals(hub), boundedBody, withoutZeros);
 
-  mountWire(app, hub, login);
+  const { listeners, clients } = openEvents(hub);
+  mountWire(app, hub, { login, listeners, clients });
   for (const routes of [
     accessRoutes(hub, login),
     identityRoutes(hub, login),
@@ -69,6 +72,7 @@ export function createApp(hub: Hub): OpenAPIHono<ApiEnv> {
     ruleRoutes(hub),
     keyRoutes(hub),
     auditRoutes(hub),
+    eventRoutes(hub, listeners),
     operationRoutes(hub),
     decisionRoutes(hub),
     transferRoutes(hub),
@@ -93,11 +97,16 @@ export function createApp(hub: Hub): OpenAPIHono<ApiEnv> {
   return app;
 }
 
+/** What routes of both families use. */
+interface Shared extends Events {
+  readonly login: Logins;
+}
+
 /** The Parallels DevOps contract, each family under the module that it belongs to. */
-function mountWire(app: OpenAPIHono<ApiEnv>, hub: Hub, login: Logins): void {
+function mountWire(app: OpenAPIHono<ApiEnv>, hub: Hub, { login, listeners, clients }: Shared): void {
   accessWireRoutes(hub, mounting(app, hub), login);
   jobWireRoutes(hub, mounting(app, hub));
-  eventWireRoutes(hub, mounting(app, hub));
+  eventWireRoutes(hub, mounting(app, hub), listeners, clients);
   healthWireRoutes(hub, mounting(app, hub));
   // Before the catalog, whose first path part may be any catalog id.
   cacheWireRoutes(hub, mounting(app, hub, "host"), mounting(app, hub, "orchestrator"));

@@ -14,6 +14,7 @@ import type { Needs } from "../domain/access/rules.ts";
 import type { Actor } from "../domain/access/schema.ts";
 import { factsOf, FaultError, kindOf, kinds, type Code, type Fault } from "../domain/errors.ts";
 import { foreignFault } from "../domain/foreign.ts";
+import type { UserClaims } from "../security/user-tokens.ts";
 import { isWire } from "./paths.ts";
 import { wireRefusal } from "./wire/errors.ts";
 
@@ -23,8 +24,24 @@ export interface Claimant {
   readonly verified: boolean;
 }
 
+/** What a stream looks at again and again: the credentials that opened it may end while it goes on. */
+export interface Standing {
+  /** Of credentials that nobody renews; null for all others. */
+  readonly endsAt: Date | null;
+  readonly login: UserClaims["login"] | null;
+  /** The rule that let a workload in. */
+  readonly ruleId: string | null;
+}
+
 export interface ApiEnv {
-  Variables: { requestId: string; actor: Actor | undefined; claimant: Claimant | undefined; needs: Needs | undefined; log: Logger };
+  Variables: {
+    requestId: string;
+    actor: Actor | undefined;
+    standing: Standing | undefined;
+    claimant: Claimant | undefined;
+    needs: Needs | undefined;
+    log: Logger;
+  };
 }
 
 export const Problem = z

@@ -57,7 +57,7 @@ export async function runApi({ config, log, logs, signal }: Running): Promise<vo
   const told = await seedAccess({ db: open.db, passwords, password: config.security.rootPassword, home: config.home });
   if (told !== null) log.info({ event: "root.made", file: told }, `The password of root stands in ${told}.`);
   const temporal = await connectTemporal(security.codec);
-  const notifications = await listenForEvents(open.sql);
+  const notifications = listenForEvents(url);
   const control = controlOf({ config, log }, open, temporal, security);
   const hub: Hub = {
     db: open.db,

@@ -6,10 +6,8 @@
 import { sql } from "drizzle-orm";
 import { chainAudit } from "../db/audit.ts";
 import type { Database } from "../db/connect.ts";
-import { numberEvents } from "../db/events.ts";
+import { eventsChannel, numberEvents } from "../db/events.ts";
 
-/** The channel on which listeners learn that there are new events; the payload is the newest number. */
-export const eventsChannel = "drover_events";
 /** Events are numbered in one statement, audit records one by one. */
 const eventsPerBatch = 1_000;
 const recordsPerBatch = 200;

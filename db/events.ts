@@ -8,6 +8,9 @@ import { Event, type EventType } from "../domain/events/schema.ts";
 import type { Database } from "./connect.ts";
 import { events } from "./schema.ts";
 
+/** Where listeners learn that there are new events; the payload is the newest number. */
+export const eventsChannel = "drover_events";
+
 export interface NewEvent {
   readonly type: EventType;
   /** Such as `operation.running`. */

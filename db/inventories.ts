@@ -104,12 +104,10 @@ async function writeHost(tx: Database, host: HostRow, { inventory, after }: { in
   // A host that came back after its hub did is no other boot.
   if (host.bootId !== null && host.bootId !== bootId) await tell(tx, host, "host.rebooted", { bootId, before: host.bootId });
   else if (host.session !== null && host.session !== session) await tell(tx, host, "host.restarted", {});
-  const digests = (list: readonly { digest: string }[]) =>
-    list
-      .map(({ digest }) => digest)
-      .toSorted()
-      .join();
-  if (digests(host.cached) !== digests(cached)) await tell(tx, host, "host.cache", { digests: cachedSorted.map(({ digest }) => digest) });
+  const digestsOf = (list: readonly { digest: string }[]) => new Set(list.map(({ digest }) => digest));
+  const [before, now] = [digestsOf(host.cached), digestsOf(cachedSorted)];
+  const [added, removed] = [[...now.difference(before)], [...before.difference(now)]];
+  if (added.length + removed.length > 0) await tell(tx, host, "host.cache", { digests: [...now], added, removed });
 }
 
 const tell = (tx: Database, host: HostRow, name: string, body: Record<string, unknown>) =>

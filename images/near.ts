@@ -12,12 +12,30 @@ export interface Rows {
   readonly count: number;
 }
 
+/** What a neighbour that fetches tells of itself. */
+export interface Told {
+  readonly rows: Rows;
+  /** The marks of the parts that it takes from the store at this moment: whoever waits a little has them from it. */
+  readonly taking: readonly number[];
+}
+
 export interface Neighbour {
   readonly id: string;
   /** Asked again while the neighbour fetches by itself; "none": it neither has the image nor fetches it at the moment. */
-  rows(signal: AbortSignal): Promise<Rows | "all" | "none">;
-  /** The chunks of these rows one after the other, each compressed or plain, with their lengths; 0 for what it does not have. */
-  read(rows: readonly number[], signal: AbortSignal): Promise<{ lengths: readonly number[]; body: Uint8Array<ArrayBuffer> }>;
+  rows(signal: AbortSignal): Promise<Told | "all" | "none">;
+  /** The chunks of these rows one after the other, each compressed or plain, with their lengths; 0 for what it does not have. "busy": ask again soon. */
+  read(rows: readonly number[], signal: AbortSignal): Promise<Sent | "busy">;
+}
+
+export interface Sent {
+  readonly lengths: readonly number[];
+  readonly body: Uint8Array<ArrayBuffer>;
+}
+
+/** What one transfer has and takes from the store, as it goes: its neighbours are told. */
+export interface Own {
+  readonly rows: RowSet;
+  readonly taking: Set<number>;
 }
 
 /** The way to the neighbours of one transfer. */
@@ -27,7 +45,7 @@ export interface Near {
   /** Who there is now: the list changes while the transfer runs. */
   neighbours(): readonly Neighbour[];
   /** The tree is known from now on, and what of it is here: others may ask for that. */
-  begin(tree: Tree, own: RowSet): void;
+  begin(tree: Tree, own: Own): void;
 }
 
 export interface RowSet extends Rows {

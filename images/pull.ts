@@ -25,7 +25,7 @@ import { sealFolder } from "./seal.ts";
 import { nearest, openSeeds, type Seed, type SeedFiles } from "./seeds.ts";
 import { readImage, treeRows, type ImageRef, type StoredImage } from "./stored.ts";
 import { rowBytes, rowCount, rowIndex, treeFiles, type FileEntry, type Tree } from "./tree.ts";
-import { sharedSpanBytes, spansOf } from "./wanted.ts";
+import { spansOf } from "./wanted.ts";
 
 export interface PullProgress {
   readonly phase: "comparing" | "fetching" | "finishing";
@@ -223,13 +223,13 @@ async function fetchInto(pull: Pull, rows: readonly number[]): Promise<void> {
   };
   const { store, signal, line = freeLine, parallel = defaultParallel } = ask;
   const fetching = { store, pool, line, signal, parallel, onFetched };
-  const spans = spansOf(image, pull.paths.bundle, rows, ask.near && sharedSpanBytes);
+  const spans = spansOf(image, pull.paths.bundle, rows, { shared: ask.near !== undefined });
   if (!ask.near) return fetchChunks(fetching, spans);
-  const own = rowSet(treeRows(image.tree));
+  const own = { rows: rowSet(treeRows(image.tree)), taking: new Set<number>() };
   const missing = new Set(rows);
-  for (let row = 0; row < own.rows; row++) if (!missing.has(row)) own.add(row);
+  for (let row = 0; row < own.rows.rows; row++) if (!missing.has(row)) own.rows.add(row);
   ask.near.begin(image.tree, own);
-  await fetchTogether({ ...fetching, near: ask.near, onRows: (found) => found.forEach(own.add) }, spans);
+  await fetchTogether({ ...fetching, near: ask.near, own }, spans);
 }
 
 /** Everything on the disk, then modes and times; last the seal, which says that all of it was verified. */

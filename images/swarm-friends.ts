@@ -1,58 +1,82 @@
 /**
- * Neighbours as one transfer knows them: what each has, how much is on its way from it, and whether it is worth asking any more.
+ * Neighbours as one transfer knows them: what each has, what it takes from the store, how fast it is, and whether it is worth asking any more.
  */
 import { placeSpan, type FetchAsk } from "./fetch.ts";
-import type { Neighbour, Rows } from "./near.ts";
-import type { Span } from "./wanted.ts";
+import type { Neighbour, Rows, Told } from "./near.ts";
+import type { Part } from "./swarm-parts.ts";
 
 /** A neighbour is asked what it has this often where there are few, and seldomer where there are many: each of them asks all others. */
 const leastAskMs = 250;
 const askPerFriendMs = 100;
-/** Neighbours on one network answer in milliseconds. */
-const rowsLimitMs = 2_000;
-/** A part is 2 MiB: what takes longer is slower than any store. */
-const readLimitMs = 5_000;
+/** Neighbours on one network answer in milliseconds, busy ones within a second or two. */
+const rowsLimitMs = 3_000;
+/** A part is 2 MiB, which takes tens of milliseconds; a busy neighbour has longer, by what its parts took before, up to the most. */
+const leastReadMs = 5_000;
+const mostReadMs = 20_000;
+const readTimes = 6;
+/** Until a neighbour that serves all it can is asked for chunks again. */
+const busyMs = 200;
 /** Failures in a row after which a neighbour is left alone for a while, longer each time: it may only be busy. One lie is enough for ever. */
 const failuresTaken = 2;
 const restMs = 2_000;
 const longestRestMs = 60_000;
-
-/** Some chunks that are read together, by their place in the store, with all their rows. */
-export interface Part {
-  readonly span: Span;
-  readonly rows: readonly number[];
-  readonly mark: number;
-}
+/** How much the last part counts for what a part takes. */
+const newest = 0.3;
 
 export interface Friend {
   readonly neighbour: Neighbour;
   /** Undefined until it was heard. */
   rows: Rows | "all" | "none" | undefined;
+  /** Parts it has of those that waited here when it was heard. */
+  offers: Set<Part>;
+  /** Marks of the parts that it takes from the store, and since when that is known. */
+  taking: ReadonlyMap<number, number>;
+  heardAt: number;
   askedAt: number;
   asking: boolean;
   reading: number;
+  /** What a part takes from it; 0 until one came. */
+  partMs: number;
+  busyUntil: number;
   failures: number;
   /** Left alone until then. */
   restsUntil: number;
 }
 
+const stranger = (neighbour: Neighbour): Friend => ({
+  neighbour,
+  rows: undefined,
+  offers: new Set(),
+  taking: new Map(),
+  heardAt: performance.now(),
+  askedAt: -Infinity,
+  asking: false,
+  reading: 0,
+  partMs: 0,
+  busyUntil: 0,
+  failures: 0,
+  restsUntil: 0,
+});
+
 /** The neighbours of this moment that are worth asking. */
 export function known(neighbours: readonly Neighbour[], friends: Map<string, Friend>): Friend[] {
   const now = performance.now();
   return neighbours.flatMap((neighbour) => {
-    const before = friends.get(neighbour.id);
-    const friend = before ?? { neighbour, rows: undefined, askedAt: -Infinity, asking: false, reading: 0, failures: 0, restsUntil: 0 };
-    if (!before) friends.set(neighbour.id, friend);
+    const friend = friends.get(neighbour.id) ?? stranger(neighbour);
+    friends.set(neighbour.id, friend);
     return friend.restsUntil <= now ? [friend] : [];
   });
 }
 
+export const isDue = ({ rows, asking, askedAt }: Friend, friends: number): boolean =>
+  rows !== "all" && !asking && performance.now() - askedAt >= Math.max(leastAskMs, askPerFriendMs * friends);
+
 /** Asks a neighbour what it has. */
-export function listenTo(friend: Friend, signal: AbortSignal): () => Promise<void> {
+export function listenTo(friend: Friend, waiting: ReadonlySet<Part>, signal: AbortSignal): () => Promise<void> {
   friend.asking = true;
   return async () => {
     try {
-      friend.rows = await within(rowsLimitMs, signal, (limited) => friend.neighbour.rows(limited));
+      hear(friend, await within(rowsLimitMs, signal, (limited) => friend.neighbour.rows(limited)), waiting);
     } catch {
       failed(friend);
     } finally {
@@ -62,6 +86,15 @@ export function listenTo(friend: Friend, signal: AbortSignal): () => Promise<voi
   };
 }
 
+function hear(friend: Friend, told: Told | "all" | "none", waiting: ReadonlySet<Part>): void {
+  const now = performance.now();
+  const { taking, ...has } = typeof told === "object" ? told : { taking: [], rows: told };
+  friend.heardAt = now;
+  friend.taking = new Map(taking.map((mark) => [mark, friend.taking.get(mark) ?? now]));
+  friend.rows = has.rows;
+  friend.offers = new Set(typeof has.rows === "object" ? [...waiting].filter((part) => hasAll(friend, part)) : []);
+}
+
 function failed(friend: Friend): void {
   friend.failures++;
   if (friend.failures < failuresTaken) return;
@@ -69,12 +102,30 @@ function failed(friend: Friend): void {
   friend.restsUntil = performance.now() + pauseMs;
   // What it had may have gone meanwhile.
   friend.rows = undefined;
+  friend.offers.clear();
 }
 
-export const isDue = ({ rows, asking, askedAt }: Friend, friends: number): boolean =>
-  rows !== "all" && !asking && performance.now() - askedAt >= Math.max(leastAskMs, askPerFriendMs * friends);
 export const hasAll = ({ rows }: Friend, part: Part): boolean =>
   rows === "all" || (typeof rows === "object" && rows.count > 0 && part.rows.every((row) => rows.has(row)));
+export const isOffered = ({ rows, offers }: Friend, part: Part): boolean => rows === "all" || offers.has(part);
+
+/** A part that waits again is offered by all who have it. */
+export function offerAgain(friend: Friend, part: Part): void {
+  if (hasAll(friend, part)) friend.offers.add(part);
+}
+
+/** So many parts that others bring sooner are looked at before a slow neighbour is left for this moment. */
+const mostUnwanted = 64;
+
+/** A part that the neighbour has and that nobody brings yet. */
+export function offered({ rows, offers }: Friend, waiting: ReadonlySet<Part>, isWanted: (part: Part) => boolean): Part | undefined {
+  let unwanted = 0;
+  for (const part of rows === "all" ? waiting : offers)
+    if (!waiting.has(part)) offers.delete(part);
+    else if (isWanted(part)) return part;
+    else if (++unwanted > mostUnwanted) return undefined;
+  return undefined;
+}
 
 /** Chunks that compress very well make long parts: 8 MiB of plain bytes bound what a neighbour sends at once, and what waits in memory. */
 const mostChunks = 32;
@@ -82,21 +133,36 @@ const mostChunks = 32;
 /** Whether the part came from the neighbour, whole and right. */
 export async function readPart(ask: FetchAsk, friend: Friend, { span }: Part): Promise<boolean> {
   const { chunks } = span;
+  const begun = performance.now();
   try {
     for (let from = 0; from < chunks.length; from += mostChunks)
       if (!(await readSome(ask, friend, chunks.slice(from, from + mostChunks)))) return false;
     friend.failures = 0;
+    paced(friend, performance.now() - begun);
     return true;
   } catch (error) {
     if (ask.signal.aborted) throw error;
+    paced(friend, performance.now() - begun);
     failed(friend);
     return false;
   }
 }
 
+function paced(friend: Friend, ms: number): void {
+  friend.partMs = friend.partMs === 0 ? ms : friend.partMs + newest * (ms - friend.partMs);
+}
+
 async function readSome(ask: FetchAsk, friend: Friend, wanted: Part["span"]["chunks"]): Promise<boolean> {
   const rows = wanted.map(({ rows: [row = -1] }) => row);
-  const { lengths, body } = await within(readLimitMs, ask.signal, (limited) => friend.neighbour.read(rows, limited));
+  const limitMs = Math.min(mostReadMs, Math.max(leastReadMs, readTimes * friend.partMs));
+  const sent = await within(limitMs, ask.signal, (limited) => friend.neighbour.read(rows, limited));
+  if (sent === "busy") {
+    friend.busyUntil = performance.now() + busyMs;
+    // Whoever is always busy is slow.
+    friend.partMs += busyMs;
+    return false;
+  }
+  const { lengths, body } = sent;
   if (lengths.length !== rows.length || lengths.includes(0)) {
     failed(friend);
     return false;

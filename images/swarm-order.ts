@@ -1,41 +1,40 @@
 /**
  * Who takes which part of an image from the store.
  *
- * For each part every host has a score that follows from both names alone, so all hosts agree who is first for it without asking each other. Each host goes
- * through its own parts in an order of its own: two that have not heard of each other yet seldom begin with the same.
+ * For each part every host has a score that follows from both names alone, so all hosts agree who is first for it, who is next, and so on, without asking each other.
+ * A host begins with the parts that it is strongest for; whoever helps it begins at the other end, so the two do not meet before there is one part left.
  */
 export interface Ordered {
   /** The part's name as a number, alike on all hosts. */
   readonly mark: number;
 }
 
+export interface StoreLook<P> {
+  /** No matter for the store any more, until all is forgotten. */
+  isGone(part: P): boolean;
+  /** Left to somebody else for now, at the place that this host has in the part's order. */
+  isAside(part: P, rank: number): boolean;
+}
+
 export interface StoreOrder<P extends Ordered> {
-  /** The next part that this host may take: what it is first for, with `any` also what others are before it for, those that it is next for first. */
-  next(others: readonly string[], any: boolean, isAside: (part: P) => boolean): P | null;
-  /** A part came back: look at all again. */
+  /** The next part that this host may take, with at most `mostBefore` others before it. */
+  next(others: readonly string[], mostBefore: number, look: StoreLook<P>): P | null;
+  /** What was gone may be back: look at all again. */
   forget(): void;
 }
 
 export function storeOrder<P extends Ordered>(self: string, waiting: ReadonlySet<P>): StoreOrder<P> {
-  let known = "";
+  let known: string | null = null;
   let ranks: P[][] = [];
-  const sort = (others: readonly string[]) => {
-    const name = others.join();
-    if (name === known && ranks.length > 0) return;
-    known = name;
-    ranks = Array.from({ length: others.length + 1 }, () => []);
-    for (const part of waiting) ranks[rankOf(self, others, part)]?.push(part);
-    const own = (part: P) => mixed(markOf(self), part.mark);
-    for (const rank of ranks) rank.sort((a, b) => own(a) - own(b));
-  };
   return {
-    forget: () => void (ranks = []),
-    next: (others, any, isAside) => {
-      sort(others);
-      for (const parts of any ? ranks : ranks.slice(0, 1)) {
-        // Its strongest stands last. Those that somebody took meanwhile will not come back without `forget`.
-        while (parts.length > 0 && !waiting.has(parts.at(-1) as P)) parts.pop();
-        const part = parts.findLast((one) => waiting.has(one) && !isAside(one));
+    forget: () => void (known = null),
+    next: (others, mostBefore, look) => {
+      const name = others.join();
+      if (name !== known) ranks = ranked(self, others, waiting);
+      known = name;
+      for (const [rank, parts] of ranks.slice(0, mostBefore + 1).entries()) {
+        for (let last = parts.at(-1); last && look.isGone(last); last = parts.at(-1)) parts.pop();
+        const part = parts.findLast((one) => !look.isGone(one) && !look.isAside(one, rank));
         if (part) return part;
       }
       return null;
@@ -43,10 +42,26 @@ export function storeOrder<P extends Ordered>(self: string, waiting: ReadonlySet
   };
 }
 
-/** How many of the others are before this host for the part. */
-function rankOf(self: string, others: readonly string[], { mark }: Ordered): number {
-  const own = mixed(markOf(self), mark);
-  return others.filter((other) => mixed(markOf(other), mark) > own).length;
+/** By how many others are before this host; what is to be taken first stands last. */
+function ranked<P extends Ordered>(self: string, others: readonly string[], waiting: ReadonlySet<P>): P[][] {
+  const ranks: P[][] = Array.from({ length: others.length + 1 }, () => []);
+  const weights = new Map<P, number>();
+  const marks = others.map(markOf);
+  const own = markOf(self);
+  for (const part of waiting) {
+    const score = mixed(own, part.mark);
+    let [rank, first] = [0, score];
+    for (const mark of marks) {
+      const other = mixed(mark, part.mark);
+      if (other > score) rank++;
+      first = Math.max(first, other);
+    }
+    weights.set(part, rank === 0 ? first : -first);
+    ranks[rank]?.push(part);
+  }
+  const weight = (part: P) => weights.get(part) ?? 0;
+  for (const parts of ranks) parts.sort((a, b) => weight(a) - weight(b));
+  return ranks;
 }
 
 /** FNV-1a: the names are ours, and nobody gains by a collision. */
@@ -57,7 +72,7 @@ export function markOf(text: string): number {
 }
 
 /** Two numbers to one, every bit of which hangs on all of theirs. */
-function mixed(one: number, other: number): number {
+export function mixed(one: number, other: number): number {
   let mark = Math.imul(one ^ Math.imul(other, 0x9e3779b1), 0x85ebca6b);
   mark = Math.imul(mark ^ (mark >>> 13), 0xc2b2ae35);
   return (mark ^ (mark >>> 16)) >>> 0;

@@ -1,154 +1,169 @@
 /**
  * Fetches chunks from neighbours and from the store at once, so that hosts which start together cost the store about one download between them.
  *
- * For each part of the image one host is first, the same for all: it takes that part from the store, and the others have it from whoever has it by then. A host
- * that waits in vain takes from the store what it is second for, and so on, sooner each time: so a neighbour that is slow, dead or lies costs a short wait.
+ * Each host takes from the store what nobody else takes, tells the others what it takes and has, and has the rest from them. Whatever is late, from a neighbour or
+ * from the store, is begun a second time at another neighbour that has it; what no neighbour brings comes from the store.
  */
 import { fetchWhole, type FetchAsk } from "./fetch.ts";
-import type { Near } from "./near.ts";
-import { hasAll, isDue, known, listenTo, readPart, type Friend, type Part } from "./swarm-friends.ts";
-import { markOf, storeOrder, type StoreOrder } from "./swarm-order.ts";
+import type { Near, Own } from "./near.ts";
+import { hasAll, isDue, known, listenTo, offerAgain, offered, isOffered, readPart, type Friend } from "./swarm-friends.ts";
+import { partTable, type Part, type Parts, type Try } from "./swarm-parts.ts";
+import { storeSide, type StoreSide } from "./swarm-store.ts";
 import type { Span } from "./wanted.ts";
 
 export interface SwarmAsk extends FetchAsk {
   readonly near: Near;
-  /** Told of the rows of each finished part. */
-  readonly onRows: (rows: readonly number[]) => void;
+  readonly own: Own;
 }
 
 /** Reads on their way from one neighbour, and from all: they share one network. */
 const perNeighbour = 2;
 const fromNeighbours = 8;
-/** How long nothing may come before a host takes from the store what others have or are first for: twice as long as the store takes, at least this; halved each time in a row. */
-const firstIdleMs = 1_000;
-const leastIdleMs = 100;
-/** Until hosts that begin together have heard of each other, each takes one part at a time: what is taken twice then is little. */
-const settlingMs = 1_500;
-/** Neighbours on one network answer in milliseconds: so long the store is not asked for what they may have. */
-const hearMs = 500;
+/** A part that takes longer from one neighbour than this, and four times as long as from another, is asked for there too. */
+const lateMs = 1_000;
+const lateTimes = 4;
 /** How often all is looked at anew while nothing happens. */
 const lookEveryMs = 50;
+
+type Work = () => Promise<void>;
+
+interface Swarm {
+  readonly ask: SwarmAsk;
+  readonly parts: Parts;
+  readonly store: StoreSide;
+  readonly friends: Map<string, Friend>;
+  near: number;
+}
 
 /** Returns once every part is here; what fails in the store fails it, what fails at a neighbour does not. */
 export async function fetchTogether(ask: SwarmAsk, spans: readonly Span[]): Promise<void> {
   const abort = new AbortController();
-  const swarm = openSwarm({ ...ask, signal: AbortSignal.any([ask.signal, abort.signal]) }, spans.map(partOf));
+  const swarm = openSwarm({ ...ask, signal: AbortSignal.any([ask.signal, abort.signal]) }, spans);
   const running = new Set<Promise<void>>();
   const failures: unknown[] = [];
-  const begin = (work: () => Promise<void>) => {
+  const begin = (work: Work) => {
     const piece: Promise<void> = work()
       .catch((error: unknown) => void failures.push(error))
       .finally(() => running.delete(piece));
     running.add(piece);
   };
   try {
-    while (failures.length === 0 && !swarm.isDone()) {
+    while (failures.length === 0 && !swarm.parts.isDone()) {
       ask.signal.throwIfAborted();
-      for (let work = swarm.next(); work; work = swarm.next()) begin(work);
+      for (let work = nextWork(swarm); work; work = nextWork(swarm)) begin(work);
       await Promise.race([...running, new Promise((resolve) => setTimeout(resolve, lookEveryMs))]);
     }
   } finally {
     abort.abort();
     await Promise.all(running);
   }
-  if (failures.length > 0) throw failures[0];
+  if (!swarm.parts.isDone()) throw failures[0];
 }
 
-const partOf = (span: Span): Part => ({
-  span,
-  rows: span.chunks.flatMap(({ rows }) => rows),
-  mark: markOf(`${span.pack}:${span.offset}`),
-});
-
-interface Swarm {
-  readonly ask: SwarmAsk;
-  readonly waiting: Set<Part>;
-  readonly order: StoreOrder<Part>;
-  done: number;
-  fromStore: number;
-  near: number;
-  readonly begunAt: number;
-  /** How long a part of the store took last. */
-  storeMs: number;
-  /** Parts that were taken in vain waiting since something came from a neighbour. */
-  impatient: number;
-  heardAt: number;
+function openSwarm(ask: SwarmAsk, spans: readonly Span[]): Swarm {
+  const parts = partTable(ask.near.id, spans);
+  const store = storeSide({ near: ask.near, parts, parallel: ask.parallel, rows: ask.own.rows.rows });
+  return { ask, parts, store, friends: new Map(), near: 0 };
 }
 
-function openSwarm(ask: SwarmAsk, parts: readonly Part[]) {
-  const waiting = new Set(parts);
-  const order = storeOrder(ask.near.id, waiting);
-  const begunAt = performance.now();
-  const swarm: Swarm = { ask, waiting, order, done: 0, fromStore: 0, near: 0, begunAt, storeMs: 0, impatient: 0, heardAt: begunAt };
-  const friends = new Map<string, Friend>();
-  /** One piece of work that can begin now, or null. */
-  const next = (): (() => Promise<void>) | null => {
-    const here = known(ask.near.neighbours(), friends);
-    const due = here.find((friend) => isDue(friend, here.length));
-    if (due) return listenTo(due, ask.signal);
-    const near = nextNear(swarm, here);
-    if (near) return near;
-    const unheard = performance.now() - begunAt < hearMs && here.some(({ rows }) => rows === undefined);
-    return unheard ? null : nextStored(swarm, here);
-  };
-  return { next, isDone: () => swarm.done === parts.length };
+/** One piece of work that can begin now, or null. */
+function nextWork(swarm: Swarm): Work | null {
+  const { ask, parts, store, friends } = swarm;
+  const here = known(ask.near.neighbours(), friends);
+  const due = here.find((friend) => isDue(friend, here.length));
+  if (due) return listenTo(due, parts.waiting, ask.signal);
+  const free = freeOf(swarm, here);
+  const near = nextNear(parts, here, free);
+  if (near) return fromFriend(swarm, near);
+  const stored = store.next(here);
+  if (stored) return fromStore(swarm, stored);
+  const late = nextLate(parts, free);
+  return late && fromFriend(swarm, late);
 }
 
-/** A part that a neighbour has, from the one that is asked least. */
-function nextNear(swarm: Swarm, here: readonly Friend[]): (() => Promise<void>) | null {
-  const { ask, waiting, order } = swarm;
-  const free = swarm.near < fromNeighbours ? here.filter(({ reading }) => reading < perNeighbour) : [];
-  for (const friend of free.toSorted((a, b) => a.reading - b.reading)) {
-    const part = firstOf(waiting, (one) => hasAll(friend, one));
-    if (!part) continue;
-    waiting.delete(part);
-    friend.reading++;
-    swarm.near++;
-    return async () => {
-      const came = await readPart(ask, friend, part).finally(() => {
-        friend.reading--;
-        swarm.near--;
-      });
-      if (came) {
-        swarm.impatient = 0;
-        return ended(swarm, part);
-      }
-      waiting.add(part);
-      order.forget();
-    };
+interface Deal {
+  readonly friend: Friend;
+  readonly part: Part;
+}
+
+/** How soon a neighbour would bring one more part. */
+const waitMs = ({ reading, partMs }: Friend): number => (reading + 1) * partMs;
+
+/** The soonest first. */
+function freeOf({ near }: Swarm, here: readonly Friend[]): Friend[] {
+  const now = performance.now();
+  const free = near < fromNeighbours ? here.filter(({ reading, busyUntil }) => reading < perNeighbour && busyUntil <= now) : [];
+  return free.toSorted((a, b) => a.reading - b.reading || waitMs(a) - waitMs(b));
+}
+
+/** A part that a neighbour has, unless another would bring it much sooner. */
+function nextNear({ waiting }: Parts, here: readonly Friend[], free: readonly Friend[]): Deal | null {
+  for (const friend of free) {
+    const quicker = here.filter((other) => other.partMs > 0 && friend.partMs > lateMs && waitMs(other) * 2 < waitMs(friend));
+    const part = offered(friend, waiting, (one) => !quicker.some((other) => isOffered(other, one)));
+    if (part) return { friend, part };
   }
   return null;
 }
 
-/** A part that this host is first for; once nothing has come for a while, any. */
-function nextStored(swarm: Swarm, here: readonly Friend[]): (() => Promise<void>) | null {
-  const { ask, waiting, order } = swarm;
+/** A part that is under way and that a neighbour would bring sooner. */
+function nextLate({ tries }: Parts, free: readonly Friend[]): Deal | null {
   const now = performance.now();
-  const idle = now - swarm.heardAt >= Math.max(leastIdleMs, Math.max(firstIdleMs, 2 * swarm.storeMs) / 2 ** swarm.impatient);
-  if (swarm.fromStore >= (idle || now - swarm.begunAt < settlingMs ? 1 : ask.parallel)) return null;
-  const fetching = here.filter(({ rows }) => typeof rows === "object").map(({ neighbour }) => neighbour.id);
-  const part = order.next(fetching.toSorted(), idle, (one) => !idle && here.some((friend) => hasAll(friend, one)));
-  if (!part) return null;
-  if (idle) {
-    swarm.impatient++;
-    swarm.heardAt = now;
+  for (const [part, [first, second]] of tries) {
+    if (!first || second) continue;
+    const isLate = ({ partMs }: Friend) => first.friend === null || now - first.begunAt > Math.max(lateMs, lateTimes * partMs);
+    const friend = free.find((one) => one !== first.friend && isLate(one) && hasAll(one, part));
+    if (friend) return { friend, part };
   }
-  waiting.delete(part);
-  swarm.fromStore++;
+  return null;
+}
+
+function fromFriend(swarm: Swarm, { friend, part }: Deal): Work {
+  const one = swarm.parts.begin(part, friend);
+  friend.reading++;
+  swarm.near++;
   return async () => {
-    await fetchWhole(ask, part.span).finally(() => swarm.fromStore--);
-    swarm.storeMs = performance.now() - now;
-    ended(swarm, part);
+    const came = await unlessLate(swarm, one, (ask) => readPart(ask, friend, part)).finally(() => {
+      friend.reading--;
+      swarm.near--;
+    });
+    settle(swarm, part, one, came);
   };
 }
 
-function ended(swarm: Swarm, { rows }: Part): void {
-  swarm.done++;
-  swarm.heardAt = performance.now();
-  swarm.ask.onRows(rows);
+function fromStore(swarm: Swarm, part: Part): Work {
+  const { ask, parts, store } = swarm;
+  const one = parts.begin(part, null);
+  ask.own.taking.add(part.mark);
+  return async () => {
+    try {
+      const came = await unlessLate(swarm, one, (asked) => fetchWhole(asked, part.span).then(() => true));
+      if (came) store.took(performance.now() - one.begunAt);
+      settle(swarm, part, one, came);
+    } finally {
+      ask.own.taking.delete(part.mark);
+    }
+  };
 }
 
-function firstOf<T>(items: Iterable<T>, wanted: (item: T) => boolean): T | undefined {
-  for (const item of items) if (wanted(item)) return item;
-  return undefined;
+/** Ends when another try brings the part first. What it brought of the part is told once, when all of it is here. */
+async function unlessLate({ ask }: Swarm, { abort }: Try, work: (ask: FetchAsk) => Promise<boolean>): Promise<boolean> {
+  const onFetched: FetchAsk["onFetched"] = ({ fetchedBytes }) => ask.onFetched({ fetchedBytes, plainBytes: 0 });
+  try {
+    return await work({ ...ask, onFetched, signal: AbortSignal.any([ask.signal, abort.signal]) });
+  } catch (error) {
+    if (abort.signal.aborted && !ask.signal.aborted) return false;
+    throw error;
+  }
+}
+
+function settle({ ask, parts, store, friends }: Swarm, part: Part, one: Try, came: boolean): void {
+  if (came && parts.won(part, one)) {
+    part.rows.forEach(ask.own.rows.add);
+    ask.onFetched({ fetchedBytes: 0, plainBytes: part.plainBytes });
+  }
+  if (!came && parts.lost(part, one)) {
+    for (const friend of friends.values()) offerAgain(friend, part);
+    store.forget();
+  }
 }

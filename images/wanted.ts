@@ -32,12 +32,20 @@ export interface Span {
 /** 4 MiB a read: eight at once fill a line of 4 Gbit/s over 50 ms, and fit in little memory. */
 const spanBytes = 4 * 1024 * 1024;
 /** Neighbours share an image out among them in parts: the smaller these are, the more evenly. */
-export const sharedSpanBytes = 2 * 1024 * 1024;
+const cellBytes = 2 * 1024 * 1024;
 /** Reading over a gap of this size is cheaper than another request. */
 export const gapBytes = 128 * 1024;
 
-/** `rows`: the numbers of the missing chunks in the whole tree, in any order. */
-export function spansOf(image: StoredImage, bundle: string, rows: readonly number[], limitBytes = spanBytes): Span[] {
+/** In which part of its pack an offset lies: the same on all hosts, whatever each of them lacks. */
+export const cellOf = (offset: number): number => Math.floor(offset / cellBytes);
+
+type Fits = (first: ChunkPlace, next: ChunkPlace) => boolean;
+const fitsRead: Fits = (first, { offset, length }) => offset + length - first.offset <= spanBytes;
+const fitsCell: Fits = (first, { offset }) => cellOf(offset) === cellOf(first.offset);
+
+/** `rows`: the numbers of the missing chunks in the whole tree, in any order. `shared`: cut where all hosts cut, so that they speak of the same parts. */
+export function spansOf(image: StoredImage, bundle: string, rows: readonly number[], { shared = false } = {}): Span[] {
+  const fits = shared ? fitsCell : fitsRead;
   const { packs, places } = image.locations;
   const order = inPackOrder(places, rows);
   const chunks = chunkMaker(image, bundle);
@@ -47,7 +55,7 @@ export function spansOf(image: StoredImage, bundle: string, rows: readonly numbe
     let [to, end] = [from + 1, first.offset + first.length];
     for (; to < order.length; to++) {
       const place = placeAt(places, order[to] ?? 0);
-      if (!isNear(first, end, place) || place.offset + place.length - first.offset > limitBytes) break;
+      if (!isNear(first, end, place) || !fits(first, place)) break;
       end = Math.max(end, place.offset + place.length);
     }
     const own = order.subarray(from, to);

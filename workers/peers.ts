@@ -2,8 +2,7 @@
 import { networkInterfaces } from "node:os";
 import type { Logger } from "pino";
 import type { HostIdentity, HubLink } from "../activities/host/hub-link.ts";
-import type { Shared } from "../activities/host/peer-port.ts";
-import { openPeers, type Peers } from "../activities/host/peers.ts";
+import { openPeers, type Peers, type PeerSetup } from "../activities/host/peers.ts";
 import type { Config } from "../domain/config/schema.ts";
 import { FaultError } from "../domain/errors.ts";
 import type { PeerAddress } from "../domain/hosts/peers.ts";
@@ -30,7 +29,7 @@ export interface PeerParts {
   readonly address: PeerAddress | null;
   readonly identity: HostIdentity;
   readonly link: HubLink;
-  readonly shared: Omit<Shared, "fetching">;
+  readonly shared: PeerSetup["shared"];
   readonly log: Logger;
 }
 

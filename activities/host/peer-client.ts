@@ -8,10 +8,10 @@ import { X509Certificate } from "node:crypto";
 import type { IncomingMessage } from "node:http";
 import { Agent, request } from "node:https";
 import type { PeerAnswer } from "../../domain/hosts/peers.ts";
-import { rowSet, type Neighbour } from "../../images/near.ts";
+import { rowSet, type Neighbour, type Sent } from "../../images/near.ts";
 import { chunkBytes } from "../../images/format.ts";
 import { readPeer } from "../../security/peer-certificates.ts";
-import { mostRows } from "./peer-port.ts";
+import { mostRows, rowsHeader, takingHeader } from "./peer-port.ts";
 
 interface Trust {
   readonly ca: string;
@@ -23,6 +23,8 @@ interface Trust {
 const connections = 3;
 /** A tree of a disk of a terabyte has so many rows. */
 const mostRowsKnown = 1 << 23;
+/** A transfer reads eight parts of the store at once. */
+const mostTaking = 64;
 
 export function peerClient({ ca, key, digest }: Trust) {
   const agent = new Agent({ ca, keepAlive: true, maxSockets: connections, minVersion: "TLSv1.3" });
@@ -50,13 +52,14 @@ export function peerClient({ ca, key, digest }: Trust) {
   };
   return {
     neighbours: (): Neighbour[] => [...neighbours.values()],
-    /** Takes the hub's newest answer: those who are gone are asked no more. */
-    learn: ({ certificate, peers }: PeerAnswer): void => {
-      cert = certificate;
+    /** Takes the hub's newest answer: those who are gone are asked no more. Under the certificate that it leaves as it is, connections are kept. */
+    learn: ({ certificate, peers }: Pick<PeerAnswer, "certificate" | "peers">): void => {
+      cert = certificate ?? cert;
       const named = new Set(peers.map(({ hostId }) => hostId));
       for (const id of neighbours.keys()) if (!named.has(id)) neighbours.delete(id);
       for (const peer of peers) if (!neighbours.has(peer.hostId)) neighbours.set(peer.hostId, open(peer));
     },
+    knows: (hostId: string): boolean => neighbours.has(hostId),
     close: (): void => agent.destroy(),
   };
 }
@@ -70,14 +73,23 @@ async function readRows(answer: IncomingMessage): Promise<Awaited<ReturnType<Nei
     answer.resume();
     return "none";
   }
-  const told = answer.headers["x-drover-rows"];
+  const told = answer.headers[rowsHeader];
   const rows = Number(told);
   if (answer.statusCode !== 200 || (told !== "all" && !(rows >= 0 && rows <= mostRowsKnown))) throw refused(answer);
   const bits = await bodyOf(answer, told === "all" ? 0 : Math.ceil(rows / 8));
-  return told === "all" ? "all" : rowSet(rows, bits);
+  return told === "all" ? "all" : { rows: rowSet(rows, bits), taking: takingOf(answer.headers[takingHeader]) };
 }
 
-async function readChunks(answer: IncomingMessage, rows: number): Promise<Awaited<ReturnType<Neighbour["read"]>>> {
+function takingOf(told: string | string[] | undefined): number[] {
+  const marks = String(told ?? "").split(",");
+  return marks.slice(0, mostTaking).flatMap((mark) => (/^\d{1,10}$/.test(mark) ? [Number(mark)] : []));
+}
+
+async function readChunks(answer: IncomingMessage, rows: number): Promise<Sent | "busy"> {
+  if (answer.statusCode === 503) {
+    answer.resume();
+    return "busy";
+  }
   if (answer.statusCode !== 200) throw refused(answer);
   const whole = await bodyOf(answer, rows * (chunkBytes + 4));
   const head = new DataView(whole.buffer, 0, rows * 4);

@@ -11,7 +11,7 @@ import type { TLSSocket } from "node:tls";
 import { FaultError } from "../../domain/errors.ts";
 import type { Cache } from "../../images/cache.ts";
 import { readChunks } from "../../images/chunks-here.ts";
-import { rowFinder, type RowSet } from "../../images/near.ts";
+import { rowFinder, type Own } from "../../images/near.ts";
 import type { Tree } from "../../images/tree.ts";
 import { readPeer } from "../../security/peer-certificates.ts";
 import type { Pins } from "./pins.ts";
@@ -20,7 +20,9 @@ export interface Shared {
   readonly cache: Pick<Cache, "has" | "open" | "paths" | "incoming">;
   readonly pins: Pick<Pins, "holding">;
   /** What a transfer of this host has of the image so far; null where none runs. */
-  readonly fetching: (digest: string) => { readonly tree: Tree; readonly own: RowSet } | null;
+  readonly fetching: (digest: string) => { readonly tree: Tree; readonly own: Own } | null;
+  /** Told who asks for an image. */
+  readonly onAsked: (digest: string, hostId: string) => void;
 }
 
 export interface PeerListening {
@@ -36,17 +38,22 @@ export interface PeerPort {
 
 /** Chunks of one question: 16 MiB of plain bytes at most, twice of what a transfer asks for. */
 export const mostRows = 64;
-/** Questions in work at once: each holds its chunks in memory. */
+/** Questions in work at once, each of which holds its chunks in memory, and those that wait for their turn: two of each of many hosts. */
 const atOnce = 8;
+const mostWaiting = 32;
 /** Trees of cached images that are kept open: one of 100 GB takes 14 MB. */
 const keptTrees = 2;
 const idleMs = 60_000;
+
+/** How many chunks the image has, or "all" where all of them are here; and the marks of the parts that this host takes from the store. */
+export const rowsHeader = "x-drover-rows";
+export const takingHeader = "x-drover-taking";
 
 const path = /^\/peer\/v1\/images\/([0-9a-f]{64})(\/chunks)?$/;
 
 export async function servePeers(shared: Shared, { host, port, tls }: PeerListening): Promise<PeerPort> {
   const { ca, key, cert } = tls;
-  const work = { shared, trees: new Map<string, ReturnType<typeof rowFinder>>(), busy: { count: 0 } };
+  const work = { shared, trees: new Map<string, ReturnType<typeof rowFinder>>(), turns: openTurns() };
   const options = { ca, key, cert, requestCert: true, rejectUnauthorized: true, minVersion: "TLSv1.3" as const };
   const server = createServer(options, (request, response) => {
     answer(work, request, response).catch(() => refuse(response, 500));
@@ -72,28 +79,56 @@ export async function servePeers(shared: Shared, { host, port, tls }: PeerListen
 interface Work {
   readonly shared: Shared;
   readonly trees: Map<string, ReturnType<typeof rowFinder>>;
-  readonly busy: { count: number };
+  readonly turns: Turns;
 }
 
 async function answer(work: Work, request: IncomingMessage, response: ServerResponse): Promise<void> {
   const [, digest, chunks] = path.exec(request.url ?? "") ?? [];
   if (digest === undefined) return refuse(response, 404);
-  if (!mayTake((request.socket as TLSSocket).getPeerX509Certificate(), digest)) return refuse(response, 403);
-  if (chunks === undefined) return tellRows(work.shared, digest, response);
+  const asker = takerOf((request.socket as TLSSocket).getPeerX509Certificate(), digest);
+  if (asker === null) return refuse(response, 403);
+  if (chunks === undefined) {
+    work.shared.onAsked(digest, asker);
+    return tellRows(work.shared, digest, response);
+  }
   if (request.method !== "POST") return refuse(response, 405);
-  if (work.busy.count >= atOnce) return refuse(response, 503);
-  work.busy.count++;
+  if (!(await work.turns.take())) return refuse(response, 503);
   try {
     await work.shared.pins.holding([digest], () => sendChunks(work, digest, request, response));
   } finally {
-    work.busy.count--;
+    work.turns.giveBack();
   }
 }
 
-/** The handshake proved whose certificate it is; a connection may outlive it. */
-function mayTake(certificate: X509Certificate | undefined, digest: string): boolean {
-  if (!certificate || Date.parse(certificate.validTo) < Date.now()) return false;
-  return readPeer(certificate)?.digest === digest;
+/** Who may take the image. The handshake proved whose certificate it is; a connection may outlive it. */
+function takerOf(certificate: X509Certificate | undefined, digest: string): string | null {
+  if (!certificate || Date.parse(certificate.validTo) < Date.now()) return null;
+  const peer = readPeer(certificate);
+  return peer?.digest === digest ? peer.hostId : null;
+}
+
+interface Turns {
+  /** False: there are too many who wait. */
+  take(): Promise<boolean>;
+  giveBack(): void;
+}
+
+function openTurns(): Turns {
+  const waiting: (() => void)[] = [];
+  let busy = 0;
+  return {
+    take: async () => {
+      if (waiting.length >= mostWaiting) return false;
+      if (busy < atOnce) busy++;
+      else await new Promise<void>((resolve) => void waiting.push(resolve));
+      return true;
+    },
+    giveBack: () => {
+      const next = waiting.shift();
+      if (next) next();
+      else busy--;
+    },
+  };
 }
 
 function refuse(response: ServerResponse, status: number): void {
@@ -102,10 +137,13 @@ function refuse(response: ServerResponse, status: number): void {
 }
 
 async function tellRows({ cache, fetching }: Shared, digest: string, response: ServerResponse): Promise<void> {
-  if (await cache.has(digest)) return void response.writeHead(200, { "x-drover-rows": "all", "content-length": 0 }).end();
+  if (await cache.has(digest)) return void response.writeHead(200, { [rowsHeader]: "all", "content-length": 0 }).end();
   const own = fetching(digest)?.own;
   if (!own) return refuse(response, 404);
-  response.writeHead(200, { "x-drover-rows": String(own.rows), "content-length": own.bits.byteLength }).end(own.bits);
+  const { rows, taking } = own;
+  const head = { [rowsHeader]: String(rows.rows), [takingHeader]: [...taking].join(), "content-length": rows.bits.byteLength };
+  // As they are now: more come while they travel.
+  response.writeHead(200, head).end(Uint8Array.from(rows.bits));
 }
 
 async function sendChunks(work: Work, digest: string, request: IncomingMessage, response: ServerResponse): Promise<void> {

@@ -1,108 +1,116 @@
 /**
- * Follows what happens and tells it to the WebSocket clients of this process.
+ * Reads what happens and tells it to those who listen at this process.
  *
- * The one idea: it reads the events in the order of their numbers and only while somebody listens; the progress of jobs has no events, so jobs under way
- * are looked at once a second and told when they changed.
+ * The one idea: who stands at the same number is told by one reading; who is behind is read for apart, and only while it takes what it is sent. A change of
+ * rights counts from the event that tells it, since every listener's rights are read anew there.
  */
-import type { Event } from "../../domain/events/schema.ts";
+import { setTimeout as delay } from "node:timers/promises";
 import { mayUse } from "../../domain/access/rules.ts";
-import { isSettled } from "../../domain/operations/rules.ts";
+import type { Event } from "../../domain/events/schema.ts";
+import { factsOfEvents } from "../../db/event-facts.ts";
 import { goOnAfter, lastEventNumber, listEvents } from "../../db/events.ts";
-import { findJob, type JobRow } from "../../db/jobs.ts";
-import { seenMachine } from "../../db/observed.ts";
-import { readOperation, unsettledOperations } from "../../db/operations.ts";
-import { actorAgain } from "../middleware/authenticate.ts";
-import { jobIn } from "../operations/job.ts";
 import type { Hub } from "../ports.ts";
-import { pingEveryMs, type Subscribers } from "./subscribers.ts";
-import { accessMessages, hostMessages, jobMessage, machineMessages } from "./wire.ts";
+import { mostBehind, type Listener, type Listeners } from "./listeners.ts";
+import { progressTeller } from "./progress.ts";
+import { seenEvent } from "./seen.ts";
+import { standingKey, stillStanding } from "./standing.ts";
+import { tellLogs, tellStats, statsEveryMs } from "./process-news.ts";
 
 const batch = 500;
 const progressEveryMs = 1_000;
-/** A user whose rights end is told nothing more within this time. */
-const checkEveryMs = 60_000;
+/** A user whose rights end without an event that tells it is told nothing more within this time. */
+const checkEveryMs = 5_000;
 /** The database is away: nobody is told anything until it is back. */
 const awayMs = 2_000;
+/** How soon a slow reader is looked at again. */
+const slowMs = 50;
 
 /** Ends when nobody listens any more. */
-export async function follow(hub: Hub, subscribers: Subscribers): Promise<void> {
-  let last: number | null = null;
-  const underWay = new Map<string, string>();
+export async function follow(hub: Hub, listeners: Listeners): Promise<void> {
+  const progress = progressTeller(hub);
   const due = timers();
-  while (subscribers.clients.size > 0 && !hub.closing.aborted) {
+  const over = new AbortController();
+  const logs = tellLogs(hub, listeners, AbortSignal.any([over.signal, hub.closing]));
+  while (listeners.all.size > 0 && !hub.closing.aborted) {
     try {
-      if (last === null) {
-        last = await lastEventNumber(hub.db);
-        for (const { id } of await unsettledOperations(hub.db)) underWay.set(id, "");
-      }
-      last = await goOnAfter(hub.db, last);
-      for (const event of await listEvents(hub.db, { after: last, limit: batch })) {
-        last = event.number;
-        await tellEvent(hub, subscribers, event, underWay);
-      }
-      if (due("progress", progressEveryMs)) await tellProgress(hub, subscribers, underWay);
-      if (due("ping", pingEveryMs)) subscribers.ping();
-      if (due("check", checkEveryMs)) await checkAll(hub, subscribers);
-      await hub.notifications.next(hub.closing);
+      const isBehind = await tellAll(hub, listeners, progress.note);
+      if (due("progress", progressEveryMs)) await progress.tell(listeners);
+      if (due("stats", statsEveryMs)) tellStats(listeners);
+      if (due("check", checkEveryMs)) await checkAll(hub, listeners);
+      if (!isBehind) await hub.notifications.next(hub.closing);
+      else await delay(slowMs);
     } catch (error) {
-      hub.log.warn({ event: "subscribers.not_told", err: error }, "WebSocket clients could not be told; trying again");
-      await new Promise((resolve) => setTimeout(resolve, awayMs));
+      hub.log.warn({ event: "listeners.not_told", err: error }, "Those who follow events could not be told; trying again");
+      await delay(awayMs);
+    }
+  }
+  over.abort();
+  await logs;
+}
+
+/** One batch for each number that somebody stands at. Answers whether somebody is still behind. */
+async function tellAll(hub: Hub, { all }: Listeners, note: (event: Event) => void): Promise<boolean> {
+  const newest = await lastEventNumber(hub.db);
+  const ready = [...all.values()].filter((listener) => listener.position !== newest && listener.isReady());
+  for (const [position, group] of Map.groupBy(ready, (listener) => listener.position)) {
+    if (position > newest) await rewind(hub, group, position);
+    else if (newest - position > mostBehind) passOver(group, newest);
+    else await tellGroup(hub, { position, group, all, note });
+  }
+  return [...all.values()].some((listener) => listener.position < newest);
+}
+
+/** A restored database has another history: it is told from the last minute on. */
+async function rewind({ db }: Pick<Hub, "db">, group: readonly Listener[], position: number): Promise<void> {
+  const after = await goOnAfter(db, position);
+  for (const listener of group) listener.position = after;
+}
+
+function passOver(group: readonly Listener[], until: number): void {
+  for (const listener of group) {
+    listener.lost(listener.position, until);
+    listener.position = until;
+  }
+}
+
+interface Group {
+  readonly position: number;
+  readonly group: readonly Listener[];
+  readonly all: ReadonlyMap<string, Listener>;
+  readonly note: (event: Event) => void;
+}
+
+async function tellGroup(hub: Hub, { position, group, all, note }: Group): Promise<void> {
+  const events = await listEvents(hub.db, { after: position, limit: batch });
+  const facts = await factsOfEvents(hub.db, events);
+  for (const event of events) {
+    const about = facts.get(event.number);
+    if (!about) continue;
+    note(event);
+    if (event.type === "access") await checkSome(hub, group);
+    const seen = seenEvent(hub, event, about);
+    for (const listener of group) {
+      // One that stopped taking goes on from its own number later; one that left is told nothing.
+      if (listener.position >= event.number || !all.has(listener.id) || !listener.isReady()) continue;
+      // Numbers have no gaps: what is missing was dropped for its age.
+      if (listener.position + 1 < event.number) passOver([listener], event.number - 1);
+      await listener.tell(seen);
+      listener.position = event.number;
     }
   }
 }
 
-async function tellEvent(hub: Hub, subscribers: Subscribers, event: Event, underWay: Map<string, string>): Promise<void> {
-  const { type, project, subjectId, name } = event;
-  if (type === "operation") return tellJob(hub, subscribers, subjectId, name, underWay);
-  const messages =
-    type === "machine"
-      ? machineMessages(event, await seenMachine(hub.db, subjectId))
-      : type === "host"
-        ? hostMessages(event)
-        : type === "access"
-          ? accessMessages(event)
-          : [];
-  for (const message of messages) subscribers.tell(message, { project });
-}
+const checkAll = (hub: Hub, { all }: Listeners): Promise<void> => checkSome(hub, [...all.values()]);
 
-async function tellJob(hub: Hub, subscribers: Subscribers, id: string, name: string, underWay: Map<string, string>): Promise<void> {
-  const message = jobMessage(name);
-  const row = await rowOf(hub, id);
-  if (!row || message === null) return;
-  const body = await jobIn(hub, row);
-  if (isSettled(row.operation.state)) underWay.delete(id);
-  else underWay.set(id, JSON.stringify(body));
-  subscribers.tell({ event_type: "job_manager", message, body }, { project: row.operation.project, ownerId: row.actorId });
-}
-
-/** A hidden one too: its removal is told with what it was. */
-async function rowOf(hub: Hub, id: string): Promise<JobRow | null> {
-  const job = await findJob(hub.db, id);
-  if (job) return job;
-  const hidden = await readOperation(hub.db, id);
-  return hidden.ok ? { operation: hidden.value.operation, actorId: hidden.value.actorId, words: null } : null;
-}
-
-async function tellProgress(hub: Hub, subscribers: Subscribers, underWay: Map<string, string>): Promise<void> {
-  if (!subscribers.wants("job_manager")) return;
-  for (const [id, told] of underWay) {
-    const row = await findJob(hub.db, id);
-    if (!row || isSettled(row.operation.state)) {
-      underWay.delete(id);
-      continue;
+/** Who listens twice is asked for once. */
+async function checkSome(hub: Hub, some: readonly Listener[]): Promise<void> {
+  for (const same of Map.groupBy(some, ({ actor, standing }) => standingKey(actor, standing)).values()) {
+    const [first] = same;
+    const actor = first ? await stillStanding(hub, first.actor, first.standing) : null;
+    for (const listener of same) {
+      if (actor && mayUse(actor, { claims: ["READ_ONLY"] }).ok) listener.actor = actor;
+      else listener.end("Your rights have ended.");
     }
-    const body = await jobIn(hub, row);
-    if (JSON.stringify(body) === told) continue;
-    underWay.set(id, JSON.stringify(body));
-    subscribers.tell({ event_type: "job_manager", message: "JOB_UPDATED", body }, { project: row.operation.project, ownerId: row.actorId });
-  }
-}
-
-async function checkAll(hub: Hub, subscribers: Subscribers): Promise<void> {
-  for (const client of subscribers.clients.values()) {
-    const actor = await actorAgain(hub, client.actor);
-    if (actor && mayUse(actor, { claims: ["READ_ONLY"] }).ok) client.actor = actor;
-    else client.socket.close(1008, "Your rights have ended.");
   }
 }
 

@@ -1,18 +1,23 @@
 /**
- * The wire's event hub: subscribe by WebSocket, leave a type, and see who listens.
+ * The wire's event hub: subscribe by WebSocket or as server-sent events, leave a type, and see who listens.
  *
- * The one idea: what a client is told is decided where it is told; these routes only let it in and out. The lists speak of this process.
+ * The one idea: what a client is told is decided where it is told; these routes only let it in and out. Who listens stands in rows, so each of several API
+ * processes answers for all.
  */
 import { upgradeWebSocket } from "@hono/node-server";
 import { WebSocket } from "ws";
 import { z } from "zod";
-import type { Actor } from "../../domain/access/schema.ts";
+import { dropClient, insertClient, leaveTypes, listClients, type EventClient } from "../../db/event-clients.ts";
 import type { Hub } from "../ports.ts";
 import { refusal } from "../wire/errors.ts";
 import type { Call, Mount } from "../wire/mount.ts";
-import { follow } from "./follow.ts";
-import { openSubscribers, type Subscriber, type Subscribers } from "./subscribers.ts";
-import { WireEventType, type Message } from "./wire.ts";
+import { answerTo } from "./answers.ts";
+import type { Clients } from "./clients.ts";
+import { wireListener, type Listeners, type Who } from "./listeners.ts";
+import { placeOf } from "./place.ts";
+import { socketTransport } from "./socket.ts";
+import { eventStream } from "./sse.ts";
+import { framed, WireEventType, type Message } from "./wire.ts";
 
 const EventClientInfo = z
   .object({
@@ -45,122 +50,117 @@ const UnsubscribeRequest = z
 const tag = "events";
 const needs = { claims: ["READ_ONLY"] } as const;
 
-export function eventWireRoutes(hub: Hub, mount: Mount): void {
-  const subscribers = openSubscribers();
-  let following: Promise<void> | null = null;
-  const begin = () => {
-    following ??= follow(hub, subscribers).finally(() => {
-      following = null;
-      // Somebody came while the last one was leaving.
-      if (subscribers.clients.size > 0 && !hub.closing.aborted) begin();
-    });
-  };
-  mount("get", "/ws/subscribe", "Follow events by WebSocket", { tag, needs, status: 101 }, async (call) => {
-    if (call.c.req.header("Upgrade")?.toLowerCase() !== "websocket")
-      throw refusal(400, "Failed to upgrade connection: the client is not using the websocket protocol");
-    const upgraded = await upgradeWebSocket(() => subscription(subscribers, call, begin))(call.c, async () => {});
-    return upgraded ?? call.c.body(null, 400);
+export function eventWireRoutes(hub: Hub, mount: Mount, listeners: Listeners, clients: Clients): void {
+  mount("get", "/ws/subscribe", "Follow events by WebSocket, or as server-sent events", { tag, needs, status: 101 }, async (call) => {
+    const { c, query } = call;
+    const types = typesOf(query("event_types") ?? "");
+    const who = await whoOf(hub, call);
+    if (c.req.header("Upgrade")?.toLowerCase() !== "websocket") {
+      if (!c.req.header("Accept")?.includes("text/event-stream"))
+        throw refusal(400, "Failed to upgrade connection: the client is not using the websocket protocol");
+      return eventStream(hub, c, listeners, (transport) => wireListener({ ...who, transport }, crypto.randomUUID(), types));
+    }
+    const id = crypto.randomUUID();
+    await insertClient(hub.db, { id, userId: who.actor.userId, username: who.actor.username, types: [...types] });
+    const upgraded = await upgradeWebSocket(() => subscription(hub, { id, who, types, listeners, clients }))(c, async () => {});
+    return upgraded ?? c.body(null, 400);
   });
   mount("post", "/ws/unsubscribe", "Leave types of events", { tag, needs, status: 200, body: UnsubscribeRequest }, (call) =>
-    unsubscribed(subscribers, call),
+    unsubscribed(hub, clients, call),
   );
-  listRoutes(subscribers, mount);
+  listRoutes(hub, mount);
+}
+
+const known = (words: readonly string[]): WireEventType[] => words.flatMap((word) => WireEventType.safeParse(word.trim()).data ?? []);
+const typesOf = (list: string): Set<WireEventType> => new Set([...known(list.split(",")), "global"]);
+
+async function whoOf(hub: Hub, { c, actor, query }: Pick<Call<unknown>, "c" | "actor" | "query">): Promise<Who> {
+  const after = await placeOf(hub, c.req.header("Last-Event-ID") ?? query("cursor"));
+  return { actor, after, standing: c.var.standing ?? { endsAt: null, login: null, ruleId: null } };
 }
 
 /** Who listens is told to super users; others see themselves. */
-function listRoutes(subscribers: Subscribers, mount: Mount): void {
-  const visible = (actor: Actor) =>
-    [...subscribers.clients.values()].filter((client) => actor.isSuperUser || client.actor.userId === actor.userId).map(shown);
+function listRoutes(hub: Hub, mount: Mount): void {
+  const visible = ({ isSuperUser, userId }: Who["actor"]) => listClients(hub.db, isSuperUser ? undefined : userId);
   mount("get", "/ws/clients", "List who follows events", { tag, needs, status: 200, reply: z.array(EventClientInfo) }, async ({ actor }) =>
-    visible(actor),
+    (await visible(actor)).map(shown),
   );
   mount("get", "/ws/stats", "Count who follows events", { tag, needs, status: 200, reply: EventEmitterStats }, async ({ actor }) => {
-    const all = [...subscribers.clients.values()].flatMap(({ types }) => [...types]);
+    const everybody = await listClients(hub.db);
+    const all = everybody.flatMap(({ types }) => types);
     const byType = Map.groupBy(all, (type) => type);
     return {
-      total_clients: subscribers.clients.size,
+      total_clients: everybody.length,
       total_subscriptions: all.length,
       type_stats: Object.fromEntries([...byType].map(([type, of]) => [type, of.length])),
-      clients: visible(actor),
-      messages_sent: 0,
-      start_time: subscribers.startedAt.toISOString(),
-      uptime: `${Math.floor((Date.now() - subscribers.startedAt.getTime()) / 1000)}s`,
+      clients: everybody.filter(({ userId }) => actor.isSuperUser || userId === actor.userId).map(shown),
+      messages_sent: everybody.reduce((sum, { sent }) => sum + sent, 0),
+      start_time: new Date(startedAtMs).toISOString(),
+      uptime: `${Math.floor((Date.now() - startedAtMs) / 1000)}s`,
     };
   });
 }
+const startedAtMs = performance.timeOrigin;
 
-function subscription(subscribers: Subscribers, { actor, query }: Pick<Call<unknown>, "actor" | "query">, begin: () => void) {
-  let client: Subscriber | null = null;
-  const wanted = (query("event_types") ?? "").split(",");
+interface Subscription {
+  readonly id: string;
+  readonly who: Who;
+  readonly types: Set<WireEventType>;
+  readonly listeners: Listeners;
+  readonly clients: Clients;
+}
+
+function subscription(hub: Hub, { id, who, types, listeners, clients }: Subscription) {
+  let leave = () => {};
+  let answer = (_: Message) => {};
   return {
     onOpen: (_: unknown, { raw }: { raw?: unknown }) => {
       if (!(raw instanceof WebSocket)) return;
-      const opened = subscribers.add(raw, actor, wanted);
-      client = opened;
-      raw.on("pong", () => {
-        opened.answeredAt = new Date();
-      });
-      const body = { client_id: opened.id, subscriptions: [...opened.types] };
-      subscribers.send(opened, {
-        event_type: "global",
-        message: "WebSocket connection established subscribed to global by default",
-        body,
-      });
-      begin();
+      const transport = socketTransport(raw);
+      const listener = wireListener({ ...who, transport }, id, types);
+      answer = (message) => transport.send({ name: message.event_type, data: framed(message) });
+      leave = () => {
+        listeners.remove(id);
+        clients.remove(id);
+        transport.close();
+        void dropClient(hub.db, id).catch(() => undefined);
+      };
+      const body = { client_id: id, subscriptions: [...types], cursor: String(who.after) };
+      answer({ event_type: "global", message: "WebSocket connection established subscribed to global by default", body });
+      clients.add({ id, types, transport, listener });
+      listeners.add(listener);
     },
-    onMessage: ({ data }: { data: unknown }) => {
-      if (client) subscribers.send(client, answerTo(client, String(data)));
-    },
-    onClose: () => {
-      if (client) subscribers.remove(client.id);
-    },
-    onError: () => {
-      if (client) subscribers.remove(client.id);
-    },
+    onMessage: ({ data }: { data: unknown }) => answer(answerTo(id, String(data))),
+    onClose: () => leave(),
+    onError: () => leave(),
   };
 }
 
-const Said = z.object({ id: z.string().optional(), event_type: WireEventType, message: z.string() });
-
-/** A client may ask whether we live and who it is. */
-function answerTo(client: Subscriber, text: string): Message {
-  const wrong = (error: string): Message => ({ event_type: "global", message: "error", body: { error }, client_id: client.id });
-  const said = Said.safeParse(jsonIn(text));
-  if (!said.success) return wrong("the message is not understood");
-  const { id, event_type, message } = said.data;
-  const about = { event_type, client_id: client.id, ...(id === undefined ? {} : { ref_id: id }) };
-  if (event_type === "health" && message === "ping") return { ...about, message: "pong" };
-  if (event_type === "system" && message === "client-id") return { ...about, message, body: { "client-id": client.id } };
-  return wrong("the message is not understood");
-}
-
-function jsonIn(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return null;
-  }
-}
-
-async function unsubscribed(subscribers: Subscribers, { actor, body }: Call<z.output<typeof UnsubscribeRequest>>): Promise<null> {
+async function unsubscribed(
+  hub: Hub,
+  clients: Clients,
+  { actor, body }: Call<z.output<typeof UnsubscribeRequest>>,
+): Promise<null> {
   if (body.event_types.length === 0) throw refusal(400, "event_types is required");
   if (body.event_types.includes("global")) throw refusal(400, "cannot unsubscribe from global event type");
-  const known = body.event_types.flatMap((word) => WireEventType.safeParse(word).data ?? []);
-  if (known.length === 0) throw refusal(400, "no valid event types provided");
-  const client = subscribers.clients.get(body.client_id);
-  if (!client || (client.actor.userId !== actor.userId && !actor.isSuperUser)) throw refusal(404, "error 404: client not found");
-  for (const type of known) client.types.delete(type);
+  const leaving = known(body.event_types);
+  if (leaving.length === 0) throw refusal(400, "no valid event types provided");
+  const isId = z.uuid().safeParse(body.client_id).success;
+  if (!isId || !(await leaveTypes(hub.db, body.client_id, actor.isSuperUser ? undefined : actor.userId, leaving)))
+    throw refusal(404, "error 404: client not found");
+  // At once where it is ours; another process sees the row within a second.
+  clients.leave(body.client_id, leaving);
   return null;
 }
 
-const shown = ({ id, actor, connectedAt, pingedAt, answeredAt, types, socket }: Subscriber): z.input<typeof EventClientInfo> => ({
+const shown = ({ id, userId, username, connectedAt, pingedAt, answeredAt, types, waiting }: EventClient): z.input<typeof EventClientInfo> => ({
   id,
-  user_id: actor.userId,
-  username: actor.username,
+  user_id: userId,
+  username,
   connected_at: connectedAt.toISOString(),
   last_ping_at: pingedAt.toISOString(),
   last_pong_at: answeredAt.toISOString(),
-  event_subscriptions: [...types],
+  event_subscriptions: types,
   is_alive: true,
-  queue_depth: socket.bufferedAmount > 0 ? 1 : 0,
+  queue_depth: waiting,
 });

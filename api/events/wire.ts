@@ -3,12 +3,13 @@
  *
  * The one idea: each message is made from a row of the events, read with the thing that it tells of; what the contract has no word for is not sent.
  */
-import { randomBytes } from "node:crypto";
+import { createHash, randomBytes } from "node:crypto";
 import { z } from "zod";
 import type { ClaimId } from "../../domain/access/claims.ts";
-import type { Needs } from "../../domain/access/rules.ts";
+import { mayUse, type Needs, type Reader } from "../../domain/access/rules.ts";
+import { maySeeEvent, type EventFacts } from "../../domain/events/rules.ts";
 import type { Event } from "../../domain/events/schema.ts";
-import { machineStates } from "../../domain/machines/rules.ts";
+import { machineStates, mayReach } from "../../domain/machines/rules.ts";
 import type { SeenMachine } from "../../db/observed.ts";
 import { wireHostState, wireMachine, wireState } from "../machines/wire.ts";
 
@@ -36,17 +37,33 @@ export interface Message {
   readonly client_id?: string;
 }
 
-export const framed = (message: Message): string =>
-  JSON.stringify({ id: randomBytes(32).toString("hex"), timestamp: new Date().toISOString(), ...message });
+/** An event's message has the same id whoever is told it and however often: who was told twice knows it. */
+export function framed(message: Message, of?: { event: Event; place: number }): string {
+  const now = () => ({ id: randomBytes(32).toString("hex"), timestamp: new Date().toISOString() });
+  if (!of) return JSON.stringify({ ...now(), ...message });
+  const { number, at } = of.event;
+  const id = createHash("sha256").update(`${number}/${of.place}/${at.toISOString()}`).digest("hex");
+  return JSON.stringify({ id, timestamp: at.toISOString(), cursor: String(number), ...message });
+}
 
 const any = (...claims: ClaimId[]): Needs => ({ claims, any: true });
-/** What a subscriber must hold to be told of a type; jobs are told to their owners too. */
-export const seeing: Partial<Record<WireEventType, Needs>> = {
+/** What a subscriber must hold to be told of a type, beside seeing the thing itself. */
+const seeing: Partial<Record<WireEventType, Needs>> = {
   pdfm: any("LIST_VM", "LIST"),
   orchestrator: any("LIST"),
-  auth: any("LIST_USER", "LIST_ROLE", "LIST_CLAIM"),
-  job_manager: any("JOB_MANAGER_LIST"),
+  catalog_cache: any("LIST_CACHE"),
+  stats: any("LIST"),
+  system_logs: { superUser: true },
 };
+
+/** `facts`: of the event that the message tells; null for what tells of this process. */
+export function maySeeMessage(reader: Reader, type: WireEventType, facts: EventFacts | null): boolean {
+  if (facts === null) return mayUse(reader, seeing[type] ?? { superUser: true }).ok;
+  if (type === "job_manager" || type === "auth") return maySeeEvent(reader, facts);
+  const { project, machine } = facts;
+  const reaches = facts.type !== "machine" || (machine !== null && mayReach({ ...machine, project }, reader));
+  return project === reader.project && reaches && mayUse(reader, seeing[type] ?? { superUser: true }).ok;
+}
 
 const State = z.enum(machineStates).catch("unknown");
 
@@ -72,10 +89,26 @@ export function hostMessages({ name, subjectId, body }: Event): Message[] {
     { event_type: "orchestrator", message, body: { host_id: subjectId, ...more } },
   ];
   const state = name.slice("host.".length);
+  if (name === "host.cache") return cacheMessages(subjectId, body);
   if (name === "host.enrolled" || name === "host.replaced") return told("HOST_ADDED", { host: body["name"], description: body["name"] });
   if (name === "host.removed") return told("HOST_REMOVED", { host: body["name"] });
   if (["online", "late", "lost"].includes(state)) return told("HOST_HEALTH_UPDATE", { state: wireHostState({ state }) });
   return [];
+}
+
+const Digests = z.array(z.string()).catch([]);
+
+/** By the digests: names of images are told to those who may see them, by other routes. */
+function cacheMessages(hostId: string, body: Event["body"]): Message[] {
+  const told = (message: string, digests: unknown): Message[] =>
+    Digests.parse(digests).flatMap((digest) => {
+      const event = { message, host_id: hostId, digest };
+      return [
+        { event_type: "catalog_cache", message, body: { host_id: hostId, digest } },
+        { event_type: "orchestrator", message: "HOST_CATALOG_CACHE_EVENT", body: { host_id: hostId, event } },
+      ];
+    });
+  return [...told("CACHE_ITEM_ADDED", body["added"]), ...told("CACHE_ITEM_REMOVED", body["removed"])];
 }
 
 /** `user_role.added` becomes USER_ROLE_ADDED with `user_id` and `role_id`. */

@@ -14,13 +14,15 @@ import { ruleHolds } from "../../db/identity-rules.ts";
 import { findUser, rootName, type UserRow } from "../../db/users.ts";
 import { claimed } from "../../security/foreign-tokens.ts";
 import { secretMatches } from "../../security/secrets.ts";
-import type { ApiEnv } from "../http.ts";
+import type { ApiEnv, Standing } from "../http.ts";
 import type { Hub } from "../ports.ts";
 
 type Access = Pick<Hub, "db" | "signer" | "passwords" | "foreign">;
 
+const lasting: Standing = { endsAt: null, login: null, ruleId: null };
+
 /** `description` is null where the wire answers the four characters `null`. */
-export type Identity = { ok: true; actor: Actor } | { ok: false; description: string | null };
+export type Identity = { ok: true; actor: Actor; standing: Standing } | { ok: false; description: string | null };
 const unknown = (description: string | null): Identity => ({ ok: false, description });
 
 export async function identify(hub: Access, c: Context<ApiEnv>): Promise<Identity> {
@@ -62,12 +64,13 @@ async function byToken(hub: Access, token: string): Promise<Identity> {
     throw error;
   });
   if (!verified) return unknown("error: invalid claims");
-  const { uid, api_key_id, identity_rule_id } = verified;
+  const { uid, api_key_id, identity_rule_id, login = null, expiresAt } = verified;
   const key = api_key_id === undefined ? null : await usableKey(hub.db, api_key_id);
   if (api_key_id !== undefined && !key) return unknown("Invalid API key");
   if (identity_rule_id !== undefined && !(await ruleHolds(hub.db, identity_rule_id, uid))) return unknown("error: invalid claims");
   const user = await findUser(hub.db, uid);
-  return user ? { ok: true, actor: actorOf(user, key) } : unknown("error 404: user not found");
+  const standing = { endsAt: identity_rule_id === undefined ? null : expiresAt, login, ruleId: identity_rule_id ?? null };
+  return user ? { ok: true, actor: actorOf(user, key), standing } : unknown("error 404: user not found");
 }
 
 /** An access token that a provider made for this API, in the hands of somebody who logged in through it before. */
@@ -81,12 +84,13 @@ async function byForeignToken(hub: Access, token: string, issuer: string): Promi
   });
   const identity = verified && (await findIdentity(hub.db, issuer, verified.sub));
   const user = identity && (await findUser(hub.db, identity.userId));
-  return user ? { ok: true, actor: actorOf(user, null) } : unknown("error: invalid claims");
+  const standing = { ...lasting, endsAt: new Date((verified?.exp ?? 0) * 1000) };
+  return user ? { ok: true, actor: actorOf(user, null), standing } : unknown("error: invalid claims");
 }
 
 async function byApiKey(hub: Access, encoded: string): Promise<Identity> {
   const found = await resolveApiKey(hub, encoded);
-  return found.ok ? { ok: true, actor: actorOf(found.user, found.key) } : unknown(found.description);
+  return found.ok ? { ok: true, actor: actorOf(found.user, found.key), standing: lasting } : unknown(found.description);
 }
 
 export type ResolvedKey = { ok: true; user: UserRow; key: ApiKey } | { ok: false; malformed: boolean; description: string };

@@ -19,6 +19,7 @@ export const authorised =
     if (!identity.ok) return unauthenticated(c, identity.description);
     // Also of whoever is refused: the log and the audit tell who it was.
     c.set("actor", identity.actor);
+    c.set("standing", identity.standing);
     const verdict = mayUse(identity.actor, needs);
     if (!verdict.ok) return isWire(c.req.path) ? oauth(c, verdict.fault.message) : thrown(new FaultError(verdict.fault));
     c.set("needs", needs);

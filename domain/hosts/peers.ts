@@ -17,13 +17,18 @@ export const PeerAddress = z
 export type PeerAddress = z.infer<typeof PeerAddress>;
 
 /** For a transfer: the right to take its image. Without an operation: the certificate under which this host serves. */
-export const PeerRequest = z.object({ operationId: OperationId.optional() });
+export const PeerRequest = z.object({
+  operationId: OperationId.optional(),
+  /** The certificate of an earlier answer holds for a while yet: another would cost the hub a signature, and hosts their connections. */
+  certified: z.boolean().default(false),
+});
 export type PeerRequest = z.infer<typeof PeerRequest>;
 
 const Peer = z.object({ hostId: HostId, host: z.string(), port: z.int() });
 export const PeerAnswer = z.object({
-  certificate: z.string(),
-  expiresAt: z.iso.datetime(),
+  /** Null where none was asked for. */
+  certificate: z.string().nullable(),
+  expiresAt: z.iso.datetime().nullable(),
   /** The image that may be taken; null where none was asked for. */
   digest: Sha256.nullable(),
   peers: z.array(Peer),

@@ -18,13 +18,13 @@ export interface PeerOptions {
 }
 
 export function peerHandler({ db, authority }: PeerOptions) {
-  return async (caller: Caller, { operationId }: PeerRequest): Promise<PeerAnswer> => {
+  return async (caller: Caller, { operationId, certified }: PeerRequest): Promise<PeerAnswer> => {
     const host = caller.kind === "host" ? await findHostIdentity(db, caller.hostId) : null;
     if (!host) throw new FaultError({ code: "forbidden", message: "Only hosts have peers." });
     const digest = operationId === undefined ? null : await digestOf(db, host.id, operationId);
-    const { certificate, expiresAt } = await authority.issuePeer({ hostId: host.id, publicKey: host.publicKey, digest });
+    const issued = certified ? null : await authority.issuePeer({ hostId: host.id, publicKey: host.publicKey, digest });
     const peers = digest === null ? [] : await peersOf(db, { hostId: host.id, digest });
-    return { certificate, expiresAt: expiresAt.toISOString(), digest, peers };
+    return { certificate: issued?.certificate ?? null, expiresAt: issued?.expiresAt.toISOString() ?? null, digest, peers };
   };
 }
 

@@ -34,7 +34,7 @@ export async function openWorld(more: Partial<Settings> = {}) {
   const closing = new AbortController();
   const lines: string[] = [];
   const kept = keepingLines({ write: (line) => void lines.push(line) });
-  const notifications = await listenForEvents(base.sql);
+  const notifications = listenForEvents(base.url);
   const hub: Hub = {
     db,
     log: openLog("api", "info", kept.to),

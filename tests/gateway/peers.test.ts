@@ -80,7 +80,7 @@ async function certificate({ identity }: Mac, operationId: string | undefined): 
   const body = Buffer.from(JSON.stringify({ operationId }));
   const headers = { "content-type": "application/json" };
   const answer = await link.send({ method: "POST", path: "/host/v1/peers", body, headers, authorised: true });
-  return PeerAnswer.parse(await jsonOf(answer)).certificate;
+  return PeerAnswer.parse(await jsonOf(answer)).certificate ?? "";
 }
 
 /** The status that the peer port answers, or what becomes of the connection. */

@@ -2,7 +2,7 @@
 import { join } from "node:path";
 import { setTimeout as after } from "node:timers/promises";
 import { readChunks } from "../../images/chunks-here.ts";
-import { rowFinder, type Near, type Neighbour, type RowSet } from "../../images/near.ts";
+import { rowFinder, rowSet, type Near, type Neighbour, type Own } from "../../images/near.ts";
 import { pullTree } from "../../images/pull.ts";
 import { pushBundle } from "../../images/push.ts";
 import type { ImageRef } from "../../images/stored.ts";
@@ -39,12 +39,12 @@ export async function openSwarm(folder: string, { bytes, bytesPerSecond }: { byt
     sent: line.sent,
     pull: async (name, more = []) => {
       const target = join(folder, name);
-      const own: { tree?: Tree; rows?: RowSet } = {};
+      const own: Shown = {};
       hosts.set(name, neighbour(name, join(target, "bundle"), own));
       const near: Near = {
         id: name,
         neighbours: () => [...[...hosts.values()].filter(({ id }) => id !== name), ...more],
-        begin: (tree, rows) => void Object.assign(own, { tree, rows }),
+        begin: (tree, fetching) => void Object.assign(own, { tree, fetching }),
       };
       await pullTree({ digest, generation: 1, store, targetPath: target, seeds: [], signal, near, parallel: 4, threads: 1 });
       return join(target, "bundle");
@@ -52,10 +52,20 @@ export async function openSwarm(folder: string, { bytes, bytesPerSecond }: { byt
   };
 }
 
-function neighbour(id: string, bundle: string, own: { tree?: Tree; rows?: RowSet }): Neighbour {
+interface Shown {
+  tree?: Tree;
+  fetching?: Own;
+}
+
+function neighbour(id: string, bundle: string, own: Shown): Neighbour {
   return {
     id,
-    rows: async () => own.rows ?? "none",
+    rows: async () => {
+      if (!own.fetching) return "none";
+      const { rows, taking } = own.fetching;
+      // As they were when they were told: later ones are not known.
+      return { rows: rowSet(rows.rows, rows.bits.slice()), taking: [...taking] };
+    },
     read: async (rows) => {
       const finder = own.tree && rowFinder(own.tree);
       const read = await readChunks(

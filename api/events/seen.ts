@@ -1,0 +1,40 @@
+/**
+ * One event in the words of the wire.
+ *
+ * The one idea: what it tells of is read when somebody is told, and once for all of them; so a message shows how things are and its number where it stands.
+ */
+import type { EventFacts } from "../../domain/events/rules.ts";
+import type { Event } from "../../domain/events/schema.ts";
+import { findJob, type JobRow } from "../../db/jobs.ts";
+import { seenMachine } from "../../db/observed.ts";
+import { readOperation } from "../../db/operations.ts";
+import { jobIn } from "../operations/job.ts";
+import type { Hub } from "../ports.ts";
+import type { Seen } from "./listeners.ts";
+import { accessMessages, hostMessages, jobMessage, machineMessages, type Message } from "./wire.ts";
+
+type Reading = Pick<Hub, "db">;
+
+export function seenEvent(hub: Reading, event: Event, facts: EventFacts): Seen {
+  let read: Promise<readonly Message[]> | null = null;
+  return { event, facts, messages: () => (read ??= messagesOf(hub, event)) };
+}
+
+async function messagesOf(hub: Reading, event: Event): Promise<readonly Message[]> {
+  const { type, subjectId, name } = event;
+  if (type === "machine") return machineMessages(event, await seenMachine(hub.db, subjectId));
+  if (type === "host") return hostMessages(event);
+  if (type === "access") return accessMessages(event);
+  if (type !== "operation") return [];
+  const message = jobMessage(name);
+  const row = message === null ? null : await rowOf(hub, subjectId);
+  return message === null || !row ? [] : [{ event_type: "job_manager", message, body: await jobIn(hub, row) }];
+}
+
+/** A hidden one too: its removal is told with what it was. */
+async function rowOf({ db }: Reading, id: string): Promise<JobRow | null> {
+  const job = await findJob(db, id);
+  if (job) return job;
+  const hidden = await readOperation(db, id);
+  return hidden.ok ? { operation: hidden.value.operation, actorId: hidden.value.actorId, words: null } : null;
+}
