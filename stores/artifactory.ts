@@ -6,37 +6,22 @@
  */
 import { createHash } from "node:crypto";
 import type { IncomingMessage } from "node:http";
-import type { ArtifactoryCredentials } from "../domain/catalog/store-credentials.ts";
 import { FaultError } from "../domain/errors.ts";
-import { checksumRefused, endsBefore, objectMissing, storeCorrupt, storeDenied, storeUnavailable } from "./faults.ts";
-import { storeHttp, type StoreHttp, type StoreRequest } from "./http.ts";
+import { artifactoryPlace, asked, pathOf, refusal, textOf, type ArtifactoryOptions, type ArtifactoryPlace } from "./artifactory-client.ts";
+import { checksumRefused, endsBefore, storeCorrupt, storeUnavailable } from "./faults.ts";
 import { checkKey, type ByteRange, type ObjectStore, type StoredObject, type WriteOutcome } from "./object-store.ts";
-import { retrier, retryAfterMs, type Retry } from "./retry.ts";
+import { retrier, type Retry } from "./retry.ts";
 import { expectedBytes, steadyRead, type OpenedRead } from "./steady-read.ts";
 
-export interface ArtifactoryOptions {
-  readonly repo: string;
-  /** Below which all keys lie: empty, or ending in "/". */
-  readonly prefix: string;
-  /** Up to and with the context path: `https://example.jfrog.io/artifactory`. */
-  readonly endpoint: string;
-  /** Certificates (PEM) that the server is known by. */
-  readonly ca?: string | undefined;
-  readonly credentials: ArtifactoryCredentials;
-}
-
-interface Place extends ArtifactoryOptions {
-  readonly http: StoreHttp;
+interface Place extends ArtifactoryPlace {
   readonly retry: Retry;
 }
 
-/** As long as for the other providers. */
-const silentMs = 60_000;
 /** Below it a request that may end in 404 costs more than the bytes. */
 const deployByChecksumFrom = 64 * 1024;
 
 export function artifactoryStore(options: ArtifactoryOptions): ObjectStore {
-  const place: Place = { ...options, endpoint: options.endpoint.replace(/\/$/, ""), http: storeHttp(silentMs), retry: retrier() };
+  const place: Place = { ...artifactoryPlace(options), retry: retrier() };
   const steadily = <T>(call: () => Promise<T>, signal?: AbortSignal) => place.retry.run(call, signal);
   const alone = oneWriterPerKey();
   return {
@@ -146,45 +131,7 @@ function filesIn(what: string, text: string): NonNullable<Listing["files"]> {
   }
 }
 
-/** Encoded by segment: what a name of another service holds must not read as a parameter. */
-const pathOf = ({ repo, prefix }: Place, key: string): string =>
-  `/${repo}/${prefix}${checkKey(key).split("/").map(encodeURIComponent).join("/")}`;
-
-interface Ask extends Pick<StoreRequest, "key" | "method" | "body"> {
-  readonly path: string;
-  readonly headers?: Readonly<Record<string, string>>;
-  readonly signal?: AbortSignal;
-}
-
-function asked({ http, endpoint, credentials, ca }: Place, ask: Ask): Promise<IncomingMessage> {
-  const { key, method, body, path, headers = {}, signal = new AbortController().signal } = ask;
-  return http.send({ key, method, body, ca, signal, url: `${endpoint}${path}`, headers: { ...headers, ...authorised(credentials) } });
-}
-
-function authorised(credentials: ArtifactoryCredentials): Record<string, string> {
-  if ("apiKey" in credentials) return { "x-jfrog-art-api": credentials.apiKey };
-  if ("token" in credentials) return { authorization: `Bearer ${credentials.token}` };
-  return { authorization: `Basic ${Buffer.from(`${credentials.username}:${credentials.password}`).toString("base64")}` };
-}
-
 function digestOf({ headers }: IncomingMessage): OpenedRead["digest"] {
   const told = headers["x-checksum-sha256"];
   return typeof told === "string" && /^[0-9a-f]{64}$/.test(told) ? { algorithm: "sha256", hex: told } : undefined;
-}
-
-/** Its words are for people and may repeat what was sent, so only its status is told. */
-async function refusal(key: string, answer: IncomingMessage): Promise<FaultError> {
-  const { statusCode: status = 0, headers } = answer;
-  await textOf(key, answer).catch(() => "");
-  if (status === 404) return objectMissing(key);
-  if (status === 401 || status === 403) return storeDenied(key, status === 401 ? "it does not know the credentials" : "no permission");
-  return storeUnavailable(key, `it answered ${status}`, undefined, retryAfterMs(headers["retry-after"]));
-}
-
-async function textOf(key: string, answer: IncomingMessage): Promise<string> {
-  try {
-    return Buffer.concat(await Array.fromAsync(answer as AsyncIterable<Buffer>)).toString();
-  } catch (cause) {
-    throw storeUnavailable(key, "its answer broke off", cause);
-  }
 }

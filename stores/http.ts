@@ -6,6 +6,8 @@
  */
 import { Agent as PlainAgent, request as plainRequest, type IncomingMessage } from "node:http";
 import { Agent, request } from "node:https";
+import { pipeline } from "node:stream/promises";
+import { FaultError } from "../domain/errors.ts";
 import { withKnown } from "./authority.ts";
 import { storeUnavailable } from "./faults.ts";
 
@@ -15,7 +17,8 @@ export interface StoreRequest {
   readonly method: "GET" | "HEAD" | "PUT" | "POST" | "DELETE";
   readonly url: string;
   readonly headers: Readonly<Record<string, string>>;
-  readonly body?: Uint8Array | string | undefined;
+  /** What comes in parts is sent as it comes, without its length. */
+  readonly body?: Uint8Array | string | AsyncIterable<Uint8Array> | undefined;
   /** Certificates (PEM) that the server is known by, besides the well-known ones. */
   readonly ca?: string | undefined;
   readonly signal: AbortSignal;
@@ -51,13 +54,20 @@ export function storeHttp(silentMs: number): StoreHttp {
       });
       sent.once("response", resolve);
       sent.on("error", (cause) => {
+        // What the source of the body threw.
+        if (cause instanceof FaultError) return reject(cause);
         const reason = silent ? `it has been silent for ${silentMs / 1000} s` : `it cannot be reached${wordOf(cause)}`;
         reject(ask.signal.aborted ? cause : storeUnavailable(ask.key, reason, cause));
       });
-      sent.end(ask.body);
+      if (isInParts(ask.body)) pipeline(ask.body, sent).catch((error: unknown) => sent.destroy(asError(error)));
+      else sent.end(ask.body);
     });
   return { send, close: () => [plain, ...tls.values()].forEach((agent) => agent.destroy()) };
 }
+
+const isInParts = (body: StoreRequest["body"]): body is AsyncIterable<Uint8Array> =>
+  typeof body === "object" && Symbol.asyncIterator in body;
+const asError = (error: unknown): Error => (error instanceof Error ? error : new Error(String(error)));
 
 /** Node's own word for what went wrong, which carries no part of the address: that may be a grant. */
 function wordOf(cause: Error): string {

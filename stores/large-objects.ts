@@ -4,10 +4,9 @@
  * The one idea: what is on its way has no name yet. It gets its key in one step when all of it is there, so a write that dies leaves nothing that anybody could
  * mistake for an archive; and it takes the place of what had the key, since such archives are named by people.
  */
-import { randomUUID } from "node:crypto";
+import { createHash, randomUUID } from "node:crypto";
 import { mkdir, open, rename, rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { Readable } from "node:stream";
 import {
   AbortMultipartUploadCommand,
   CompleteMultipartUploadCommand,
@@ -18,6 +17,7 @@ import {
 import { credentialsFor, type StoreCredentials } from "../domain/catalog/store-credentials.ts";
 import type { StoreLocation } from "../domain/catalog/store-location.ts";
 import { FaultError, unwrap } from "../domain/errors.ts";
+import { deployLarge } from "./artifactory-large.ts";
 import { readAuthority } from "./authority.ts";
 import { azureClient } from "./azure-client.ts";
 import { storeDenied, storeUnavailable } from "./faults.ts";
@@ -31,18 +31,18 @@ export interface LargeObjects {
 
 /** S3 takes ten thousand parts: 640 GB. Two are in memory, one that fills and one that travels. */
 const partBytes = 64 * 1024 * 1024;
+const partsAtOnce = 1;
 /** Azure takes fifty thousand blocks: 800 GB. Four travel at once. */
 const blockBytes = 16 * 1024 * 1024;
 const blocksAtOnce = 4;
 
 export function openLargeObjects(location: StoreLocation, credentials: StoreCredentials | null): LargeObjects {
   if (location.kind === "folder") return inFolder(location.path);
-  if (location.kind === "artifactory") {
-    const message =
-      "Archives cannot be written to an Artifactory store: write to a folder, S3 or Azure store, and upload the two files from there.";
-    throw new FaultError({ code: "store_invalid", message });
-  }
   const ca = readAuthority(location.ca);
+  if (location.kind === "artifactory") {
+    const options = { ...location, ca, credentials: unwrap(credentialsFor("artifactory", credentials)) };
+    return { write: (key, parts, signal) => deployLarge(options, key, parts, signal) };
+  }
   if (location.kind === "azure") return inAzure({ ...location, ca, credentials: unwrap(credentialsFor("azure", credentials)) });
   const { kms_key: kmsKey, ...place } = location;
   return inS3({ ...place, kmsKey, ca, credentials: unwrap(credentialsFor("s3", credentials)) });
@@ -91,7 +91,7 @@ function inS3(options: S3Options): LargeObjects {
         return { PartNumber, ETag };
       };
       try {
-        const Parts = await oneAhead(inParts(parts, partBytes), send);
+        const Parts = await sendAhead(inParts(parts, partBytes), send, partsAtOnce);
         await steadily(() => client.send(new CompleteMultipartUploadCommand({ ...at, UploadId, MultipartUpload: { Parts } }), abortSignal));
       } catch (error) {
         // Parts of an upload that is never completed cost money; one that cannot be dropped now is the bucket's lifecycle's.
@@ -102,18 +102,25 @@ function inS3(options: S3Options): LargeObjects {
   };
 }
 
-/** One part travels while the next one fills. */
-async function oneAhead<T>(parts: AsyncIterable<Uint8Array>, send: (part: Uint8Array, number: number) => Promise<T>): Promise<T[]> {
-  const sent: T[] = [];
-  let underWay: Promise<T> | null = null;
-  let number = 0;
-  for await (const part of parts) {
-    if (underWay) sent.push(await underWay);
-    underWay = send(part, ++number);
-    underWay.catch(() => undefined); // Told when it is waited for.
+/** Parts travel while the next one fills; all have ended when this returns or throws. */
+async function sendAhead<T>(
+  parts: AsyncIterable<Uint8Array>,
+  send: (part: Uint8Array, number: number) => Promise<T>,
+  atOnce: number,
+): Promise<T[]> {
+  const sent: Promise<T>[] = [];
+  try {
+    for await (const part of parts) {
+      const before = sent[sent.length - atOnce];
+      if (before) await before;
+      const going = send(part, sent.length + 1);
+      going.catch(() => undefined); // Told when it is waited for.
+      sent.push(going);
+    }
+    return await Promise.all(sent);
+  } finally {
+    await Promise.allSettled(sent);
   }
-  if (underWay) sent.push(await underWay);
-  return sent;
 }
 
 async function* inParts(bytes: AsyncIterable<Uint8Array>, length: number): AsyncGenerator<Buffer> {
@@ -133,13 +140,24 @@ async function* inParts(bytes: AsyncIterable<Uint8Array>, length: number): Async
 }
 
 function inAzure(options: Parameters<typeof azureClient>[0]): LargeObjects {
+  const retry = retrier();
   return {
-    write: (key, parts, signal) =>
-      restated(key, async () => {
-        const { container } = await azureClient(options);
-        const blob = container.getBlockBlobClient(`${options.prefix}${checkKey(key)}`);
-        await blob.uploadStream(Readable.from(parts, { objectMode: false }), blockBytes, blocksAtOnce, { abortSignal: signal });
-      }),
+    write: async (key, parts, signal) => {
+      const steadily = <T>(call: () => Promise<T>) => retry.run(() => restated(key, call), signal);
+      const { container } = await azureClient(options);
+      const blob = container.getBlockBlobClient(`${options.prefix}${checkKey(key)}`);
+      const abortSignal = { abortSignal: signal };
+      // Of one length, and nobody else's: two attempts do not mix their blocks.
+      const attempt = randomUUID();
+      const send = async (block: Uint8Array, number: number): Promise<string> => {
+        const id = Buffer.from(`${attempt}-${String(number).padStart(5, "0")}`).toString("base64");
+        const transactionalContentMD5 = createHash("md5").update(block).digest();
+        await steadily(() => blob.stageBlock(id, block, block.byteLength, { ...abortSignal, transactionalContentMD5 }));
+        return id;
+      };
+      const ids = await sendAhead(inParts(parts, blockBytes), send, blocksAtOnce);
+      await steadily(() => blob.commitBlockList(ids, abortSignal));
+    },
   };
 }
 
