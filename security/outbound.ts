@@ -19,6 +19,8 @@ export interface Outgoing {
   readonly headers?: Readonly<Record<string, string>>;
   readonly body?: string | Uint8Array;
   readonly reach: Reach;
+  /** What may be reached beyond that, as an operator said it. */
+  readonly also?: Networks;
   readonly signal: AbortSignal;
 }
 export interface Incoming {
@@ -55,6 +57,16 @@ const ofOrganisations = listOf(
   ["fec0::", 10],
 );
 
+/** Networks in CIDR notation, such as 10.1.0.0/16. */
+export type Networks = Pick<BlockList, "check">;
+export const networksOf = (written: readonly string[]): Networks =>
+  listOf(
+    ...written.map((network): [string, number] => {
+      const [address = "", bits] = network.split("/");
+      return [address, Number(bits ?? (isIP(address) === 6 ? 128 : 32))];
+    }),
+  );
+
 function listOf(...networks: ReadonlyArray<readonly [address: string, bits: number]>): BlockList {
   const list = new BlockList();
   for (const [address, bits] of networks) list.addSubnet(address, bits, isIP(address) === 6 ? "ipv6" : "ipv4");
@@ -62,25 +74,29 @@ function listOf(...networks: ReadonlyArray<readonly [address: string, bits: numb
 }
 
 /** Whether the hub may connect to this address. */
-export function mayReach(address: string, reach: Reach): boolean {
+export function mayReach(address: string, reach: Reach, also?: Networks): boolean {
   const family = isIP(address) === 6 ? "ipv6" : "ipv4";
   if (isIP(address) === 0) return false;
-  if (reach === "any") return true;
+  if (reach === "any" || also?.check(address, family)) return true;
   return !never.check(address, family) && (reach === "private" || !ofOrganisations.check(address, family));
 }
 
 const forbidden = (name: string) =>
-  new FaultError({ code: "address_forbidden", message: `The hub does not connect to ${name}: access to this url is not allowed.`, subject: name });
+  new FaultError({
+    code: "address_forbidden",
+    message: `The hub does not connect to ${name}: access to this url is not allowed.`,
+    subject: name,
+  });
 
 /** Fails with `address_forbidden`, or with what the connection failed with. The answer may be of any status. */
-export async function outbound(url: URL, { method, headers, body, reach, signal }: Outgoing): Promise<Incoming> {
+export async function outbound(url: URL, { method, headers, body, reach, also, signal }: Outgoing): Promise<Incoming> {
   if (url.protocol !== "http:" && url.protocol !== "https:") throw forbidden(url.protocol);
   const name = url.hostname.replace(/^\[|\]$/g, "");
   // An address needs no look-up, and gets none.
-  if (isIP(name) !== 0 && !mayReach(name, reach)) throw forbidden(name);
+  if (isIP(name) !== 0 && !mayReach(name, reach, also)) throw forbidden(name);
   const send = url.protocol === "https:" ? requestTls : requestPlain;
   return new Promise((resolve, reject) => {
-    const sent = send(url, { method, headers: { ...headers }, signal, agent: false, lookup: judging(reach) });
+    const sent = send(url, { method, headers: { ...headers }, signal, agent: false, lookup: judging(reach, also) });
     sent.on("response", (response) => resolve({ status: response.statusCode ?? 0, headers: response.headers, body: response }));
     sent.on("error", reject);
     sent.end(body);
@@ -91,10 +107,10 @@ type Lookup = NonNullable<Parameters<typeof requestPlain>[1]["lookup"]>;
 
 /** Answers the addresses that may be reached; a name that has none of those is refused. */
 const judging =
-  (reach: Reach): Lookup =>
+  (reach: Reach, also: Networks | undefined): Lookup =>
   (name, options, done) =>
     lookup(name, { ...options, all: true }, (error, addresses) => {
-      const allowed = (addresses ?? []).filter(({ address }) => mayReach(address, reach));
+      const allowed = (addresses ?? []).filter(({ address }) => mayReach(address, reach, also));
       const [first] = allowed;
       if (error) done(error, "");
       else if (!first) done(forbidden(name), "");
