@@ -54,7 +54,15 @@ const project = () =>
 const created = () => time("created_at").notNull().defaultNow();
 const updated = () => time("updated_at").notNull().defaultNow();
 
-export const projects = pgTable("projects", { id: text("id").primaryKey(), createdAt: created() });
+/** Who owns things, and how much of them; a limit that is null is none. */
+export const projects = pgTable("projects", {
+  id: text("id").primaryKey(),
+  maxMachines: integer("max_machines"),
+  maxVcpus: integer("max_vcpus"),
+  maxMemoryBytes: bytes("max_memory_bytes"),
+  maxStorageBytes: bytes("max_storage_bytes"),
+  createdAt: created(),
+});
 
 /** One row: who this hub is. Its id stands in every store that it owns. */
 export const hub = pgTable("hub", {
@@ -602,6 +610,10 @@ export const machines = pgTable(
     index("machines_host")
       .on(table.hostId)
       .where(sql`${table.retiredAt} is null`),
+    // A page of a project's machines, from the newest on, reads the page and no more.
+    index("machines_page")
+      .on(table.project, table.createdAt, table.id)
+      .where(sql`${table.retiredAt} is null`),
     index("machines_expiry")
       .on(table.expiresAt)
       .where(sql`${table.retiredAt} is null`),
@@ -666,6 +678,7 @@ export const operations = pgTable(
     index("operations_state").on(table.state),
     index("operations_machine").on(table.machineId),
     index("operations_created").on(table.createdAt),
+    index("operations_page").on(table.project, table.createdAt, table.id),
     // What the loops look at each second is a handful among all that ended in 90 days.
     index("operations_open")
       .on(table.id)
