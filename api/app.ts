@@ -16,6 +16,7 @@ import { accessWireRoutes } from "./access/wire-routes.ts";
 import { templateWireRoutes } from "./builds/wire-templates.ts";
 import { prefetchRoutes } from "./catalog/prefetch-routes.ts";
 import { catalogRoutes } from "./catalog/routes.ts";
+import { throughTransferRoutes } from "./catalog/through-transfers.ts";
 import { managerWireRoutes } from "./catalog/wire-managers.ts";
 import { manifestWireRoutes } from "./catalog/wire-manifests.ts";
 import { throughWireRoutes } from "./catalog/wire-through.ts";
@@ -118,6 +119,7 @@ function mountWire(app: OpenAPIHono<ApiEnv>, hub: Hub, { login, listeners, clien
   logWireRoutes(hub, mounting(app, hub), mounting(app, hub, "orchestrator"));
   toolWireRoutes(mounting(app, hub));
   templateWireRoutes(hub, mounting(app, hub, "host"));
+  throughTransferRoutes(hub, mounting(app, hub, "catalog_manager"));
   hostWireRoutes(hub, mounting(app, hub), mounting(app, hub, "orchestrator"));
   routingWireRoutes(hub, mounting(app, hub, "reverse_proxy"), mounting(app, hub, "orchestrator"));
 }

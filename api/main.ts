@@ -6,6 +6,7 @@
 import "../deploy/lifeline.ts";
 import { nextAttempts } from "../control/attempts.ts";
 import { requestAdopt } from "../control/adopt.ts";
+import { requestBring } from "../control/bring.ts";
 import { requestPin, requestPrune } from "../control/cache.ts";
 import { cancelOperation } from "../control/cancel.ts";
 import { requestExport, requestImport } from "../control/archives.ts";
@@ -31,10 +32,10 @@ import { masterKeySource } from "../security/master-key.ts";
 import { openSecurity, type Security } from "../security/open.ts";
 import { passwordHasher } from "../security/passwords.ts";
 import { runProcess, type Running } from "../workers/process.ts";
-import { listArchives } from "../workers/archives.ts";
-import { keptStores } from "../workers/kept-stores.ts";
+import { archiveOf, listArchives } from "../workers/archives.ts";
 import { remoteCatalogs } from "../workers/remote-catalogs.ts";
 import { connectTemporal, type TemporalClient } from "../workers/temporal.ts";
+import { keptStores } from "../workers/kept-stores.ts";
 import { version } from "../workers/version.ts";
 import { seedAccess } from "./access/root.ts";
 import { createApp } from "./app.ts";
@@ -77,8 +78,9 @@ export async function runApi({ config, log, logs, signal }: Running): Promise<vo
     archives: (idOrName, project) => listArchives(control, idOrName, project),
     checks: checksOf(open, temporal),
     settings: settingsOf(config, security),
-    remotes: remoteCatalogs({ db: open.db, sealer: security.sealer, reaching: config.security.remotes }),
   };
+    archiveOf: (image, how) => archiveOf(control, image, how),
+    remotes: remoteCatalogs({ db: open.db, sealer: security.sealer, reaching: config.security.remotes }),
   await warnOfDefaultHost(hub);
   const app = createApp(hub);
   const served = await listen(config, (request, connection) => app.fetch(request, connection));
@@ -127,6 +129,7 @@ export const operationsOf = (control: Control): Operations => ({
   prefetch: (wanted, asked) => requestPrefetch(control, wanted, asked),
   prune: (host, wanted, asked) => requestPrune(control, host, wanted, asked),
   pin: (host, wanted, asked) => requestPin(control, host, wanted, asked),
+  bring: (wanted, asked) => requestBring(control, wanted, asked),
   provision: (wanted, asked) => requestMachine(control, wanted, asked),
   act: (machine, action, asked) => requestAction(control, machine, action, asked),
   retire: (machine, options, asked) => requestRetire(control, machine, options, asked),

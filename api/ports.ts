@@ -12,7 +12,7 @@ import type { NewExport, NewImport, StoredArchive } from "../domain/catalog/arch
 import type { ImageKey } from "../domain/catalog/rules.ts";
 import type { CatalogManager, ManagerCredentials, RemoteCatalog } from "../domain/catalog/managers.ts";
 import type { CachePin, CachePrune, NewPrefetch } from "../domain/catalog/caching.ts";
-import type { NewImageVersion, NewPull, Store } from "../domain/catalog/schema.ts";
+import type { ImageVersion, NewImageVersion, NewPull, Store } from "../domain/catalog/schema.ts";
 import type { Collection, Scrub, StoreCheck } from "../domain/catalog/care.ts";
 import type { StoreCredentials } from "../domain/catalog/store-credentials.ts";
 import type { StoreTrial } from "../domain/catalog/store-trial.ts";
@@ -22,6 +22,7 @@ import type { Adoption, Machine, MachineAction, NewMachine, Registration } from 
 import type { Decision, OnFault } from "../domain/operations/rules.ts";
 import type { NextAttempt, Operation } from "../domain/operations/schema.ts";
 import type { z } from "zod";
+import type { Brought } from "../control/bring.ts";
 import type { Asked } from "../control/start.ts";
 import type { Database } from "../db/connect.ts";
 import type { ForeignTokens } from "../security/foreign-tokens.ts";
@@ -39,6 +40,8 @@ export interface Operations {
   export(image: ImageKey, wanted: NewExport, asked: Asked): Promise<Result<Operation>>;
   /** Brings an image to several hosts. */
   prefetch(wanted: NewPrefetch, asked: Asked): Promise<Result<Operation>>;
+  /** A machine of an image behind a catalog manager, which becomes a version of ours on the way. */
+  bring(wanted: Brought, asked: Asked): Promise<Result<Operation>>;
   /** Changes of a host's cache; `host` by id or name. */
   prune(host: string, wanted: CachePrune, asked: Asked): Promise<Result<Operation>>;
   pin(host: string, wanted: { act: "pin" | "unpin"; image: CachePin }, asked: Asked): Promise<Result<Operation>>;
@@ -159,5 +162,10 @@ export interface Hub {
   readonly checks: Readonly<Record<string, Check>>;
   readonly settings: Settings;
   /** Aborted when the process shuts down: open streams and waits end then. */
+  /** An image as one file, and its size where that is known. */
+  readonly archiveOf: (
+    image: ImageVersion,
+    how: { compress: boolean; signal: AbortSignal },
+  ) => Promise<{ bytes: number | null; content: AsyncIterable<Uint8Array> }>;
   readonly closing: AbortSignal;
 }

@@ -4,15 +4,21 @@
  * The one idea: the same rows and sealed secrets as for every store; only what is looked at, or written, is another's.
  */
 import type { Database } from "../db/connect.ts";
+import { archivedGeneration, findArchive } from "../db/archives.ts";
 import { findImage } from "../db/images.ts";
 import { findStore, sealedCredentials } from "../db/stores.ts";
 import type { StoredArchive } from "../domain/catalog/archives.ts";
 import { mayWriteTo } from "../domain/catalog/publishing.ts";
 import { StoreCredentials } from "../domain/catalog/store-credentials.ts";
 import { parseStoreLocation } from "../domain/catalog/store-location.ts";
-import { ok, unwrap, type Result } from "../domain/errors.ts";
+import { imageName } from "../domain/catalog/rules.ts";
+import type { ImageVersion } from "../domain/catalog/schema.ts";
+import { FaultError, ok, unwrap, type Result } from "../domain/errors.ts";
 import { credentialsContext, openStores } from "../gateway/stores.ts";
 import { listCatalog, type FoundManifest } from "../images/pdpack/catalog.ts";
+import { archiveBytes } from "../images/pdpack/pack.ts";
+import { storedFiles } from "../images/pdpack/stored-files.ts";
+import { readImage } from "../images/stored.ts";
 import type { Sealer } from "../security/sealing.ts";
 import { openLargeObjects, type LargeObjects } from "../stores/large-objects.ts";
 import { storePorts } from "./stores.ts";
@@ -60,4 +66,32 @@ async function shownAs(db: Database, project: string, { manifestKey, image, pack
     imported: known === true,
     problem: fault?.message ?? missing,
   };
+}
+
+export interface Archive {
+  /** Null: it is made on the way, and nobody knows. */
+  readonly bytes: number | null;
+  readonly content: AsyncIterable<Uint8Array>;
+}
+
+/** An image as one file: the archive that it lies in, or one made of its chunks on the way, each of them verified. */
+export async function archiveOf(
+  { db, sealer }: Keeper,
+  image: ImageVersion,
+  { compress, signal }: { compress: boolean; signal: AbortSignal },
+): Promise<Archive> {
+  const stores = openStores({ db, sealer, ports: storePorts });
+  const lying = image.generation === archivedGeneration ? await findArchive(db, image.id) : null;
+  if (lying) {
+    const store = await stores.open(lying.storeId);
+    return { bytes: lying.packBytes, content: await store.read(lying.packKey, null, signal) };
+  }
+  const store = await stores.open(image.storeId);
+  const stored = await readImage(store, image, signal);
+  const link = stored.tree.entries.find(({ kind }) => kind === "link");
+  if (link) {
+    const message = `The image ${imageName(image)} cannot be made an archive: "${link.path}" is a link, which such archives do not keep.`;
+    throw new FaultError({ code: "archive_invalid", message, subject: imageName(image) });
+  }
+  return { bytes: null, content: archiveBytes(storedFiles(store, stored, signal), compress) };
 }

@@ -11,14 +11,17 @@ import { Worker, type NativeConnection } from "@temporalio/worker";
 import type { Logger } from "pino";
 import { Gauge, Registry } from "prom-client";
 import { pullActivities, pushActivities } from "../activities/hub/catalog.ts";
+import { bringActivities } from "../activities/hub/bring.ts";
 import { exportActivities } from "../activities/hub/export.ts";
 import { gatedStores } from "../activities/hub/gated-stores.ts";
 import { importActivities } from "../activities/hub/import.ts";
 import { actionActivities, adoptActivities, placementActivities, retireActivities } from "../activities/hub/machines.ts";
 import { prefetchActivities } from "../activities/hub/prefetch.ts";
 import { recordActivities } from "../activities/hub/operations.ts";
+import { cancelOperation } from "../control/cancel.ts";
 import { hubLoops } from "../control/loops.ts";
 import { lead, type Leader } from "../control/leader.ts";
+import { requestMachine } from "../control/machines.ts";
 import { keepSchedules } from "../control/schedules.ts";
 import type { Control } from "../control/start.ts";
 import { openDatabase, type OpenDatabase } from "../db/connect.ts";
@@ -40,6 +43,7 @@ import { serveHealth } from "./health.ts";
 import { runProcess, type Running } from "./process.ts";
 import { installRuntime, temporalLogger } from "./runtime.ts";
 import { openLarge } from "./archives.ts";
+import { remoteCatalogs, type Reaching } from "./remote-catalogs.ts";
 import { checkStores, keepDefaultStore, storePorts } from "./stores.ts";
 import { connectTemporal, connectWorker, hubConverter, type TemporalClient } from "./temporal.ts";
 
@@ -57,7 +61,7 @@ export async function runHub({ config, log, signal }: Running): Promise<void> {
   const control = controlOf({ config, db: open.db, security, temporal, log });
   const { graceMs, scrubShare, collectEveryMs, scrubEveryMs, retainEveryMs } = config.care;
   const care = { workFolder: join(config.home, "hub", "care"), graceMs, scrubShare };
-  const worker = await hubWorker({ control, codec: security.codec, connection, care });
+  const worker = await hubWorker({ control, codec: security.codec, connection, care, reaching: config.security.remotes });
   await keepSchedules(control, { collect: collectEveryMs, scrub: scrubEveryMs, retain: retainEveryMs }).catch((err: unknown) =>
     log.error({ event: "schedules.unkept", err }, "The schedules could not be kept; the next start of a hub worker tries again."),
   );
@@ -114,12 +118,16 @@ export interface HubWorkerParts {
   readonly codec: PayloadCodec;
   readonly connection: NativeConnection;
   readonly care?: CareSettings;
+  /** Which addresses catalog managers may name. */
+  readonly reaching?: Reaching;
 }
 
 /** As the configuration has it where nobody says otherwise. */
 const usualCare: CareSettings = { workFolder: join(tmpdir(), "drover-care"), graceMs: 86_400_000, scrubShare: 0.04 };
 
-export async function hubWorker({ control, codec, connection, care = usualCare }: HubWorkerParts): Promise<Worker> {
+const usualReach: Reaching = { allowed: [], unchecked: false };
+
+export async function hubWorker({ control, codec, connection, care = usualCare, reaching = usualReach }: HubWorkerParts): Promise<Worker> {
   const { db, temporal, sealer, hubId, reserve, log } = control;
   const stores = gatedStores(db, openStores({ db, sealer, ports: storePorts }).open);
   const unforeseen = (err: unknown) => log.error({ event: "activity.unforeseen", err }, "An activity failed in an unforeseen way.");
@@ -135,6 +143,14 @@ export async function hubWorker({ control, codec, connection, care = usualCare }
       ...pullActivities({ db }),
       ...prefetchActivities({ db }),
       ...importActivities({ db, openStore: stores.open }),
+      ...bringActivities({
+        db,
+        openStore: stores.open,
+        openLarge: (storeId) => openLarge({ db, sealer }, storeId),
+        openRemote: remoteCatalogs({ db, sealer, reaching }).open,
+        provision: (wanted, asked) => requestMachine(control, wanted, asked),
+        cancel: (operationId, asked) => cancelOperation(control, operationId, asked),
+      }),
       ...exportActivities({ db, openStore: stores.open, openLarge: (storeId) => openLarge({ db, sealer }, storeId), gate: stores.gate }),
       ...careActivities(control, stores.open, care),
       ...placementActivities({ db, hubId, reserve }),

@@ -11,6 +11,7 @@ import { actorOf, authorised } from "../middleware/authorise.ts";
 import type { Hub } from "../ports.ts";
 import { askedBy, idempotent, pageOf, pageQuery, routesOf } from "../route.ts";
 import { aboutImage, telling } from "../told.ts";
+import { archiveDownload } from "./archive-download.ts";
 import { archiveRoutes } from "./archive-routes.ts";
 import { careRoutes } from "./care-routes.ts";
 import { imageChangeRoutes } from "./image-routes.ts";
@@ -27,6 +28,7 @@ export const catalogRoutes = (hub: Hub) =>
     .route("/", transferRoutes(hub))
     .route("/", storeRoutes(hub))
     .route("/", archiveRoutes(hub))
+    .route("/", archiveDownload(hub))
     .route("/", imageChangeRoutes(hub))
     .route("/", careRoutes(hub));
 

@@ -115,6 +115,15 @@ async function beginPull(
   hub: Hub,
   call: Call<z.output<typeof PullCatalogManifestRequest>>,
 ): Promise<{ operation: Operation; imageId: string | null }> {
+  const begun = await provision(hub, call, await pulledMachine(hub, call), { type: "catalog", operation: "pull" });
+  return { operation: begun.operation, imageId: begun.machine.imageVersionId };
+}
+
+/** The machine that a pull is to make. */
+export async function pulledMachine(
+  hub: Hub,
+  call: Pick<Call<z.output<typeof PullCatalogManifestRequest>>, "c" | "body">,
+): Promise<NewMachine> {
   const { body } = call;
   const image = imageOf(body);
   if (body.machine_name === "") throw refusal(400, "Invalid request body: error 400: missing machine name");
@@ -128,8 +137,7 @@ async function beginPull(
     onFault: "fail",
   });
   if (!wanted.success) throw refusal(400, `Invalid request body: ${wanted.error.issues.map(({ message }) => message).join("; ")}`);
-  const begun = await provision(hub, call, wanted.data, { type: "catalog", operation: "pull" });
-  return { operation: begun.operation, imageId: begun.machine.imageVersionId };
+  return wanted.data;
 }
 
 /** Machines lie in their host's machine folder; a path that leads elsewhere on the host is refused as a push from there is. */

@@ -48,6 +48,7 @@ export const CatalogManifest = z
     pack_contents: z.array(z.record(z.string(), z.unknown())).optional(),
     pack_size: z.int().optional(),
     minimum_requirements: MinimumSpecRequirement.optional(),
+    digest: z.string().optional().meta({ description: "Of its content: another hub tells by it whether it has the same." }),
   })
   .meta({ id: "CatalogManifest" });
 export const CatalogManifestRecord = z
@@ -149,6 +150,7 @@ export function wireManifest(image: ImageVersion): z.input<typeof CatalogManifes
       pack_contents: [`${name}.meta`, `${name}.pdpack`].map((file) => ({ name: file, path: `/${image.catalogId}` })),
       pack_size: image.storedBytes,
       minimum_requirements: minimumOf(image),
+      digest: image.digest,
     }),
   };
 }

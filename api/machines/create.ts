@@ -7,8 +7,10 @@ import { NewMachine } from "../../domain/machines/schema.ts";
 import { unwrap } from "../../domain/errors.ts";
 import { findMachine } from "../../db/machines.ts";
 import { findUser } from "../../db/users.ts";
+import { bringMachine } from "../catalog/through-machines.ts";
+import { mustPassThrough } from "../catalog/wire-through.ts";
 import { jobOf } from "../operations/job.ts";
-import { JobResponse } from "../operations/wire.ts";
+import { JobResponse, wordIn } from "../operations/wire.ts";
 import type { Hub } from "../ports.ts";
 import { refusal } from "../wire/errors.ts";
 import type { Call, Mount } from "../wire/mount.ts";
@@ -28,9 +30,8 @@ export function createRoutes(hub: Hub, mount: Mount, family: Family): void {
   const job = { type: fleet ? "orchestrator" : "machines", operation: "create" };
 
   mount("post", base, "Make a machine and wait for it", { ...common, status: 200, reply: CreateVirtualMachineResponse }, async (call) => {
-    const { operation, machine } = await begin(call);
-    await finished(hub, call, { ok: true, value: operation });
-    const made = unwrap(await findMachine(hub.db, machine.id));
+    const done = await finished(hub, call, { ok: true, value: await begin(call) });
+    const made = unwrap(await findMachine(hub.db, done.machineId ?? wordIn(done.result, "machineId") ?? ""));
     const owner = await findUser(hub.db, made.owner);
     const host = fleet && made.hostId !== null ? { host: made.hostId } : {};
     return { id: made.id, ...host, name: made.name, owner: owner?.username ?? made.owner, current_state: wireState(made.observed) };
@@ -39,13 +40,16 @@ export function createRoutes(hub: Hub, mount: Mount, family: Family): void {
     if (!call.body.catalog_manifest && !call.body.vagrant_box && !call.body.packer_template) {
       throw refusal(400, "Invalid request body: async machine creation currently supports only catalog_manifest");
     }
-    const { operation } = await begin(call);
-    return jobOf(hub, operation);
+    return jobOf(hub, await begin(call));
   });
 
   async function begin(call: Creating) {
     const wanted = wantedMachine(call.body, { fleet, hostId: await family.hostId(hub, call) });
-    return provision(hub, call, wanted, job);
+    const { catalog_manifest: manifest, architecture } = call.body;
+    if (!manifest?.catalog_manager_id) return (await provision(hub, call, wanted, job)).operation;
+    const manager = await mustPassThrough(hub, call.actor, manifest.catalog_manager_id);
+    const image = { ...manifest, architecture: manifest.architecture || architecture };
+    return (await bringMachine(hub, call, manager, image, wanted, job)).operation;
   }
 }
 
