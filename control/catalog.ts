@@ -17,6 +17,7 @@ import type { Operation } from "../domain/operations/schema.ts";
 import type { PullInput } from "../workflows/catalog/pull.ts";
 import type { PushInput } from "../workflows/catalog/push.ts";
 import type { OperationInput } from "../workflows/records.ts";
+import { mustBeOwnPath } from "./bundles.ts";
 import { holderOf, startOperation, type Asked, type Control, type Draft } from "./start.ts";
 
 /** What a workflow's own input adds to the frame that `startOperation` gives it. */
@@ -28,7 +29,10 @@ export async function requestPush(control: Control, wanted: NewImageVersion, ask
     const { catalogId, version, architecture, hostId, path, replace, verify, onFault } = wanted;
     const { project } = asked.actor;
     const holder = holderOf(asked.actor);
-    if (hostId !== null) await workingHost(tx, hostId);
+    if (hostId !== null) {
+      const host = await workingHost(tx, hostId);
+      await mustBeOwnPath(tx, { hostId: host.id, path }, asked.actor);
+    }
     const named = unwrap(wanted.storeId === undefined ? await findDefaultStore(tx) : await findStore(tx, wanted.storeId));
     const store = unwrap(mayWriteTo(named));
     const key = architecture === undefined ? null : { catalogId, version, architecture };

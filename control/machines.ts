@@ -18,6 +18,7 @@ import { holdModeOf } from "../domain/operations/rules.ts";
 import type { Operation } from "../domain/operations/schema.ts";
 import type { Action, OperateInput } from "../workflows/machines/operate.ts";
 import type { ProvisionInput } from "../workflows/machines/provision.ts";
+import { mustBeOwnPath } from "./bundles.ts";
 import { chooseImage, workingHost, type Own } from "./catalog.ts";
 import { mustPushAside } from "./push-aside.ts";
 import { reserveDisk, reserveProcessor } from "./reservations.ts";
@@ -107,6 +108,7 @@ export async function requestAction(control: Control, idOrName: string, action: 
     const { id, name, epoch, image } = machine;
     const takesOver = await mustPushAside(tx, machine, action);
     const hostId = hostOfMachine(machine);
+    if (action.verb === "upload") await mustBeOwnPath(tx, { hostId, path: action.path }, asked.actor);
     unwrap(mayAct(verb, machine));
     if (action.verb === "stop") unwrap(mayStop(machine, action.mode));
     if (action.verb === "clone") unwrap(mayClone({ name, isLinked: machine.linkedTo !== null }, action.linked));
@@ -175,7 +177,20 @@ async function addClone(
   const { project, imageVersionId, image, digest, kind, guestOs, vcpus, memoryBytes, description, requiredRoles, requiredClaims } = source;
   const diskBytes = linked ? 0 : source.diskBytes;
   await reserveDisk(tx, { hostId, name, diskBytes }, control.reserve);
-  const from = { project, imageVersionId, image, digest, kind, guestOs, vcpus, memoryBytes, description, diskBytes, requiredRoles, requiredClaims };
+  const from = {
+    project,
+    imageVersionId,
+    image,
+    digest,
+    kind,
+    guestOs,
+    vcpus,
+    memoryBytes,
+    description,
+    diskBytes,
+    requiredRoles,
+    requiredClaims,
+  };
   const state = { origin: "clone", desired: "stopped", observed: "making", linkedTo: linked ? source.id : null } as const;
   await insertMachine(tx, { id, name, owner: actor.userId, hostId, ...state, ...from });
   const held = await findPlacement(tx, source.id);

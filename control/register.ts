@@ -13,6 +13,7 @@ import { MachineName, type Machine, type Registration } from "../domain/machines
 import type { Operation } from "../domain/operations/schema.ts";
 import type { AdoptInput } from "../workflows/machines/adopt.ts";
 import { requestAdopt } from "./adopt.ts";
+import { mustBeOwnPath } from "./bundles.ts";
 import { workingHost, type Own } from "./catalog.ts";
 import { startOperation, type Asked, type Control, type Draft } from "./start.ts";
 
@@ -24,6 +25,7 @@ export async function requestRegister(control: Control, wanted: Registration, as
   if (known) return requestAdopt(control, known.seen.id, { hostId, ...(name === undefined ? {} : { name }), onFault }, asked);
   return startOperation(control, asked, async (tx): Promise<Draft> => {
     await workingHost(tx, hostId);
+    await mustBeOwnPath(tx, { hostId, path }, asked.actor);
     const machine = await addRow(tx, wanted, asked);
     const { id: machineId, name: machineName } = machine;
     const workflowInput: Own<AdoptInput> = { hostId, machineId, machineName, epoch: 1, seenId: machineId, bundlePath: path };
