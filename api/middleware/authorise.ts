@@ -12,18 +12,33 @@ import type { Hub } from "../ports.ts";
 import { isWire } from "../paths.ts";
 import { actorAgain, identify } from "./authenticate.ts";
 
-export const authorised =
+/** What each guard asks for: the routes of an app tell by it what they need. */
+const declared = new WeakMap<object, Needs>();
+export const needsOf = (handler: object): Needs | undefined => declared.get(handler);
+
+export function authorised(hub: Hub, needs: Needs): MiddlewareHandler<ApiEnv> {
+  const guard = guarding(hub, needs);
+  declared.set(guard, needs);
+  return guard;
+}
+
+const guarding =
   (hub: Hub, needs: Needs): MiddlewareHandler<ApiEnv> =>
   async (c, next) => {
     const identity = await identify(hub, c);
-    if (!identity.ok) return unauthenticated(c, identity.description);
+    if (!identity.ok) {
+      hub.rates.stranger(c);
+      return unauthenticated(c, identity.description);
+    }
     // Also of whoever is refused: the log and the audit tell who it was.
     c.set("actor", identity.actor);
     c.set("standing", identity.standing);
-    const verdict = mayUse(identity.actor, needs);
-    if (!verdict.ok) return isWire(c.req.path) ? oauth(c, verdict.fault.message) : thrown(new FaultError(verdict.fault));
-    c.set("needs", needs);
-    return next();
+    return hub.rates.during(c, identity.actor, async () => {
+      const verdict = mayUse(identity.actor, needs);
+      if (!verdict.ok) return isWire(c.req.path) ? oauth(c, verdict.fault.message) : thrown(new FaultError(verdict.fault));
+      c.set("needs", needs);
+      return next();
+    });
   };
 
 /** For whoever waits long: throws once the caller may not call this route any more. */
