@@ -2,7 +2,7 @@
  * The API on a port.
  *
  * The one idea: only a WebSocket is upgraded; a request that asks for another protocol (`Upgrade: h2c`, which some HTTP clients send first) is answered as
- * the plain request that it is. Streams and waits are told to end before connections are closed.
+ * the plain request that it is. Streams and waits are told to end before connections are closed. Whoever sends too slowly or too much is answered and cut.
  */
 import { createServer as createHttpServer, type IncomingMessage, type Server } from "node:http";
 import { createServer as createHttpsServer } from "node:https";
@@ -10,11 +10,13 @@ import type { AddressInfo } from "node:net";
 import { createAdaptorServer, type WebSocketServerLike } from "@hono/node-server";
 import { WebSocketServer } from "ws";
 import { FaultError } from "../domain/errors.ts";
+import { refuseUnread } from "./unread.ts";
 
 export interface Listening {
   readonly host: string;
   readonly port: number;
   readonly tls?: { readonly certificate: string; readonly privateKey: string } | undefined;
+  readonly limits?: ConnectionLimits | undefined;
 }
 /** `connection` tells from where a request came, and lets a route take its socket over. */
 type Answer = (request: Request, connection: object) => Response | Promise<Response>;
@@ -22,32 +24,57 @@ type Answer = (request: Request, connection: object) => Response | Promise<Respo
 /** Clients of the event hub send a word at a time. */
 const longestMessageBytes = 64 * 1024;
 
+export interface ConnectionLimits {
+  readonly headersMs: number;
+  readonly requestMs: number;
+  readonly idleMs: number;
+  readonly connections: number;
+}
+const usualLimits: ConnectionLimits = {
+  /** Headers are one packet or two: ten seconds are a very bad line. */
+  headersMs: 10_000,
+  /** The longest body, 8 MiB, at 140 kB/s. */
+  requestMs: 60_000,
+  /** Longer than the sixty seconds of most balancers, so that theirs is the end of an idle connection and no request meets it. */
+  idleMs: 65_000,
+  /** Each costs some 20 kB: 200 MB at most, however many come. */
+  connections: 10_000,
+};
+/** A token with a user's many claims has some; all of them together never reach it. */
+const headerBytes = 16 * 1024;
+const headerCount = 200;
+/** How late a connection that sends too slowly may be noticed. */
+const lookEveryMs = 1_000;
+
+const serverOptions = ({ headersMs, requestMs, idleMs }: ConnectionLimits) => ({
+  maxHeaderSize: headerBytes,
+  headersTimeout: headersMs,
+  requestTimeout: requestMs,
+  keepAliveTimeout: idleMs,
+  connectionsCheckingInterval: lookEveryMs,
+  shouldUpgradeCallback: ({ headers }: IncomingMessage) => headers.upgrade?.toLowerCase() === "websocket",
+});
+
 export interface Served {
   readonly port: number;
   /** Lets requests in flight end for so long, then breaks them off. */
   close(graceMs: number): Promise<void>;
 }
 
-export async function serveApi(answer: Answer, { host, port, tls }: Listening): Promise<Served> {
+export async function serveApi(answer: Answer, { host, port, tls, limits = usualLimits }: Listening): Promise<Served> {
   const sockets = new WebSocketServer({ noServer: true, maxPayload: longestMessageBytes });
   const serving = { fetch: answer, websocket: { server: sockets as unknown as WebSocketServerLike } };
-  const options = { shouldUpgradeCallback: ({ headers }: IncomingMessage) => headers.upgrade?.toLowerCase() === "websocket" };
+  const options = serverOptions(limits);
   const secure = tls && ({ ...options, cert: tls.certificate, key: tls.privateKey, minVersion: "TLSv1.2" } as const);
   const server = (
     secure
       ? createAdaptorServer({ ...serving, createServer: createHttpsServer, serverOptions: secure })
       : createAdaptorServer({ ...serving, createServer: createHttpServer, serverOptions: options })
   ) as Server;
-  await new Promise<void>((resolve, reject) => {
-    const refused = (cause: NodeJS.ErrnoException) =>
-      reject(
-        new FaultError(
-          { code: "port_in_use", message: `The API cannot listen on ${host}:${port}: ${cause.code ?? "unknown"}.` },
-          { cause },
-        ),
-      );
-    server.once("error", refused).listen(port, host, resolve);
-  });
+  server.maxHeadersCount = headerCount;
+  server.maxConnections = limits.connections;
+  server.on("clientError", refuseUnread);
+  await listen(server, host, port);
   return {
     port: (server.address() as AddressInfo).port,
     close: async (graceMs) => {
@@ -62,4 +89,17 @@ export async function serveApi(answer: Answer, { host, port, tls }: Listening): 
       clearTimeout(late);
     },
   };
+}
+
+function listen(server: Server, host: string, port: number): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const refused = (cause: NodeJS.ErrnoException) =>
+      reject(
+        new FaultError(
+          { code: "port_in_use", message: `The API cannot listen on ${host}:${port}: ${cause.code ?? "unknown"}.` },
+          { cause },
+        ),
+      );
+    server.once("error", refused).listen(port, host, resolve);
+  });
 }

@@ -36,6 +36,7 @@ import { lockFolder } from "../deploy/home.ts";
 import type { Config } from "../domain/config/schema.ts";
 import { hostQueue } from "../domain/operations/rules.ts";
 import { openCache, type Cache } from "../images/cache.ts";
+import { openUses } from "../images/cache-uses.ts";
 import { freeLine, openLine } from "../images/line.ts";
 import { faultInterceptor } from "./faults.ts";
 import { serveHealth } from "./health.ts";
@@ -57,14 +58,25 @@ export async function runHost(running: Running): Promise<void> {
   const own = join(running.config.home, "host");
   await mkdir(own, { recursive: true });
   const lock = await lockFolder(own);
-  await serveHub(running, identity).finally(() => lock.release());
+  const metricsPort = await installRuntime(running.config.health.hostPort, running.log);
+  await serveHub(running, identity, { metricsPort }).finally(() => lock.release());
 }
 
-async function serveHub({ config, log, signal }: Running, identity: HostIdentity): Promise<void> {
-  const metricsPort = await installRuntime(config.health.hostPort, log);
+export interface HostParts {
+  readonly metricsPort: number | null;
+  /** Where this host's machines are; the configuration's Parallels Desktop unless another is given. */
+  readonly open?: typeof openParallels;
+}
+
+/** Works for the hub until the signal is aborted. */
+export async function serveHub(
+  { config, log, signal }: Pick<Running, "config" | "log" | "signal">,
+  identity: HostIdentity,
+  { metricsPort, open = openParallels }: HostParts,
+): Promise<void> {
   const link = await openHubLink(identity, { log, storeSilentMs: config.hosts.storeSilentMs });
   try {
-    const { context, loop, peers } = await openHost({ config, log }, link, identity);
+    const { context, loop, peers } = await openHost({ config, log }, { link, identity, open });
     const fetching = openFetching(context);
     const worker = await hostWorker(fetching, identity.hostId, log);
     const health = await serveHostHealth({ host: config.health.host, port: config.health.hostPort, metricsPort, worker, loop });
@@ -84,19 +96,25 @@ async function serveHub({ config, log, signal }: Running, identity: HostIdentity
   }
 }
 
-async function openHost({ config, log }: Pick<Running, "config" | "log">, link: HubLink, identity: HostIdentity) {
+interface Opening {
+  readonly link: HubLink;
+  readonly identity: HostIdentity;
+  readonly open: typeof openParallels;
+}
+
+async function openHost({ config, log }: Pick<Running, "config" | "log">, { link, identity, open }: Opening) {
   const { home } = config;
   const commands = join(home, "host", "commands");
   const left = await endNotedCommands(commands);
   if (left.length > 0) log.warn({ event: "host.commands_ended", commands: left }, "Commands of an earlier process of this host still ran.");
-  const parallels = await openParallels(config, log, commandNotes(commands));
+  const parallels = await open(config, log, commandNotes(commands));
   const { prlctl, machineFolder, roots } = parallels;
   const cache = openCache(config.hosts.cache.folder ?? join(home, "cache"));
   await mkdir(cache.root, { recursive: true });
   await clearAway(config, cache, machineFolder);
   const ledger = openLedger(join(home, "ledger"));
   await ledger.sweep();
-  const pins = openPins();
+  const pins = openPins(await openUses(cache.root));
   const address = peerAddress(config);
   const peers = await openPeerPort({ address, identity, link, shared: { cache, pins }, log });
   const loop = inventoryLoop({

@@ -43,7 +43,7 @@ export function cacheActivities(fetching: Fetching): CacheActivities {
     makeRoom: ({ operationId, wanted }) =>
       attempts.run(operationId, "room", async (attempt) => {
         // First kept, then looked at: from here on nobody evicts it.
-        await pins.keep(wanted.digest);
+        await pins.keep(wanted.digest, operationId);
         if (await turns.run(wanted.digest, attempt.signal, () => isReady(context, { operationId, wanted }, attempt))) {
           await cache.touch(wanted.digest);
           return { cached: true, evicted: [] };
@@ -68,7 +68,7 @@ export function cacheActivities(fetching: Fetching): CacheActivities {
 
     revealImage: ({ operationId, wanted }) =>
       inTurn(operationId, "reveal", wanted.digest, async () => {
-        await pins.keep(wanted.digest);
+        await pins.keep(wanted.digest, operationId);
         await cache.reveal(wanted.digest);
         arrivals.leave(wanted.digest, operationId);
         const standIn = wanted.archive?.standIn;

@@ -1,5 +1,6 @@
 /**
- * Removes what operations left on this host's disk that ended behind its back: terminated by hand, or given up while the host was away.
+ * Removes what operations left on this host's disk that ended behind its back: terminated by hand, or given up while the host was away. And lets go what they used
+ * of its cache.
  *
  * The one idea: level-triggered. The host says what lies here, the hub says what of it nobody wants any more, so nothing hangs on a message that was lost.
  */
@@ -27,17 +28,22 @@ export async function leftoverLoop({ fetching, onError }: LeftoverOptions, signa
   }
 }
 
+/** What the hub takes in one question; those that ended make room for the others. */
+const askedAtOnce = 1000;
+
 async function removeLeftovers(fetching: Fetching, signal: AbortSignal): Promise<void> {
   const { context, arrivals } = fetching;
   const pushes = await journalsIn(context.journalFolder);
   const digests = await context.cache.fetching();
-  if (pushes.length + digests.length === 0) return;
+  const users = context.pins.keptFor();
+  if (pushes.length + digests.length + users.length === 0) return;
   const pulls = digests.flatMap((digest) => arrivals.wantedBy(digest).map((operationId) => ({ digest, operationId })));
-  const operations = [...new Set([...pushes, ...pulls.map(({ operationId }) => operationId)])];
+  const operations = [...new Set([...pushes, ...pulls.map(({ operationId }) => operationId), ...users])].slice(0, askedAtOnce);
   const asked = thisMoment();
   const { ended, unwanted } = await ask(context, { operations, digests }, signal);
   for (const operationId of pushes.filter((id) => ended.includes(id)))
     await rm(journalOf(context.journalFolder, operationId), { force: true });
+  for (const operationId of users.filter((id) => ended.includes(id))) await context.pins.release(operationId);
   for (const { digest, operationId } of pulls) if (ended.includes(operationId)) arrivals.leave(digest, operationId);
   const renew = () => Promise.reject(fenced("What the hub wants no more is asked for anew."));
   for (const digest of unwanted) await context.guard.by({ heard: asked, renew }, () => discardUnwanted(fetching, digest, signal));

@@ -7,7 +7,8 @@ import type { Context } from "hono";
 import type { Actor } from "../../domain/access/schema.ts";
 import { limited } from "../../domain/access/rules.ts";
 import { FaultError } from "../../domain/errors.ts";
-import { findApiKey, findApiKeyById, type ApiKey } from "../../db/api-keys.ts";
+import { findApiKeyById, type ApiKey } from "../../db/api-keys.ts";
+import type { Caller } from "../../db/callers.ts";
 import { findIdentity } from "../../db/identities.ts";
 import { providerOfIssuer } from "../../db/identity-providers.ts";
 import { ruleHolds } from "../../db/identity-rules.ts";
@@ -17,7 +18,7 @@ import { secretMatches } from "../../security/secrets.ts";
 import type { ApiEnv, Standing } from "../http.ts";
 import type { Hub } from "../ports.ts";
 
-type Access = Pick<Hub, "db" | "signer" | "passwords" | "foreign">;
+type Access = Pick<Hub, "db" | "reads" | "signer" | "passwords" | "foreign">;
 
 const lasting: Standing = { endsAt: null, login: null, ruleId: null };
 
@@ -47,7 +48,7 @@ export async function actorAgain({ db }: Pick<Hub, "db">, { userId, apiKeyId }: 
   const key = apiKeyId === null ? null : await usableKey(db, apiKeyId);
   if (apiKeyId !== null && !key) return null;
   const user = await findUser(db, userId);
-  return user ? actorOf(user, key) : null;
+  return user ? actorOf(callerOf(user), key) : null;
 }
 
 async function usableKey(db: Hub["db"], id: string): Promise<ApiKey | null> {
@@ -68,9 +69,9 @@ async function byToken(hub: Access, token: string): Promise<Identity> {
   const key = api_key_id === undefined ? null : await usableKey(hub.db, api_key_id);
   if (api_key_id !== undefined && !key) return unknown("Invalid API key");
   if (identity_rule_id !== undefined && !(await ruleHolds(hub.db, identity_rule_id, uid))) return unknown("error: invalid claims");
-  const user = await findUser(hub.db, uid);
+  const caller = await hub.reads.caller(uid);
   const standing = { endsAt: identity_rule_id === undefined ? null : expiresAt, login, ruleId: identity_rule_id ?? null };
-  return user ? { ok: true, actor: actorOf(user, key), standing } : unknown("error 404: user not found");
+  return caller ? { ok: true, actor: actorOf(caller, key), standing } : unknown("error 404: user not found");
 }
 
 /** An access token that a provider made for this API, in the hands of somebody who logged in through it before. */
@@ -83,34 +84,56 @@ async function byForeignToken(hub: Access, token: string, issuer: string): Promi
     throw error;
   });
   const identity = verified && (await findIdentity(hub.db, issuer, verified.sub));
-  const user = identity && (await findUser(hub.db, identity.userId));
+  const caller = identity && (await hub.reads.caller(identity.userId));
   const standing = { ...lasting, endsAt: new Date((verified?.exp ?? 0) * 1000) };
-  return user ? { ok: true, actor: actorOf(user, null), standing } : unknown("error: invalid claims");
+  return caller ? { ok: true, actor: actorOf(caller, null), standing } : unknown("error: invalid claims");
 }
 
 async function byApiKey(hub: Access, encoded: string): Promise<Identity> {
-  const found = await resolveApiKey(hub, encoded);
-  return found.ok ? { ok: true, actor: actorOf(found.user, found.key), standing: lasting } : unknown(found.description);
+  const found = await checkedKey(hub, encoded);
+  if (!found.ok) return unknown(found.description);
+  const { key } = found;
+  const root = key.userId === null ? await findUser(hub.db, rootName) : null;
+  const caller = key.userId === null ? root && callerOf(root) : await hub.reads.caller(key.userId);
+  return caller ? { ok: true, actor: actorOf(caller, key), standing: lasting } : unknown("Invalid API key");
 }
 
-export type ResolvedKey = { ok: true; user: UserRow; key: ApiKey } | { ok: false; malformed: boolean; description: string };
+interface RefusedKey {
+  readonly ok: false;
+  readonly malformed: boolean;
+  readonly description: string;
+}
+export type ResolvedKey = { ok: true; user: UserRow; key: ApiKey } | RefusedKey;
+const refused = (description: string, malformed = false): RefusedKey => ({ ok: false, malformed, description });
 
 /** `base64(key:secret)`. A key without a user speaks for root. */
 export async function resolveApiKey(hub: Access, encoded: string): Promise<ResolvedKey> {
-  const refused = (description: string, malformed = false): ResolvedKey => ({ ok: false, malformed, description });
+  const checked = await checkedKey(hub, encoded);
+  if (!checked.ok) return checked;
+  const user = await findUser(hub.db, checked.key.userId ?? rootName);
+  return user ? { ok: true, user, key: checked.key } : refused("Invalid API key");
+}
+
+async function checkedKey(hub: Access, encoded: string): Promise<{ ok: true; key: ApiKey } | RefusedKey> {
   if (!/^[A-Za-z0-9+/]*={0,2}$/.test(encoded)) return refused("Invalid API key format", true);
   const [word, secret, ...rest] = Buffer.from(encoded, "base64").toString("utf8").split(":");
   if (!word || !secret || rest.length > 0) return refused("API key must be in format base64(key:secret)", true);
-  const key = await findApiKey(hub.db, word);
+  const key = await hub.reads.apiKey(word);
   if (!key) return refused("Invalid API key");
   if (!(await secretMatches(secret, key.secretHash, hub.passwords))) return refused("Invalid API key secret");
   if (key.revokedAt) return refused("Api Key has been revoked");
   if (key.expired) return refused("Api Key has expired");
-  const user = await findUser(hub.db, key.userId ?? rootName);
-  return user ? { ok: true, user, key } : refused("Invalid API key");
+  return { ok: true, key };
 }
 
-function actorOf(user: UserRow, key: ApiKey | null): Actor {
-  const { id: userId, username, email, project, roles, effectiveClaims: claims, isSuperUser } = user;
-  return limited({ userId, username, email, project, roles, claims, isSuperUser, apiKeyId: key?.id ?? null }, key?.claims ?? null);
-}
+const callerOf = ({ id: userId, username, email, project, roles, effectiveClaims: claims, isSuperUser }: UserRow): Caller => ({
+  userId,
+  username,
+  email,
+  project,
+  roles,
+  claims,
+  isSuperUser,
+});
+
+const actorOf = (caller: Caller, key: ApiKey | null): Actor => limited({ ...caller, apiKeyId: key?.id ?? null }, key?.claims ?? null);

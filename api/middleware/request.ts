@@ -1,11 +1,10 @@
 /**
- * What every request gets: an id, one line in the log, and a bound on what it may send.
+ * What every request gets: an id, one line in the log, and a look at what no table takes.
  *
  * The one idea: the log tells the path without what follows it, because addresses may carry tokens; and where a path names nothing of ours, only which
  * route it came to, because somebody may have put a secret in the wrong place.
  */
 import type { MiddlewareHandler } from "hono";
-import { bodyLimit } from "hono/body-limit";
 import { HTTPException } from "hono/http-exception";
 import { routePath } from "hono/route";
 import type { Logger } from "pino";
@@ -47,16 +46,6 @@ export const requestLog =
       "request",
     );
   };
-
-/** A script of 1 MiB grows to 6 MiB when each of its characters is escaped in JSON; nothing else is near that. */
-const bodyLimitBytes = 8 * 1024 * 1024;
-
-export const boundedBody: MiddlewareHandler<ApiEnv> = bodyLimit({
-  maxSize: bodyLimitBytes,
-  onError: () => {
-    throw new HTTPException(413, { message: `The body has more than ${bodyLimitBytes} bytes.` });
-  },
-});
 
 /** PostgreSQL stores no zero character, so a request that holds one is refused before it reaches a table. */
 export const withoutZeros: MiddlewareHandler<ApiEnv> = async (c, next) => {

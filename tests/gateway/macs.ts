@@ -8,6 +8,7 @@ import { grantedStore } from "../../activities/host/granted-store.ts";
 import type { HostIdentity } from "../../activities/host/hub-link.ts";
 import { openPeers, type Peers } from "../../activities/host/peers.ts";
 import { openPins } from "../../activities/host/pins.ts";
+import { openUses } from "../../images/cache-uses.ts";
 import { hosts, operations, stores } from "../../db/schema.ts";
 import { freePort } from "../../deploy/ports.ts";
 import { openCache, type Cache } from "../../images/cache.ts";
@@ -109,7 +110,7 @@ async function openMac(hub: Hub, folder: string, name: string): Promise<Mac> {
   const port = await freePort();
   const address = { host: "127.0.0.1", port, network: "test" };
   const onError = (error: unknown) => void process.stderr.write(`${name}: ${String(error)}\n`);
-  return { identity, cache, peers: await openPeers({ identity, link, address, shared: { cache, pins: openPins() }, onError }), port };
+  return { identity, cache, peers: await openPeers({ identity, link, address, shared: { cache, pins: openPins(await openUses(cache.root)) }, onError }), port };
 }
 
 /** The host's own key as its TLS uses it. */

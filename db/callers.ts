@@ -1,0 +1,39 @@
+/**
+ * Who calls, with what they may do at this moment.
+ *
+ * The one idea: every request asks, so the question is prepared once, and requests of one moment share its answer.
+ */
+import type postgres from "postgres";
+import { superUserRole } from "../domain/access/claims.ts";
+import type { Actor } from "../domain/access/schema.ts";
+import { together, type Together } from "./together.ts";
+
+/** A user, by the right of whom something is asked. */
+export type Caller = Omit<Actor, "apiKeyId">;
+
+/** By the exact id, as our tokens and keys have it. */
+export const callers = (client: postgres.Sql): Together<Caller> =>
+  together(async (ids) => {
+    const rows = await client<Row[]>`
+      select id, username, email, project, roles, claims,
+        array(select claim from roles r, unnest(r.claims) claim where r.id = any(u.roles)) as inherited
+      from users u where id = any(${[...ids]}::text[])`;
+    return new Map(rows.map((row) => [row.id, callerOf(row)]));
+  });
+
+interface Row {
+  readonly id: string;
+  readonly username: string;
+  readonly email: string;
+  readonly project: string;
+  readonly roles: string[];
+  readonly claims: string[];
+  readonly inherited: string[];
+}
+
+const callerOf = ({ id: userId, claims, inherited, ...user }: Row): Caller => ({
+  ...user,
+  userId,
+  claims: [...new Set([...claims, ...inherited])],
+  isSuperUser: user.roles.includes(superUserRole),
+});
