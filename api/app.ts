@@ -39,8 +39,12 @@ import { unclaimedRoutes } from "./machines/unclaimed.ts";
 import { machineWireRoutes } from "./machines/wire-routes.ts";
 import { methodsAt } from "./methods.ts";
 import { apiMetrics } from "./metrics.ts";
+import { admission } from "./middleware/admission.ts";
+import { marked } from "./middleware/conditional.ts";
+import { strangersLimited } from "./middleware/rates.ts";
 import { auditRefusals } from "./middleware/refusals.ts";
-import { boundedBody, requestLog, withoutZeros } from "./middleware/request.ts";
+import { requestLog, withoutZeros } from "./middleware/request.ts";
+import { boundedRequest } from "./middleware/sizes.ts";
 import { decisionRoutes } from "./operations/decisions.ts";
 import { jobWireRoutes } from "./operations/wire-routes.ts";
 import { operationRoutes } from "./operations/routes.ts";
@@ -56,13 +60,13 @@ export function createApp(hub: Hub): OpenAPIHono<ApiEnv> {
   const app = new OpenAPIHono<ApiEnv>({ defaultHook: rejectInvalid, getPath: pathOf });
   app.onError(onError);
   const metrics = apiMetrics();
-  app.use(requestLog(log, metrics));
+  app.use(admission(settings.limits, metrics), requestLog(log, metrics));
   // Before the rule for all browsers: the codec answers one origin only, preflights included.
-  app.use("/codec/*", boundedBody, withoutZeros);
+  app.use("/codec/*", boundedRequest, withoutZeros);
   const login = logins(hub);
   app.route("/", codecRoutes(hub, login));
   if (settings.modules.includes("cors")) app.use(crossOrigin(hub));
-  app.use(auditRefusals(hub), boundedBody, withoutZeros);
+  app.use(auditRefusals(hub), strangersLimited(hub.rates), boundedRequest, withoutZeros, marked);
 
   const { listeners, clients } = openEvents(hub);
   mountWire(app, hub, { login, listeners, clients });
@@ -145,7 +149,7 @@ function crossOrigin({ settings }: Hub) {
     origin,
     allowMethods: [...methods],
     allowHeaders,
-    exposeHeaders: ["X-Request-Id", "Retry-After", "Location"],
+    exposeHeaders: ["X-Request-Id", "Retry-After", "Location", "ETag", "RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset"],
     maxAge: 600,
   });
 }

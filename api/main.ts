@@ -23,6 +23,7 @@ import { findEnrolmentToken, insertEnrolmentToken } from "../db/enrolment.ts";
 import { findHost } from "../db/hosts.ts";
 import { keyRows } from "../db/keys.ts";
 import { migrate } from "../db/migrate.ts";
+import { openReads } from "../db/reads.ts";
 import type { Config } from "../domain/config/schema.ts";
 import { FaultError } from "../domain/errors.ts";
 import { sha256Of } from "../security/authority.ts";
@@ -39,6 +40,7 @@ import { keptStores } from "../workers/kept-stores.ts";
 import { version } from "../workers/version.ts";
 import { seedAccess } from "./access/root.ts";
 import { createApp } from "./app.ts";
+import { openRates } from "./middleware/rates.ts";
 import { listenForEvents } from "./notifications.ts";
 import type { Enrolments, Hub, Operations, Settings } from "./ports.ts";
 import { serveApi, type Served } from "./serve.ts";
@@ -62,6 +64,8 @@ export async function runApi({ config, log, logs, signal }: Running): Promise<vo
   const control = controlOf({ config, log }, open, temporal, security);
   const hub: Hub = {
     db: open.db,
+    reads: openReads(open),
+    rates: openRates(config.api.limits),
     log,
     logs,
     passwords,
@@ -181,6 +185,7 @@ function settingsOf(config: Config, { hubId, authority }: Security): Settings {
     version,
     passwords: security.passwords,
     guard: security.bruteForce,
+    limits: api.limits,
     tokenLifetimeMs: security.tokenLifetimeMs,
     loginLimitMs: security.loginLimitMs,
     defaultHost: hosts.defaultHost,

@@ -3,11 +3,13 @@
  *
  * The one idea: requests are counted by the route's pattern and never by their path, so the number of series does not grow with the number of machines.
  */
-import { collectDefaultMetrics, Histogram, Registry } from "prom-client";
+import { collectDefaultMetrics, Counter, Histogram, Registry } from "prom-client";
 
 export interface Metrics {
   readonly registry: Registry;
   answered(request: { method: string; route: string; status: number; seconds: number }): void;
+  /** A request that was not let in, since the process was late or had enough of them. */
+  refused(reason: "delay" | "open"): void;
 }
 
 /** From a cached read to a synchronous provisioning. */
@@ -23,5 +25,15 @@ export function apiMetrics(): Metrics {
     buckets,
     registers: [registry],
   });
-  return { registry, answered: ({ seconds, status, ...labels }) => requests.observe({ ...labels, status: String(status) }, seconds) };
+  const refusals = new Counter({
+    name: "drover_api_refused_total",
+    help: "Requests that were asked to come again, because this process was overloaded.",
+    labelNames: ["reason"],
+    registers: [registry],
+  });
+  return {
+    registry,
+    refused: (reason) => refusals.inc({ reason }),
+    answered: ({ seconds, status, ...labels }) => requests.observe({ ...labels, status: String(status) }, seconds),
+  };
 }

@@ -25,11 +25,14 @@ import type { z } from "zod";
 import type { Brought } from "../control/bring.ts";
 import type { Asked } from "../control/start.ts";
 import type { Database } from "../db/connect.ts";
+import type { Reads } from "../db/reads.ts";
 import type { ForeignTokens } from "../security/foreign-tokens.ts";
 import type { Sealer } from "../security/sealing.ts";
 import type { Passwords } from "../security/passwords.ts";
 import type { TransferTokens } from "../security/transfer-tokens.ts";
 import type { Signer } from "../security/user-tokens.ts";
+import type { AdmissionSettings } from "./middleware/admission.ts";
+import type { Rates } from "./middleware/rates.ts";
 import type { Notifications } from "./notifications.ts";
 
 /** Long work: each answers as soon as the intent is written and its workflow started. */
@@ -122,6 +125,8 @@ export interface Settings {
   readonly cors: { readonly origins: readonly string[]; readonly methods: readonly string[]; readonly headers: readonly string[] };
   readonly passwords: PasswordRules;
   readonly guard: Guard;
+  /** From when on this process takes no more. */
+  readonly limits: AdmissionSettings;
   readonly tokenLifetimeMs: number;
   /** How long a login may be renewed. */
   readonly loginLimitMs: number;
@@ -142,6 +147,7 @@ export interface Settings {
 
 export interface Hub {
   readonly db: Database;
+  readonly reads: Reads;
   readonly log: Logger;
   readonly logs: LogLines;
   readonly operations: Operations;
@@ -164,6 +170,7 @@ export interface Hub {
   /** Aborted when the process shuts down: open streams and waits end then. */
   /** An image as one file, and its size where that is known. */
   readonly archiveOf: (
+  readonly rates: Rates;
     image: ImageVersion,
     how: { compress: boolean; signal: AbortSignal },
   ) => Promise<{ bytes: number | null; content: AsyncIterable<Uint8Array> }>;

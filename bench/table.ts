@@ -36,6 +36,13 @@ export function smallerIsBetter(what: string, ours: number, unit: string, peer: 
   return { ...common, ...compared, bar: `ratio ${rounded(bar.leastRatio)}`, held: peer !== null && peer.value / ours >= bar.leastRatio };
 }
 
+/** A row whose numbers are better the larger they are: rates. */
+export function largerIsBetter(what: string, ours: number, unit: string, peer: Peer, leastRatio: number | null): Row {
+  const ratio = ours / peer.value;
+  const promised = leastRatio === null ? { bar: null, held: null } : { bar: `ratio ${rounded(leastRatio)}`, held: ratio >= leastRatio };
+  return { what, ours: rounded(ours), unit, peer: peer.name, theirs: rounded(peer.value), ratio: rounded(ratio), ...promised };
+}
+
 export function printTable(rows: readonly Row[], remarks: readonly string[]): void {
   const table = new Table({
     head: ["what", "ours", "unit", "against", "theirs", "ratio (above 1: ours is better)", "bar", ""],

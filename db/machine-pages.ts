@@ -51,7 +51,9 @@ export function machineReads(client: postgres.Sql): MachineReads {
     return client.unsafe<Row[] & postgres.Row[]>(text, params as postgres.ParameterOrJSON<never>[], { prepare: true });
   };
   const byId = together((ids) => found(run, sql`unnest(${sql.param(ids)}::uuid[]) asked(word) on ${machines.id} = asked.word`));
-  const byName = together((names) => found(run, sql`unnest(${sql.param(names)}::text[]) asked(word) on lower(${machines.name}) = lower(asked.word)`));
+  const byName = together((names) =>
+    found(run, sql`unnest(${sql.param(names)}::text[]) asked(word) on lower(${machines.name}) = lower(asked.word)`),
+  );
   const pages = together(async (keys) => new Map(await Promise.all(keys.map(async (key) => [key, await page(run, key)] as const))));
   return {
     one: async (idOrName, reader) => {

@@ -111,6 +111,13 @@ export async function insertMachine(db: Database, { ttlSeconds, ...row }: NewMac
   return Machine.parse(made);
 }
 
+/** Changes whenever the machine's row does; the row stays as it is until the caller's transaction ends. */
+export async function lockVersion(tx: Database, id: string): Promise<string> {
+  const version = sql<string>`${machines}.xmin::text || ${machines.id}`;
+  const [row] = await tx.select({ version }).from(machines).where(eq(machines.id, id)).for("update");
+  return row?.version ?? "";
+}
+
 /** Changes a living machine; `null` when it is none any more. */
 export async function updateMachine(db: Database, id: string, changes: MachineChanges): Promise<Machine | null> {
   const [row] = await db
@@ -253,7 +260,7 @@ async function lockName(tx: Database, name: string): Promise<void> {
   await tx.execute(sql`select pg_advisory_xact_lock(hashtextextended(${`machine-name/${name.toLowerCase()}`}, 0))`);
 }
 
-const noMachine = (name: string): Result<never> =>
+export const noMachine = (name: string): Result<never> =>
   refuse({ code: "machine_not_found", message: `There is no machine ${name}.`, subject: name });
 const nameTaken = (name: string) =>
   new FaultError({ code: "machine_exists", message: `A machine named ${name} exists already.`, subject: name });

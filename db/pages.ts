@@ -43,10 +43,11 @@ export function pageOf<Row extends { id: string }, T>(
 ): Page<T> {
   const shown = found.slice(0, limit);
   const last = found.length > limit ? shown.at(-1) : undefined;
-  return { items: shown.map(({ row }) => parse(row)), nextCursor: last ? encoded([last.at, last.row.id]) : null };
+  return { items: shown.map(({ row }) => parse(row)), nextCursor: last ? cursorAt([last.at, last.row.id]) : null };
 }
 
-const encoded = (place: [string, string]): string => Buffer.from(JSON.stringify(place)).toString("base64url");
+/** The cursor of whoever wants what follows the row that stands there. */
+export const cursorAt = (place: [string, string]): string => Buffer.from(JSON.stringify(place)).toString("base64url");
 
 function decoded(cursor: string): unknown {
   try {

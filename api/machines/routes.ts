@@ -1,16 +1,18 @@
 /** `/machines`: make, list, read, act on, amend, retire. What takes time answers with its operation. */
 import { createRoute } from "@hono/zod-openapi";
 import { z } from "zod";
-import { amendMachine, findMachine, listMachines } from "../../db/machines.ts";
+import { amendMachine, findMachine, lockVersion, noMachine } from "../../db/machines.ts";
+import type { Page } from "../../db/pages.ts";
 import { mayUse, type Needs } from "../../domain/access/rules.ts";
 import type { Actor } from "../../domain/access/schema.ts";
-import { FaultError, unwrap } from "../../domain/errors.ts";
+import { FaultError, ok, unwrap } from "../../domain/errors.ts";
 import { HostId } from "../../domain/ids.ts";
 import { Machine, MachineActionRequest, MachineState, NewMachine } from "../../domain/machines/schema.ts";
 import type { Verb } from "../../domain/operations/rules.ts";
 import { OnFault, Operation } from "../../domain/operations/schema.ts";
 import { faults, json } from "../http.ts";
 import { actorOf, authorised } from "../middleware/authorise.ts";
+import { answerWritten, mustMatch } from "../middleware/conditional.ts";
 import type { Hub } from "../ports.ts";
 import { askedBy, idempotent, pageOf, pageQuery, routesOf } from "../route.ts";
 import { telling } from "../told.ts";
@@ -60,6 +62,7 @@ export const machineRoutes = (hub: Hub) =>
   routesOf().route("/", readRoutes(hub)).route("/", amendRoutes(hub)).route("/", lifeRoutes(hub)).route("/", actionRoutes(hub));
 
 function readRoutes(hub: Hub) {
+  const { machines: reads } = hub.reads;
   const mayRead = authorised(hub, { claims: ["LIST_VM"] });
   const list = createRoute({
     method: "get",
@@ -93,9 +96,16 @@ function readRoutes(hub: Hub) {
   return routesOf()
     .openapi(list, async (c) => {
       const { cursor, limit, ...filter } = c.req.valid("query");
-      return c.json(await listMachines(hub.db, { ...filter, reader: actorOf(c) }, { cursor, limit }), 200);
+      const wanted = { ...filter, reader: actorOf(c) };
+      const ask = { cursor, limit };
+      return answerWritten<Page<Machine>>(c, { whole: () => reads.page(wanted, ask), version: () => reads.pageVersion(wanted, ask) });
     })
-    .openapi(get, async (c) => c.json(unwrap(await findMachine(hub.db, c.req.valid("param").idOrName, { reader: actorOf(c) })), 200));
+    .openapi(get, async (c) => {
+      const { idOrName } = c.req.valid("param");
+      const found = await reads.one(idOrName, actorOf(c));
+      const machine = unwrap(found ? ok(found) : noMachine(idOrName));
+      return answerWritten<Machine>(c, { whole: async () => machine });
+    });
 }
 
 function amendRoutes(hub: Hub) {
@@ -107,7 +117,7 @@ function amendRoutes(hub: Hub) {
     tags,
     middleware: authorised(hub, changes),
     request: { params, body: { required: true, ...json(Amendment, "What changes.") } },
-    responses: { 200: json(Machine, "The machine."), ...faults("machine_not_found") },
+    responses: { 200: json(Machine, "The machine."), ...faults("machine_not_found", "changed_meanwhile") },
   });
 
   return routesOf().openapi(amend, async (c) => {
@@ -122,7 +132,10 @@ function amendRoutes(hub: Hub) {
       subject: machine.name,
       body: { name: machine.name },
     } as const;
-    const amended = await telling(hub, askedBy(c), told, (tx) => amendMachine(tx, machine.id, { ...given, ...until, ttlSeconds }));
+    const amended = await telling(hub, askedBy(c), told, async (tx) => {
+      mustMatch(c, await lockVersion(tx, machine.id), machine.name);
+      return amendMachine(tx, machine.id, { ...given, ...until, ttlSeconds });
+    });
     if (!amended)
       throw new FaultError({ code: "machine_not_found", message: `There is no machine ${machine.name}.`, subject: machine.name });
     return c.json(amended, 200);

@@ -38,7 +38,9 @@ export function admission({ mostOpen, mostDelayMs }: AdmissionSettings, metrics:
     if (late || open >= mostOpen) {
       metrics.refused(late ? "delay" : "open");
       c.set("requestId", crypto.randomUUID());
-      const message = late ? "This API process is overloaded." : `This API process has ${open} requests under way, which is as many as it takes.`;
+      const message = late
+        ? "This API process is overloaded."
+        : `This API process has ${open} requests under way, which is as many as it takes.`;
       return onError(new FaultError({ code: "overloaded", message, details: { retryAfterSeconds } }), c);
     }
     const counts = !waits.test(c.req.path) && !(c.req.method !== "GET" && c.req.path.startsWith("/api/v1/"));

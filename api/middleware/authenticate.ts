@@ -7,13 +7,14 @@ import type { Context } from "hono";
 import type { Actor } from "../../domain/access/schema.ts";
 import { limited } from "../../domain/access/rules.ts";
 import { FaultError } from "../../domain/errors.ts";
-import { findApiKeyById, type ApiKey } from "../../db/api-keys.ts";
+import { findApiKeyById, renewSecret, type ApiKey } from "../../db/api-keys.ts";
 import type { Caller } from "../../db/callers.ts";
 import { findIdentity } from "../../db/identities.ts";
 import { providerOfIssuer } from "../../db/identity-providers.ts";
 import { ruleHolds } from "../../db/identity-rules.ts";
 import { findUser, rootName, type UserRow } from "../../db/users.ts";
 import { claimed } from "../../security/foreign-tokens.ts";
+import { isMoved } from "../../security/moved-hashes.ts";
 import { secretMatches } from "../../security/secrets.ts";
 import type { ApiEnv, Standing } from "../http.ts";
 import type { Hub } from "../ports.ts";
@@ -123,6 +124,7 @@ async function checkedKey(hub: Access, encoded: string): Promise<{ ok: true; key
   if (!(await secretMatches(secret, key.secretHash, hub.passwords))) return refused("Invalid API key secret");
   if (key.revokedAt) return refused("Api Key has been revoked");
   if (key.expired) return refused("Api Key has expired");
+  if (isMoved(key.secretHash)) await renewSecret(hub.db, key.id, key.secretHash, await hub.passwords.hash(secret));
   return { ok: true, key };
 }
 

@@ -29,6 +29,12 @@ export const accessCodes = {
   identity_rule_not_found: { kind: "not_found", remedy: "See `drover identity rule list`." },
   identity_rule_exists: { kind: "conflict", remedy: "Choose another name, or remove the rule that has it." },
   too_many_attempts: { kind: "limited", remedy: "Wait until the time named in the answer, then log in with the right password." },
+  rate_limited: { kind: "limited", remedy: "Wait for as long as Retry-After says; DROVER_RATE_CALLER and its neighbours set the limits." },
+  overloaded: { kind: "unavailable", remedy: "Try again after as long as Retry-After says; more API processes take more." },
+  changed_meanwhile: {
+    kind: "precondition_failed",
+    remedy: "Read it again, decide anew, and send the change with the ETag that it has now.",
+  },
   idempotency_conflict: { kind: "conflict", remedy: "Use a new Idempotency-Key for a request with another body." },
   configuration_invalid: { kind: "invalid", remedy: "Correct the listed variables; `drover config` shows what is in force." },
   master_key_lost: {

@@ -187,6 +187,13 @@ function apiGroup(v: Variables) {
 function securityGroup(v: Variables) {
   return {
     masterKey: v.DROVER_MASTER_KEY,
+    limits: {
+      callerPerMinute: v.DROVER_RATE_CALLER,
+      sourcePerMinute: v.DROVER_RATE_SOURCE,
+      callerAtOnce: v.DROVER_REQUESTS_CALLER,
+      mostOpen: v.DROVER_REQUESTS,
+      mostDelayMs: v.DROVER_OVERLOAD_DELAY,
+    },
     masterKeyNext: v.DROVER_MASTER_KEY_NEXT,
     rootPassword: v.ROOT_PASSWORD,
     tokenSecret: v.JWT_HMACS_SECRET,

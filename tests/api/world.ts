@@ -9,7 +9,9 @@ import { createApp } from "../../api/app.ts";
 import { seedAccess } from "../../api/access/root.ts";
 import { operationsOf } from "../../api/main.ts";
 import { listenForEvents } from "../../api/notifications.ts";
+import { openRates, type RateSettings } from "../../api/middleware/rates.ts";
 import type { Hub, Settings } from "../../api/ports.ts";
+import { openReads } from "../../db/reads.ts";
 import { numberEvents } from "../../db/events.ts";
 import { listOperations } from "../../db/operations.ts";
 import { settleOperation, type Settlement } from "../../db/settlement.ts";
@@ -26,7 +28,7 @@ import { openLog } from "../../workers/log.ts";
 
 export const rootPassword = "Correct-horse-9!";
 
-export async function openWorld(more: Partial<Settings> = {}) {
+export async function openWorld({ rates, ...more }: Partial<Settings> & { rates?: Partial<RateSettings> } = {}) {
   const base = await openHub();
   const home = await mkdtemp(join(tmpdir(), "drover-api-"));
   const { db } = base.control;
@@ -38,6 +40,8 @@ export async function openWorld(more: Partial<Settings> = {}) {
   const notifications = listenForEvents(base.url);
   const hub: Hub = {
     db,
+    reads: openReads({ db, sql: base.sql }),
+    rates: openRates({ callerPerMinute: 0, sourcePerMinute: 0, callerAtOnce: 1000, ...rates }),
     log: openLog("api", "info", kept.to),
     logs: kept.lines,
     passwords,
@@ -75,6 +79,8 @@ export async function openWorld(more: Partial<Settings> = {}) {
       modules,
       cors: { origins: ["*"], methods: ["GET", "POST", "PUT", "PATCH", "DELETE"], headers: [] },
       passwords: { minimumLength: 12, maximumLength: 40, lowercase: true, uppercase: true, number: true, special: true },
+      // A test shares its event loop with what it tests.
+      limits: { mostOpen: 1000, mostDelayMs: 60_000 },
       guard: { attempts: 5, lockoutMs: 5000, incremental: true },
       tokenLifetimeMs: 900_000,
       loginLimitMs: 43_200_000,

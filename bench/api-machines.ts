@@ -1,0 +1,153 @@
+/**
+ * How fast machines are made, beside bare workflows with one activity on the same Temporal server in the same run.
+ *
+ * The one idea: what Parallels Desktop takes is not ours. Of one machine the time inside `prlctl` processes is taken off; five hundred are made on
+ * hosts of which everything is real but that program.
+ */
+import { appendFile, chmod, readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { setTimeout as after } from "node:timers/promises";
+import { z } from "zod";
+import { EnrolmentToken, Operation } from "../cli/wire.ts";
+import { pathsIn } from "../parallels/simulator/home.ts";
+import { median } from "./api-reads.ts";
+import type { Bare, BareAsk } from "./bare-worker.ts";
+import { answerOf, beside } from "./child.ts";
+import type { FleetAsk } from "./fleet.ts";
+import { image, type BenchStack } from "./stack.ts";
+import { largerIsBetter, smallerIsBetter, type Row } from "./table.ts";
+
+export interface MachineOptions {
+  readonly runs: number;
+  readonly machines: number;
+  readonly hosts: number;
+  readonly say: (text: string) => void;
+}
+
+/** Machines, and bare workflows, that are made one after the other in one run. */
+const alone = 15;
+const Made = z.object({ operation: Operation, machine: z.object({ id: z.string() }) });
+
+const bareOf = ({ env }: BenchStack, ask: Pick<BareAsk, "alone" | "together">): Promise<Bare> =>
+  answerOf("./bare-worker.ts", { address: env["TEMPORAL_ADDRESS"] ?? "", namespace: env["TEMPORAL_NAMESPACE"] ?? "", ...ask });
+
+const make = ({ client }: BenchStack, name: string, more: object = {}) =>
+  client.send("POST", "/machines", Made, { body: { name, image, vcpus: 1, memoryBytes: 512 * 1024 ** 2, ...more } });
+
+/** From the POST until the machine runs, without the time inside prlctl, against the time of a bare workflow. */
+export async function measureOne(stack: BenchStack, { runs, say }: MachineOptions): Promise<Row[]> {
+  const log = await timeCommands(stack);
+  const ours: { whole: number; own: number }[] = [];
+  const theirs: number[] = [];
+  for (let run = 1; run <= runs; run++) {
+    say(`one machine, run ${run} of ${runs}`);
+    theirs.push((await bareOf(stack, { alone, together: 0 })).aloneMs);
+    for (let made = 0; made < alone; made++) {
+      await writeFile(log, "");
+      const from = now();
+      const { operation, machine } = await make(stack, `one-${run}-${made}`);
+      await stack.done(operation.id);
+      const to = now();
+      const inside = insideCommands(await readFile(log, "utf8"), machine.id, { from, to });
+      ours.push({ whole: to - from, own: to - from - inside });
+      const retired = await stack.client.send("DELETE", `/machines/${machine.id}`, Operation, { query: { force: true } });
+      await stack.done(retired.id);
+    }
+  }
+  const peer = { name: "bare one-activity workflow", value: median(theirs) };
+  const whole = median(ours.map((one) => one.whole));
+  return [
+    smallerIsBetter("one machine", median(ours.map(({ own }) => own)), "ms", peer, { leastRatio: 1 / 4 }),
+    smallerIsBetter("one machine, with prlctl", whole, "ms", null),
+  ];
+}
+
+const now = () => performance.timeOrigin + performance.now();
+
+/** Has the simulated prlctl write down when each command began and ended, and its words. Answers where. */
+async function timeCommands({ simulator }: BenchStack): Promise<string> {
+  const { commands } = pathsIn(simulator);
+  const log = join(simulator, "commands.log");
+  await appendFile(log, "");
+  const path = join(commands, "prlctl");
+  const launcher = await readFile(path, "utf8");
+  const timed = `began=$(date +%s%N)\n$1\ncode=$?\necho "$began $(date +%s%N) $*" >> '${log}'\nexit $code`;
+  await writeFile(path, launcher.replace(/^exec (.*)$/m, (_, command: string) => timed.replace("$1", () => command)));
+  await chmod(path, 0o755);
+  return log;
+}
+
+/** The time in which at least one command for the machine ran. The inventory's own commands are nobody's wait. */
+function insideCommands(log: string, machineId: string, { from, to }: { from: number; to: number }): number {
+  const spans = log
+    .split("\n")
+    .map((line) => line.split(" "))
+    .filter(([, , verb, ...words]) => words.some((word) => word.includes(machineId)) || (verb === "list" && !words.includes("-i")) || verb === "register")
+    .map(([began = "", ended = ""]) => ({ begin: Math.max(Number(began) / 1e6, from), end: Math.min(Number(ended) / 1e6, to) }))
+    .toSorted((a, b) => a.begin - b.begin);
+  let inside = 0;
+  let until = from;
+  for (const { begin, end } of spans) {
+    inside += Math.max(0, end - Math.max(begin, until));
+    until = Math.max(until, end);
+  }
+  return inside;
+}
+
+/** From the first POST, one after the other, until all run. */
+export async function measureMany(stack: BenchStack, { runs, machines, hosts, say }: MachineOptions): Promise<Row[]> {
+  const rates: number[] = [];
+  const posts: number[] = [];
+  const theirs: number[] = [];
+  const fleet = await openFleet(stack, hosts, say);
+  try {
+    for (let run = 1; run <= runs; run++) {
+      say(`${machines} machines on ${hosts} hosts, run ${run} of ${runs}`);
+      theirs.push((await bareOf(stack, { alone: 1, together: machines })).perSecond);
+      const began = performance.now();
+      const ids: string[] = [];
+      for (let made = 0; made < machines; made++) ids.push((await make(stack, `many-${run}-${made}`, { hostLabels: ["fleet"] })).machine.id);
+      posts.push((machines * 1000) / (performance.now() - began));
+      await settled(stack, "provision");
+      rates.push((machines * 1000) / (performance.now() - began));
+      for (const id of run < runs ? ids : []) await stack.client.send("DELETE", `/machines/${id}`, Operation, { query: { force: true } });
+      await settled(stack, "retire");
+    }
+  } finally {
+    await fleet.close();
+  }
+  const peer = { name: "bare one-activity workflows", value: median(theirs) };
+  return [
+    largerIsBetter(`${machines} machines`, median(rates), "1/s", peer, 0.5),
+    largerIsBetter(`${machines} machines, accepted`, median(posts), "1/s", peer, null),
+  ];
+}
+
+/** Hosts of one process, enrolled like any other, with the image in their caches. */
+async function openFleet(stack: BenchStack, hosts: number, say: MachineOptions["say"]) {
+  say(`${hosts} hosts enrol`);
+  const tokens: FleetAsk["tokens"] = [];
+  for (let host = 1; host <= hosts; host++) {
+    const body = { hostName: `fleet-${host}`, labels: ["fleet"] };
+    const { token, url } = await stack.client.send("POST", "/hosts/tokens", EnrolmentToken, { body });
+    tokens.push({ token, url });
+  }
+  const fleet = await beside("./fleet.ts", JSON.stringify({ folder: join(stack.home, "fleet"), tokens } satisfies FleetAsk));
+  const { id } = await stack.client.send("POST", "/prefetches", Operation, { body: { image, labels: ["fleet"], atOnce: 8 } });
+  await stack.done(id);
+  return fleet;
+}
+
+/** Waits until no operation of the verb is under way, and fails where one did not end well. */
+async function settled({ client }: BenchStack, verb: "provision" | "retire"): Promise<void> {
+  for (;;) {
+    const states = ["pending", "running", "parked", "failed"];
+    const [pending, running, parked, failed] = await Promise.all(
+      states.map((state) => client.list("/operations", Operation, { verb, state }, 1)),
+    );
+    const bad = [...(parked ?? []), ...(failed ?? [])][0];
+    if (bad) throw new Error(`${bad.verb} ${bad.subject} is ${bad.state}: ${JSON.stringify(bad.fault)}`);
+    if (pending?.length === 0 && running?.length === 0) return;
+    await after(50);
+  }
+}
