@@ -3,7 +3,7 @@
  *
  * The one idea: whether a key has expired is told by the database's clock, together with the row.
  */
-import { asc, eq, getTableColumns, or, sql } from "drizzle-orm";
+import { and, asc, eq, getTableColumns, or, sql } from "drizzle-orm";
 import type { Database } from "./connect.ts";
 import { apiKeys } from "./schema.ts";
 
@@ -42,6 +42,14 @@ export const listApiKeys = (db: Database): Promise<ApiKey[]> =>
 export async function createApiKey(db: Database, key: NewApiKey): Promise<ApiKey | null> {
   const made = await db.insert(apiKeys).values(key).onConflictDoNothing().returning({ id: apiKeys.id });
   return made.length === 1 ? findApiKey(db, key.id) : null;
+}
+
+/** The same secret under another hash. */
+export async function renewSecret(db: Database, id: string, from: string, to: string): Promise<void> {
+  await db
+    .update(apiKeys)
+    .set({ secretHash: to })
+    .where(and(eq(apiKeys.id, id), eq(apiKeys.secretHash, from)));
 }
 
 export async function revokeApiKey(db: Database, id: string): Promise<void> {

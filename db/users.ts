@@ -3,7 +3,7 @@
  *
  * The one idea: effective claims are read with the user in one statement, so a change of rights or the end of a user acts on the very next request.
  */
-import { asc, eq, inArray, or, sql } from "drizzle-orm";
+import { and, asc, eq, inArray, or, sql } from "drizzle-orm";
 import { seededClaimIds, superUserRole } from "../domain/access/claims.ts";
 import { User } from "../domain/access/schema.ts";
 import { defaultProject } from "../domain/access/rules.ts";
@@ -84,6 +84,12 @@ export async function addRight(db: Database, id: string, list: "roles" | "claims
     .set({ [list]: sql`array_append(array_remove(${column}, ${word}), ${word})`, updatedAt: sql`now()` })
     .where(eq(users.id, id));
 }
+/** `false`: the password was changed meanwhile. */
+export async function renewPassword(db: Database, id: string, from: string, to: string): Promise<boolean> {
+  const same = and(eq(users.id, id), eq(users.passwordHash, from));
+  return (await db.update(users).set({ passwordHash: to }).where(same).returning({ id: users.id })).length === 1;
+}
+
 export async function removeRight(db: Database, id: string, list: "roles" | "claims", word: string): Promise<void> {
   await db
     .update(users)

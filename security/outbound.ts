@@ -8,7 +8,7 @@ import { lookup } from "node:dns";
 import { request as requestPlain, type IncomingMessage } from "node:http";
 import { request as requestTls } from "node:https";
 import { BlockList, isIP } from "node:net";
-import { Readable } from "node:stream";
+import type { Readable } from "node:stream";
 import { FaultError } from "../domain/errors.ts";
 
 /** `public`: the Internet only; `private`: also the networks of an organisation; `any`: whatever answers. */

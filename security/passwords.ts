@@ -6,6 +6,7 @@
  */
 import { createHmac, randomBytes, timingSafeEqual } from "node:crypto";
 import { hash, verify } from "@node-rs/argon2";
+import { isMoved, movedHash, movedMatches } from "./moved-hashes.ts";
 
 export interface Passwords {
   /** Whether it was right within the last five minutes; tells at once, without a hash. */
@@ -23,6 +24,9 @@ const rememberedMs = 5 * 60_000;
 /** More users than log in within five minutes; bounds the memory. */
 const rememberedCount = 10_000;
 
+/** Of no password that anybody knows. */
+const decoyMoved = movedHash(`$2b$10$${"x".repeat(53)}`, "decoy");
+
 export function passwordHasher(): Passwords {
   const limited = limiter(atOnce);
   const key = randomBytes(32);
@@ -36,13 +40,20 @@ export function passwordHasher(): Passwords {
     const known = remembered.get(stored);
     return known !== undefined && known.until > Date.now() && timingSafeEqual(known.mark, markOf(password, stored));
   };
+  let meetsMoved = false;
+  /** From the first hash of another service on, whatever is wrong costs both kinds, so the time tells nobody whose password is still of the other. */
+  const proven = async (password: string, stored: string | null): Promise<boolean> => {
+    const moved = stored !== null && isMoved(stored);
+    meetsMoved ||= moved;
+    const right = await verify(stored === null || moved ? await decoy : stored, password);
+    if (moved) return movedMatches(password, stored);
+    if (meetsMoved && !right) await movedMatches(password, decoyMoved);
+    return right && stored !== null;
+  };
   const matches: Passwords["matches"] = async (password, stored) => {
-    if (stored === null) {
-      await limited(async () => verify(await decoy, password));
-      return false;
-    }
-    if (remembers(password, stored)) return true;
-    const right = await limited(() => verify(stored, password));
+    if (stored !== null && remembers(password, stored)) return true;
+    const right = await limited(() => proven(password, stored));
+    if (stored === null) return false;
     if (right) {
       if (remembered.size >= rememberedCount) remembered.clear();
       remembered.set(stored, { mark: markOf(password, stored), until: Date.now() + rememberedMs });

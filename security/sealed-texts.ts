@@ -36,6 +36,17 @@ export const managerSeal = (sealer: Sealer) => ({
     ManagerCredentials.parse(await sealer.open(sealed, managerContext(managerId))),
 });
 
+/** Where a webhook leads and what signs what it sends. */
+export interface WebhookTarget {
+  readonly url: string | null;
+  readonly secret: string | null;
+  readonly previousSecret: string | null;
+}
+export const webhookSeal = (sealer: Sealer) => ({
+  close: (webhookId: string, target: WebhookTarget): Promise<Uint8Array> => sealer.seal(target, webhookContext(webhookId)),
+  open: (webhookId: string, sealed: Uint8Array): Promise<WebhookTarget> => sealer.open<WebhookTarget>(sealed, webhookContext(webhookId)),
+});
+
 const outputContext = ({ operationId, fence, line }: LinePlace) => `output:${operationId}:${fence}:${line}`;
 const userConfigContext = (userId: string, slug: string) => `user-config:${userId}:${slug}`;
 const proxyTlsContext = (proxyHostId: string) => `proxy-tls:${proxyHostId}`;

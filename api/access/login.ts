@@ -10,7 +10,8 @@ import type { Context } from "hono";
 import { FaultError, ok, refuse, type Result } from "../../domain/errors.ts";
 import { countTry, forgetGuesses, guessKey } from "../../db/guesses.ts";
 import { isBelieved } from "../../db/identities.ts";
-import { findUser, type UserRow } from "../../db/users.ts";
+import { findUser, renewPassword, type UserRow } from "../../db/users.ts";
+import { isMoved } from "../../security/moved-hashes.ts";
 import type { UserClaims } from "../../security/user-tokens.ts";
 import type { Hub } from "../ports.ts";
 
@@ -39,7 +40,12 @@ export function logins(hub: Pick<Hub, "db" | "signer" | "passwords" | "settings"
     const right = await passwords.matches(password, stored);
     if (!right || !user) return lockedMs > 0 ? tooMany(lockedMs) : refuse(wrong);
     await forgetGuesses(db, key);
-    return begun(user);
+    return begun(stored !== null && isMoved(stored) ? await renewed(user, stored, password) : user);
+  }
+  /** Of an imported installation: this once its hash was good enough. */
+  async function renewed(user: UserRow, stored: string, password: string): Promise<UserRow> {
+    const passwordHash = await passwords.hash(password);
+    return (await renewPassword(db, user.id, stored, passwordHash)) ? { ...user, passwordHash } : user;
   }
   const begun = async (user: UserRow): Promise<Result<IssuedToken>> =>
     ok(await issue(user, { login: { since: Math.floor(Date.now() / 1000), mark: markOf(user) } }));
