@@ -52,6 +52,7 @@ import { transferRoutes } from "./operations/transfer.ts";
 import { routedPath } from "./paths.ts";
 import type { Hub } from "./ports.ts";
 import { routingWireRoutes } from "./routing/wire-routes.ts";
+import { webhookRoutes } from "./webhooks/routes.ts";
 import { mounting } from "./wire/mount.ts";
 
 export function createApp(hub: Hub): OpenAPIHono<ApiEnv> {
@@ -87,6 +88,7 @@ export function createApp(hub: Hub): OpenAPIHono<ApiEnv> {
     cacheRoutes(hub),
     prefetchRoutes(hub),
     hostRoutes(hub),
+    webhookRoutes(hub),
   ])
     app.route("/api/v2", routes);
   app.route("/", healthRoutes(hub, metrics));

@@ -19,6 +19,7 @@ import { machineCommands } from "./machines/commands.ts";
 import { operationCommands } from "./operations/commands.ts";
 import { exitCodeOfError, problemOf, tellProblem } from "./problem.ts";
 import { systemCommands } from "./system/commands.ts";
+import { webhookCommands } from "./webhooks/commands.ts";
 
 /** Answers the exit code; null where the process goes on by itself. */
 export async function runCommand(context: Context, args: readonly string[]): Promise<number | null> {
@@ -47,6 +48,7 @@ export function makeProgram(answer: Answer): Command {
     hostCommands,
     operationCommands,
     auditCommands,
+    webhookCommands,
     identityCommands,
     apiKeyCommands,
     keyCommands,

@@ -18,6 +18,12 @@ import { ApiKey as ApiKeyShape, MadeApiKey as MadeApiKeyShape } from "../domain/
 import { IdentityProvider as IdentityProviderShape, IdentityRule as IdentityRuleShape } from "../domain/access/identity.ts";
 import { Token as TokenShape } from "../domain/access/schema.ts";
 import { AuditRecord as AuditRecordShape } from "../domain/events/schema.ts";
+import {
+  Delivery as DeliveryShape,
+  DeliveryDetail as DeliveryDetailShape,
+  MadeWebhook as MadeWebhookShape,
+  Webhook as WebhookShape,
+} from "../domain/webhooks/schema.ts";
 
 const instant = z.iso.datetime({ offset: true }).transform((text) => new Date(text));
 
@@ -54,6 +60,10 @@ export type IdentityRule = z.infer<typeof IdentityRuleShape>;
 export const ApiKey = fromJson(ApiKeyShape);
 export type ApiKey = z.infer<typeof ApiKeyShape>;
 export const MadeApiKey = fromJson(MadeApiKeyShape);
+export const Webhook = fromJson(WebhookShape);
+export const MadeWebhook = fromJson(MadeWebhookShape);
+export const Delivery = fromJson(DeliveryShape);
+export const DeliveryDetail = fromJson(DeliveryDetailShape);
 export const Operation = fromJson(OperationShape);
 
 /** An operation with what people watch: its steps, how far it is, where Temporal shows it. */

@@ -2,10 +2,12 @@
 import { dropOld, type Retention } from "../db/retention.ts";
 import { comparer } from "./compare.ts";
 import type { Loop } from "./leader.ts";
+import { policyScheduler } from "./prefetch-schedules.ts";
 import { startPolicies } from "./prefetch.ts";
 import { relay } from "./relay.ts";
 import type { Control } from "./start.ts";
 import { endedSettler, retireDue, startIntended } from "./sweep.ts";
+import { endLostDeliveries, sendEvents } from "./webhooks.ts";
 
 export interface LoopOptions {
   /** Whether a gateway listens to hosts at all. */
@@ -22,6 +24,11 @@ export function hubLoops(control: Control, { hasEars, retention }: LoopOptions):
     { name: "retire", everyMs: 2_000, pass: () => retireDue(control) },
     // Whoever published an image may wait some seconds until hosts begin to fetch it; a look at a few rows costs nothing.
     { name: "prefetch", everyMs: 5_000, pass: () => startPolicies(control) },
+    // As soon for whoever adds a policy with a time of its own.
+    { name: "prefetch schedules", everyMs: 5_000, pass: policyScheduler(control) },
+    // Whoever is told of a failure by a webhook hears it within a second; an idle look is two small reads.
+    { name: "webhooks", everyMs: 500, pass: () => sendEvents(control) },
+    { name: "lost deliveries", everyMs: 60_000, pass: () => endLostDeliveries(control) },
     // Hosts report every 5 s and are late after 10: a second tells soon enough.
     { name: "compare", everyMs: 1_000, pass: comparer(control, { hasEars }) },
     { name: "drop old", everyMs: 3_600_000, pass: () => dropOld(control.db, retention) },

@@ -74,7 +74,7 @@ async function settleDone({ db, temporal, log }: Control, { id, workflowId, verb
     );
 }
 
-async function statusOf({ temporal }: Control, workflowId: string): Promise<string | null> {
+export async function statusOf({ temporal }: Pick<Control, "temporal">, workflowId: string): Promise<string | null> {
   try {
     return (await answered(temporal, () => temporal.workflow.getHandle(workflowId).describe())).status.name;
   } catch (error) {

@@ -20,7 +20,9 @@ const Guard = z.object({ requiredRoles: z.array(z.string()), requiredClaims: z.a
 /** By the number of the event. */
 export async function factsOfEvents(db: Database, events: readonly Event[]): Promise<Map<number, EventFacts>> {
   const ids = (...types: readonly Event["type"][]) => [
-    ...new Set(events.filter(({ type, subjectId }) => types.includes(type) && Uuid.safeParse(subjectId).success).map(({ subjectId }) => subjectId)),
+    ...new Set(
+      events.filter(({ type, subjectId }) => types.includes(type) && Uuid.safeParse(subjectId).success).map(({ subjectId }) => subjectId),
+    ),
   ];
   const [asked, owned, guarded] = await Promise.all([
     askersById(db, ids("operation", "step")),
@@ -39,7 +41,10 @@ export async function factsOfEvents(db: Database, events: readonly Event[]): Pro
 
 async function askersById(db: Database, ids: readonly string[]): Promise<Map<string, string>> {
   if (ids.length === 0) return new Map();
-  const rows = await db.select({ id: operations.id, actorId: operations.actorId }).from(operations).where(inArray(operations.id, [...ids]));
+  const rows = await db
+    .select({ id: operations.id, actorId: operations.actorId })
+    .from(operations)
+    .where(inArray(operations.id, [...ids]));
   return new Map(rows.map(({ id, actorId }) => [id, actorId]));
 }
 

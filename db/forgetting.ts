@@ -5,7 +5,7 @@
  */
 import { count, isNotNull, sql } from "drizzle-orm";
 import type { Database } from "./connect.ts";
-import { catalogManagers, hosts, operations, outputs, proxyHosts, stores, userConfigs } from "./schema.ts";
+import { catalogManagers, hosts, operations, outputs, proxyHosts, stores, userConfigs, webhooks } from "./schema.ts";
 
 /** Sessions of others on this database: processes that still have the keys in their memory. */
 export async function otherSessions(db: Database): Promise<number> {
@@ -28,6 +28,8 @@ export async function dropSealed(tx: Database) {
   const values = await tx.delete(userConfigs).where(isNotNull(userConfigs.sealed)).returning({ id: userConfigs.id });
   await tx.update(catalogManagers).set({ sealed: null, active: false }).where(isNotNull(catalogManagers.sealed));
   await tx.update(proxyHosts).set({ sealedTls: null }).where(isNotNull(proxyHosts.sealedTls));
+  const problem = "Its address and secret were sealed by a key that is lost: give new ones with `drover webhook edit`.";
+  await tx.update(webhooks).set({ sealed: new Uint8Array(), enabled: false, problem });
   const open = sql`${operations.state} not in ('done', 'failed', 'cancelled')`;
   const [underWay] = await tx.select({ count: count() }).from(operations).where(open);
   const [enrolled] = await tx.select({ count: count() }).from(hosts);

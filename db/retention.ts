@@ -1,5 +1,5 @@
 /**
- * What is dropped once it is old: events, ended operations with their steps and output, audit records, remembered requests and tokens.
+ * What is dropped once it is old: events and their deliveries, ended operations with their steps and output, audit records, remembered requests and tokens.
  *
  * The one idea: the newest event always stays, because the next number counts from it; of the audit, the place where its chain goes on is kept.
  */
@@ -9,6 +9,7 @@ import type { Database } from "./connect.ts";
 import { dropExchanged } from "./identities.ts";
 import { dropOldGuesses } from "./guesses.ts";
 import { dropOldKeys } from "./idempotency.ts";
+import { dropOldDeliveries } from "./webhook-deliveries.ts";
 
 /** How long each is kept, in milliseconds. */
 export interface Retention {
@@ -25,6 +26,8 @@ export async function dropOld(db: Database, { eventsMs, operationsMs, auditMs }:
   await dropOldGuesses(db);
   await dropExchanged(db);
   while (await dropOldEvents(db, eventsMs));
+  // As long as the events that they tell.
+  while (await dropOldDeliveries(db, eventsMs, batch));
   while (await dropOldOperations(db, operationsMs));
   while (await dropOldAudit(db, auditMs, batch));
 }

@@ -6,7 +6,7 @@
 import { and, asc, eq, inArray, or, sql } from "drizzle-orm";
 import { seededClaimIds, superUserRole } from "../domain/access/claims.ts";
 import { User } from "../domain/access/schema.ts";
-import { defaultProject } from "../domain/access/rules.ts";
+import { defaultProject, type Reader } from "../domain/access/rules.ts";
 import type { Database } from "./connect.ts";
 import { operations, projects, roles, users } from "./schema.ts";
 
@@ -48,6 +48,14 @@ export async function findUser(db: Database, word: string): Promise<UserRow | nu
   return row ? whole(row) : null;
 }
 
+/** What the user may see at this moment; null when there is none. */
+export async function findReader(db: Database, id: string): Promise<Reader | null> {
+  const user = await findUser(db, id);
+  if (!user || user.id !== id) return null;
+  const { project, roles, effectiveClaims: claims, isSuperUser } = user;
+  return { userId: id, project, roles, claims, isSuperUser };
+}
+
 export async function listUsers(db: Database): Promise<UserRow[]> {
   return (await db.select(selected).from(users).orderBy(asc(users.createdAt), asc(users.id))).map(whole);
 }
@@ -76,6 +84,12 @@ export async function changeUser(db: Database, id: string, changes: UserChanges)
   return true;
 }
 
+/** `false`: the password was changed meanwhile. */
+export async function renewPassword(db: Database, id: string, from: string, to: string): Promise<boolean> {
+  const same = and(eq(users.id, id), eq(users.passwordHash, from));
+  return (await db.update(users).set({ passwordHash: to }).where(same).returning({ id: users.id })).length === 1;
+}
+
 /** One word more or less, in one statement: two who change the same user lose nothing of each other. */
 export async function addRight(db: Database, id: string, list: "roles" | "claims", word: string): Promise<void> {
   const column = users[list];
@@ -84,12 +98,6 @@ export async function addRight(db: Database, id: string, list: "roles" | "claims
     .set({ [list]: sql`array_append(array_remove(${column}, ${word}), ${word})`, updatedAt: sql`now()` })
     .where(eq(users.id, id));
 }
-/** `false`: the password was changed meanwhile. */
-export async function renewPassword(db: Database, id: string, from: string, to: string): Promise<boolean> {
-  const same = and(eq(users.id, id), eq(users.passwordHash, from));
-  return (await db.update(users).set({ passwordHash: to }).where(same).returning({ id: users.id })).length === 1;
-}
-
 export async function removeRight(db: Database, id: string, list: "roles" | "claims", word: string): Promise<void> {
   await db
     .update(users)

@@ -10,6 +10,7 @@ import { configCodes } from "./config/codes.ts";
 import { hostCodes } from "./hosts/codes.ts";
 import { machineCodes } from "./machines/codes.ts";
 import { operationCodes } from "./operations/codes.ts";
+import { webhookCodes } from "./webhooks/codes.ts";
 
 /** What a fault means to the outside worlds: HTTP, Temporal, and the operator. */
 export const kinds = {
@@ -37,7 +38,7 @@ export interface CodeFacts {
 }
 
 /** One stable code per thing that can go wrong. Adding a code is compatible, changing one is not. */
-export const codes = { ...accessCodes, ...catalogCodes, ...configCodes, ...hostCodes, ...machineCodes, ...operationCodes } as const;
+export const codes = { ...accessCodes, ...catalogCodes, ...configCodes, ...hostCodes, ...machineCodes, ...operationCodes, ...webhookCodes } as const;
 export type Code = keyof typeof codes;
 
 export interface Fault {

@@ -49,5 +49,6 @@ export const webhookSeal = (sealer: Sealer) => ({
 
 const outputContext = ({ operationId, fence, line }: LinePlace) => `output:${operationId}:${fence}:${line}`;
 const userConfigContext = (userId: string, slug: string) => `user-config:${userId}:${slug}`;
+const webhookContext = (webhookId: string) => `webhook:${webhookId}`;
 const proxyTlsContext = (proxyHostId: string) => `proxy-tls:${proxyHostId}`;
 const managerContext = (managerId: string) => `catalog-manager:${managerId}`;

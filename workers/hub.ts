@@ -18,6 +18,8 @@ import { importActivities } from "../activities/hub/import.ts";
 import { actionActivities, adoptActivities, placementActivities, retireActivities } from "../activities/hub/machines.ts";
 import { prefetchActivities } from "../activities/hub/prefetch.ts";
 import { recordActivities } from "../activities/hub/operations.ts";
+import { deliverActivities } from "../activities/hub/webhooks.ts";
+import { webhookSenders, type SenderSettings } from "../activities/hub/webhook-senders.ts";
 import { cancelOperation } from "../control/cancel.ts";
 import { hubLoops } from "../control/loops.ts";
 import { lead, type Leader } from "../control/leader.ts";
@@ -61,7 +63,7 @@ export async function runHub({ config, log, signal }: Running): Promise<void> {
   const control = controlOf({ config, db: open.db, security, temporal, log });
   const { graceMs, scrubShare, collectEveryMs, scrubEveryMs, retainEveryMs } = config.care;
   const care = { workFolder: join(config.home, "hub", "care"), graceMs, scrubShare };
-  const worker = await hubWorker({ control, codec: security.codec, connection, care, reaching: config.security.remotes });
+  const worker = await hubWorker({ control, codec: security.codec, connection, care, reaching: config.security.remotes, webhooks: config.webhooks });
   await keepSchedules(control, { collect: collectEveryMs, scrub: scrubEveryMs, retain: retainEveryMs }).catch((err: unknown) =>
     log.error({ event: "schedules.unkept", err }, "The schedules could not be kept; the next start of a hub worker tries again."),
   );
@@ -120,14 +122,17 @@ export interface HubWorkerParts {
   readonly care?: CareSettings;
   /** Which addresses catalog managers may name. */
   readonly reaching?: Reaching;
+  /** Where webhooks may lead, and by what e-mail is sent. */
+  readonly webhooks?: SenderSettings;
 }
 
 /** As the configuration has it where nobody says otherwise. */
 const usualCare: CareSettings = { workFolder: join(tmpdir(), "drover-care"), graceMs: 86_400_000, scrubShare: 0.04 };
 
+const usualWebhooks: SenderSettings = { allow: [], smtp: null };
 const usualReach: Reaching = { allowed: [], unchecked: false };
 
-export async function hubWorker({ control, codec, connection, care = usualCare, reaching = usualReach }: HubWorkerParts): Promise<Worker> {
+export async function hubWorker({ control, codec, connection, care = usualCare, reaching = usualReach, webhooks = usualWebhooks }: HubWorkerParts): Promise<Worker> {
   const { db, temporal, sealer, hubId, reserve, log } = control;
   const stores = gatedStores(db, openStores({ db, sealer, ports: storePorts }).open);
   const unforeseen = (err: unknown) => log.error({ event: "activity.unforeseen", err }, "An activity failed in an unforeseen way.");
@@ -157,6 +162,7 @@ export async function hubWorker({ control, codec, connection, care = usualCare, 
       ...actionActivities({ db, temporal }),
       ...retireActivities({ db }),
       ...adoptActivities({ db }),
+      ...deliverActivities({ db, sealer, send: webhookSenders(webhooks) }),
     },
     interceptors: { activity: [faultInterceptor(unforeseen, tries.hub), databaseInterceptor, beatInterceptor] },
     // Database writes end in milliseconds and waits heartbeat; what does not end in ten seconds runs again elsewhere.

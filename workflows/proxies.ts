@@ -39,6 +39,17 @@ export const patient = <A>(): ActivityInterfaceFor<A> =>
     retry: { initialInterval: "1 second", maximumInterval: "10 seconds" },
   });
 
+/**
+ * One request to somebody else's server, which is given ten seconds. Its own failures are outcomes, not faults: what is tried again here is only what the hub's
+ * database or a worker that died kept from being written down.
+ */
+export const outgoing = <A>(): ActivityInterfaceFor<A> =>
+  named<A>({
+    taskQueue: hubQueue,
+    startToCloseTimeout: "60 seconds",
+    retry: { initialInterval: "1 second", maximumInterval: "30 seconds" },
+  });
+
 /** Calls to the store from the hub, which may list thousands of objects. Heartbeats tell a dead hub worker, which minutes alone would tell late. */
 export const external = <A>(): ActivityInterfaceFor<A> =>
   named<A>({

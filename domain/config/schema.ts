@@ -61,6 +61,9 @@ function contradictions(values: Variables): string[] {
   if (values.DROVER_STORE_ACCESS_KEY !== undefined && values.DROVER_STORE_CREDENTIALS !== undefined) {
     found.push("DROVER_STORE_CREDENTIALS and DROVER_STORE_ACCESS_KEY are both set and must not be");
   }
+  if ((values.DROVER_SMTP_URL === undefined) !== (values.DROVER_SMTP_FROM === undefined)) {
+    found.push("DROVER_SMTP_URL and DROVER_SMTP_FROM must be set together");
+  }
   if (values.DROVER_MASTER_KEY_NEXT !== undefined && values.DROVER_MASTER_KEY === undefined) {
     found.push("DROVER_MASTER_KEY_NEXT is set and must come with DROVER_MASTER_KEY; a key in a file needs neither");
   }
@@ -133,6 +136,10 @@ function arrange({ values: v, chosen, ignored, folder }: Arranged) {
       scrubEveryMs: v.DROVER_SCRUB_EVERY,
       scrubShare: v.DROVER_SCRUB_SHARE / 100,
       retainEveryMs: v.DROVER_RETENTION_EVERY,
+    },
+    webhooks: {
+      allow: v.DROVER_WEBHOOK_ALLOW,
+      smtp: v.DROVER_SMTP_URL === undefined || v.DROVER_SMTP_FROM === undefined ? null : { url: v.DROVER_SMTP_URL, from: v.DROVER_SMTP_FROM },
     },
     security: securityGroup(v),
     hosts: hostsGroup(v),

@@ -74,6 +74,14 @@ export const url = (...schemes: string[]) =>
 
 export const hostAndPort = z.string().regex(/^[^\s/:]+:\d{1,5}$/, "must be a name and a port, such as temporal.example.com:7233");
 
+/** Networks in CIDR notation. */
+export const networks = words.superRefine((list, context) => {
+  const known = z.union([z.cidrv4(), z.cidrv6(), z.ipv4(), z.ipv6()]);
+  const wrong = list.filter((word) => !known.safeParse(word).success);
+  if (wrong.length === 0) return;
+  context.addIssue({ code: "custom", message: `must be networks such as 10.1.0.0/16 or fd00::/8, which ${wrong.join(", ")} is not` });
+});
+
 export const oneOf = <const Word extends string>(...known: Word[]) => z.enum(known, `must be one of ${known.join(", ")}`);
 
 /** PEM text as the wire's TLS variables carry it. */

@@ -14,6 +14,7 @@ import {
   flag,
   hostAndPort,
   megabytes,
+  networks,
   oneOf,
   port,
   portOrOff,
@@ -175,6 +176,14 @@ export const Variables = z.object({
       ),
     ),
   DISABLE_URL_VALIDATION: flag.prefault("false").meta(about("Whether catalog managers may name any address at all.")),
+
+  DROVER_WEBHOOK_ALLOW: networks
+    .prefault("")
+    .meta(about("Networks, such as 10.1.0.0/16, where webhooks may lead although they are not public; without it, the Internet only.")),
+  DROVER_SMTP_URL: url("smtp", "smtps")
+    .optional()
+    .meta(secret("The server by which webhooks of kind email are sent, such as smtps://user:password@mail.example.com.")),
+  DROVER_SMTP_FROM: text.optional().meta(about("The address that such e-mail comes from.")),
 
   DROVER_PARK_LIMIT: duration.prefault("7d").meta(about("How long a parked step waits for an operator before it aborts.")),
   DROVER_ORPHAN_LIMIT: duration
