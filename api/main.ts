@@ -35,8 +35,8 @@ import { passwordHasher } from "../security/passwords.ts";
 import { runProcess, type Running } from "../workers/process.ts";
 import { archiveOf, listArchives } from "../workers/archives.ts";
 import { remoteCatalogs } from "../workers/remote-catalogs.ts";
-import { connectTemporal, type TemporalClient } from "../workers/temporal.ts";
 import { keptStores } from "../workers/kept-stores.ts";
+import { connectTemporal, type TemporalClient } from "../workers/temporal.ts";
 import { version } from "../workers/version.ts";
 import { seedAccess } from "./access/root.ts";
 import { createApp } from "./app.ts";
@@ -80,11 +80,11 @@ export async function runApi({ config, log, logs, signal }: Running): Promise<vo
     enrolments: enrolmentsOf(open, config, security),
     stores: keptStores(control),
     archives: (idOrName, project) => listArchives(control, idOrName, project),
+    archiveOf: (image, how) => archiveOf(control, image, how),
+    remotes: remoteCatalogs({ db: open.db, sealer: security.sealer, reaching: config.security.remotes }),
     checks: checksOf(open, temporal),
     settings: settingsOf(config, security),
   };
-    archiveOf: (image, how) => archiveOf(control, image, how),
-    remotes: remoteCatalogs({ db: open.db, sealer: security.sealer, reaching: config.security.remotes }),
   await warnOfDefaultHost(hub);
   const app = createApp(hub);
   const served = await listen(config, (request, connection) => app.fetch(request, connection));
@@ -129,11 +129,11 @@ export const operationsOf = (control: Control): Operations => ({
   push: (wanted, asked) => requestPush(control, wanted, asked),
   pull: (wanted, asked) => requestPull(control, wanted, asked),
   import: (wanted, asked) => requestImport(control, wanted, asked),
+  bring: (wanted, asked) => requestBring(control, wanted, asked),
   export: (image, wanted, asked) => requestExport(control, image, wanted, asked),
   prefetch: (wanted, asked) => requestPrefetch(control, wanted, asked),
   prune: (host, wanted, asked) => requestPrune(control, host, wanted, asked),
   pin: (host, wanted, asked) => requestPin(control, host, wanted, asked),
-  bring: (wanted, asked) => requestBring(control, wanted, asked),
   provision: (wanted, asked) => requestMachine(control, wanted, asked),
   act: (machine, action, asked) => requestAction(control, machine, action, asked),
   retire: (machine, options, asked) => requestRetire(control, machine, options, asked),

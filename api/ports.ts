@@ -40,11 +40,11 @@ export interface Operations {
   push(wanted: NewImageVersion, asked: Asked): Promise<Result<Operation>>;
   pull(wanted: NewPull, asked: Asked): Promise<Result<Operation>>;
   import(wanted: NewImport, asked: Asked): Promise<Result<Operation>>;
+  /** A machine of an image behind a catalog manager, which becomes a version of ours on the way. */
+  bring(wanted: Brought, asked: Asked): Promise<Result<Operation>>;
   export(image: ImageKey, wanted: NewExport, asked: Asked): Promise<Result<Operation>>;
   /** Brings an image to several hosts. */
   prefetch(wanted: NewPrefetch, asked: Asked): Promise<Result<Operation>>;
-  /** A machine of an image behind a catalog manager, which becomes a version of ours on the way. */
-  bring(wanted: Brought, asked: Asked): Promise<Result<Operation>>;
   /** Changes of a host's cache; `host` by id or name. */
   prune(host: string, wanted: CachePrune, asked: Asked): Promise<Result<Operation>>;
   pin(host: string, wanted: { act: "pin" | "unpin"; image: CachePin }, asked: Asked): Promise<Result<Operation>>;
@@ -162,17 +162,17 @@ export interface Hub {
   readonly stores: Stores;
   /** What a store (id or name) holds of the Parallels DevOps service. */
   readonly archives: (idOrName: string, project: string) => Promise<Result<StoredArchive[]>>;
-  readonly remotes: Remotes;
-  readonly codec: PayloadCodec;
-  readonly notifications: Notifications;
-  readonly checks: Readonly<Record<string, Check>>;
-  readonly settings: Settings;
-  /** Aborted when the process shuts down: open streams and waits end then. */
   /** An image as one file, and its size where that is known. */
   readonly archiveOf: (
-  readonly rates: Rates;
     image: ImageVersion,
     how: { compress: boolean; signal: AbortSignal },
   ) => Promise<{ bytes: number | null; content: AsyncIterable<Uint8Array> }>;
+  readonly remotes: Remotes;
+  readonly codec: PayloadCodec;
+  readonly notifications: Notifications;
+  readonly rates: Rates;
+  readonly checks: Readonly<Record<string, Check>>;
+  readonly settings: Settings;
+  /** Aborted when the process shuts down: open streams and waits end then. */
   readonly closing: AbortSignal;
 }

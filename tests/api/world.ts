@@ -22,9 +22,9 @@ import { foreignTokens } from "../../security/foreign-tokens.ts";
 import { passwordHasher } from "../../security/passwords.ts";
 import { archiveOf } from "../../workers/archives.ts";
 import { remoteCatalogs } from "../../workers/remote-catalogs.ts";
+import { openLog } from "../../workers/log.ts";
 import { keepingLines } from "../../workers/recent-lines.ts";
 import { openHub } from "../control/hub.ts";
-import { openLog } from "../../workers/log.ts";
 
 export const rootPassword = "Correct-horse-9!";
 
@@ -71,11 +71,11 @@ export async function openWorld({ rates, ...more }: Partial<Settings> & { rates?
       test: async () => (async function* () {})(),
     },
     archives: async (store) => refuse({ code: "store_not_found", message: `There is no store ${store}.` }),
+    archiveOf: (image, how) => archiveOf(base.control, image, how),
+    remotes: remoteCatalogs({ db, sealer: base.control.sealer, reaching: { allowed: ["127.0.0.1"], unchecked: false } }),
     checks: { database: async () => ((await base.sql`select 1`).length === 1 ? null : "does not answer") },
     settings: {
       prefix: "/api",
-    archiveOf: (image, how) => archiveOf(base.control, image, how),
-    remotes: remoteCatalogs({ db, sealer: base.control.sealer, reaching: { allowed: ["127.0.0.1"], unchecked: false } }),
       modules,
       cors: { origins: ["*"], methods: ["GET", "POST", "PUT", "PATCH", "DELETE"], headers: [] },
       passwords: { minimumLength: 12, maximumLength: 40, lowercase: true, uppercase: true, number: true, special: true },
