@@ -102,7 +102,10 @@ export const requestHeal = (
   });
 
 /** What is due by schedule, of every store or project; what is busy or away is left to the next time, and the others go on. */
-export async function tendAll(control: Control, { care, run }: { care: TendedCare; run: string }): Promise<{ operations: string[] }> {
+export async function tendAll(
+  control: Control,
+  { care, run }: { care: Exclude<TendedCare, "prefetch">; run: string },
+): Promise<{ operations: string[] }> {
   const ask = (project: string, subject: string, body: unknown): Asked => ({
     actor: system(project),
     requestId: null,

@@ -1,13 +1,13 @@
 /**
  * Prefetches: asked for by somebody, or by a policy whose image was published or whose time has come.
  *
- * The one idea: policies are looked at, not told: whatever was published while nobody looked is seen at the next look, and what a policy begins it notes in the
- * transaction that begins it.
+ * The one idea: what was published is looked at, not told: whatever was published while nobody looked is seen at the next look; the time is Temporal's to tell. What a
+ * policy begins it notes in the transaction that begins it.
  */
 import type { Database } from "../db/connect.ts";
 import { recordEvent } from "../db/events.ts";
 import { listHosts } from "../db/hosts.ts";
-import { allPolicies, policyFailed, policyStarts, type PolicyRow } from "../db/prefetch.ts";
+import { findPolicy, policiesOn, policyFailed, policyStarts, type PolicyRow } from "../db/prefetch.ts";
 import type { NewPrefetch } from "../domain/catalog/caching.ts";
 import { imageName } from "../domain/catalog/rules.ts";
 import type { ImageVersion } from "../domain/catalog/schema.ts";
@@ -46,26 +46,47 @@ async function draftOf(tx: Database, wanted: NewPrefetch, asked: Asked, image: I
   };
 }
 
-/** Starts what policies want now. One that cannot start says why and keeps no other from it. */
+/** Starts what policies want of images that were published. One that cannot start says why and keeps no other from it. */
 export async function startPolicies(control: Control): Promise<void> {
-  for (const row of await allPolicies(control.db)) {
-    if (row.policy.on === "schedule" && !row.isDue) continue;
-    const started = await startPolicy(control, row);
-    if (started.ok || started.fault.message === row.policy.problem) continue;
-    await policyFailed(control.db, row.policy.id, started.fault.message);
-    control.log.warn(
-      { event: "prefetch.policy_failed", policy: row.policy.name, fault: started.fault },
-      "A prefetch policy could not start.",
-    );
-  }
+  for (const row of await policiesOn(control.db, "publish")) await startOrTell(control, row);
+}
+
+/** What a schedule asks for when the time of its policy has come. */
+export async function prefetchDue(
+  control: Control,
+  { policyId, run }: { policyId: string; run: string },
+): Promise<{ operations: string[] }> {
+  const row = await findPolicy(control.db, policyId);
+  const started = row && (await startOrTell(control, row, { key: `${run}/${policyId}`, route: "schedule prefetch", body: null }));
+  return { operations: started ? [started.id] : [] };
+}
+
+async function startOrTell(control: Control, row: PolicyRow, idempotency?: Asked["idempotency"]): Promise<Operation | null> {
+  const started = await startPolicy(control, row, idempotency);
+  if (started.ok) return started.value;
+  if (started.fault.message === row.policy.problem) return null;
+  await policyFailed(control.db, row.policy.id, started.fault.message);
+  control.log.warn(
+    { event: "prefetch.policy_failed", policy: row.policy.name, fault: started.fault },
+    "A prefetch policy could not start.",
+  );
+  return null;
 }
 
 /** Nothing to do is no fault: the same content was brought already, or there is no such image yet. */
-async function startPolicy(control: Control, { policy, holder, createdById, lastDigest }: PolicyRow): Promise<Result<unknown>> {
+async function startPolicy(
+  control: Control,
+  { policy, holder, createdById, lastDigest }: PolicyRow,
+  idempotency: Asked["idempotency"],
+): Promise<Result<Operation | null>> {
   const { image: reference, hostIds, labels, all, atOnce, createdBy, project, on } = policy;
   const { roles, claims, everything } = holder;
   const actor = { userId: createdById, username: createdBy, email: "", project, apiKeyId: null };
-  const asked: Asked = { actor: { ...actor, roles: [...roles], claims: [...claims], isSuperUser: everything }, requestId: null };
+  const asked: Asked = {
+    actor: { ...actor, roles: [...roles], claims: [...claims], isSuperUser: everything },
+    requestId: null,
+    ...(idempotency ? { idempotency } : {}),
+  };
   try {
     const image = await choose(control.db, { image: reference }, asked).catch((error: unknown) => {
       if (error instanceof FaultError && error.fault.code === "image_not_found" && on === "publish") return null;

@@ -10,15 +10,17 @@ import type { TendedCare } from "../workflows/catalog/tend.ts";
 import { answered, type Control } from "./start.ts";
 
 /** How often each care is due; 0 is never. */
-export type CareEvery = Readonly<Record<TendedCare, number>>;
+export type CareEvery = Readonly<Record<Care, number>>;
+/** Prefetches have a schedule for each of their policies. */
+type Care = Exclude<TendedCare, "prefetch">;
 
-export const scheduleId = (care: TendedCare): string => `drover-${care}`;
+export const scheduleId = (care: Care): string => `drover-${care}`;
 
 export async function keepSchedules(control: Control, every: CareEvery): Promise<void> {
   for (const care of ["collect", "scrub", "retain"] as const) await keepSchedule(control, care, every[care]);
 }
 
-async function keepSchedule({ temporal, hubId }: Control, care: TendedCare, everyMs: number): Promise<void> {
+async function keepSchedule({ temporal, hubId }: Control, care: Care, everyMs: number): Promise<void> {
   const handle = temporal.schedule.getHandle(scheduleId(care));
   if (everyMs === 0) {
     await answered(temporal, () => handle.delete()).catch((error: unknown) => {
@@ -36,7 +38,7 @@ async function keepSchedule({ temporal, hubId }: Control, care: TendedCare, ever
   }
 }
 
-function optionsOf(care: TendedCare, everyMs: number, hubId: string): ScheduleOptions {
+function optionsOf(care: Care, everyMs: number, hubId: string): ScheduleOptions {
   return {
     scheduleId: scheduleId(care),
     // Not all hubs of the world at midnight.

@@ -18,8 +18,6 @@ export interface PolicyRow {
   readonly holder: Holder;
   readonly createdById: string;
   readonly lastDigest: string | null;
-  /** Of a schedule: whether its time has come, by the database's clock. */
-  readonly isDue: boolean;
 }
 
 export async function insertPolicy(
@@ -56,18 +54,24 @@ export async function removePolicy(tx: Database, project: string, idOrName: stri
   throw new FaultError({ code: "prefetch_policy_not_found", message: `There is no prefetch policy ${idOrName}.`, subject: idOrName });
 }
 
-/** Every policy, in the order in which they were made. */
-export async function allPolicies(db: Database): Promise<PolicyRow[]> {
-  const isDue = sql<boolean>`coalesce(${prefetchPolicies.lastStartedAt} + make_interval(secs => ${prefetchPolicies.everySeconds}) <= now(), true)`;
-  const rows = await db.select({ row: prefetchPolicies, isDue }).from(prefetchPolicies).orderBy(asc(prefetchPolicies.createdAt));
-  return rows.map(({ row, isDue: due }) => ({
-    policy: PrefetchPolicy.parse(row),
-    holder: row.holder,
-    createdById: row.createdById,
-    lastDigest: row.lastDigest,
-    isDue: due,
-  }));
+/** Every policy of that kind, in the order in which they were made. */
+export async function policiesOn(db: Database, on: PrefetchPolicy["on"]): Promise<PolicyRow[]> {
+  const rows = await db.select().from(prefetchPolicies).where(eq(prefetchPolicies.on, on)).orderBy(asc(prefetchPolicies.createdAt));
+  return rows.map(policyRow);
 }
+
+/** Null when it was removed meanwhile. */
+export async function findPolicy(db: Database, id: string): Promise<PolicyRow | null> {
+  const [row] = await db.select().from(prefetchPolicies).where(eq(prefetchPolicies.id, id));
+  return row ? policyRow(row) : null;
+}
+
+const policyRow = (row: typeof prefetchPolicies.$inferSelect): PolicyRow => ({
+  policy: PrefetchPolicy.parse(row),
+  holder: row.holder,
+  createdById: row.createdById,
+  lastDigest: row.lastDigest,
+});
 
 /** Takes note of what the policy begins now. */
 export async function policyStarts(
@@ -81,7 +85,7 @@ export async function policyStarts(
     .where(eq(prefetchPolicies.id, id));
 }
 
-/** Tells people why it could not start; a schedule is not tried again before its next time. */
+/** Tells people why it could not start. */
 export async function policyFailed(db: Database, id: string, problem: string): Promise<void> {
   await db
     .update(prefetchPolicies)

@@ -5,6 +5,7 @@ import { healActivities } from "../activities/hub/heal.ts";
 import { retainActivities } from "../activities/hub/retain.ts";
 import type { Caring } from "../activities/hub/store-care.ts";
 import { requestHeal, tendAll } from "../control/care.ts";
+import { prefetchDue } from "../control/prefetch.ts";
 import { system } from "../control/retire.ts";
 import type { Control } from "../control/start.ts";
 import { defaultProject } from "../domain/access/rules.ts";
@@ -15,7 +16,10 @@ export type CareSettings = Pick<Caring, "workFolder" | "graceMs" | "scrubShare">
 export function careActivities(control: Control, openStore: Caring["openStore"], settings: CareSettings) {
   const { db, hubId, log } = control;
   const caring: Caring = { db, hubId, openStore, ...settings };
-  const tend: TendActivities = { askForCare: (ask) => tendAll(control, ask) };
+  const tend: TendActivities = {
+    askForCare: ({ care, run, subject = "" }) =>
+      care === "prefetch" ? prefetchDue(control, { policyId: subject, run }) : tendAll(control, { care, run }),
+  };
   const heal: Healing["heal"] = async ({ scrub, ...ask }) => {
     const idempotency = { key: `${scrub}/${ask.digest}`, route: "heal", body: null };
     const begun = await requestHeal(control, ask, { actor: system(defaultProject), requestId: null, idempotency });

@@ -6,13 +6,17 @@
 import { workflowInfo } from "@temporalio/workflow";
 import { quick } from "../proxies.ts";
 
-export type TendedCare = "collect" | "scrub" | "retain";
+export type TendedCare = "collect" | "scrub" | "retain" | "prefetch";
 
 export interface TendActivities {
-  /** One operation per store, or one for all rules; what is busy is left to the next time. Asked twice by one run, it is asked once. */
-  askForCare(input: { care: TendedCare; run: string }): Promise<{ operations: string[] }>;
+  /**
+   * One operation per store, one for all rules, or that of the prefetch policy `subject`; what is busy is left to the next time. Asked twice by one run, it is
+   * asked once.
+   */
+  askForCare(input: { care: TendedCare; run: string; subject?: string }): Promise<{ operations: string[] }>;
 }
 
-export async function tend(care: TendedCare): Promise<{ operations: string[] }> {
-  return quick<TendActivities>().askForCare({ care, run: workflowInfo().runId });
+export async function tend(care: TendedCare, subject?: string): Promise<{ operations: string[] }> {
+  const ask = { care, run: workflowInfo().runId };
+  return quick<TendActivities>().askForCare(subject === undefined ? ask : { ...ask, subject });
 }
