@@ -121,11 +121,11 @@ function mountWire(app: OpenAPIHono<ApiEnv>, hub: Hub, { login, listeners, clien
   manifestWireRoutes(hub, mounting(app, hub, "catalog"));
   managerWireRoutes(hub, mounting(app, hub, "catalog_manager"));
   throughWireRoutes(hub, mounting(app, hub, "catalog_manager"));
+  throughTransferRoutes(hub, mounting(app, hub, "catalog_manager"));
   machineWireRoutes(hub, mounting(app, hub, "host"), mounting(app, hub, "orchestrator"));
   logWireRoutes(hub, mounting(app, hub), mounting(app, hub, "orchestrator"));
   toolWireRoutes(mounting(app, hub));
   templateWireRoutes(hub, mounting(app, hub, "host"));
-  throughTransferRoutes(hub, mounting(app, hub, "catalog_manager"));
   hostWireRoutes(hub, mounting(app, hub), mounting(app, hub, "orchestrator"));
   routingWireRoutes(hub, mounting(app, hub, "reverse_proxy"), mounting(app, hub, "orchestrator"));
 }

@@ -187,13 +187,6 @@ function apiGroup(v: Variables) {
       v.TLS_ENABLED && v.TLS_CERTIFICATE !== undefined && v.TLS_PRIVATE_KEY !== undefined
         ? { port: v.TLS_PORT, certificate: v.TLS_CERTIFICATE, privateKey: v.TLS_PRIVATE_KEY, only: v.DISABLE_HTTP_WHEN_TLS }
         : undefined,
-    cors: { origins: v.CORS_ALLOWED_ORIGINS, methods: v.CORS_ALLOWED_METHODS, headers: v.CORS_ALLOWED_HEADERS },
-  };
-}
-
-function securityGroup(v: Variables) {
-  return {
-    masterKey: v.DROVER_MASTER_KEY,
     limits: {
       callerPerMinute: v.DROVER_RATE_CALLER,
       sourcePerMinute: v.DROVER_RATE_SOURCE,
@@ -201,6 +194,13 @@ function securityGroup(v: Variables) {
       mostOpen: v.DROVER_REQUESTS,
       mostDelayMs: v.DROVER_OVERLOAD_DELAY,
     },
+    cors: { origins: v.CORS_ALLOWED_ORIGINS, methods: v.CORS_ALLOWED_METHODS, headers: v.CORS_ALLOWED_HEADERS },
+  };
+}
+
+function securityGroup(v: Variables) {
+  return {
+    masterKey: v.DROVER_MASTER_KEY,
     masterKeyNext: v.DROVER_MASTER_KEY_NEXT,
     rootPassword: v.ROOT_PASSWORD,
     tokenSecret: v.JWT_HMACS_SECRET,
