@@ -14,9 +14,7 @@ import { loginGuesses as guesses } from "./schema.ts";
  * More pairs than guess at one hub within an hour; bounds the table. Each row costs a guesser the time of a hash: pushing an older row out by ten
  * thousand newer ones takes longer than waiting.
  */
-const mostRows = 10_000;
-/** So rarely the bound is looked at: the table is over it by about as many rows. */
-const trimEvery = 100;
+export const mostGuesses = 10_000;
 
 /** What a guesser guesses at and from where, as the key of a row: a hash, because somebody may have typed a password in the wrong place. */
 export const guessKey = (account: string, source: string): string =>
@@ -31,7 +29,7 @@ const sinceMs = (column: typeof guesses.failedAt | typeof guesses.triedAt) =>
 export async function countTry(db: Database, key: string, guard: Guard): Promise<Judged> {
   return db.transaction(async (tx) => {
     const made = await tx.insert(guesses).values({ key }).onConflictDoNothing().returning({ key: guesses.key });
-    if (made.length === 1 && Math.random() * trimEvery < 1) await trim(tx);
+    if (made.length === 1) await trim(tx);
     const { count, tries, failedAt, triedAt } = guesses;
     const [row] = await tx
       .select({ count, tries, sinceLastMs: sinceMs(failedAt), sinceTryMs: sinceMs(triedAt) })
@@ -57,7 +55,10 @@ export async function dropOldGuesses(db: Database): Promise<void> {
   await db.delete(guesses).where(sql`${guesses.failedAt} < now() - ${forgetGuessesMs} * interval '1 millisecond'`);
 }
 
-const trim = (tx: Database) =>
-  tx.execute(
-    sql`delete from login_guesses where key in (select key from login_guesses order by failed_at desc offset ${mostRows} for update skip locked)`,
-  );
+/** One at a time: two that remove the same rows would wait for each other. */
+async function trim(tx: Database): Promise<void> {
+  const [turn] = await tx.execute<{ mine: boolean }>(sql`select pg_try_advisory_xact_lock(hashtext('login_guesses')) as mine`);
+  if (!turn?.mine) return;
+  const oldest = sql`(select ${guesses.failedAt} from ${guesses} order by ${guesses.failedAt} desc offset ${mostGuesses - 1} limit 1)`;
+  await tx.delete(guesses).where(sql`${guesses.failedAt} < ${oldest}`);
+}

@@ -177,10 +177,8 @@ function changeRoutes(hub: Hub, mount: Mount, family: Family): void {
       const { id } = await own(hub, call, family);
       await actAndWait(hub, call, id, parsed(MachineAction, { verb: "rename", name }));
       if (description !== "") await actAndWait(hub, call, id, parsed(MachineAction, { verb: "configure", description }));
-      return wireMachine(
-        await found(hub, { c: call.c, actor: call.actor, param: (word) => (word === param ? id : call.param(word)) }, family),
-        { fleet },
-      );
+      const byId = { c: call.c, actor: call.actor, param: (word: string) => (word === param ? id : call.param(word)) };
+      return wireMachine(await found(hub, byId, family), { fleet });
     },
   );
   mount(
