@@ -88,7 +88,6 @@ export const Variables = z.object({
   CORS_ALLOWED_HEADERS: words
     .prefault("Authorization,Content-Type,X-Api-Key,X-Drover-Host,X-Filter,X-Logging,X-Source,X-Source-Id,Idempotency-Key,Last-Event-ID")
     .meta(about("Request headers that browsers may send.")),
-
   DROVER_RATE_CALLER: count(0, 100_000_000)
     .prefault("120000")
     .meta(about("Requests per minute that one API key or user may send to one API process; 0 for any number.")),
@@ -102,6 +101,7 @@ export const Variables = z.object({
   DROVER_OVERLOAD_DELAY: duration
     .prefault("1s")
     .meta(about("How late an API process may be with its work before it asks new requests to come again.")),
+
   GATEWAY_HOST: text.prefault("127.0.0.1").meta(about("Address that the host gateway listens on; 0.0.0.0 for all.")),
   GATEWAY_PORT: port.prefault("3443").meta(about("HTTPS port of the host gateway.")),
   GATEWAY_GRPC_PORT: port.prefault("3444").meta(about("gRPC port of the host gateway.")),
