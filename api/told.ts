@@ -65,6 +65,8 @@ export const aboutApiKey = (way: Way | "revoked", { id, name }: { id: string; na
   access(`api_key.${way}`, id, name, { apiKeyId: id });
 
 interface ImageNamed {
+  readonly requiredRoles: readonly string[];
+  readonly requiredClaims: readonly string[];
   readonly id: string;
   readonly catalogId: string;
   readonly version: string;
@@ -72,11 +74,12 @@ interface ImageNamed {
 }
 export const aboutImage = (
   way: "tainted" | "untainted" | "revoked" | "changed" | "deleted",
-  { id, catalogId, version, architecture }: ImageNamed,
+  { id, catalogId, version, architecture, requiredRoles, requiredClaims }: ImageNamed,
 ): Told => ({
   type: "image",
   name: `image.${way}`,
   subjectId: id,
   subject: `${catalogId}/${version}/${architecture}`,
-  body: { catalogId, version, architecture },
+  // Once the row is gone, only the event tells who may hear of it.
+  body: { catalogId, version, architecture, ...(way === "deleted" ? { guard: { requiredRoles, requiredClaims } } : {}) },
 });

@@ -4,7 +4,7 @@
  * The one idea: a machine that a host reported is shown even when it is not ours, and one of ours is shown even before its host reported it. What
  * a reader may not reach is in neither half: a foreign machine belongs to its host's project.
  */
-import { and, asc, eq, isNull, sql } from "drizzle-orm";
+import { and, asc, eq, isNull, sql, type SQL } from "drizzle-orm";
 import type { Reader } from "../domain/access/rules.ts";
 import { hostStateAt, type HostState } from "../domain/hosts/rules.ts";
 import { Machine, ObservedMachine } from "../domain/machines/schema.ts";
@@ -27,23 +27,10 @@ export interface SeenFilter {
 
 /** All machines of a host, or of all hosts; those of ours that no host reported come with the host that they are placed on. */
 export async function seenMachines(db: Database, { hostId, reader }: SeenFilter = {}): Promise<SeenMachine[]> {
-  const silentMs = sql<string | null>`extract(epoch from now() - ${hosts.lastReportAt}) * 1000`;
-  const registered = sql`${observations.facts}->'unregistered' is null`;
-  const onHost = and(eq(observations.machineId, machines.id), eq(observations.hostId, machines.hostId), registered);
-  const ours = await db
-    .select({ machine: machines, seen: observations.facts, ownerName: users.username, host: hosts, silentMs })
-    .from(machines)
-    .leftJoin(users, eq(users.id, machines.owner))
-    .leftJoin(hosts, eq(hosts.id, machines.hostId))
-    .leftJoin(observations, onHost)
-    .where(
-      and(
-        isNull(machines.retiredAt),
-        hostId === undefined ? undefined : eq(machines.hostId, hostId),
-        reader === undefined ? undefined : reachedBy(reader),
-      ),
-    )
-    .orderBy(asc(machines.createdAt));
+  const ours = await ownMachines(
+    db,
+    and(hostId === undefined ? undefined : eq(machines.hostId, hostId), reader === undefined ? undefined : reachedBy(reader)),
+  );
   const known = sql`exists (select 1 from ${machines} m where m.id = ${observations.machineId} and (m.retired_at is null or m.retired_at > ${observations.seenAt} - interval '1 minute'))`;
   const foreign = await db
     .select({ seen: observations.facts, host: hosts, silentMs })
@@ -63,7 +50,23 @@ export async function seenMachines(db: Database, { hostId, reader }: SeenFilter 
 
 /** One living machine of ours, with what its host last saw of it. */
 export async function seenMachine(db: Database, id: string): Promise<SeenMachine | null> {
-  return (await seenMachines(db)).find(({ machine }) => machine?.id === id) ?? null;
+  const [row] = await ownMachines(db, eq(machines.id, id));
+  return row ? whole(row) : null;
+}
+
+const silentMs = sql<string | null>`extract(epoch from now() - ${hosts.lastReportAt}) * 1000`;
+const registered = sql`${observations.facts}->'unregistered' is null`;
+
+async function ownMachines(db: Database, wanted: SQL | undefined): Promise<Row[]> {
+  const onHost = and(eq(observations.machineId, machines.id), eq(observations.hostId, machines.hostId), registered);
+  return db
+    .select({ machine: machines, seen: observations.facts, ownerName: users.username, host: hosts, silentMs })
+    .from(machines)
+    .leftJoin(users, eq(users.id, machines.owner))
+    .leftJoin(hosts, eq(hosts.id, machines.hostId))
+    .leftJoin(observations, onHost)
+    .where(and(isNull(machines.retiredAt), wanted))
+    .orderBy(asc(machines.createdAt));
 }
 
 interface Row {

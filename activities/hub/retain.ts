@@ -32,8 +32,9 @@ export function retainActivities({ db }: { db: Database }): RetainActivities {
               busy.push(image);
               continue;
             }
-            const { id: subjectId } = version;
-            await recordEvent(tx, { type: "image", name: "image.deleted", subjectId, operationId, project, body: { image, why } });
+            const { id: subjectId, requiredRoles, requiredClaims } = version;
+            const body = { image, why, guard: { requiredRoles, requiredClaims } };
+            await recordEvent(tx, { type: "image", name: "image.deleted", subjectId, operationId, project, body });
             await recordAudit(tx, { actor, action: "image.deleted", subject: image, outcome: "done", operationId, requestId });
             deleted.push(image);
           }
