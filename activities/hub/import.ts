@@ -19,6 +19,8 @@ import type { Database } from "../../db/connect.ts";
 import { recordEvent } from "../../db/events.ts";
 import { chooseTarget, chooseTree } from "../../db/grants.ts";
 import { changeVersion, findImage, findImageById, insertVersion, lockCatalogId, newestTrees, type NewVersionRow } from "../../db/images.ts";
+import { createClaim, createRole, unknownClaims, unknownRoles } from "../../db/roles.ts";
+import { accessName } from "../../domain/access/rules.ts";
 import type { ImageVersion } from "../../domain/catalog/schema.ts";
 import { NewImport } from "../../domain/catalog/archives.ts";
 import { mayPublish } from "../../domain/catalog/publishing.ts";
@@ -124,6 +126,7 @@ async function recordArchive(tx: Database, held: Import, found: FoundArchive): P
   if (!same) {
     const { packKey, packBytes, md5, logicalBytes, exact } = found;
     await keepArchive(tx, { imageVersionId: image.id, storeId, packKey, packBytes, md5, logicalBytes, exact });
+    await makeRights(tx, held, row);
     await tell(tx, held, image, "imported", { packKey, packBytes });
   }
   await changeInput(tx, operationId, { imageVersionId: image.id });
@@ -152,13 +155,26 @@ function rowOf(storeId: string, found: FoundArchive) {
     memoryBytes: null,
     probe: { kind: "tools" },
     tags: [...found.tags],
-    requiredRoles: [...found.requiredRoles],
-    requiredClaims: [...found.requiredClaims],
+    requiredRoles: accessNames(found.requiredRoles),
+    requiredClaims: accessNames(found.requiredClaims),
     taintedBy: tainted?.by ?? null,
     taintedAt: tainted && new Date(tainted.at),
     revokedBy: revoked?.by ?? null,
     revokedAt: revoked && new Date(revoked.at),
   } satisfies Partial<NewVersionRow>;
+}
+
+const accessNames = (words: readonly string[]): string[] => [...new Set(words.map(accessName).filter((word) => word !== ""))];
+
+/** Roles and claims that nobody has yet can be given from now on; a new role brings no claim, so nobody gains anything by an import. */
+async function makeRights(
+  tx: Database,
+  { operation: { id: operationId, actor }, requestId }: Import,
+  { requiredRoles, requiredClaims }: ReturnType<typeof rowOf>,
+): Promise<void> {
+  const told = (action: string, subject: string) => recordAudit(tx, { actor, action, subject, outcome: "done", operationId, requestId });
+  for (const id of await unknownRoles(tx, requiredRoles)) if (await createRole(tx, id, [])) await told("role.added", id);
+  for (const id of await unknownClaims(tx, requiredClaims)) if (await createClaim(tx, id)) await told("claim.added", id);
 }
 
 async function publish(tx: Database, held: Import, { imageVersionId, image: name }: Imported, upload: Upload): Promise<{ digest: string }> {
