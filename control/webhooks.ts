@@ -36,7 +36,10 @@ const mostPending = 10_000;
 export async function sendEvents(control: Control): Promise<void> {
   for (const webhook of await webhooksBehind(control.db)) {
     await writeDeliveries(control.db, webhook).catch((err: unknown) =>
-      control.log.error({ event: "webhook.not_written", webhook: webhook.id, err }, "deliveries could not be written; they are tried again"),
+      control.log.error(
+        { event: "webhook.not_written", webhook: webhook.id, err },
+        "deliveries could not be written; they are tried again",
+      ),
     );
   }
   for (const delivery of await deliveriesToBegin(control.db, startsPerPass)) await begin(control, delivery);

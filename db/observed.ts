@@ -7,6 +7,7 @@
 import { and, asc, eq, isNull, sql, type SQL } from "drizzle-orm";
 import type { Reader } from "../domain/access/rules.ts";
 import { hostStateAt, type HostState } from "../domain/hosts/rules.ts";
+import { Uuid } from "../domain/ids.ts";
 import { Machine, ObservedMachine } from "../domain/machines/schema.ts";
 import type { Database } from "./connect.ts";
 import { reachedBy } from "./machines.ts";
@@ -50,7 +51,8 @@ export async function seenMachines(db: Database, { hostId, reader }: SeenFilter 
 
 /** One living machine of ours, with what its host last saw of it. */
 export async function seenMachine(db: Database, id: string): Promise<SeenMachine | null> {
-  const [row] = await ownMachines(db, eq(machines.id, id));
+  const known = Uuid.safeParse(id);
+  const [row] = known.success ? await ownMachines(db, eq(machines.id, known.data)) : [];
   return row ? whole(row) : null;
 }
 

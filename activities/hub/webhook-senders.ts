@@ -89,10 +89,16 @@ async function post({ kind, url, secrets, told }: Sending, also: Networks): Prom
     const snippet = hidden(await beginning(answer), [target.pathname + target.search, ...secrets]);
     if (status >= 200 && status < 300) return { delivered: true, status, problem: null, snippet, isFinal: false };
     const redirects = status >= 300 && status < 400;
-    return failed({ status, snippet, problem: redirects ? "It answers with a redirect, and none is followed." : `It answers with ${status}.` });
+    return failed({
+      status,
+      snippet,
+      problem: redirects ? "It answers with a redirect, and none is followed." : `It answers with ${status}.`,
+    });
   } catch (error) {
     if (error instanceof FaultError) return failed({ problem: error.fault.message, isFinal: error.fault.code === "address_forbidden" });
-    return failed({ problem: signal.aborted ? `It did not answer within ${limitMs / 1000} s.` : `It cannot be reached: ${codeOf(error)}.` });
+    return failed({
+      problem: signal.aborted ? `It did not answer within ${limitMs / 1000} s.` : `It cannot be reached: ${codeOf(error)}.`,
+    });
   }
 }
 
@@ -127,13 +133,23 @@ async function mail(transport: Transporter, from: string, { recipients, told }: 
   // The same letter twice has the same id, by which mail programs know it.
   const messageId = `<${told.deliveryId}@drover>`;
   try {
-    const sent: unknown = await transport.sendMail({ from, to: [...recipients], subject, text, messageId, headers: { "X-Drover-Event": told.event.name } });
+    const sent: unknown = await transport.sendMail({
+      from,
+      to: [...recipients],
+      subject,
+      text,
+      messageId,
+      headers: { "X-Drover-Event": told.event.name },
+    });
     const { response, rejected } = sent as { response?: string; rejected?: unknown[] };
     const problem = rejected && rejected.length > 0 ? `${rejected.length} of ${recipients.length} recipients were refused.` : null;
     return { delivered: true, status: 250, problem, snippet: response?.slice(0, snippetLength) ?? null, isFinal: false };
   } catch (error) {
     const { responseCode } = (error ?? {}) as { responseCode?: unknown };
     const status = typeof responseCode === "number" ? responseCode : null;
-    return failed({ status, problem: status === null ? `The SMTP server cannot be reached: ${codeOf(error)}.` : `The SMTP server answers with ${status}.` });
+    return failed({
+      status,
+      problem: status === null ? `The SMTP server cannot be reached: ${codeOf(error)}.` : `The SMTP server answers with ${status}.`,
+    });
   }
 }

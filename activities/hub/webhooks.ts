@@ -51,7 +51,8 @@ async function attemptOnce({ db, sealer, send }: DeliverParts, webhook: WebhookR
   const notSent = (problem: string): Sent => ({ delivered: false, status: null, problem, snippet: null, isFinal: true });
   if (!webhook.enabled) return notSent("The webhook is disabled.");
   const event: ToldEvent = Told.parse(row.event);
-  if (!(await ownerMaySee(db, webhook, event))) return notSent(`${webhook.createdBy}, in whose name it is sent, may not see this event any more.`);
+  if (!(await ownerMaySee(db, webhook, event)))
+    return notSent(`${webhook.createdBy}, in whose name it is sent, may not see this event any more.`);
   const target = await webhookSeal(sealer).open(webhook.id, webhook.sealed);
   const secrets = [target.secret, (await signsWithPrevious(db, webhook.id)) ? target.previousSecret : null];
   return send({

@@ -8,7 +8,7 @@ import { renewClients } from "../../db/event-clients.ts";
 import type { Hub } from "../ports.ts";
 import type { Listener } from "./listeners.ts";
 import type { SocketTransport } from "./socket.ts";
-import { WireEventType } from "./wire.ts";
+import type { WireEventType } from "./wire.ts";
 
 /** Soon enough for whoever left a type by another process. */
 const renewEveryMs = 1_000;
@@ -48,7 +48,9 @@ export function openClients({ db, closing, log }: Pick<Hub, "db" | "closing" | "
 
   async function renewAll(): Promise<void> {
     while (all.size > 0 && !closing.aborted) {
-      await renew().catch((err: unknown) => log.warn({ event: "clients.not_renewed", err }, "Who follows events could not be written down."));
+      await renew().catch((err: unknown) =>
+        log.warn({ event: "clients.not_renewed", err }, "Who follows events could not be written down."),
+      );
       await delay(renewEveryMs, undefined, { signal: closing }).catch(() => undefined);
     }
     renewing = false;

@@ -80,7 +80,8 @@ export function wireListener({ actor, standing, after, transport }: Parts, id: s
     tell: async (seen) => {
       const told = await seen.messages();
       for (const [place, message] of told.entries())
-        if (types.has(message.event_type) && maySeeMessage(listener.actor, message.event_type, seen.facts)) send(message, { event: seen.event, place });
+        if (types.has(message.event_type) && maySeeMessage(listener.actor, message.event_type, seen.facts))
+          send(message, { event: seen.event, place });
     },
     lost: (since, until) => send({ event_type: "global", message: "lost", body: { after: since, until } }),
     news: (message, facts) => {

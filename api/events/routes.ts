@@ -26,29 +26,52 @@ const EventPage = pageOf(Event)
   .extend({ last: z.int().meta({ description: "The number that was looked at last: whoever asks again later begins there." }) })
   .meta({ id: "EventPage" });
 
-export function eventRoutes(hub: Hub, listeners: Listeners) {
-  const mayRead = authorised(hub, { claims: ["READ_ONLY"] });
+const needs = { claims: ["READ_ONLY"] } as const;
+
+export const eventRoutes = (hub: Hub, listeners: Listeners) =>
+  routesOf().route("/", listRoutes(hub)).route("/", followRoutes(hub, listeners));
+
+function listRoutes(hub: Hub) {
   const list = createRoute({
     method: "get",
     path: "/events",
     operationId: "listEvents",
     summary: "List what happened after a number, oldest first",
     tags,
-    middleware: mayRead,
+    middleware: authorised(hub, needs),
     request: { query: z.object({ types, ...pageQuery }) },
     responses: {
       200: json(EventPage, "Those that the caller may see."),
       ...faults(),
     },
   });
+  return routesOf().openapi(list, async (c) => {
+    const { cursor, limit, types: wanted } = c.req.valid("query");
+    const patterns = parsed(EventPatterns, wanted.split(","));
+    const after = await goOnAfter(hub.db, cursor === undefined ? 0 : await placeOf(hub, cursor));
+    const events = await listEvents(hub.db, { after, limit, project: actorOf(c).project });
+    const facts = await factsOfEvents(hub.db, events);
+    const items = events.filter((event) => {
+      const about = facts.get(event.number);
+      return about !== undefined && wantsEvent(patterns, event.name) && maySeeEvent(actorOf(c), about);
+    });
+    const last = events.at(-1)?.number ?? after;
+    return c.json({ items, nextCursor: events.length === limit ? String(last) : null, last }, 200);
+  });
+}
+
+function followRoutes(hub: Hub, listeners: Listeners) {
   const stream = createRoute({
     method: "get",
     path: "/events/stream",
     operationId: "followEvents",
     summary: "Follow what happens (server-sent events)",
     tags,
-    middleware: mayRead,
-    request: { query: z.object({ types, cursor: z.string().max(20).optional() }), headers: z.object({ "last-event-id": z.string().max(20).optional() }) },
+    middleware: authorised(hub, needs),
+    request: {
+      query: z.object({ types, cursor: z.string().max(20).optional() }),
+      headers: z.object({ "last-event-id": z.string().max(20).optional() }),
+    },
     responses: {
       200: {
         description: "Events under their numbers, those after `cursor` or Last-Event-ID first. `lost` names numbers that are not told.",
@@ -58,24 +81,10 @@ export function eventRoutes(hub: Hub, listeners: Listeners) {
     },
   });
 
-  return routesOf()
-    .openapi(list, async (c) => {
-      const { cursor, limit, types: wanted } = c.req.valid("query");
-      const patterns = parsed(EventPatterns, wanted.split(","));
-      const after = await goOnAfter(hub.db, cursor === undefined ? 0 : await placeOf(hub, cursor));
-      const events = await listEvents(hub.db, { after, limit, project: actorOf(c).project });
-      const facts = await factsOfEvents(hub.db, events);
-      const items = events.filter((event) => {
-        const about = facts.get(event.number);
-        return about !== undefined && wantsEvent(patterns, event.name) && maySeeEvent(actorOf(c), about);
-      });
-      const last = events.at(-1)?.number ?? after;
-      return c.json({ items, nextCursor: events.length === limit ? String(last) : null, last }, 200);
-    })
-    .openapi(stream, async (c) => {
-      const patterns = parsed(EventPatterns, c.req.valid("query").types.split(","));
-      const after = await placeOf(hub, c.req.valid("header")["last-event-id"] ?? c.req.valid("query").cursor);
-      const standing = c.var.standing ?? { endsAt: null, login: null, ruleId: null };
-      return eventStream(hub, c, listeners, (transport) => ownListener({ actor: actorOf(c), standing, after, transport }, patterns));
-    });
+  return routesOf().openapi(stream, async (c) => {
+    const patterns = parsed(EventPatterns, c.req.valid("query").types.split(","));
+    const after = await placeOf(hub, c.req.valid("header")["last-event-id"] ?? c.req.valid("query").cursor);
+    const standing = c.var.standing ?? { endsAt: null, login: null, ruleId: null };
+    return eventStream(hub, c, listeners, (transport) => ownListener({ actor: actorOf(c), standing, after, transport }, patterns));
+  });
 }

@@ -16,7 +16,12 @@ const heartbeatMs = 15_000;
 /** Four signs of life that nobody took. */
 const stuckMs = 60_000;
 
-export function eventStream(hub: Pick<Hub, "closing">, c: Context<ApiEnv>, listeners: Listeners, listen: (transport: Transport) => Listener): Response {
+export function eventStream(
+  hub: Pick<Hub, "closing">,
+  c: Context<ApiEnv>,
+  listeners: Listeners,
+  listen: (transport: Transport) => Listener,
+): Response {
   c.header("X-Accel-Buffering", "no");
   return streamSSE(c, async (stream) => {
     const gone = new AbortController();

@@ -112,7 +112,7 @@ interface Subscription {
 
 function subscription(hub: Hub, { id, who, types, listeners, clients }: Subscription) {
   let leave = () => {};
-  let answer = (_: Message) => {};
+  let answer: (message: Message) => void = () => {};
   return {
     onOpen: (_: unknown, { raw }: { raw?: unknown }) => {
       if (!(raw instanceof WebSocket)) return;
@@ -136,11 +136,7 @@ function subscription(hub: Hub, { id, who, types, listeners, clients }: Subscrip
   };
 }
 
-async function unsubscribed(
-  hub: Hub,
-  clients: Clients,
-  { actor, body }: Call<z.output<typeof UnsubscribeRequest>>,
-): Promise<null> {
+async function unsubscribed(hub: Hub, clients: Clients, { actor, body }: Call<z.output<typeof UnsubscribeRequest>>): Promise<null> {
   if (body.event_types.length === 0) throw refusal(400, "event_types is required");
   if (body.event_types.includes("global")) throw refusal(400, "cannot unsubscribe from global event type");
   const leaving = known(body.event_types);
@@ -153,7 +149,16 @@ async function unsubscribed(
   return null;
 }
 
-const shown = ({ id, userId, username, connectedAt, pingedAt, answeredAt, types, waiting }: EventClient): z.input<typeof EventClientInfo> => ({
+const shown = ({
+  id,
+  userId,
+  username,
+  connectedAt,
+  pingedAt,
+  answeredAt,
+  types,
+  waiting,
+}: EventClient): z.input<typeof EventClientInfo> => ({
   id,
   user_id: userId,
   username,

@@ -50,7 +50,10 @@ export async function changesOf(
 ): Promise<{ changes: WebhookChanges; secret: string | null }> {
   const misplaced = row.kind === "email" ? url !== undefined : to !== undefined;
   if (misplaced || (rotateSecret && row.kind !== "http"))
-    throw new FaultError({ code: "invalid_request", message: `${row.name} is a webhook of kind ${row.kind}: that has nothing of what was to be changed.` });
+    throw new FaultError({
+      code: "invalid_request",
+      message: `${row.name} is a webhook of kind ${row.kind}: that has nothing of what was to be changed.`,
+    });
   const given = {
     ...(name === undefined ? {} : { name }),
     ...(events === undefined ? {} : { events: [...events] }),
@@ -61,9 +64,14 @@ export async function changesOf(
   if (url === undefined && !rotateSecret) return { changes: given, secret: null };
   const seal = webhookSeal(sealer);
   // One whose key was lost has nothing left to keep.
-  const before: WebhookTarget = row.sealed.byteLength === 0 ? { url: null, secret: null, previousSecret: null } : await seal.open(row.id, row.sealed);
+  const before: WebhookTarget =
+    row.sealed.byteLength === 0 ? { url: null, secret: null, previousSecret: null } : await seal.open(row.id, row.sealed);
   const secret = rotateSecret ? (rotateSecret.secret ?? newSecret()) : null;
-  const target = { ...before, ...(url === undefined ? {} : { url }), ...(secret === null ? {} : { secret, previousSecret: before.secret }) };
+  const target = {
+    ...before,
+    ...(url === undefined ? {} : { url }),
+    ...(secret === null ? {} : { secret, previousSecret: before.secret }),
+  };
   const until = rotateSecret ? { previousSecretUntil: new Date(Date.now() + rotateSecret.keepSeconds * 1000) } : {};
   return { changes: { ...given, ...until, sealed: await seal.close(row.id, target) }, secret };
 }

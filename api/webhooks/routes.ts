@@ -20,7 +20,8 @@ const tags = ["webhooks"];
 const params = z.object({ idOrName: z.string().min(1).max(64) });
 const needs = { claims: ["UPDATE"] } as const;
 
-export const webhookRoutes = (hub: Hub) => routesOf().route("/", keepRoutes(hub)).route("/", changeRoutes(hub)).route("/", deliveryRoutes(hub));
+export const webhookRoutes = (hub: Hub) =>
+  routesOf().route("/", keepRoutes(hub)).route("/", changeRoutes(hub)).route("/", testRoutes(hub)).route("/", deliveryRoutes(hub));
 
 function keepRoutes(hub: Hub) {
   const list = createRoute({
@@ -76,7 +77,10 @@ function changeRoutes(hub: Hub) {
     tags,
     middleware: authorised(hub, needs),
     request: { params, body: { required: true, ...json(WebhookChange, "What changes.") } },
-    responses: { 200: json(MadeWebhook, "The webhook, with a new secret where one was asked for."), ...faults("webhook_not_found", "webhook_exists") },
+    responses: {
+      200: json(MadeWebhook, "The webhook, with a new secret where one was asked for."),
+      ...faults("webhook_not_found", "webhook_exists"),
+    },
   });
   const remove = createRoute({
     method: "delete",
@@ -88,17 +92,6 @@ function changeRoutes(hub: Hub) {
     request: { params },
     responses: { 204: { description: "Gone." }, ...faults("webhook_not_found") },
   });
-  const test = createRoute({
-    method: "post",
-    path: "/webhooks/{idOrName}/test",
-    operationId: "testWebhook",
-    summary: "Send a test to a webhook",
-    tags,
-    middleware: authorised(hub, needs),
-    request: { params },
-    responses: { 202: json(Delivery, "The delivery, which is tried within a second."), ...faults("webhook_not_found") },
-  });
-
   return routesOf()
     .openapi(change, async (c) => {
       const wanted = c.req.valid("json");
@@ -118,16 +111,30 @@ function changeRoutes(hub: Hub) {
         removeWebhook(tx, (await findWebhook(tx, actorOf(c).project, idOrName, { lock: true })).id),
       );
       return c.body(null, 204);
-    })
-    .openapi(test, async (c) => {
-      const { idOrName } = c.req.valid("param");
-      const actor = actorOf(c);
-      const delivery = await audited(hub, askedBy(c), { action: "webhook.tested", subject: idOrName }, async (tx) => {
-        const { id } = await findWebhook(tx, actor.project, idOrName);
-        return insertTest(tx, id, testEvent(actor));
-      });
-      return c.json(delivery, 202);
     });
+}
+
+function testRoutes(hub: Hub) {
+  const test = createRoute({
+    method: "post",
+    path: "/webhooks/{idOrName}/test",
+    operationId: "testWebhook",
+    summary: "Send a test to a webhook",
+    tags,
+    middleware: authorised(hub, needs),
+    request: { params },
+    responses: { 202: json(Delivery, "The delivery, which is tried within a second."), ...faults("webhook_not_found") },
+  });
+
+  return routesOf().openapi(test, async (c) => {
+    const { idOrName } = c.req.valid("param");
+    const actor = actorOf(c);
+    const delivery = await audited(hub, askedBy(c), { action: "webhook.tested", subject: idOrName }, async (tx) => {
+      const { id } = await findWebhook(tx, actor.project, idOrName);
+      return insertTest(tx, id, testEvent(actor));
+    });
+    return c.json(delivery, 202);
+  });
 }
 
 function deliveryRoutes(hub: Hub) {

@@ -24,7 +24,10 @@ const forSlack = (text: string): string => text.replaceAll("&", "&amp;").replace
 
 export function asSlack({ event }: Told): string {
   const rows = factsOf(event).map(([name, value]) => `*${forSlack(name)}*: ${forSlack(value)}`);
-  const section = { type: "section", text: { type: "mrkdwn", text: [`*${forSlack(titleOf(event))}*`, ...rows].join("\n").slice(0, mostSlack) } };
+  const section = {
+    type: "section",
+    text: { type: "mrkdwn", text: [`*${forSlack(titleOf(event))}*`, ...rows].join("\n").slice(0, mostSlack) },
+  };
   return JSON.stringify({ text: forSlack(titleOf(event)), blocks: [section] });
 }
 /** What Slack takes in one section. */

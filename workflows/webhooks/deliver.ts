@@ -23,7 +23,12 @@ export interface DeliverActivities {
    * Sends once and writes down what came of it, in one row per attempt: repeated, it answers what is written. One whose process died between the two sends again,
    * under the same delivery id. `over`: nobody wants this round any more.
    */
-  attemptDelivery(input: { deliveryId: string; round: number; attempt: number; waitMs: number | null }): Promise<"delivered" | "failed" | "over">;
+  attemptDelivery(input: {
+    deliveryId: string;
+    round: number;
+    attempt: number;
+    waitMs: number | null;
+  }): Promise<"delivered" | "failed" | "over">;
 }
 
 const hub = outgoing<DeliverActivities>();
