@@ -74,11 +74,13 @@ async function setupTemporal(): Promise<string[]> {
 
 /** The same link that a host has, with the right to one operation. */
 async function serveCaller({ client, operationId, token, signal }: Serving): Promise<void> {
-  const [{ openHubLink }, { serveCaller: serve }, { Gateway }] = await Promise.all([
+  const [{ openHubLink }, { serveCaller: serve }, { Gateway }, { useProxies }] = await Promise.all([
     import("../activities/host/hub-link.ts"),
     import("../workers/caller.ts"),
     import("./wire.ts"),
+    import("../stores/proxies.ts"),
   ]);
+  useProxies(env);
   const { url, ...gateway } = await client.get("/gateway", Gateway);
   const log = await quietLog();
   await quietTemporal();

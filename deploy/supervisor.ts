@@ -157,10 +157,10 @@ function begin(child: Child): ChildProcess {
   return spawn(command, args, { cwd: child.cwd, env, detached: true, stdio: ["pipe", "pipe", "pipe"], ...child.user });
 }
 
-/** What any program needs to find others, its user's folders, compiled code and the place for temporary files. */
+/** What any program needs to find others, its user's folders, compiled code, the place for temporary files, and the way to the Internet. */
 const everyday = () =>
   Object.fromEntries(
-    ["PATH", "HOME", "USER", "LANG", "TZ", "TMPDIR", "NODE_COMPILE_CACHE"].flatMap((name) =>
+    ["PATH", "HOME", "USER", "LANG", "TZ", "TMPDIR", "NODE_COMPILE_CACHE", "HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY"].flatMap((name) =>
       process.env[name] === undefined ? [] : [[name, process.env[name]]],
     ),
   );

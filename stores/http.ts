@@ -10,6 +10,7 @@ import { pipeline } from "node:stream/promises";
 import { FaultError } from "../domain/errors.ts";
 import { withKnown } from "./authority.ts";
 import { storeUnavailable } from "./faults.ts";
+import { throughProxies } from "./proxies.ts";
 
 export interface StoreRequest {
   /** What a fault names; the address may be a secret. */
@@ -33,7 +34,7 @@ export interface StoreHttp {
 const connections = 32;
 
 export function storeHttp(silentMs: number): StoreHttp {
-  const options = { keepAlive: true, maxSockets: connections };
+  const options = { keepAlive: true, maxSockets: connections, ...throughProxies() };
   const plain = new PlainAgent(options);
   const tls = new Map<string, Agent>();
   const begin = ({ url, method, headers, signal, ca = "" }: StoreRequest) => {

@@ -8,6 +8,7 @@ import { S3Client } from "@aws-sdk/client-s3";
 import { defaultProvider } from "@aws-sdk/credential-provider-node";
 import type { S3Credentials } from "../domain/catalog/store-credentials.ts";
 import { withKnown } from "./authority.ts";
+import { throughProxies } from "./proxies.ts";
 
 export interface S3Options {
   readonly bucket: string;
@@ -68,8 +69,8 @@ function s3Client({ endpoint, region, style, credentials, profile, ca }: S3Optio
       connectionTimeout: 10_000,
       socketTimeout: 60_000,
       // Reads and packs of several transfers that pass the hub.
-      httpAgent: { keepAlive: true, maxSockets: 64 },
-      httpsAgent: { keepAlive: true, maxSockets: 64, ...(ca === undefined ? {} : { ca: withKnown(ca) }) },
+      httpAgent: { keepAlive: true, maxSockets: 64, ...throughProxies() },
+      httpsAgent: { keepAlive: true, maxSockets: 64, ...throughProxies(), ...(ca === undefined ? {} : { ca: withKnown(ca) }) },
     },
     ...(endpoint === undefined ? {} : { endpoint }),
     credentials: credentials === null ? fromEnvironment(profile) : withoutAbsent(credentials),

@@ -7,6 +7,7 @@ import { destination, type Logger } from "pino";
 import { explain, loadConfig } from "../deploy/configuration.ts";
 import type { Config } from "../domain/config/schema.ts";
 import type { LogLines } from "../api/ports.ts";
+import { useProxies } from "../stores/proxies.ts";
 import { openLog, toldError } from "./log.ts";
 import { keepingLines } from "./recent-lines.ts";
 
@@ -26,6 +27,7 @@ export async function runProcess(name: string, program: (running: Running) => Pr
   const end = new AbortController();
   try {
     const config = loadConfig();
+    useProxies(config.proxies);
     const { to, lines: logs } = keepingLines(destination(1));
     const log = openLog(name, config.logLevel, to);
     for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {

@@ -130,6 +130,7 @@ function arrange({ values: v, chosen, ignored, folder }: Arranged) {
       secretKey: v.DROVER_STORE_SECRET_KEY,
       sessionToken: v.DROVER_STORE_SESSION_TOKEN,
     },
+    proxies: { HTTPS_PROXY: v.HTTPS_PROXY, HTTP_PROXY: v.HTTP_PROXY, NO_PROXY: v.NO_PROXY },
     care: {
       collectEveryMs: v.DROVER_COLLECT_EVERY,
       graceMs: v.DROVER_COLLECT_GRACE,
@@ -139,7 +140,8 @@ function arrange({ values: v, chosen, ignored, folder }: Arranged) {
     },
     webhooks: {
       allow: v.DROVER_WEBHOOK_ALLOW,
-      smtp: v.DROVER_SMTP_URL === undefined || v.DROVER_SMTP_FROM === undefined ? null : { url: v.DROVER_SMTP_URL, from: v.DROVER_SMTP_FROM },
+      smtp:
+        v.DROVER_SMTP_URL === undefined || v.DROVER_SMTP_FROM === undefined ? null : { url: v.DROVER_SMTP_URL, from: v.DROVER_SMTP_FROM },
     },
     security: securityGroup(v),
     hosts: hostsGroup(v),

@@ -185,6 +185,18 @@ export const Variables = z.object({
     .meta(secret("The server by which webhooks of kind email are sent, such as smtps://user:password@mail.example.com.")),
   DROVER_SMTP_FROM: text.optional().meta(about("The address that such e-mail comes from.")),
 
+  HTTPS_PROXY: text
+    .optional()
+    .meta(secret("The HTTP proxy through which stores with https addresses are reached, such as http://proxy.example.com:3128.")),
+  HTTP_PROXY: text.optional().meta(secret("The same for stores with http addresses.")),
+  NO_PROXY: text
+    .optional()
+    .meta(
+      about(
+        "Names and addresses that are reached without a proxy, joined by commas: store.example.com, .example.com, 10.0.0.1; this computer always is.",
+      ),
+    ),
+
   DROVER_PARK_LIMIT: duration.prefault("7d").meta(about("How long a parked step waits for an operator before it aborts.")),
   DROVER_ORPHAN_LIMIT: duration
     .optional()
