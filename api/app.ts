@@ -9,6 +9,7 @@ import { logins, type Logins } from "./access/login.ts";
 import { auditRoutes } from "./access/audit-routes.ts";
 import { identityRoutes } from "./access/identity-routes.ts";
 import { keyRoutes } from "./access/key-routes.ts";
+import { projectRoutes } from "./access/project-routes.ts";
 import { providerRoutes } from "./access/provider-routes.ts";
 import { accessRoutes } from "./access/routes.ts";
 import { ruleRoutes } from "./access/rule-routes.ts";
@@ -77,6 +78,7 @@ export function createApp(hub: Hub): OpenAPIHono<ApiEnv> {
     providerRoutes(hub),
     ruleRoutes(hub),
     keyRoutes(hub),
+    projectRoutes(hub),
     auditRoutes(hub),
     eventRoutes(hub, listeners),
     operationRoutes(hub),

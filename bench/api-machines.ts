@@ -72,7 +72,10 @@ async function timeCommands({ simulator }: BenchStack): Promise<string> {
   const path = join(commands, "prlctl");
   const launcher = await readFile(path, "utf8");
   const timed = `began=$(date +%s%N)\n$1\ncode=$?\necho "$began $(date +%s%N) $*" >> '${log}'\nexit $code`;
-  await writeFile(path, launcher.replace(/^exec (.*)$/m, (_, command: string) => timed.replace("$1", () => command)));
+  await writeFile(
+    path,
+    launcher.replace(/^exec (.*)$/m, (_, command: string) => timed.replace("$1", () => command)),
+  );
   await chmod(path, 0o755);
   return log;
 }
@@ -82,7 +85,10 @@ function insideCommands(log: string, machineId: string, { from, to }: { from: nu
   const spans = log
     .split("\n")
     .map((line) => line.split(" "))
-    .filter(([, , verb, ...words]) => words.some((word) => word.includes(machineId)) || (verb === "list" && !words.includes("-i")) || verb === "register")
+    .filter(
+      ([, , verb, ...words]) =>
+        words.some((word) => word.includes(machineId)) || (verb === "list" && !words.includes("-i")) || verb === "register",
+    )
     .map(([began = "", ended = ""]) => ({ begin: Math.max(Number(began) / 1e6, from), end: Math.min(Number(ended) / 1e6, to) }))
     .toSorted((a, b) => a.begin - b.begin);
   let inside = 0;
@@ -106,7 +112,8 @@ export async function measureMany(stack: BenchStack, { runs, machines, hosts, sa
       theirs.push((await bareOf(stack, { alone: 1, together: machines })).perSecond);
       const began = performance.now();
       const ids: string[] = [];
-      for (let made = 0; made < machines; made++) ids.push((await make(stack, `many-${run}-${made}`, { hostLabels: ["fleet"] })).machine.id);
+      for (let made = 0; made < machines; made++)
+        ids.push((await make(stack, `many-${run}-${made}`, { hostLabels: ["fleet"] })).machine.id);
       posts.push((machines * 1000) / (performance.now() - began));
       await settled(stack, "provision");
       rates.push((machines * 1000) / (performance.now() - began));

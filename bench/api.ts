@@ -30,7 +30,9 @@ const counts = {
 const known = [...reads, "one machine", "500 machines"];
 if (!Object.values(counts).every((count) => Number.isInteger(count) && count > 0) || options.what.some((what) => !known.includes(what))) {
   const words = known.map((what) => `"${what}"`).join("|");
-  process.stderr.write(`Usage: npm run bench:api -- [--what ${words}] [--runs <n>] [--seconds <n>] [--machines <n>] [--hosts <n>] [--json]\n`);
+  process.stderr.write(
+    `Usage: npm run bench:api -- [--what ${words}] [--runs <n>] [--seconds <n>] [--machines <n>] [--hosts <n>] [--json]\n`,
+  );
   process.exit(2);
 }
 

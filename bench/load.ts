@@ -49,7 +49,10 @@ function ask({ host, port }: Load, request: Buffer, { until, took }: { until: nu
       sentAt = performance.now();
       socket.write(request);
     };
-    socket.once("connect", send).once("error", reject).once("close", () => reject(new Error("The server closed a connection.")));
+    socket
+      .once("connect", send)
+      .once("error", reject)
+      .once("close", () => reject(new Error("The server closed a connection.")));
     socket.on("data", (part: Buffer) => {
       const ended = reader.took(part, socket);
       if (ended === null) return;

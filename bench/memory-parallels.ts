@@ -49,7 +49,8 @@ function inMemory(vmHome: string): Prlctl {
     inventory: async () => [...machines.values()],
     find: async (word) => named(word) ?? null,
     register: async (bundlePath, { uuid }) => void machines.set(uuid, machineOf(uuid, bundlePath)),
-    set: (word, { cpus, memoryBytes }) => change(word, { ...(cpus === undefined ? {} : { cpus }), ...(memoryBytes === undefined ? {} : { memoryBytes }) }),
+    set: (word, { cpus, memoryBytes }) =>
+      change(word, { ...(cpus === undefined ? {} : { cpus }), ...(memoryBytes === undefined ? {} : { memoryBytes }) }),
     start: (word) => change(word, { state: "running", addresses: ["10.211.55.9"] }),
     stop: (word) => change(word, { state: "stopped", addresses: [] }),
     unregister: forget,

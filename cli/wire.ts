@@ -16,6 +16,7 @@ import {
 } from "../domain/operations/schema.ts";
 import { ApiKey as ApiKeyShape, MadeApiKey as MadeApiKeyShape } from "../domain/access/api-keys.ts";
 import { IdentityProvider as IdentityProviderShape, IdentityRule as IdentityRuleShape } from "../domain/access/identity.ts";
+import { Project as ProjectShape } from "../domain/access/projects.ts";
 import { Token as TokenShape } from "../domain/access/schema.ts";
 import { AuditRecord as AuditRecordShape } from "../domain/events/schema.ts";
 import {
@@ -59,6 +60,8 @@ export const IdentityRule = fromJson(IdentityRuleShape);
 export type IdentityRule = z.infer<typeof IdentityRuleShape>;
 export const ApiKey = fromJson(ApiKeyShape);
 export type ApiKey = z.infer<typeof ApiKeyShape>;
+export const Project = fromJson(ProjectShape);
+export type Project = z.infer<typeof ProjectShape>;
 export const MadeApiKey = fromJson(MadeApiKeyShape);
 export const Webhook = fromJson(WebhookShape);
 export const MadeWebhook = fromJson(MadeWebhookShape);

@@ -4,6 +4,7 @@
  * The one idea: a version becomes visible, or points elsewhere, in one write under its catalog id's lock, which also moves the tag `latest`.
  */
 import { and, arrayContains, asc, desc, eq, gt, inArray, isNull, ne, sql } from "drizzle-orm";
+import { defaultProject } from "../domain/access/rules.ts";
 import { imageName, latest, type Architecture, type ImageKey } from "../domain/catalog/rules.ts";
 import { ImageVersion } from "../domain/catalog/schema.ts";
 import { ok, refuse, unwrap, type Result } from "../domain/errors.ts";
@@ -13,6 +14,7 @@ import type { Database } from "./connect.ts";
 import { heldAny } from "./guarded.ts";
 import { imageSubject, mustBeFree } from "./holds.ts";
 import { afterCursor, newestFirst, pageOf, placeOf, type Page, type PageAsk } from "./pages.ts";
+import { mustFit } from "./projects.ts";
 import { imageVersions as versions, machines } from "./schema.ts";
 
 export async function findImage(db: Database, project: string, key: ImageKey): Promise<Result<ImageVersion>> {
@@ -120,6 +122,7 @@ export type NewVersionRow = Omit<Row, "createdAt" | "updatedAt" | "downloads" | 
 
 /** A new version, which takes the tag `latest`, and those that it is given, from the others of its catalog id and architecture. */
 export async function insertVersion(tx: Database, row: NewVersionRow): Promise<ImageVersion> {
+  await mustFit(tx, row.project ?? defaultProject, { storageBytes: row.storedBytes });
   const tags = [...new Set([...(row.tags ?? []), latest])];
   const [made] = await tx
     .insert(versions)
@@ -158,6 +161,11 @@ export async function changeTags(
 
 /** Points a version to other content, or gives it other words. Its tag `latest`, taint and counts stay. */
 export async function changeVersion(tx: Database, id: string, changes: Partial<NewVersionRow>): Promise<ImageVersion> {
+  if (changes.storedBytes !== undefined) {
+    const { project, storedBytes } = unwrap(await findImageById(tx, id));
+    const more = changes.storedBytes - storedBytes;
+    if (more > 0) await mustFit(tx, project, { storageBytes: more });
+  }
   const [row] = await tx
     .update(versions)
     .set({ ...changes, updatedAt: sql`now()` })

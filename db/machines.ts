@@ -5,7 +5,7 @@
  */
 import { and, eq, isNull, ne, or, sql } from "drizzle-orm";
 import type { PgUpdateSetSource } from "drizzle-orm/pg-core";
-import type { Reader } from "../domain/access/rules.ts";
+import { defaultProject, type Reader } from "../domain/access/rules.ts";
 import { FaultError, ok, refuse, type Result } from "../domain/errors.ts";
 import { Uuid } from "../domain/ids.ts";
 import type { MachineState } from "../domain/machines/rules.ts";
@@ -15,6 +15,7 @@ import { recordEvent } from "./events.ts";
 import { heldAny } from "./guarded.ts";
 import { busy } from "./holds.ts";
 import { unsettledOperations } from "./operations.ts";
+import { mustFit } from "./projects.ts";
 import { afterCursor, newestFirst, pageOf, placeOf, type Page, type PageAsk } from "./pages.ts";
 import { machines } from "./schema.ts";
 
@@ -98,9 +99,10 @@ export async function listMachines(db: Database, filter: MachineFilter, { cursor
   return pageOf(rows, limit, (row) => Machine.parse(row));
 }
 
-/** Adds a machine; `machine_exists` when a living one has its name. */
+/** Adds a machine; `machine_exists` when a living one has its name, `quota_exceeded` where its project may have no more. */
 export async function insertMachine(db: Database, { ttlSeconds, ...row }: NewMachineRow): Promise<Machine> {
   const expiresAt = ttlSeconds === undefined ? null : sql`now() + make_interval(secs => ${ttlSeconds})`;
+  await mustFit(db, row.project ?? defaultProject, { machines: 1, vcpus: row.vcpus, memoryBytes: row.memoryBytes });
   await lockName(db, row.name);
   const [made] = await db
     .insert(machines)

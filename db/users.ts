@@ -70,7 +70,7 @@ export async function createUser(db: Database, user: NewUser): Promise<UserRow |
   return made.length === 1 ? findUser(db, user.id) : null;
 }
 
-export type UserChanges = Partial<Pick<typeof users.$inferInsert, "name" | "email" | "passwordHash" | "roles" | "claims">>;
+export type UserChanges = Partial<Pick<typeof users.$inferInsert, "project" | "name" | "email" | "passwordHash" | "roles" | "claims">>;
 
 /** `false`: another user has the address. */
 export async function changeUser(db: Database, id: string, changes: UserChanges): Promise<boolean> {

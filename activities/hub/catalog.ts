@@ -23,6 +23,7 @@ import {
   treeOfMachine,
 } from "../../db/images.ts";
 import { locateOperation } from "../../db/operations.ts";
+import { mustFit } from "../../db/projects.ts";
 import { mayPublish } from "../../domain/catalog/publishing.ts";
 import { imageName, type ImageKey } from "../../domain/catalog/rules.ts";
 import { NewImageVersion, type BundleFacts, type ImageVersion } from "../../domain/catalog/schema.ts";
@@ -111,6 +112,8 @@ async function planPush(tx: Database, push: Push, facts: BundleFacts | null): Pr
   const { catalogId, storeId } = input;
   const key = keyOf(push, facts);
   if (key) await claimKey(tx, push, key);
+  // Told before anything is sent; what it takes is known at the end.
+  await mustFit(tx, operation.project, { storageBytes: 0 });
   if (!facts) return { storeId, bases: [] };
   const siblings = await newestTrees(tx, { project: operation.project, catalogId, storeId, limit: basesRead });
   const { hostId } = operation;

@@ -29,6 +29,13 @@ export const accessCodes = {
   identity_rule_not_found: { kind: "not_found", remedy: "See `drover identity rule list`." },
   identity_rule_exists: { kind: "conflict", remedy: "Choose another name, or remove the rule that has it." },
   too_many_attempts: { kind: "limited", remedy: "Wait until the time named in the answer, then log in with the right password." },
+  project_not_found: { kind: "not_found", remedy: "`drover project list` shows the projects." },
+  project_exists: { kind: "conflict", remedy: "Choose another name, or use the project that has it." },
+  quota_exceeded: {
+    kind: "limited",
+    wireStatus: 400,
+    remedy: "Retire machines or delete images of the project, or have an administrator raise its quota (`drover project quota set`).",
+  },
   rate_limited: { kind: "limited", remedy: "Wait for as long as Retry-After says; DROVER_RATE_CALLER and its neighbours set the limits." },
   overloaded: { kind: "unavailable", remedy: "Try again after as long as Retry-After says; more API processes take more." },
   changed_meanwhile: {
