@@ -3,10 +3,9 @@
  *
  * With several runs every step is measured as often, and its median counts.
  */
-import { execFile, fork } from "node:child_process";
+import { fork } from "node:child_process";
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
-import { promisify } from "node:util";
 import type { Level } from "../images/level.ts";
 import { imagePaths } from "../images/layout.ts";
 import { pushRecordPath } from "../images/push-record.ts";
@@ -84,17 +83,12 @@ function openTurn(ask: MeasureAsk, input: Input, n: number, found: Map<string, S
     other: ask.store(`other-${n}`),
     measure: async (what, order, theirs) => {
       ask.say(`${what} (${n + 1} of ${ask.runs})`);
-      await settleDisk();
       const ours = await step(order, join(ask.root, "compiled"));
-      await settleDisk();
       found.set(what, [...(found.get(what) ?? []), { ours, theirs: theirs ? await theirs() : null }]);
       return ours;
     },
   };
 }
-
-/** What an earlier step left for the system to write would be paid by whoever comes next. */
-const settleDisk = async (): Promise<void> => void (await promisify(execFile)("sync"));
 
 interface PushTurn extends Pick<Turn, "input" | "at"> {
   readonly store: StoreAt;
