@@ -46,6 +46,7 @@ import { strangersLimited } from "./middleware/rates.ts";
 import { auditRefusals } from "./middleware/refusals.ts";
 import { requestLog, withoutZeros } from "./middleware/request.ts";
 import { boundedRequest } from "./middleware/sizes.ts";
+import { movingRoutes } from "./moving/routes.ts";
 import { decisionRoutes } from "./operations/decisions.ts";
 import { jobWireRoutes } from "./operations/wire-routes.ts";
 import { operationRoutes } from "./operations/routes.ts";
@@ -85,6 +86,7 @@ export function createApp(hub: Hub): OpenAPIHono<ApiEnv> {
     decisionRoutes(hub),
     transferRoutes(hub),
     catalogRoutes(hub),
+    movingRoutes(hub),
     machineRoutes(hub),
     unclaimedRoutes(hub),
     cacheRoutes(hub),

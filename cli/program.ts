@@ -16,6 +16,7 @@ import { keyCommands } from "./keys/commands.ts";
 import { hostCommands } from "./hosts/commands.ts";
 import { identityCommands } from "./identity/commands.ts";
 import { machineCommands } from "./machines/commands.ts";
+import { movingCommands } from "./moving/commands.ts";
 import { operationCommands } from "./operations/commands.ts";
 import { exitCodeOfError, problemOf, tellProblem } from "./problem.ts";
 import { projectCommands } from "./projects/commands.ts";
@@ -48,6 +49,7 @@ export function makeProgram(answer: Answer): Command {
     machineCommands,
     hostCommands,
     operationCommands,
+    movingCommands,
     auditCommands,
     webhookCommands,
     identityCommands,
