@@ -1,5 +1,5 @@
 /**
- * Who may do what with the snapshots of a machine.
+ * What counts as one's own of a machine: its snapshots, and who else may reach it.
  *
  * The one idea: a claim has a twin for what one owns. Either opens the route; the twin alone reaches no machine of somebody else.
  */
@@ -24,4 +24,10 @@ export function mustOwn(actor: Actor, { name, owner }: Pick<Machine, "name" | "o
   const [all, own] = twins[act];
   if (holds(actor, all) || owner === actor.userId) return;
   throw new FaultError({ code: "not_owner", message: `${name} belongs to somebody else, and ${own} reaches only one's own machines.` });
+}
+
+/** Who else reaches a machine is its owner's to say: whoever could change that could lock the owner's colleagues out, or strangers in. */
+export function mustGuard(actor: Actor, { name, owner }: Pick<Machine, "name" | "owner">): void {
+  if (actor.isSuperUser || owner === actor.userId) return;
+  throw new FaultError({ code: "not_owner", message: `Only the owner of ${name} says who may reach it.` });
 }

@@ -16,10 +16,12 @@ import { answerWritten, mustMatch } from "../middleware/conditional.ts";
 import type { Hub } from "../ports.ts";
 import { askedBy, idempotent, pageOf, pageQuery, routesOf } from "../route.ts";
 import { telling } from "../told.ts";
-import { eitherTwin, mustOwn, type SnapshotAct } from "./owned.ts";
+import { given } from "../catalog/visible.ts";
+import { eitherTwin, mustGuard, mustOwn, type SnapshotAct } from "./owned.ts";
 
 const tags = ["machines"];
 const params = z.object({ idOrName: z.string().min(1).max(200) });
+const words = z.array(z.string().trim().min(1).max(128)).max(64);
 const Amendment = z
   .object({
     ttlSeconds: z
@@ -32,6 +34,10 @@ const Amendment = z
     expiresAt: z.iso.datetime({ offset: true }).nullable().optional(),
     labels: z.record(z.string().min(1).max(128), z.string().max(256)).optional(),
     description: z.string().max(4096).optional(),
+    requiredRoles: words
+      .optional()
+      .meta({ description: "Any of them is enough to reach the machine; only its owner and super users change them." }),
+    requiredClaims: words.optional(),
   })
   .refine(({ ttlSeconds, expiresAt }) => ttlSeconds === undefined || expiresAt === undefined, "ttlSeconds and expiresAt exclude each other")
   .meta({ id: "MachineAmendment" });
@@ -121,9 +127,9 @@ function amendRoutes(hub: Hub) {
   });
 
   return routesOf().openapi(amend, async (c) => {
-    const { expiresAt, ttlSeconds, labels, description } = c.req.valid("json");
+    const { expiresAt, ttlSeconds, ...rest } = c.req.valid("json");
     const machine = unwrap(await findMachine(hub.db, c.req.valid("param").idOrName, { reader: actorOf(c) }));
-    const given = { ...(labels === undefined ? {} : { labels }), ...(description === undefined ? {} : { description }) };
+    if (rest.requiredRoles ?? rest.requiredClaims) mustGuard(actorOf(c), machine);
     const until = expiresAt === undefined ? {} : { expiresAt: expiresAt === null ? null : new Date(expiresAt) };
     const told = {
       type: "machine",
@@ -134,7 +140,7 @@ function amendRoutes(hub: Hub) {
     } as const;
     const amended = await telling(hub, askedBy(c), told, async (tx) => {
       mustMatch(c, await lockVersion(tx, machine.id), machine.name);
-      return amendMachine(tx, machine.id, { ...given, ...until, ttlSeconds });
+      return amendMachine(tx, machine.id, { ...given(rest), ...until, ttlSeconds });
     });
     if (!amended)
       throw new FaultError({ code: "machine_not_found", message: `There is no machine ${machine.name}.`, subject: machine.name });
