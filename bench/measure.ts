@@ -3,9 +3,10 @@
  *
  * With several runs every step is measured as often, and its median counts.
  */
-import { fork } from "node:child_process";
+import { execFile, fork } from "node:child_process";
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
+import { promisify } from "node:util";
 import type { Level } from "../images/level.ts";
 import { imagePaths } from "../images/layout.ts";
 import { pushRecordPath } from "../images/push-record.ts";
@@ -30,10 +31,15 @@ export interface MeasureAsk {
   readonly say: (text: string) => void;
 }
 
+export interface SettledPeer extends PeerRun {
+  /** Until the system had written what the peer left in memory. */
+  readonly settledSeconds: number;
+}
+
 /** The median of a step over all runs. */
 export interface Step {
   readonly ours: Done;
-  readonly theirs: PeerRun | null;
+  readonly theirs: SettledPeer | null;
 }
 
 export interface Measured {
@@ -83,11 +89,26 @@ function openTurn(ask: MeasureAsk, input: Input, n: number, found: Map<string, S
     other: ask.store(`other-${n}`),
     measure: async (what, order, theirs) => {
       ask.say(`${what} (${n + 1} of ${ask.runs})`);
+      await settleDisk();
       const ours = await step(order, join(ask.root, "compiled"));
-      found.set(what, [...(found.get(what) ?? []), { ours, theirs: theirs ? await theirs() : null }]);
+      await settleDisk();
+      found.set(what, [...(found.get(what) ?? []), { ours, theirs: theirs ? await settled(theirs) : null }]);
       return ours;
     },
   };
+}
+
+/** What an earlier step left for the system to write would be paid by whoever comes next. */
+const settleDisk = async (): Promise<void> => void (await promisify(execFile)("sync"));
+
+/** Ours ends when its bytes are on the disk; so it is told apart when the peer's are. */
+async function settled(run: () => Promise<PeerRun>): Promise<SettledPeer> {
+  const done = await run();
+  const start = performance.now();
+  await settleDisk();
+  const settledSeconds = done.seconds + (performance.now() - start) / 1000;
+  if (done.target !== null) await rm(done.target, { recursive: true });
+  return { ...done, settledSeconds };
 }
 
 interface PushTurn extends Pick<Turn, "input" | "at"> {

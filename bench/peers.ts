@@ -5,7 +5,7 @@
  */
 import { spawn, type ChildProcess } from "node:child_process";
 import { createReadStream, createWriteStream, mkdirSync } from "node:fs";
-import { rm, stat } from "node:fs/promises";
+import { stat } from "node:fs/promises";
 import { basename, dirname } from "node:path";
 import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
@@ -32,6 +32,8 @@ export interface PeerRun {
   /** Of tar and zstd together; 0 where the system does not tell. */
   readonly peakBytes: number;
   readonly storedBytes: number;
+  /** What it left on the disk of the host. */
+  readonly target: string | null;
 }
 
 const partBytes = 16 * 1024 * 1024;
@@ -100,7 +102,7 @@ export async function pack(bundle: string, shelf: Shelf): Promise<PeerRun> {
 
 export async function unpack(shelf: Shelf, target: string): Promise<PeerRun> {
   mkdirSync(target);
-  const run = await timed(async (watch) => {
+  return timed(async (watch) => {
     const archive = await shelf.get();
     const tar = spawn("tar", ["-S", "-xf", "-", "-C", target], { stdio: ["pipe", "inherit", "inherit"] });
     const zstd = spawn("zstd", ["-d", "-q", "-c"], { stdio: ["pipe", tar.stdin, "inherit"] });
@@ -108,23 +110,22 @@ export async function unpack(shelf: Shelf, target: string): Promise<PeerRun> {
     watch(tar, zstd);
     await Promise.all([pipeline(archive, zstd.stdin), ended(tar), ended(zstd)]);
     return 0;
-  });
-  await rm(target, { recursive: true });
-  return run;
+  }, target);
 }
 
 export async function copy(from: string, to: string): Promise<PeerRun> {
-  const run = await timed(async () => {
+  return timed(async () => {
     // A Mac's cp knows no holes to keep.
     const keeping = process.platform === "linux" ? ["--sparse=always", "--reflink=never"] : [];
     await ended(spawn("cp", ["-R", ...keeping, from, to], { stdio: "inherit" }));
     return 0;
-  });
-  await rm(to, { recursive: true });
-  return run;
+  }, to);
 }
 
-async function timed(work: (watch: (...children: ChildProcess[]) => void) => Promise<number>): Promise<PeerRun> {
+async function timed(
+  work: (watch: (...children: ChildProcess[]) => void) => Promise<number>,
+  target: string | null = null,
+): Promise<PeerRun> {
   const peaks = new Map<number, number>();
   const watched: ChildProcess[] = [];
   const look = () => {
@@ -136,7 +137,7 @@ async function timed(work: (watch: (...children: ChildProcess[]) => void) => Pro
   try {
     const storedBytes = await work((...children) => watched.push(...children));
     const seconds = (performance.now() - start) / 1000;
-    return { seconds, storedBytes, peakBytes: [...peaks.values()].reduce((sum, bytes) => sum + bytes, 0) };
+    return { seconds, storedBytes, target, peakBytes: [...peaks.values()].reduce((sum, bytes) => sum + bytes, 0) };
   } finally {
     clearInterval(timer);
   }

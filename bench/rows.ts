@@ -86,6 +86,7 @@ export function remarksOf({ name }: Place, { steps, changed, how }: Measured): s
   const mib = (bytes = 0) => `${(bytes / mebibyte).toFixed(1)} MiB`;
   return [
     `${name}: ${how}; ${mib(changed.bytes)} of clusters of 1 MiB differ. The delta pull fetched ${mib(steps.get("delta pull")?.ours.movedBytes)}, the adaptive level stored ${mib(steps.get("first push, adaptive")?.ours.storedBytes)}.`,
+    `${name}: until the peer's bytes were on the disk too, seconds: ${[...steps].flatMap(([what, { theirs }]) => (theirs ? [`${what} ${theirs.settledSeconds.toFixed(2)}`] : [])).join(", ")}.`,
     `${name}: processors busy on average: ${each(({ ours }) => (ours.cpuSeconds / ours.seconds).toFixed(2))}.`,
     `${name}: peak memory in MiB: ${each(({ ours }) => String(Math.round(ours.peakBytes / mebibyte)))}.`,
   ];
