@@ -49,26 +49,28 @@ export async function findWebhook(db: Database, project: string, idOrName: strin
 }
 
 export type WebhookChanges = Partial<
-  Pick<
-    WebhookRow,
-    "name" | "address" | "recipients" | "events" | "sealed" | "previousSecretUntil" | "enabled" | "problem" | "createdBy" | "createdById"
-  >
->;
+  Pick<WebhookRow, "name" | "address" | "recipients" | "events" | "sealed" | "enabled" | "problem" | "createdBy" | "createdById">
+> & {
+  /** How long the secret before the one that is sealed now signs too. */
+  readonly keepPreviousSeconds?: number;
+};
 
 /** One that is enabled again is sent what happens from then on. */
-export async function changeWebhook(tx: Database, { id, name, enabled }: WebhookRow, changes: WebhookChanges): Promise<Webhook> {
-  const wanted = changes.name?.toLowerCase();
-  if (wanted !== undefined && wanted !== name.toLowerCase()) {
+export async function changeWebhook(tx: Database, { id, name, enabled }: WebhookRow, wanted: WebhookChanges): Promise<Webhook> {
+  const { keepPreviousSeconds, ...changes } = wanted;
+  const newName = changes.name?.toLowerCase();
+  if (newName !== undefined && newName !== name.toLowerCase()) {
     const [other] = await tx
       .select({ id: webhooks.id })
       .from(webhooks)
-      .where(sql`lower(${webhooks.name}) = ${wanted} and ${webhooks.project} = (select project from webhooks where id = ${id})`);
+      .where(sql`lower(${webhooks.name}) = ${newName} and ${webhooks.project} = (select project from webhooks where id = ${id})`);
     if (other) throw taken(changes.name ?? "");
   }
   const again = changes.enabled === true && !enabled ? { toldNumber: newest, problem: null } : {};
+  const kept = keepPreviousSeconds === undefined ? {} : { previousSecretUntil: sql`now() + ${keepPreviousSeconds} * interval '1 second'` };
   const [row] = await tx
     .update(webhooks)
-    .set({ ...changes, ...again, updatedAt: sql`now()` })
+    .set({ ...changes, ...again, ...kept, updatedAt: sql`now()` })
     .where(eq(webhooks.id, id))
     .returning();
   return Webhook.parse(row);
@@ -108,7 +110,7 @@ export async function webhookById(db: Database, id: string): Promise<WebhookRow 
 }
 
 /** By the database's clock. */
-export const isPast = sql<boolean>`coalesce(${webhooks.previousSecretUntil} <= now(), true)`;
+const isPast = sql<boolean>`coalesce(${webhooks.previousSecretUntil} <= now(), true)`;
 export async function signsWithPrevious(db: Database, id: string): Promise<boolean> {
   const [row] = await db.select({ isPast }).from(webhooks).where(eq(webhooks.id, id));
   return row?.isPast === false;

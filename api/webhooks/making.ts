@@ -72,7 +72,7 @@ export async function changesOf(
     ...(url === undefined ? {} : { url }),
     ...(secret === null ? {} : { secret, previousSecret: before.secret }),
   };
-  const until = rotateSecret ? { previousSecretUntil: new Date(Date.now() + rotateSecret.keepSeconds * 1000) } : {};
+  const until = rotateSecret ? { keepPreviousSeconds: rotateSecret.keepSeconds } : {};
   return { changes: { ...given, ...until, sealed: await seal.close(row.id, target) }, secret };
 }
 

@@ -6,6 +6,7 @@ import { serveApi, type Served } from "../../api/serve.ts";
 import { recordEvent } from "../../db/events.ts";
 import { addHost } from "../control/hub.ts";
 import { askingForHttp2, callerTo } from "./clients/caller.ts";
+import { listenTo } from "./listening.ts";
 import { openWorld, rootPassword, type World } from "./world.ts";
 
 let world: World;
@@ -25,29 +26,9 @@ afterAll(async () => {
   await world.close();
 });
 
-interface Frame {
-  readonly id: string;
-  readonly event_type: string;
-  readonly message: string;
-  readonly ref_id?: string;
-  readonly body?: ReturnType<typeof JSON.parse>;
-}
 const address = (query: string) => `ws://127.0.0.1:${served.port}/api/v1/ws/subscribe?${query}`;
-
-async function listen(types: string, token: string, parameter = "access_token") {
-  const socket = new WebSocket(address(`event_types=${types}&${parameter}=${token}`));
-  const frames: Frame[] = [];
-  socket.on("message", (data) => frames.push(JSON.parse(String(data))));
-  await once(socket, "open");
-  const until = async (wanted: (frame: Frame) => boolean): Promise<Frame> => {
-    for (;;) {
-      const found = frames.find(wanted);
-      if (found) return found;
-      await once(socket, "message");
-    }
-  };
-  return { socket, frames, until, welcome: await until(({ event_type: type }) => type === "global") };
-}
+const listen = (types: string, token: string, parameter = "access_token") =>
+  listenTo(served.port, `event_types=${types}&${parameter}=${token}`);
 const refused = async (query: string): Promise<number> => {
   const socket = new WebSocket(address(query));
   const [, response] = await once(socket, "unexpected-response");
