@@ -6,7 +6,7 @@
 import { Worker, type WorkflowBundleOption } from "@temporalio/worker";
 import { beforeAll, describe, expect, it } from "vitest";
 import { verbs } from "../../domain/operations/rules.ts";
-import { bundleOf, ownWorkflows } from "../workflows/harness.ts";
+import { bundleOf, ownBundle } from "../workflows/harness.ts";
 import { historyNames, readHistories } from "./histories.ts";
 import { everyWay, nameOf, scenarios } from "./scenarios.ts";
 
@@ -23,7 +23,7 @@ async function replayed(workflowBundle: WorkflowBundleOption, chosen: readonly s
 describe("the code as it is", () => {
   let found: Map<string, string | undefined>;
   beforeAll(async () => {
-    found = await replayed(await bundleOf(ownWorkflows), names);
+    found = await replayed(await ownBundle(), names);
   }, 180_000);
 
   it.each(names)("goes on with %s", (name) => {

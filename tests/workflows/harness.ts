@@ -7,9 +7,10 @@ import { randomUUID } from "node:crypto";
 import { setTimeout as delay } from "node:timers/promises";
 import { Context } from "@temporalio/activity";
 import { Client, Connection, type WorkflowHandle } from "@temporalio/client";
-import { bundleWorkflowCode, DefaultLogger, NativeConnection, Runtime, Worker, type WorkflowBundleWithSourceMap } from "@temporalio/worker";
+import { bundleWorkflowCode, DefaultLogger, NativeConnection, Runtime, Worker, type WorkflowBundleOption } from "@temporalio/worker";
 import { setupNamespace } from "../../deploy/temporal-setup.ts";
 import { hostQueue, hubQueue, type OnFault } from "../../domain/operations/rules.ts";
+import { workflowBundle as keptBundle } from "../../workers/bundle.ts";
 import { faultInterceptor } from "../../workers/faults.ts";
 import type { OperationInput } from "../../workflows/records.ts";
 import { archivesOfHost, archivesOfHub } from "./archives.ts";
@@ -20,18 +21,19 @@ import { hostOf, hubOf, newWorld, type World } from "./world.ts";
 const logger = new DefaultLogger("ERROR");
 Runtime.install({ logger });
 
-export const bundleOf = (workflowsPath: string): Promise<WorkflowBundleWithSourceMap> => bundleWorkflowCode({ workflowsPath, logger });
-export const ownWorkflows = new URL("../../workflows/index.ts", import.meta.url).pathname;
+export const bundleOf = (workflowsPath: string): Promise<WorkflowBundleOption> => bundleWorkflowCode({ workflowsPath, logger });
+/** The product's own workflows, built once for all suites. */
+export const ownBundle = (): Promise<WorkflowBundleOption> => keptBundle(logger);
 
 export interface Harness {
   readonly client: Client;
-  readonly workflowBundle: WorkflowBundleWithSourceMap;
+  readonly workflowBundle: WorkflowBundleOption;
   /** Hosts by the name that worlds know them by. */
   readonly hosts: Readonly<Record<HostName, string>>;
   readonly worlds: Worlds;
   readonly runs: Set<Run>;
   /** Ends the hub's worker as an upgrade does, and starts one that runs this code. */
-  replaceHub(workflowBundle: WorkflowBundleWithSourceMap): Promise<void>;
+  replaceHub(workflowBundle: WorkflowBundleOption): Promise<void>;
   /** Ends what a failed test left running. */
   endAll(): Promise<void>;
   close(): Promise<void>;
@@ -51,13 +53,13 @@ export async function openHarness(address: string): Promise<Harness> {
   const [native, connection, workflowBundle] = await Promise.all([
     NativeConnection.connect({ address }),
     Connection.connect({ address }),
-    bundleOf(ownWorkflows),
+    ownBundle(),
   ]);
   await setupNamespace(connection, namespace);
   const worlds: Worlds = new Map();
   const hosts = { "mac-1": randomUUID(), "mac-2": randomUUID() };
   const shared = { connection: native, namespace, interceptors: { activity: [faultInterceptor()] } };
-  const startHub = (bundle: WorkflowBundleWithSourceMap) =>
+  const startHub = (bundle: WorkflowBundleOption) =>
     started({ ...shared, taskQueue: hubQueue, workflowBundle: bundle, activities: dispatched(worlds, "hub") });
   const macs = await Promise.all(
     hostNames.map((name) =>
