@@ -10,8 +10,10 @@ import { decisions } from "../../workflows/parking.ts";
 import { begin, type Harness, type HostName, type Run } from "../workflows/harness.ts";
 import { digest, newWorld, type World } from "../workflows/world.ts";
 
+/** Beside the verbs of operations: what brings events to webhooks. */
+type Recorded = Verb | "deliver";
 export interface Scenario {
-  readonly verb: Verb;
+  readonly verb: Recorded;
   /** How it went, as the name of the file says it. */
   readonly how: string;
   /** Plays it until its history is what is wanted: ended, or parked and still open. */
@@ -210,5 +212,32 @@ const special: readonly Scenario[] = [
   scenario("execute", "outcome-unknown", { before: meets("outcome_unknown", forEver) }),
 ];
 
-export const scenarios: readonly Scenario[] = [...verbs.flatMap(general), ...special];
+const delivery = (how: string, before: (world: World) => void, until: (play: { world: World; run: Run }) => Promise<void>): Scenario => ({
+  verb: "deliver",
+  how,
+  play: async (harness) => {
+    const world = newWorld();
+    before(world);
+    const run = await begin(harness, world, "deliver", () => ({ round: 1, webhook: "ci" }));
+    await until({ world, run });
+    return run;
+  },
+});
+const failing = (times: number) => (world: World) => void world.troubles.set("send", { code: "internal", times });
+const deliveries: readonly Scenario[] = [
+  delivery(
+    "done",
+    () => {},
+    ({ run }) => run.ended,
+  ),
+  delivery("repeated", failing(1), ({ run }) => run.ended),
+  delivery(
+    "over",
+    (world) => void world.forgotten.add("delivery"),
+    ({ run }) => run.ended,
+  ),
+  delivery("waiting", failing(forEver), ({ world, run }) => run.until(() => world.acted.includes("attempt 2"), "it was tried twice")),
+];
+
+export const scenarios: readonly Scenario[] = [...verbs.flatMap(general), ...special, ...deliveries];
 export const nameOf = ({ verb, how }: Pick<Scenario, "verb" | "how">): string => `${verb}.${how}.json`;

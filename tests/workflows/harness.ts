@@ -15,6 +15,7 @@ import { faultInterceptor } from "../../workers/faults.ts";
 import type { OperationInput } from "../../workflows/records.ts";
 import { archivesOfHost, archivesOfHub } from "./archives.ts";
 import { careOfHost, careOfHub } from "./care.ts";
+import { deliveriesOfHub } from "./deliveries.ts";
 import { hostOf, hubOf, newWorld, type World } from "./world.ts";
 
 // Faults are what these tests are about: only what nobody foresaw is worth a line.
@@ -42,7 +43,7 @@ export interface Harness {
 const hostNames = ["mac-1", "mac-2"] as const;
 export type HostName = (typeof hostNames)[number];
 
-type Act = (input: { operationId: string; prefetchId?: string }) => Promise<unknown>;
+type Act = (input: { operationId: string; prefetchId?: string; deliveryId?: string }) => Promise<unknown>;
 type Activities = Readonly<Record<string, Act>>;
 /** What the operations under way see, by operation: the hub's activities and each host's. */
 type Worlds = Map<string, Readonly<Record<"hub" | HostName, Activities>>>;
@@ -118,8 +119,9 @@ function dispatched(worlds: Worlds, part: "hub" | HostName): Activities {
       // The pulls of a prefetch happen in its world.
       const parent = input.prefetchId === undefined ? undefined : worlds.get(input.prefetchId);
       if (parent) worlds.set(input.operationId, parent);
-      const found = worlds.get(input.operationId)?.[part][name];
-      if (!found) throw new Error(`Nobody plays ${name} for operation ${input.operationId}.`);
+      const id = input.deliveryId ?? input.operationId;
+      const found = worlds.get(id)?.[part][name];
+      if (!found) throw new Error(`Nobody plays ${name} for operation ${id}.`);
       return found(input);
     };
   return Object.fromEntries(names.map((name) => [name, act(name)]));
@@ -131,7 +133,7 @@ function activitiesOf(world: World, hostIds: readonly string[]): Readonly<Record
     ...archivesOfHost(world, name, untilCancelled),
     ...careOfHost(world, name, untilCancelled),
   });
-  const hub = { ...hubOf(world, hostIds, untilCancelled), ...archivesOfHub(world, untilCancelled), ...careOfHub(world, untilCancelled) };
+  const hub = { ...hubOf(world, hostIds, untilCancelled), ...archivesOfHub(world, untilCancelled), ...careOfHub(world, untilCancelled), ...deliveriesOfHub(world) };
   return { hub, "mac-1": host("mac-1"), "mac-2": host("mac-2") } as unknown as Record<"hub" | HostName, Activities>;
 }
 
@@ -164,7 +166,7 @@ export async function begin(
   const handle = await client.workflow.start(type, {
     taskQueue: hubQueue,
     workflowId: `${type}/test/${operationId}`,
-    args: [{ ...frame, ...input((name) => hosts[name]) }],
+    args: [{ ...frame, deliveryId: operationId, ...input((name) => hosts[name]) }],
   });
   const ended = handle.result().then(
     () => undefined,
