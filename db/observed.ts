@@ -4,12 +4,13 @@
  * The one idea: a machine that a host reported is shown even when it is not ours, and one of ours is shown even before its host reported it. What
  * a reader may not reach is in neither half: a foreign machine belongs to its host's project.
  */
-import { and, asc, eq, isNull, sql, type SQL } from "drizzle-orm";
+import { and, asc, eq, isNull, or, sql, type SQL } from "drizzle-orm";
 import type { Reader } from "../domain/access/rules.ts";
 import { hostStateAt, type HostState } from "../domain/hosts/rules.ts";
 import { Uuid } from "../domain/ids.ts";
 import { Machine, ObservedMachine } from "../domain/machines/schema.ts";
 import type { Database } from "./connect.ts";
+import { inTurns } from "./in-turns.ts";
 import { reachedBy } from "./machines.ts";
 import { hosts, machines, observations, users } from "./schema.ts";
 
@@ -28,10 +29,28 @@ export interface SeenFilter {
 
 /** All machines of a host, or of all hosts; those of ours that no host reported come with the host that they are placed on. */
 export async function seenMachines(db: Database, { hostId, reader }: SeenFilter = {}): Promise<SeenMachine[]> {
-  const ours = await ownMachines(
-    db,
-    and(hostId === undefined ? undefined : eq(machines.hostId, hostId), reader === undefined ? undefined : reachedBy(reader)),
+  const ours = await ownMachines(db, ownBy({ hostId, reader }));
+  const foreign = await foreignMachines(db, { hostId, reader });
+  return inTurns([...ours, ...foreign], (rows) => rows.map(whole));
+}
+
+/** Those of that id or, in any case, that name; foreign ones only where none is ours. */
+export async function namedMachines(db: Database, word: string, filter: SeenFilter): Promise<SeenMachine[]> {
+  const id = Uuid.safeParse(word);
+  const own = or(sql`lower(${machines.name}) = lower(${word})`, id.success ? eq(machines.id, id.data) : undefined);
+  const ours = await ownMachines(db, and(own, ownBy(filter)));
+  if (ours.length > 0) return ours.map(whole);
+  const theirs = or(
+    sql`lower(${observations.facts}->>'name') = lower(${word})`,
+    id.success ? eq(observations.machineId, id.data) : undefined,
   );
+  return (await foreignMachines(db, filter, theirs)).map(whole);
+}
+
+const ownBy = ({ hostId, reader }: SeenFilter) =>
+  and(hostId === undefined ? undefined : eq(machines.hostId, hostId), reader === undefined ? undefined : reachedBy(reader));
+
+async function foreignMachines(db: Database, { hostId, reader }: SeenFilter, wanted?: SQL): Promise<Row[]> {
   const known = sql`exists (select 1 from ${machines} m where m.id = ${observations.machineId} and (m.retired_at is null or m.retired_at > ${observations.seenAt} - interval '1 minute'))`;
   const foreign = await db
     .select({ seen: observations.facts, host: hosts, silentMs })
@@ -39,6 +58,7 @@ export async function seenMachines(db: Database, { hostId, reader }: SeenFilter 
     .innerJoin(hosts, eq(hosts.id, observations.hostId))
     .where(
       and(
+        wanted,
         sql`not ${known}`,
         registered,
         hostId === undefined ? undefined : eq(observations.hostId, hostId),
@@ -46,7 +66,7 @@ export async function seenMachines(db: Database, { hostId, reader }: SeenFilter 
       ),
     )
     .orderBy(asc(observations.firstSeenAt));
-  return [...ours, ...foreign.map((row) => ({ ...row, machine: null, ownerName: null }))].map(whole);
+  return foreign.map((row) => ({ ...row, machine: null, ownerName: null }));
 }
 
 /** One living machine of ours, with what its host last saw of it. */

@@ -5,7 +5,7 @@
  */
 import type { ClaimId } from "../../domain/access/claims.ts";
 import { FaultError } from "../../domain/errors.ts";
-import { seenMachines, type SeenMachine } from "../../db/observed.ts";
+import { namedMachines, type SeenMachine } from "../../db/observed.ts";
 import type { Hub } from "../ports.ts";
 import { refusal } from "../wire/errors.ts";
 import type { Call } from "../wire/mount.ts";
@@ -27,9 +27,8 @@ type Asking = Pick<Call<unknown>, "c" | "param" | "actor">;
 /** By id or name, in any case. What another host has does not exist for a request that names a host, nor what its caller may not reach. */
 export async function found(hub: Hub, call: Asking, family: Family): Promise<SeenMachine> {
   const word = call.param(family.param).toLowerCase();
-  const all = await seenMachines(hub.db, { hostId: (await family.hostId(hub, call)) ?? undefined, reader: call.actor });
-  const named = (one: SeenMachine) => (one.machine?.name ?? one.seen?.name ?? "").toLowerCase() === word;
-  const one = all.find(({ machine, seen }) => (machine?.id ?? seen?.id) === word) ?? all.find(named);
+  const all = await namedMachines(hub.db, word, { hostId: (await family.hostId(hub, call)) ?? undefined, reader: call.actor });
+  const one = all.find(({ machine, seen }) => (machine?.id ?? seen?.id) === word) ?? all[0];
   if (one) return one;
   throw new FaultError({ code: "machine_not_found", message: `There is no machine ${word}.` });
 }

@@ -8,6 +8,7 @@ import { FaultError, unwrap } from "../../domain/errors.ts";
 import { holdsProcessor } from "../../domain/machines/rules.ts";
 import { MachineAction } from "../../domain/machines/schema.ts";
 import { isSettled } from "../../domain/operations/rules.ts";
+import { inTurns } from "../../db/in-turns.ts";
 import { seenMachines } from "../../db/observed.ts";
 import { findHost } from "../../db/hosts.ts";
 import { listOutput } from "../../db/outputs.ts";
@@ -89,9 +90,14 @@ function readRoutes(hub: Hub, mount: Mount, family: Family): void {
   const needs = { claims: [family.claims.list] };
   mount("get", base, "List machines", { tag, needs, status, reply: z.array(ParallelsVM) }, async (call) => {
     const seen = await seenMachines(hub.db, { hostId: (await family.hostId(hub, call)) ?? undefined, reader: call.actor });
-    return filtered(
-      seen.map((one) => wireMachine(one, { fleet })),
-      call.c.req.header("X-Filter"),
+    const filter = call.c.req.header("X-Filter");
+    // A filter that is none is refused where there is nothing to filter, too.
+    filtered([], filter);
+    return inTurns(seen, (some) =>
+      filtered(
+        some.map((one) => wireMachine(one, { fleet })),
+        filter,
+      ),
     );
   });
   mount("get", `${base}/{${param}}`, "Get a machine by id or name", { tag, needs, status, reply: ParallelsVM }, async (call) =>

@@ -6,17 +6,19 @@
 import { join } from "node:path";
 import { expect } from "vitest";
 import { makeSampleBundle } from "../../../parallels/sample/make.ts";
-import { openStack } from "../../e2e/stack.ts";
+import { openStack, type TestStack } from "../../e2e/stack.ts";
 import { callerTo, type Answer, type Caller } from "./caller.ts";
 import { differences } from "./shapes.ts";
 
 const mebibyte = 1024 ** 2;
 export const rootPassword = "Correct-horse-9!";
 
-export async function openSession() {
-  const stack = await openStack({ ROOT_PASSWORD: rootPassword, DROVER_DEFAULT_HOST: "mac-1" });
-  const address = `127.0.0.1:${stack.env["API_PORT"]}`;
-  const plain = callerTo(`http://${address}`);
+/** `between`: a door before the API, which each request goes through by a connection of its own. */
+export async function openSession(between?: (stack: TestStack) => Promise<{ readonly port: number; close(): Promise<void> }>) {
+  const stack = await openStack({ ROOT_PASSWORD: rootPassword, DROVER_DEFAULT_HOST: "mac-1", URL_WHITELIST: "127.0.0.1" });
+  const front = await between?.(stack);
+  const address = `127.0.0.1:${front?.port ?? stack.env["API_PORT"]}`;
+  const plain = callerTo(`http://${address}`, front ? { Connection: "close" } : {});
   const host = await stack.json<{ id: string; facts: { machineFolder: string; architecture: string } }>("host", "show", "mac-1");
   const { architecture, machineFolder } = host.facts;
   const { bundlePath } = await makeSampleBundle({
@@ -38,6 +40,7 @@ export async function openSession() {
   };
   const close = async () => {
     plain.close();
+    await front?.close();
     await stack.close();
   };
   const connections = [`host=root:${rootPassword}@http://${address}`, `host=http://root:${rootPassword}@${address}`] as const;

@@ -1,0 +1,123 @@
+/** What a project may have: no race gets more, every refusal says how much there is, and everybody sees their own. */
+import { randomUUID } from "node:crypto";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { insertVersion } from "../../db/images.ts";
+import { requestAction, requestMachine } from "../../control/machines.ts";
+import { retireRow } from "../../db/machines.ts";
+import { action, addImage, addStore, asked, gibibyte, newMachine, someone, standing } from "../control/hub.ts";
+import { openWorld, rootPassword, type World } from "./world.ts";
+
+let world: World;
+let root: string;
+let storeId: string;
+beforeAll(async () => {
+  world = await openWorld();
+  root = await world.login("root", rootPassword);
+  storeId = await addStore(world);
+  await addImage(world, storeId, "ubuntu");
+});
+afterAll(() => world.close());
+
+/** Limits of `default`, to which `someone` belongs. */
+const limit = (quota: object, project = "default") => world.call("PUT", `/api/v2/projects/${project}/quota`, { token: root, body: quota });
+const none = { machines: null, vcpus: null, memoryBytes: null, storageBytes: null };
+const provision = (more = {}) => requestMachine(world.control, newMachine(more), asked());
+const usage = async () => (await world.call("GET", "/api/v2/projects/default", { token: root })).body;
+
+describe("a quota", () => {
+  it("lets one of several who ask at once have the last machine, and tells the others why not", async () => {
+    const { used } = await usage();
+    await limit({ ...none, machines: used.machines + 1 });
+    const results = await Promise.all(Array.from({ length: 8 }, () => provision()));
+    expect(results.filter(({ ok }) => ok)).toHaveLength(1);
+    const refused = results.flatMap((one) => (one.ok ? [] : [one.fault]));
+    for (const fault of refused)
+      expect(fault).toMatchObject({
+        code: "quota_exceeded",
+        message: `The project default may have ${used.machines + 1} machines: it has ${used.machines + 1}, and 1 more were asked for.`,
+      });
+    expect((await usage()).used.machines).toBe(used.machines + 1);
+  });
+
+  it("counts vCPUs and memory of all machines, running or not, and gives back what is retired", async () => {
+    const { used } = await usage();
+    await limit({ ...none, vcpus: used.vcpus + 4, memoryBytes: used.memoryBytes + 3 * gibibyte });
+    const made = await provision({ vcpus: 4, memoryBytes: 2 * gibibyte });
+    expect(made.ok).toBe(true);
+    expect(await provision({ vcpus: 1, memoryBytes: gibibyte })).toMatchObject({ ok: false, fault: { code: "quota_exceeded" } });
+    if (made.ok) await retireRow(world.control.db, made.value.machine.id, "machine.retired");
+    expect((await provision({ vcpus: 2, memoryBytes: gibibyte })).ok).toBe(true);
+    expect(await provision({ vcpus: 1, memoryBytes: 4 * gibibyte })).toMatchObject({
+      ok: false,
+      fault: { message: expect.stringContaining("bytes of memory") },
+    });
+  });
+
+  it("keeps clones, and machines that would grow, to what is left", async () => {
+    await limit(none);
+    const { machineId, name } = await standing(world);
+    const { used } = await usage();
+    await limit({ ...none, machines: used.machines, vcpus: used.vcpus });
+    const act = (wanted: object) => requestAction(world.control, machineId, action(wanted), asked());
+    expect(await act({ verb: "clone", name: `${name}-2` })).toMatchObject({ ok: false, fault: { code: "quota_exceeded" } });
+    expect(await act({ verb: "configure", vcpus: 3 })).toMatchObject({ ok: false, fault: { code: "quota_exceeded" } });
+    expect((await act({ verb: "configure", vcpus: 1, memoryBytes: 8 * gibibyte })).ok).toBe(true);
+  });
+
+  it("keeps what is published to the storage that is left", async () => {
+    const { used } = await usage();
+    await limit({ ...none, storageBytes: used.storageBytes + gibibyte });
+    const version = (storedBytes: number) => ({
+      ...({
+        id: randomUUID(),
+        project: "default",
+        catalogId: "big",
+        version: randomUUID(),
+        architecture: "arm64",
+        kind: "pvm",
+        storeId,
+      } as const),
+      ...{ digest: "0".repeat(64), generation: 1, logicalBytes: 1, allocatedBytes: 1, newBytes: 0, storedBytes, createdBy: "someone" },
+      probe: { kind: "none" } as const,
+    });
+    const publish = (storedBytes: number) => world.control.db.transaction((tx) => insertVersion(tx, version(storedBytes)));
+    await publish(gibibyte);
+    await expect(publish(1)).rejects.toMatchObject({ fault: { code: "quota_exceeded" } });
+    expect((await usage()).used.storageBytes).toBe(used.storageBytes + gibibyte);
+  });
+
+  it("is refused to the caller as a fault of theirs in both families", async () => {
+    const { used } = await usage();
+    await limit({ ...none, machines: used.machines });
+    const body = { name: `m-${randomUUID()}`, image: { catalogId: "ubuntu" } };
+    expect(await world.call("POST", "/api/v2/machines", { token: root, body })).toMatchObject({
+      status: 429,
+      body: { code: "quota_exceeded", details: { project: "default" } },
+    });
+    await limit(none);
+  });
+});
+
+describe("projects", () => {
+  it("are seen by their own users, with limits and use, and changed by super users only", async () => {
+    const id = `team-${randomUUID().slice(0, 8)}`;
+    expect(await world.call("POST", "/api/v2/projects", { token: root, body: { id } })).toMatchObject({
+      status: 201,
+      body: { id, quota: none },
+    });
+    expect((await world.call("POST", "/api/v2/projects", { token: root, body: { id } })).status).toBe(409);
+    expect(await limit({ machines: 3 }, id)).toMatchObject({ status: 200, body: { quota: { ...none, machines: 3 } } });
+    expect(await limit({ vcpus: 6 }, id)).toMatchObject({ body: { quota: { ...none, machines: 3, vcpus: 6 } } });
+    expect(await limit({ machines: -1 }, id)).toMatchObject({ status: 400, body: { message: expect.stringContaining("machines") } });
+    const body = { username: id, name: id, email: `${id}@example.com`, password: "Correct-horse-8!" };
+    await world.call("POST", "/api/v1/auth/users", { token: root, body });
+    await world.call("PUT", `/api/v2/projects/${id}/users/${id}`, { token: root });
+    const member = await world.login(id, "Correct-horse-8!");
+    const listed = await world.call("GET", "/api/v2/projects", { token: member });
+    expect(listed.body.items).toMatchObject([{ id, users: 1, used: { machines: 0 } }]);
+    expect((await world.call("GET", "/api/v2/projects/default", { token: member })).status).toBe(404);
+    expect((await world.call("PUT", `/api/v2/projects/${id}/quota`, { token: member, body: {} })).status).toBe(403);
+    expect((await world.call("POST", "/api/v2/projects", { token: member, body: { id: "mine" } })).status).toBe(403);
+    expect(someone.project).toBe("default");
+  });
+});

@@ -1,0 +1,93 @@
+/** Machines that PostgreSQL writes as JSON: the same words as ever, and no slower when there are many. */
+import { randomUUID } from "node:crypto";
+import { afterAll, beforeAll, expect, it } from "vitest";
+import type postgres from "postgres";
+import { findMachine, insertMachine, listMachines, updateMachine, type NewMachineRow } from "../../db/machines.ts";
+import { machineReads } from "../../db/machine-pages.ts";
+import { listOperations } from "../../db/operations.ts";
+import { unwrap } from "../../domain/errors.ts";
+import { openHub, type Hub } from "../control/hub.ts";
+
+let hub: Hub;
+beforeAll(async () => {
+  hub = await openHub();
+});
+afterAll(() => hub.close());
+
+const reader = { userId: "someone", project: "default", roles: [], claims: [], isSuperUser: false };
+const row = (name: string): NewMachineRow => ({
+  ...({ id: randomUUID(), project: "default", name, owner: "someone", origin: "image", kind: "pvm", guestOs: "ubuntu" } as const),
+  ...({ desired: "running", observed: "running", vcpus: 2, memoryBytes: 2 ** 33, diskBytes: 2 ** 40, image: "ubuntu/1/arm64" } as const),
+  labels: { team: 'a "quoted" one', ü: "é\n" },
+  addresses: ["10.0.0.1", "fe80::1"],
+  ttlSeconds: 3600,
+});
+
+it("says of a machine exactly what the vocabulary says of it", async () => {
+  const { db } = hub.control;
+  const { id } = await insertMachine(db, row("Straße 1"));
+  await updateMachine(db, id, { observedAt: new Date("2026-02-03T04:05:06.078Z"), drift: [], requiredRoles: [], bundlePath: "/a/b.pvm" });
+  const machine = unwrap(await findMachine(db, id));
+  const reads = machineReads(hub.sql);
+  for (const word of [id, id.toUpperCase(), "straße 1", "STRAßE 1"])
+    expect(JSON.parse((await reads.one(word, reader))?.json ?? "null"), word).toEqual(JSON.parse(JSON.stringify(machine)));
+  expect(await reads.one(id, { ...reader, project: "other" })).toBeNull();
+  expect(await reads.one("nothing", reader)).toBeNull();
+});
+
+it("cuts pages where the other list cuts them, to the last", async () => {
+  const { db } = hub.control;
+  for (let n = 0; n < 7; n++) await insertMachine(db, row(`page-${n}`));
+  const reads = machineReads(hub.sql);
+  let cursor: string | undefined;
+  do {
+    const ask = { limit: 3, cursor };
+    const page = await listMachines(db, { reader }, ask);
+    const written = await reads.page({ reader }, ask);
+    expect(JSON.parse(written.json)).toEqual(JSON.parse(JSON.stringify(page)));
+    expect(await reads.pageVersion({ reader }, ask)).toBe(written.version);
+    cursor = page.nextCursor ?? undefined;
+  } while (cursor !== undefined);
+  await expect(reads.page({ reader }, { limit: 3, cursor: "garbage" })).rejects.toMatchObject({ fault: { code: "invalid_request" } });
+});
+
+it("reads no more than the page, however many machines and operations there are", async () => {
+  const { db } = hub.control;
+  await hub.sql`
+    insert into machines (id, project, name, owner, origin, kind, desired, observed, vcpus, memory_bytes, disk_bytes, created_at)
+    select gen_random_uuid(), 'default', 'many-' || n, 'someone', 'image', 'pvm', 'stopped', 'stopped', 1, 1024, 1024, now() - make_interval(secs => n)
+    from generate_series(1, 10000) n`;
+  await hub.sql`
+    insert into operations (id, project, verb, state, subject, actor, actor_id, on_fault, workflow_id, input, created_at)
+    select gen_random_uuid(), 'default', 'start', 'done', 'many-' || n, 'someone', 'someone', 'fail', 'many/' || n, '{}', now() - make_interval(secs => n)
+    from generate_series(1, 10000) n`;
+  await hub.sql`analyze machines, operations`;
+
+  const asked: [string, postgres.ParameterOrJSON<never>[]][] = [];
+  const spying = new Proxy(hub.sql, {
+    get: (sql, name) =>
+      name === "unsafe" || name === "then"
+        ? (text: string, params: postgres.ParameterOrJSON<never>[], options: object) => (
+            asked.push([text, params]),
+            sql.unsafe(text, params, options)
+          )
+        : Reflect.get(sql, name),
+  });
+  const reads = machineReads(spying);
+  const first = await reads.page({ reader }, { limit: 100 });
+  const { nextCursor } = JSON.parse(first.json) as { nextCursor: string };
+  await reads.page({ reader }, { limit: 100, cursor: nextCursor });
+  await reads.pageVersion({ reader }, { limit: 100 });
+  await reads.one("many-5000", reader);
+  for (const [text, params] of asked) {
+    const [plan] = await hub.sql.unsafe<{ "QUERY PLAN": unknown }[]>(`explain (analyze, format json) ${text}`, params);
+    const told = JSON.stringify(plan?.["QUERY PLAN"]);
+    expect(told).not.toContain("Seq Scan");
+    expect(Math.max(...[...told.matchAll(/"Actual Rows":\s*([\d.]+)/g)].map(([, rows]) => Number(rows)))).toBeLessThan(500);
+  }
+  const page = await listOperations(db, { project: "default" }, { limit: 100 });
+  expect(page.items).toHaveLength(100);
+  const [plan] =
+    await hub.sql`explain (format json) select * from operations where project = 'default' order by created_at desc, id desc limit 101`;
+  expect(JSON.stringify(plan)).not.toContain("Seq Scan");
+});
