@@ -42,6 +42,7 @@ import { methodsAt } from "./methods.ts";
 import { apiMetrics } from "./metrics.ts";
 import { admission } from "./middleware/admission.ts";
 import { marked } from "./middleware/conditional.ts";
+import { asLines } from "./middleware/lines.ts";
 import { strangersLimited } from "./middleware/rates.ts";
 import { auditRefusals } from "./middleware/refusals.ts";
 import { requestLog, withoutZeros } from "./middleware/request.ts";
@@ -69,7 +70,8 @@ export function createApp(hub: Hub): OpenAPIHono<ApiEnv> {
   const login = logins(hub);
   app.route("/", codecRoutes(hub, login));
   if (settings.modules.includes("cors")) app.use(crossOrigin(hub));
-  app.use(auditRefusals(hub), strangersLimited(hub.rates), boundedRequest, withoutZeros, marked);
+  const lines = asLines((request, env) => app.fetch(request, env));
+  app.use(auditRefusals(hub), strangersLimited(hub.rates), boundedRequest, withoutZeros, lines, marked);
 
   const { listeners, clients } = openEvents(hub);
   mountWire(app, hub, { login, listeners, clients });

@@ -17,7 +17,8 @@ export const openApiFile = fileURLToPath(new URL("./openapi.json", import.meta.u
 const shaping = {
   log: pino({ level: "silent" }),
   checks: {},
-  settings: { prefix: "/api", modules, cors: { origins: [], methods: [], headers: [] }, codec: { path: null, origin: null }, version: "0" },
+  reads: {},
+  settings: { prefix: "/api", modules, cors: { origins: [], methods: [], headers: [] }, codec: { path: null, origin: null }, limits: { mostOpen: 1, mostDelayMs: 1 }, version: "0" },
 };
 
 export function documentText(): string {

@@ -39,5 +39,5 @@ export function unlocked(bytes: Uint8Array, key: KeyObject): Buffer | null {
 export function unlockedSecret(secret: string, key: KeyObject): string {
   if (!/^[A-Za-z0-9+/]{340,}={0,2}$/.test(secret)) return secret;
   const text = unlocked(Buffer.from(secret, "base64"), key)?.toString("utf8");
-  return text === undefined || /[\u0000-\u001f\ufffd]/.test(text) ? secret : text;
+  return text === undefined || [...text].some((sign) => sign < " " || sign === "\ufffd") ? secret : text;
 }

@@ -31,7 +31,8 @@ export type CatalogManager = z.infer<typeof CatalogManager>;
 export const ManagerCredentials = z.object({ username: z.string(), password: z.string(), apiKey: z.string() });
 export type ManagerCredentials = z.infer<typeof ManagerCredentials>;
 
-export const isWhole = ({ username, password, apiKey }: ManagerCredentials): boolean => apiKey !== "" || (username !== "" && password !== "");
+export const isWhole = ({ username, password, apiKey }: ManagerCredentials): boolean =>
+  apiKey !== "" || (username !== "" && password !== "");
 
 type Deed = "LIST" | "UPDATE" | "DELETE";
 type Owned = Pick<CatalogManager, "ownerId" | "global" | "requiredClaims" | "active">;
@@ -42,7 +43,9 @@ const holdsAll = (words: readonly string[], actor: Actor): boolean =>
 
 /** Its record: the owner's, whoever has the claim for all of them, and for reading all who may use a global one. */
 export const mayManage = (manager: Owned, actor: Actor, deed: Deed): boolean =>
-  isOwn(manager, actor) || holds(actor, `CATALOG_MANAGER_${deed}`) || (deed === "LIST" && manager.global && holdsAll(manager.requiredClaims, actor));
+  isOwn(manager, actor) ||
+  holds(actor, `CATALOG_MANAGER_${deed}`) ||
+  (deed === "LIST" && manager.global && holdsAll(manager.requiredClaims, actor));
 
 /** What lies behind it. */
 export const mayPassThrough = (manager: Owned, actor: Actor): boolean =>
@@ -51,7 +54,8 @@ export const mayPassThrough = (manager: Owned, actor: Actor): boolean =>
 /** The address as it is kept: without the paths that every request adds. Null: no such address can be asked. */
 export function managerUrl(written: string): string | null {
   const url = URL.canParse(written) ? new URL(written) : null;
-  if (!url || !/^https?:$/.test(url.protocol) || url.username !== "" || url.password !== "" || url.search !== "" || url.hash !== "") return null;
+  if (!url || !/^https?:$/.test(url.protocol) || url.username !== "" || url.password !== "" || url.search !== "" || url.hash !== "")
+    return null;
   return `${url.origin}${url.pathname.replace(/\/+$/, "").replace(/\/api(\/v1)?$/, "")}`;
 }
 

@@ -153,6 +153,17 @@ describe("lists", () => {
     expect((await as("GET", "/machines?cursor=nonsense")).status).toBe(400);
     expect((await as("GET", "/machines?limit=0")).status).toBe(400);
   });
+  it("come whole as JSON lines, page after page, for whoever asks for lines", async () => {
+    const lines = await as("GET", "/machines?limit=1", undefined, { Accept: "application/x-ndjson" });
+    expect([lines.status, lines.headers.get("Content-Type")]).toEqual([200, "application/x-ndjson"]);
+    const items = lines.text.trimEnd().split("\n").map((line) => JSON.parse(line));
+    expect(items.length).toBeGreaterThan(1);
+    expect(items).toEqual((await as("GET", "/machines")).body.items);
+    const one = await as("GET", `/machines/${items[0].name}`, undefined, { Accept: "application/x-ndjson" });
+    expect(one.body).toMatchObject({ name: items[0].name });
+    const refused = await as("GET", "/machines?limit=0", undefined, { Accept: "application/x-ndjson" });
+    expect([refused.status, refused.body.code]).toEqual([400, "invalid_request"]);
+  });
   it("are filtered", async () => {
     expect((await as("GET", "/machines?name=SHOWN")).body.items).toHaveLength(1);
     expect((await as("GET", "/operations?verb=provision&state=done")).body.items.length).toBeGreaterThan(0);

@@ -12,6 +12,7 @@ import { playGitHubAction } from "../api/clients/action.ts";
 import { playConsole } from "../api/clients/console.ts";
 import { playDisk } from "../api/clients/disk.ts";
 import { playJenkins } from "../api/clients/jenkins.ts";
+import { playManagers } from "../api/clients/managers.ts";
 import { playTerraform } from "../api/clients/terraform.ts";
 import { playVsCode } from "../api/clients/vscode.ts";
 
@@ -71,6 +72,7 @@ describe("whoever fills the catalog", () => {
 });
 
 describe("a host's own disk", () => playDisk(() => session));
+describe("another hub's catalog", () => playManagers(() => session));
 describe("the Terraform provider", () => playTerraform(() => session));
 describe("the GitHub Action", () => playGitHubAction(() => session));
 describe("the Jenkins plugin", () => playJenkins(() => session));

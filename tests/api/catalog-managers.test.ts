@@ -1,0 +1,247 @@
+/** Catalogs behind catalog managers: reached by real HTTP, with credentials that never come back, and no further than whoever asks may see. */
+import { createServer, type Server } from "node:http";
+import type { AddressInfo } from "node:net";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { serveApi, type Served } from "../../api/serve.ts";
+import { mayReach } from "../../security/outbound.ts";
+import { addHost, addImage, addStore } from "../control/hub.ts";
+import { openWorld, rootPassword, type World } from "./world.ts";
+
+let world: World;
+let served: Served;
+let root: string;
+let jane: string;
+let url: string;
+let hostId: string;
+const password = "Correct-horse-8!";
+const managers = "/api/v1/catalog-managers";
+
+beforeAll(async () => {
+  world = await openWorld();
+  root = await world.login("root", rootPassword);
+  hostId = await addHost(world);
+  const storeId = await addStore(world);
+  await addImage(world, storeId, "golden");
+  await addImage(world, storeId, "secret", { requiredRoles: ["ADMIN"] });
+  const user = { username: "jdoe", name: "J", email: "j@example.com", password, roles: ["USER"] };
+  await world.call("POST", "/api/v1/auth/users", { token: root, body: user });
+  jane = await world.login("jdoe", password);
+  served = await serveApi((request, connection) => world.app.fetch(request, connection), { host: "127.0.0.1", port: 0 });
+  url = `http://127.0.0.1:${served.port}`;
+});
+afterAll(async () => {
+  await served?.close(100);
+  await world?.close();
+});
+
+const as =
+  (token: string) =>
+  (method: string, path: string, body?: unknown, headers: Record<string, string> = {}) =>
+    world.call(method, path, { token, body, headers });
+const own = (more: object = {}) => ({ name: "other", url, username: "root", password: rootPassword, ...more });
+const made = async (token = root, more: object = {}): Promise<string> => {
+  const { status, body, text } = await as(token)("POST", managers, own(more));
+  expect(status, text).toBe(200);
+  return body.id;
+};
+
+describe("a catalog manager", () => {
+  it("is kept once its catalog answered, and never tells its credentials", async () => {
+    const answer = await as(root)("POST", managers, own({ URL: `${url}/api/v1/`, url: undefined }));
+    expect(answer).toMatchObject({
+      status: 200,
+      body: { name: "other", url, active: true, username: "********", password: "********", global: false },
+    });
+    const path = `${managers}/${answer.body.id}`;
+    const changed = await as(root)("PUT", path, { ...own(), password: "********", username: "", name: "renamed" });
+    expect(changed).toMatchObject({ status: 200, body: { name: "renamed" } });
+    const texts = [answer, changed, await as(root)("GET", managers), await as(root)("GET", path)].map(({ text }) => text);
+    for (const text of [...texts, ...world.lines]) expect(text).not.toContain(rootPassword);
+    const [row] =
+      await world.sql`select sealed, to_jsonb(catalog_managers) - 'sealed' as rest from catalog_managers where id = ${answer.body.id}`;
+    expect(Buffer.from(row?.["sealed"]).toString("latin1")).not.toContain(rootPassword);
+    expect(JSON.stringify(row?.["rest"])).not.toContain(rootPassword);
+    expect(await as(root)("DELETE", path)).toMatchObject({ status: 200, body: { success: true } });
+    expect(await as(root)("GET", path)).toMatchObject({ status: 404, body: { message: "catalog manager not found", code: 404 } });
+    expect(await as(root)("GET", `${path}/catalog`)).toMatchObject({ status: 404, body: { code: 404 } });
+  });
+
+  it("is refused with what is wrong about it", async () => {
+    const refused = async (more: object, words: RegExp, status = 400) => {
+      const answer = await as(root)("POST", managers, own(more));
+      expect([answer.status, answer.body.message]).toEqual([status, expect.stringMatching(words)]);
+    };
+    await refused({ name: "" }, /name is required/);
+    await refused({ url: "ftp://x" }, /http or https/);
+    await refused({ url: "http://root:x@127.0.0.1" }, /without user name/);
+    await refused({ password: "" }, /api_key, or username and password/);
+    await refused({ password: "wrong-password" }, /does not accept/);
+    await refused({ url: "http://127.0.0.1:1" }, /cannot be used: ECONNREFUSED/);
+    await refused({ url: "http://169.254.169.254" }, /access to this url is not allowed/);
+    await refused({ url: "http://localhost:1" }, /access to this url is not allowed/);
+  });
+
+  it("keeps its credentials to the address that they were given for", async () => {
+    const id = await made();
+    const moved = await as(root)("PUT", `${managers}/${id}`, { name: "other", url: "http://127.0.0.1:9" });
+    expect([moved.status, moved.body.message]).toEqual([400, expect.stringContaining("credentials anew")]);
+    await as(root)("DELETE", `${managers}/${id}`);
+  });
+
+  it("is its owner's, or global for whoever holds what it asks for", async () => {
+    const mine = await made(jane);
+    const global = await made(root, { global: true });
+    const guarded = await made(root, { global: true, required_claims: ["CREATE_VM"] });
+    const ids = async (token: string) => (await as(token)("GET", managers)).body.map(({ id }: { id: string }) => id).toSorted();
+    expect(await ids(jane)).toEqual([mine, global].toSorted());
+    expect(await ids(root)).toEqual([mine, global, guarded].toSorted());
+    expect((await as(jane)("GET", `${managers}/${guarded}`)).status).toBe(403);
+    expect((await as(jane)("GET", `${managers}/${guarded}/catalog`)).status).toBe(403);
+    expect((await as(jane)("PUT", `${managers}/${global}`, own())).status).toBe(403);
+    expect((await as(jane)("POST", managers, own({ global: true }))).status).toBe(403);
+    expect((await as(jane)("DELETE", `${managers}/${global}`)).status).toBe(403);
+    for (const id of [mine, global, guarded]) expect((await as(root)("DELETE", `${managers}/${id}`)).status).toBe(200);
+  });
+});
+
+describe("the catalog behind it", () => {
+  it("is listed and read as it is there, without what the caller may not see", async () => {
+    const id = await made(root, { global: true });
+    const at = (token: string, path: string) => as(token)("GET", `${managers}/${id}/catalog${path}`);
+    const names = ({ body }: { body: object[] }) => body.flatMap((group) => Object.keys(group)).toSorted();
+    expect(names(await at(root, ""))).toEqual(["GOLDEN", "SECRET"]);
+    expect(names(await at(jane, ""))).toEqual(["GOLDEN"]);
+    expect((await at(jane, "/golden")).body).toHaveLength(1);
+    expect((await at(jane, "/secret")).body).toEqual([]);
+    expect((await at(jane, "/secret/1/arm64")).status).toBe(404);
+    expect((await at(root, "/golden/1/arm64")).body).toMatchObject({ catalog_id: "GOLDEN", provider: { type: "drover" } });
+    expect(await at(root, "/no-such/1")).toMatchObject({ status: 404, body: { code: 404 } });
+    expect(names(await as(root)("GET", `${managers}/${id}/catalog`, undefined, { "X-Filter": "name=^secret" }))).toEqual(["SECRET"]);
+  });
+
+  it("is changed there, by whoever sees what is changed", async () => {
+    const id = await made(root, { global: true });
+    const there = `${managers}/${id}/catalog`;
+    expect((await as(jane)("PATCH", `${there}/golden/1/arm64/taint`)).status).toBe(401);
+    expect((await as(root)("PATCH", `${there}/golden/1/arm64/taint`)).body.tainted).toBe(true);
+    expect((await as(root)("GET", "/api/v1/catalog/golden/1/arm64")).body.tainted).toBe(true);
+    expect(await as(root)("GET", `${there}/golden/1/arm64/download`)).toMatchObject({
+      status: 400,
+      body: { message: "Manifest is tainted" },
+    });
+    expect((await as(root)("PATCH", `${there}/golden/1/arm64/untaint`)).status).toBe(200);
+    expect((await as(jane)("PATCH", `${there}/golden/1/arm64/tags`, { tags: ["jane"] })).body.tags).toContain("jane");
+    expect((await as(jane)("DELETE", `${there}/golden/1/arm64/tags`, { tags: ["jane"] })).body.tags).not.toContain("jane");
+    expect((await as(jane)("DELETE", `${there}/secret`)).status).toBe(404);
+    expect((await as(root)("GET", "/api/v1/catalog/secret")).body).toHaveLength(1);
+    expect((await as(root)("PUT", `${there}/import`, { catalog_id: "x" })).status).toBe(400);
+    expect((await as(root)("DELETE", `${there}/secret/1/arm64`)).status).toBe(202);
+    expect((await as(root)("GET", "/api/v1/catalog/secret")).body).toEqual([]);
+  });
+
+  it("gives a machine by an operation that knows no credentials, under a name that is nobody else's", async () => {
+    const id = await made(jane);
+    const pull = { catalog_id: "golden", version: "1", architecture: "arm64", machine_name: "through" };
+    const at = `${managers}/${id}/catalog/pull/async`;
+    expect((await as(jane)("PUT", at, { ...pull, connection: "host=x" })).status).toBe(400);
+    expect((await as(jane)("PUT", at, { ...pull, catalog_id: "secret" })).status).toBe(400);
+    const job = await as(jane)("PUT", at, pull, { "X-Drover-Host": hostId });
+    expect(job).toMatchObject({ status: 202, body: { job_type: "catalog", job_operation: "pull" } });
+    const [row] = await world.sql`select verb, on_fault, input, image from operations order by id desc limit 1`;
+    expect(row).toMatchObject({
+      verb: "import",
+      on_fault: "fail",
+      input: { managerId: id, remotePath: "/v2/images/golden/1/arm64/archive" },
+    });
+    expect(row?.["image"]).toMatch(/^other-[0-9a-f]{8}\.golden\/1\/arm64$/);
+    expect(row?.["input"].archive.requiredClaims).toEqual([`CATALOG_MANAGER_${id.toUpperCase()}`]);
+    expect(JSON.stringify(row)).not.toContain(rootPassword);
+    const create = { name: "made", architecture: "arm64", catalog_manifest: { catalog_id: "golden", catalog_manager_id: id } };
+    expect(await as(root)("POST", "/api/v1/machines/async", create, { "X-Drover-Host": hostId })).toMatchObject({
+      status: 202,
+      body: { job_type: "machines", job_operation: "create" },
+    });
+  });
+});
+
+describe("whoever answers in its place", () => {
+  let liar: Server;
+  let answer: (path: string) => { status: number; headers?: Record<string, string>; body: string };
+  const seen: { path: string; authorization: string }[] = [];
+  let id: string;
+  beforeAll(async () => {
+    liar = createServer((request, response) => {
+      seen.push({ path: request.url ?? "", authorization: String(request.headers.authorization ?? request.headers["x-api-key"] ?? "") });
+      const { status, headers = {}, body } = answer(request.url ?? "");
+      response.writeHead(status, { "Content-Type": "application/json", ...headers }).end(body);
+    });
+    await new Promise<void>((resolve) => liar.listen(0, "127.0.0.1", resolve));
+    answer = () => ({ status: 200, body: "[]" });
+    id = await made(root, {
+      name: "liar",
+      url: `http://127.0.0.1:${(liar.address() as AddressInfo).port}`,
+      username: "",
+      password: "",
+      api_key: "a2V5OnNlY3JldA==",
+    });
+  });
+  afterAll(() => new Promise((resolve) => liar.close(resolve)));
+  const list = () => as(root)("GET", `${managers}/${id}/catalog`);
+
+  it.each([
+    ["a redirect", { status: 302, headers: { Location: "http://169.254.169.254/" }, body: "" }, 502],
+    ["a failure", { status: 500, body: "stack at main.go:5" }, 502],
+    ["a refusal of the manager", { status: 401, body: '{"error":"unauthorized_client"}' }, 502],
+    ["what is no JSON", { status: 200, body: "<html>" }, 502],
+    ["a refusal", { status: 404, body: '{"message":"nothing here","code":404}' }, 404],
+  ])("with %s is told as such", async (_, told, status) => {
+    answer = () => told;
+    const before = seen.length;
+    const refused = await list();
+    expect([refused.status, refused.body.code]).toEqual([status, status]);
+    expect(refused.text).not.toContain("main.go");
+    expect(seen.slice(before).every(({ path }) => path.startsWith("/api/v1/catalog"))).toBe(true);
+  });
+
+  it("is believed in nothing that is a secret", async () => {
+    const provider = { type: "aws-s3", user: "u", password: "hush-hush", api_key: "hush-hush", meta: { secret_key: "hush-hush" } };
+    answer = () => ({ status: 200, body: JSON.stringify([{ X: [{ catalog_id: "X", provider, connection: "hush-hush" }] }]) });
+    const { text } = await list();
+    expect(text).not.toContain("hush");
+    expect(JSON.parse(text)).toEqual([{ X: [{ catalog_id: "X", provider: { type: "aws-s3" } }] }]);
+  });
+
+  it("does not have the hub open a folder of its own, nor a store that only a super user may add", async () => {
+    const manifest = { catalog_id: "X", version: "1", architecture: "arm64", pack_filename: "x.pdpack", path: "/x" };
+    const told = (provider: object) => (path: string) => ({
+      status: 200,
+      body: JSON.stringify(path.endsWith("/download") ? { ...manifest, provider } : [{ ...manifest, provider: {} }]),
+    });
+    answer = told({ type: "local-storage", meta: { catalog_path: "/etc" } });
+    const pull = { catalog_id: "X", machine_name: "m" };
+    const refused = await as(root)("PUT", `${managers}/${id}/catalog/pull`, pull, { "X-Drover-Host": hostId });
+    expect([refused.status, refused.body.message]).toEqual([400, expect.stringContaining("on the disk of the other service")]);
+  });
+});
+
+describe("addresses", () => {
+  it.each([
+    "127.0.0.1",
+    "127.9.9.9",
+    "::1",
+    "::ffff:127.0.0.1",
+    "0.0.0.0",
+    "169.254.169.254",
+    "fe80::1",
+    "224.0.0.1",
+    "64:ff9b::7f00:1",
+    "255.255.255.255",
+  ])("%s is reached by nobody who did not say so", (address) =>
+    expect([mayReach(address, "public"), mayReach(address, "private"), mayReach(address, "any")]).toEqual([false, false, true]),
+  );
+  it.each(["10.0.0.5", "192.168.1.1", "172.20.0.1", "100.64.0.1", "fd12::1", "::ffff:10.0.0.5"])(
+    "%s is reached for whoever may name private ones",
+    (address) => expect([mayReach(address, "public"), mayReach(address, "private")]).toEqual([false, true]),
+  );
+  it.each(["8.8.8.8", "2606:4700::1111"])("%s is reached for all", (address) => expect(mayReach(address, "public")).toBe(true));
+});

@@ -1,0 +1,58 @@
+/** Whoever reaches another hub's catalog through this one; here the other one is this one too, by its address. */
+import { execFile } from "node:child_process";
+import { readdir, stat, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import { expect, it } from "vitest";
+import { jobDone, rootPassword, type Session } from "./session.ts";
+
+const run = promisify(execFile);
+
+export function playManagers(session: () => Session): void {
+  it("makes machines of an image behind a catalog manager, whose archive is copied once", async () => {
+    const { address, architecture, stack } = session();
+    const call = await session().loggedIn();
+    const own = { name: "other", url: `http://${address}`, username: "root", password: rootPassword };
+    const manager = (await call("POST", "/api/v1/catalog-managers", { body: own })).body;
+    const pull = { catalog_id: "sonoma-mini", version: "1.0", architecture, machine_name: "through-1" };
+    const made = await call("PUT", `/api/v1/catalog-managers/${manager.id}/catalog/pull`, { body: pull });
+    expect([made.status, made.body], made.text).toMatchObject([
+      200,
+      { machine_name: "through-1", manifest: { catalog_id: "SONOMA-MINI" } },
+    ]);
+    const folder = join(stack.home, "store", `other-${manager.id.slice(0, 8)}.sonoma-mini`);
+    const [file = "", ...more] = await readdir(folder);
+    expect(more).toEqual([]);
+    const { mtimeMs } = await stat(join(folder, file));
+
+    const catalog_manifest = { catalog_id: "sonoma-mini", version: "1.0", catalog_manager_id: manager.id };
+    const job = await call("POST", "/api/v1/machines/async", { body: { name: "through-2", architecture, catalog_manifest } });
+    expect(job.body).toMatchObject({ job_type: "machines", job_operation: "create" });
+    await jobDone(call, job.body.id);
+    expect((await stat(join(folder, file))).mtimeMs).toBe(mtimeMs);
+    for (const name of ["through-1", "through-2"]) {
+      expect((await call("GET", `/api/v1/machines/${name}`)).body.State).toBe("stopped");
+      await stack.json("machine", "delete", name);
+    }
+    const full = { ...pull, machine_name: "too big", version: "9" };
+    const missed = await call("PUT", `/api/v1/catalog-managers/${manager.id}/catalog/pull`, { body: full });
+    expect([missed.status, missed.body.message]).toEqual([400, expect.stringContaining("catalog manifest not found")]);
+    expect((await call("DELETE", `/api/v1/catalog-managers/${manager.id}`)).status).toBe(200);
+  }, 180_000);
+
+  it("hands an image out as one archive that any tar reads", async () => {
+    const { address, architecture, stack, logIn } = session();
+    const headers = { Authorization: `Bearer ${await logIn()}` };
+    const at = `http://${address}/api/v2/images/sonoma-mini/1.0/${architecture}/archive`;
+    for (const compress of ["true", "false"]) {
+      const answer = await fetch(`${at}?compress=${compress}`, { headers });
+      expect([answer.status, answer.headers.get("Content-Disposition")]).toEqual([200, expect.stringContaining(".pdpack")]);
+      const file = join(stack.home, `image-${compress}.pdpack`);
+      await writeFile(file, Buffer.from(await answer.arrayBuffer()));
+      const { stdout } = await run("tar", ["-tvf", file, ...(compress === "true" ? ["-z"] : [])]);
+      expect(stdout).toMatch(/ \/config\.pvs$/m);
+    }
+    expect((await fetch(at.replace("sonoma-mini", "nothing"), { headers })).status).toBe(404);
+    expect((await fetch(at)).status).toBe(401);
+  }, 120_000);
+}
