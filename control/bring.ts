@@ -50,7 +50,8 @@ export async function requestBring(control: Control, wanted: Brought, asked: Ask
         remotePath: copies ? from.remotePath : "",
         machine,
       },
-      holds: [{ ...imageSubject(asked.actor.project, name), mode: "exclusive" }],
+      // Several machines of it may come at once: the archive gets its key in one step, and the record is written under the catalog id's lock.
+      holds: [{ ...imageSubject(asked.actor.project, name), mode: "shared" }],
     };
   });
 }

@@ -96,7 +96,9 @@ export async function outbound(url: URL, { method, headers, body, reach, also, s
   if (isIP(name) !== 0 && !mayReach(name, reach, also)) throw forbidden(name);
   const send = url.protocol === "https:" ? requestTls : requestPlain;
   return new Promise((resolve, reject) => {
-    const sent = send(url, { method, headers: { ...headers }, signal, agent: false, lookup: judging(reach, also) });
+    // Said, since of some methods nobody expects a body.
+    const length = body === undefined ? {} : { "Content-Length": String(Buffer.byteLength(body)) };
+    const sent = send(url, { method, headers: { ...headers, ...length }, signal, agent: false, lookup: judging(reach, also) });
     sent.on("response", (response) => resolve({ status: response.statusCode ?? 0, headers: response.headers, body: response }));
     sent.on("error", reject);
     sent.end(body);

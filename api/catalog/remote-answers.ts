@@ -30,7 +30,8 @@ export function withoutPlaces(value: unknown, depth = 0): unknown {
   if (typeof value !== "object" || value === null) return value;
   return Object.fromEntries(
     Object.entries(value).flatMap(([key, part]) => {
-      if (/^(password|api_key|secret|connection)$/i.test(key)) return [];
+      // A list under such a name is the versions of an image that is called so.
+      if (typeof part === "string" && /^(password|api_key|secret|connection)$/i.test(key)) return [];
       return [[key, key.toLowerCase() === "provider" ? kindOnly(part) : withoutPlaces(part, depth + 1)]];
     }),
   );
