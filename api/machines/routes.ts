@@ -68,7 +68,6 @@ export const machineRoutes = (hub: Hub) =>
   routesOf().route("/", readRoutes(hub)).route("/", amendRoutes(hub)).route("/", lifeRoutes(hub)).route("/", actionRoutes(hub));
 
 function readRoutes(hub: Hub) {
-  const { machines: reads } = hub.reads;
   const mayRead = authorised(hub, { claims: ["LIST_VM"] });
   const list = createRoute({
     method: "get",
@@ -104,11 +103,14 @@ function readRoutes(hub: Hub) {
       const { cursor, limit, ...filter } = c.req.valid("query");
       const wanted = { ...filter, reader: actorOf(c) };
       const ask = { cursor, limit };
-      return answerWritten<Page<Machine>>(c, { whole: () => reads.page(wanted, ask), version: () => reads.pageVersion(wanted, ask) });
+      return answerWritten<Page<Machine>>(c, {
+        whole: () => hub.reads.machines.page(wanted, ask),
+        version: () => hub.reads.machines.pageVersion(wanted, ask),
+      });
     })
     .openapi(get, async (c) => {
       const { idOrName } = c.req.valid("param");
-      const found = await reads.one(idOrName, actorOf(c));
+      const found = await hub.reads.machines.one(idOrName, actorOf(c));
       const machine = unwrap(found ? ok(found) : noMachine(idOrName));
       return answerWritten<Machine>(c, { whole: async () => machine });
     });

@@ -28,12 +28,13 @@ const retryAfterSeconds = 2;
 /** Requests that wait by their nature, and cost nothing meanwhile. */
 const waits = /\/(wait|events|stream|subscribe)$|\/ws\//;
 
-export function admission({ mostOpen, mostDelayMs }: AdmissionSettings, metrics: Metrics): MiddlewareHandler<ApiEnv> {
+export function admission(settings: { readonly limits: AdmissionSettings }, metrics: Metrics): MiddlewareHandler<ApiEnv> {
   const delayMs = watchLoop();
   const turn = turns();
   let open = 0;
   return async (c, next) => {
     if (health.test(c.req.path)) return next();
+    const { mostOpen, mostDelayMs } = settings.limits;
     const late = delayMs() > mostDelayMs;
     if (late || open >= mostOpen) {
       metrics.refused(late ? "delay" : "open");

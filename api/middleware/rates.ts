@@ -58,10 +58,10 @@ const logins = /^\/api\/(v1\/auth\/token|v2\/login)/;
 
 /** Requests that bring no credentials; those that bring wrong ones are counted when that is known. */
 export const strangersLimited =
-  (rates: Rates): MiddlewareHandler<ApiEnv> =>
+  (hub: { readonly rates: Rates }): MiddlewareHandler<ApiEnv> =>
   (c, next) => {
     const none = c.req.header("Authorization") === undefined && c.req.header("X-Api-Key") === undefined;
-    if ((none || logins.test(c.req.path)) && !health.test(c.req.path)) rates.stranger(c);
+    if ((none || logins.test(c.req.path)) && !health.test(c.req.path)) hub.rates.stranger(c);
     return next();
   };
 
