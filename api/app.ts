@@ -64,14 +64,14 @@ export function createApp(hub: Hub): OpenAPIHono<ApiEnv> {
   const app = new OpenAPIHono<ApiEnv>({ defaultHook: rejectInvalid, getPath: pathOf });
   app.onError(onError);
   const metrics = apiMetrics();
-  app.use(admission(settings.limits, metrics), requestLog(log, metrics));
+  app.use(admission(settings, metrics), requestLog(log, metrics));
   // Before the rule for all browsers: the codec answers one origin only, preflights included.
   app.use("/codec/*", boundedRequest, withoutZeros);
   const login = logins(hub);
   app.route("/", codecRoutes(hub, login));
   if (settings.modules.includes("cors")) app.use(crossOrigin(hub));
   const lines = asLines((request, env) => app.fetch(request, env));
-  app.use(auditRefusals(hub), strangersLimited(hub.rates), boundedRequest, withoutZeros, lines, marked);
+  app.use(auditRefusals(hub), strangersLimited(hub), boundedRequest, withoutZeros, lines, marked);
 
   const { listeners, clients } = openEvents(hub);
   mountWire(app, hub, { login, listeners, clients });
