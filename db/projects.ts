@@ -10,15 +10,17 @@ import { ok, refuse, unwrap, type Result } from "../domain/errors.ts";
 import type { Database } from "./connect.ts";
 import { imageVersions, machines, projects, users } from "./schema.ts";
 
-const living = sql`from ${machines} m where m.project = ${projects.id} and m.retired_at is null`;
-const stored = sql<number>`(select coalesce(sum(v.stored_bytes), 0)::float8 from ${imageVersions} v where v.project = ${projects.id})`;
+/** With its table's name, which a select of one table leaves out: inside, another table has an id too. */
+const own = sql.raw('"projects"."id"');
+const living = sql`from ${machines} m where m.project = ${own} and m.retired_at is null`;
+const stored = sql<number>`(select coalesce(sum(v.stored_bytes), 0)::float8 from ${imageVersions} v where v.project = ${own})`;
 const selected = {
   row: projects,
   machines: sql<number>`(select count(*)::int ${living})`,
   vcpus: sql<number>`(select coalesce(sum(m.vcpus), 0)::int ${living})`,
   memoryBytes: sql<number>`(select coalesce(sum(m.memory_bytes), 0)::float8 ${living})`,
   storageBytes: stored,
-  users: sql<number>`(select count(*)::int from ${users} u where u.project = ${projects.id})`,
+  users: sql<number>`(select count(*)::int from ${users} u where u.project = ${own})`,
 };
 type Row = Usage & { readonly row: typeof projects.$inferSelect; readonly users: number };
 
