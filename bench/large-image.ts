@@ -3,8 +3,10 @@
  */
 import { randomFillSync } from "node:crypto";
 import { chunkIndex } from "../images/chunk-index.ts";
-import { chunkBytes, hashBytes, packBytes } from "../images/format.ts";
+import { chunkBytes, hashBytes } from "../images/format.ts";
+import { sharedPackBytes } from "../images/packer.ts";
 import { publishTree, type Published } from "../images/publish.ts";
+import { defaultParallel } from "../images/push.ts";
 import { rowBytes, treeFiles, type TreeEntry } from "../images/tree.ts";
 import { memoryStore } from "../stores/memory.ts";
 import type { ObjectStore } from "../stores/object-store.ts";
@@ -13,12 +15,15 @@ import { smallerIsBetter, type Row } from "./table.ts";
 /** A third, as of a disk full of programs: other content compresses less, and then the tables weigh less beside it. */
 export const storedChunkBytes = Math.floor(chunkBytes / 3);
 
+/** As a push makes them. */
+export const largePackBytes = sharedPackBytes(defaultParallel);
+
 /** Publishes an image of files without holes, of these sizes. */
 export async function publishLarge(store: Pick<ObjectStore, "write">, files: readonly number[], signal: AbortSignal): Promise<Published> {
   const common = { mode: 0o644, mtimeMs: 1_700_000_000_000, finderInfo: null };
   const disks = files.map((bytes, n): TreeEntry => ({ kind: "file", path: `disk-${n}`, ...common, bytes, rows: fullRows(bytes) }));
   const entries: TreeEntry[] = [{ kind: "folder", path: "", ...common }, ...disks];
-  const perPack = Math.floor(packBytes / storedChunkBytes);
+  const perPack = Math.floor(largePackBytes / storedChunkBytes);
   const index = chunkIndex(files.length);
   let chunk = 0;
   for (const { rows } of treeFiles({ entries })) {
@@ -29,7 +34,7 @@ export async function publishLarge(store: Pick<ObjectStore, "write">, files: rea
   }
   const packs = Array.from({ length: Math.ceil(chunk / perPack) }, (_, n) => ({
     sha256: n.toString(16).padStart(64, "0"),
-    bytes: packBytes,
+    bytes: largePackBytes,
   }));
   return publishTree({ store, bases: [], generation: 1, signal }, entries, { index, packs, ownFrom: 0 });
 }

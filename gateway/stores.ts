@@ -45,8 +45,8 @@ export interface OpenStores {
 /** The context that the credentials of a store are sealed under. */
 export const credentialsContext = (storeId: string): string => `store:${storeId}`;
 
-/** Trees whose packs are kept in memory: 64 bytes per pack of 16 MiB, so a hundred of 100 GB each are 40 MB. */
-const keptTrees = 100;
+/** Trees whose packs are kept in memory: 64 bytes per pack of 4 MiB, so 32 of 100 GB each are 50 MB. */
+const keptTrees = 32;
 
 export function openStores({ db, sealer, ports }: { db: Database; sealer: Sealer; ports: StorePorts }): OpenStores {
   const stores = new Map<string, { mark: string; store: GatewayStore; seen: { state: Store["state"] } }>();

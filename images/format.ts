@@ -8,7 +8,7 @@ import { FaultError } from "../domain/errors.ts";
 
 /** 256 KiB: trees of different chunk sizes share nothing, so this number is part of the format. */
 export const chunkBytes = 256 * 1024;
-/** A pack is sent once it holds this much: few requests for a store, little to repeat after a kill. */
+/** What a pack holds at most, and what is on its way to a store at most: few requests for a store, little to repeat after a kill. */
 export const packBytes = 16 * 1024 * 1024;
 /** No reader accepts more, so that nobody can make a host keep a huge object in memory. */
 export const packLimitBytes = 64 * 1024 * 1024;

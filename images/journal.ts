@@ -51,7 +51,8 @@ export async function openPushJournal(path: string): Promise<PushJournal> {
   const append = (line: Line, prefix = "") =>
     onDisk(path, async () => {
       await file.appendFile(`${prefix}${JSON.stringify(line)}\n`);
-      await file.datasync();
+      // That a pack is finished the store knows too: where a power cut takes this line, it is asked.
+      if (line.kind === "begun") await file.datasync();
     });
   // A last line cut short by a kill must not swallow the next one.
   let prefix = text === "" || text.endsWith("\n") ? "" : "\n";

@@ -1,22 +1,23 @@
 /**
  * Fills packs in memory and sends them: one PUT each, a few in flight, no file in between.
  *
+ * Packs that travel side by side share the bytes of one: whatever dies, and however a store treats what it had not answered yet, no more than that travels again.
  * A pack takes a buffer from a small set, and who wants another waits until one is sent: so a slow store slows the reading down instead of filling the memory.
  */
 import { createHash } from "node:crypto";
 import type { ObjectStore } from "../stores/object-store.ts";
-import { chunkBytes, packBytes, packKey } from "./format.ts";
+import { packBytes, packKey } from "./format.ts";
 import type { PackedChunk, PushJournal } from "./journal.ts";
 import type { Line } from "./line.ts";
 
 export interface PackerOptions {
   readonly store: Pick<ObjectStore, "write">;
   readonly journal: PushJournal;
-  /** How many packs may be on their way at once. */
+  /** How many packs may be on their way at once; the more, the smaller they are. */
   readonly parallel: number;
   readonly line: Line;
   readonly signal: AbortSignal;
-  /** Told when a pack is full, with how many others are on their way. */
+  /** Told when a pack is full, with how many others are on their way or wait for it. */
   readonly onFull: (onTheWay: number) => void;
   /** Told when the store has acknowledged a pack. */
   readonly onSent: (pack: { number: number; sha256: string; bytes: number }) => void;
@@ -41,11 +42,13 @@ interface Filling {
   bytes: number;
 }
 
-/** A pack is closed once it is full, so its last chunk may go over by almost a chunk. */
-const bufferBytes = packBytes + chunkBytes;
+/** What a pack of a push holds at most, when so many may be on their way at once. */
+export const sharedPackBytes = (parallel: number): number => Math.floor(packBytes / parallel);
 
 /** Packs are numbered from `firstNumber` on. */
 export function openPacker(options: PackerOptions, firstNumber: number): Packer {
+  const limitBytes = sharedPackBytes(options.parallel);
+  const turns = openTurns(options.parallel);
   const free: Buffer[] = [];
   const sending = new Set<Promise<void>>();
   let next = firstNumber;
@@ -53,13 +56,17 @@ export function openPacker(options: PackerOptions, firstNumber: number): Packer 
   let failure: { error: unknown } | null = null;
 
   const begin = (): Filling => {
-    const buffer = free.pop() ?? Buffer.allocUnsafeSlow(bufferBytes);
+    const buffer = free.pop() ?? Buffer.allocUnsafeSlow(limitBytes);
     return { number: next++, buffer, hash: createHash("sha256"), chunks: [], bytes: 0 };
+  };
+
+  const check = () => {
+    if (failure) throw failure.error;
   };
 
   const send = (pack: Filling) => {
     filling = null;
-    const sent: Promise<void> = sendPack(options, pack)
+    const sent: Promise<void> = sendPack({ ...options, turns, check }, pack)
       .catch((error: unknown) => void (failure ??= { error }))
       .finally(() => {
         free.push(pack.buffer);
@@ -68,26 +75,18 @@ export function openPacker(options: PackerOptions, firstNumber: number): Packer 
     sending.add(sent);
   };
 
-  const check = () => {
-    if (failure) throw failure.error;
-  };
-
   return {
     take: (hash, body) => {
-      const pack = (filling ??= begin());
-      const offset = pack.bytes;
-      pack.buffer.set(body, offset);
-      pack.hash.update(body);
-      pack.chunks.push({ hash: Buffer.from(hash), offset, length: body.byteLength });
-      pack.bytes += body.byteLength;
-      if (pack.bytes >= packBytes) {
+      if (filling && filling.bytes + body.byteLength > limitBytes) {
         options.onFull(sending.size);
-        send(pack);
+        send(filling);
       }
-      return { pack: pack.number, offset, length: body.byteLength };
+      filling ??= begin();
+      return { pack: filling.number, ...add(filling, hash, body) };
     },
     room: async () => {
-      while (sending.size >= options.parallel && !failure) await Promise.race(sending);
+      // One more than may be on their way: it is noted and ready when its turn comes, so that the line does not wait for it.
+      while (sending.size > options.parallel && !failure) await Promise.race(sending);
       check();
     },
     finish: async () => {
@@ -99,15 +98,52 @@ export function openPacker(options: PackerOptions, firstNumber: number): Packer 
   };
 }
 
+function add(pack: Filling, hash: Buffer, body: Uint8Array): { offset: number; length: number } {
+  const place = { offset: pack.bytes, length: body.byteLength };
+  pack.buffer.set(body, place.offset);
+  pack.hash.update(body);
+  pack.chunks.push({ hash: Buffer.from(hash), ...place });
+  pack.bytes += place.length;
+  return place;
+}
+
 async function sendPack(
-  { store, journal, line, signal, onSent }: PackerOptions,
+  { store, journal, line, signal, onSent, turns, check }: PackerOptions & { turns: Turns; check: () => void },
   { number, buffer, hash, chunks, bytes }: Filling,
 ): Promise<void> {
   signal.throwIfAborted();
   const sha256 = hash.digest("hex");
-  await line.take(bytes, signal);
   await journal.begin({ sha256, bytes, chunks });
-  await store.write(packKey(sha256), buffer.subarray(0, bytes), sha256, signal);
+  await turns.take();
+  try {
+    check();
+    await line.take(bytes, signal);
+    await store.write(packKey(sha256), buffer.subarray(0, bytes), sha256, signal);
+  } finally {
+    turns.leave();
+  }
   await journal.finish(sha256);
   onSent({ number, sha256, bytes });
+}
+
+interface Turns {
+  take(): Promise<void>;
+  leave(): void;
+}
+
+/** Lets so many pass at once, first come, first served. */
+function openTurns(limit: number): Turns {
+  const waiting: (() => void)[] = [];
+  let free = limit;
+  return {
+    take: async () => {
+      if (free > 0) free--;
+      else await new Promise<void>((resolve) => waiting.push(resolve));
+    },
+    leave: () => {
+      const next = waiting.shift();
+      if (next) next();
+      else free++;
+    },
+  };
 }

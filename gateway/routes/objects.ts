@@ -14,7 +14,7 @@ import type { GrantOptions } from "./grants.ts";
 import { holderOf } from "./reports.ts";
 
 const route = "/host/v1/objects/";
-/** 16 packs of the usual size at once. */
+/** 64 packs of the usual size at once. */
 const packRoomBytes = 256 * 1024 ** 2;
 /** Trees and locations wait for each other and not with the packs; one larger than this, of a disk beyond a terabyte, passes alone. */
 const listRoomBytes = 128 * 1024 ** 2;

@@ -51,7 +51,7 @@ export interface FleetOptions {
 }
 
 const mebibyte = 1024 ** 2;
-/** 18 MiB as packs: two of them, so that a kill can fall between. */
+/** 18 MiB as packs: several of them, so that a kill can fall between. */
 const contentBytes = 36 * mebibyte;
 
 export async function openFleet({ hosts, store, servers, before = async (endpoint) => endpoint }: FleetOptions): Promise<Fleet> {

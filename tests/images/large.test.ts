@@ -2,8 +2,8 @@
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { beforeAll, expect, it } from "vitest";
-import { largeFiles, publishLarge, storedChunkBytes } from "../../bench/large-image.ts";
-import { locationsKey, packBytes, treeKey } from "../../images/format.ts";
+import { largeFiles, largePackBytes, publishLarge, storedChunkBytes } from "../../bench/large-image.ts";
+import { locationsKey, treeKey } from "../../images/format.ts";
 import { placeAt } from "../../images/locations.ts";
 import { rowFinder } from "../../images/near.ts";
 import type { Published } from "../../images/publish.ts";
@@ -73,7 +73,7 @@ it("is planned for a pull in reads of neighbours, without an object per chunk", 
   const before = objectBytes();
   const spans = spansOf(image, "/bundle", all);
   const taken = objectBytes() - before;
-  const reads = image.locations.packs.length * Math.ceil(packBytes / (4 * 1024 * 1024));
+  const reads = image.locations.packs.length * Math.ceil(largePackBytes / (4 * 1024 * 1024));
   expect(spans.length).toBeLessThanOrEqual(reads * 1.1);
   // 8,000 reads, each with what it takes to look its chunks up.
   expect(taken).toBeLessThan(8e6);

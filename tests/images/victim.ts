@@ -7,18 +7,18 @@ import { pullTree } from "../../images/pull.ts";
 import { pushBundle } from "../../images/push.ts";
 import { folderStore } from "../../stores/folder.ts";
 import type { ObjectStore } from "../../stores/object-store.ts";
-import type { Order } from "./victims.ts";
+import { placeStore, type Order } from "./victims.ts";
 
 const order = JSON.parse(process.argv[2] ?? "{}") as Order;
 const signal = new AbortController().signal;
 
-/** The folder store, which writes down what was sent, what was acknowledged and what was read. */
+/** The store, which writes down what was sent, what was acknowledged and what was read. */
 function logged(): ObjectStore {
-  const store = folderStore(order.store);
+  const store = order.s3 ? placeStore(order.s3) : folderStore(order.store);
   return {
     ...store,
     read: async (key, range, within) => {
-      if (range) appendFileSync(order.log, `read ${range.lengthBytes} ${key}\n`);
+      if (range) appendFileSync(order.log, `read ${key} ${range.lengthBytes}\n`);
       return store.read(key, range, within);
     },
     write: async (key, body, sha256, within) => {
@@ -31,9 +31,10 @@ function logged(): ObjectStore {
 }
 
 const onProgress = () => process.stdout.write(".");
-const shared = { store: logged(), signal, onProgress, parallel: order.parallel ?? 2 };
+const shared = { store: logged(), signal, onProgress, ...(order.parallel === undefined ? {} : { parallel: order.parallel }) };
+const began = performance.now();
 const result =
   order.what === "push"
     ? await pushBundle({ ...shared, bundlePath: order.bundle, bases: [], journalPath: order.journal, generation: 1 })
     : await pullTree({ ...shared, digest: order.digest, generation: 1, targetPath: order.target, seeds: order.seeds });
-process.stdout.write(`\n${JSON.stringify({ ...result, peakBytes: ownPeakBytes() })}\n`);
+process.stdout.write(`\n${JSON.stringify({ ...result, tookMs: performance.now() - began, peakBytes: ownPeakBytes() })}\n`);

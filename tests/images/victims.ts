@@ -1,19 +1,33 @@
 /** Starts victims, kills them at random moments, and hears what they say when they are left alive. */
 import { spawn } from "node:child_process";
 import { join } from "node:path";
+import type { ObjectStore } from "../../stores/object-store.ts";
+import { s3Store } from "../../stores/s3.ts";
 
 export interface Order {
   readonly what: "push" | "pull";
+  /** A folder, or an S3 server instead. */
   readonly store: string;
+  readonly s3?: S3Place;
   readonly log: string;
   readonly bundle: string;
   readonly journal: string;
   readonly digest: string;
   readonly target: string;
   readonly seeds: readonly { digest: string; path: string }[];
-  /** Packs or reads on their way at once. */
+  /** Packs or reads on their way at once, where not as many as usual. */
   readonly parallel?: number;
 }
+
+export interface S3Place {
+  readonly endpoint: string;
+  readonly bucket: string;
+  readonly accessKeyId: string;
+  readonly secretAccessKey: string;
+}
+
+export const placeStore = ({ endpoint, bucket, ...credentials }: S3Place): ObjectStore =>
+  s3Store({ bucket, prefix: "", region: "us-east-1", endpoint, credentials });
 
 /** A push in that folder, with a place of its own for each of its parts. */
 export const orders = (path: string): Order => ({

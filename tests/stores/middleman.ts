@@ -14,6 +14,8 @@ export interface Middleman {
   slowDowns: number;
   /** Most that one answer carries; null for as much as comes. */
   bytesPerSecond: number | null;
+  /** How far away it is, for what is brought to it; null for on this computer. */
+  far: Far | null;
   /** What is done to a request; null for nothing. */
   lie: (asked: IncomingMessage) => Lie | null;
   /** As many requests as came, and connections they came by. */
@@ -26,6 +28,14 @@ export interface Middleman {
   /** Connections that are open now. */
   open(): Promise<number>;
   stop(): Promise<void>;
+}
+
+export interface Far {
+  /** From the last byte of a request to the first of its answer. */
+  readonly delayMs: number;
+  /** Most that one request brings, and that all together do. */
+  readonly requestBytesPerSecond: number;
+  readonly lineBytesPerSecond: number;
 }
 
 export type Lie =
@@ -50,10 +60,14 @@ export async function startMiddleman(target: string): Promise<Middleman> {
   const seen = { requests: 0, connections: 0 };
   let way: "open" | "cut" | "stalled" = "open";
   let stalls: RegExp | null = null;
+  const wayOf = openLine();
   const forward = (asked: IncomingMessage, answer: ServerResponse, lie: Lie | null) => {
     // The socket itself: an answer that has said all it is given lets go of it.
     const { method, url: path, headers, socket } = asked;
-    const onward = request({ hostname, port, method, path, headers }, (given) => {
+    const { far } = middleman;
+    const came = far ? asked.pipe(wayOf(far)) : asked;
+    const onward = request({ hostname, port, method, path, headers }, async (given) => {
+      if (far) await after(far.delayMs);
       const length = Number(given.headers["content-length"] ?? 0);
       const kept = lie && "shorterBy" in lie ? Math.max(0, length - lie.shorterBy) : Infinity;
       answer.writeHead(given.statusCode ?? 502, { ...given.headers, ...(kept === Infinity ? {} : { "content-length": String(kept) }) });
@@ -64,9 +78,9 @@ export async function startMiddleman(target: string): Promise<Middleman> {
     });
     onward.on("error", () => answer.destroy());
     answer.on("close", () => onward.destroy());
-    if (lie && "breakAt" in lie) asked.pipe(liar({ dropAt: lie.breakAt }, Infinity, () => socket.destroy())).pipe(onward);
-    else if (lie && "spoilAt" in lie) asked.pipe(liar({ flipAt: lie.spoilAt }, Infinity, () => undefined)).pipe(onward);
-    else asked.pipe(onward);
+    if (lie && "breakAt" in lie) came.pipe(liar({ dropAt: lie.breakAt }, Infinity, () => socket.destroy())).pipe(onward);
+    else if (lie && "spoilAt" in lie) came.pipe(liar({ flipAt: lie.spoilAt }, Infinity, () => undefined)).pipe(onward);
+    else came.pipe(onward);
   };
   /** What is on its way stops when the way is stalled, and never goes on: whoever waits must ask again. */
   const passage = () =>
@@ -80,7 +94,7 @@ export async function startMiddleman(target: string): Promise<Middleman> {
     seen.requests++;
     if (way === "stalled" && (!stalls || stalls.test(asked.url ?? ""))) return;
     const lie = middleman.lie(asked);
-    if (lie && "status" in lie) return void asked.resume().on("end", () => answer.writeHead(lie.status, lie.headers).end());
+    if (lie && "status" in lie) return answerFor(asked, answer, lie, middleman.far ? { far: middleman.far, wayOf } : null);
     if (middleman.slowDowns === 0) return forward(asked, answer, lie);
     middleman.slowDowns--;
     asked.resume().on("end", () => answer.writeHead(503, { "content-type": "application/xml" }).end(slowDown));
@@ -94,6 +108,7 @@ export async function startMiddleman(target: string): Promise<Middleman> {
     endpoint: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
     slowDowns: 0,
     bytesPerSecond: null,
+    far: null,
     lie: () => null,
     seen,
     cut: () => {
@@ -113,6 +128,43 @@ export async function startMiddleman(target: string): Promise<Middleman> {
       }),
   };
   return middleman;
+}
+
+type WayOf = (far: Far) => Transform;
+
+/** Answers itself, once all of the request has come. */
+function answerFor(
+  asked: IncomingMessage,
+  answer: ServerResponse,
+  { status, headers }: { status: number; headers?: Record<string, string> },
+  slow: { far: Far; wayOf: WayOf } | null,
+): void {
+  const came = slow ? asked.pipe(slow.wayOf(slow.far)) : asked;
+  came.resume().on("end", async () => {
+    if (slow) await after(slow.far.delayMs);
+    answer.writeHead(status, headers).end();
+  });
+}
+
+/** Timers are late by some milliseconds: so much of what was missed is made up for. */
+const lateMs = 5;
+
+/** The way of each request, which all share. */
+function openLine(): WayOf {
+  let lineFreeAt = 0;
+  return ({ requestBytesPerSecond, lineBytesPerSecond }) => {
+    let freeAt = 0;
+    return new Transform({
+      transform: async (part: Buffer, _encoding, done) => {
+        const now = performance.now();
+        freeAt = Math.max(now - lateMs, freeAt) + (part.byteLength * 1000) / requestBytesPerSecond;
+        lineFreeAt = Math.max(now - lateMs, lineFreeAt) + (part.byteLength * 1000) / lineBytesPerSecond;
+        const waitMs = Math.max(freeAt, lineFreeAt) - now;
+        if (waitMs > 1) await after(waitMs);
+        done(null, part);
+      },
+    });
+  };
 }
 
 /** Passes bytes on as the lie has it; `kept` of them at most. */
