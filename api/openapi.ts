@@ -6,7 +6,7 @@
 import { writeFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import { pino } from "pino";
-import { modules } from "../domain/config/variables.ts";
+import { modules } from "../domain/config/modules.ts";
 import { createApp } from "./app.ts";
 import { openApiDocument } from "./docs.ts";
 import type { Hub } from "./ports.ts";
@@ -18,7 +18,14 @@ const shaping = {
   log: pino({ level: "silent" }),
   checks: {},
   reads: {},
-  settings: { prefix: "/api", modules, cors: { origins: [], methods: [], headers: [] }, codec: { path: null, origin: null }, limits: { mostOpen: 1, mostDelayMs: 1 }, version: "0" },
+  settings: {
+    prefix: "/api",
+    modules,
+    cors: { origins: [], methods: [], headers: [] },
+    codec: { path: null, origin: null },
+    limits: { mostOpen: 1, mostDelayMs: 1 },
+    version: "0",
+  },
 };
 
 export function documentText(): string {

@@ -10,7 +10,7 @@ import type { StatusCode, ContentfulStatusCode } from "hono/utils/http-status";
 import { z } from "zod";
 import type { Needs } from "../../domain/access/rules.ts";
 import type { Actor } from "../../domain/access/schema.ts";
-import type { Module } from "../../domain/config/variables.ts";
+import type { Module } from "../../domain/config/modules.ts";
 import { describeIssues, json, type ApiEnv } from "../http.ts";
 import { actorOf, authorised } from "../middleware/authorise.ts";
 import type { Asked } from "../../control/start.ts";

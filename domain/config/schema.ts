@@ -7,6 +7,7 @@
 import type { z } from "zod";
 import { ok, refuse, type Result } from "../errors.ts";
 import { mistakesOfFiles } from "./files.ts";
+import { modulesOf } from "./modules.ts";
 import { aboutVariable, ignoredVariables, type VariableName, Variables, variableNames } from "./variables.ts";
 
 export type Environment = Readonly<Record<string, string | undefined>>;
@@ -184,7 +185,7 @@ function apiGroup(v: Variables) {
     prefix: v.API_PREFIX,
     /** Where clients reach it; on this computer unless BASE_URL says more. */
     url: v.BASE_URL ?? `${scheme}://${host}:${port}`,
-    modules: v.ENABLED_MODULES,
+    modules: modulesOf(v.ENABLED_MODULES),
     tls:
       v.TLS_ENABLED && v.TLS_CERTIFICATE !== undefined && v.TLS_PRIVATE_KEY !== undefined
         ? { port: v.TLS_PORT, certificate: v.TLS_CERTIFICATE, privateKey: v.TLS_PRIVATE_KEY, only: v.DISABLE_HTTP_WHEN_TLS }

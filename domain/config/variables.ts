@@ -4,6 +4,7 @@
  * The one idea: validation, `drover config` and the documentation all come from this table, so that none can lag behind another.
  * Names and units are those that users of the Parallels DevOps service know; ours begin with DROVER_.
  */
+import { modules } from "./modules.ts";
 import { z } from "zod";
 import { locationForms } from "../catalog/store-location.ts";
 import {
@@ -25,9 +26,6 @@ import {
   words,
   wordsOf,
 } from "./values.ts";
-
-export const modules = ["api", "host", "orchestrator", "catalog", "catalog_manager", "reverse_proxy", "cache", "cors"] as const;
-export type Module = (typeof modules)[number];
 
 /** How a variable is described; `secret` ones are masked wherever they are shown. */
 interface About {
@@ -77,7 +75,13 @@ export const Variables = z.object({
     .prefault("/api")
     .meta(about("Path prefix of the API.")),
   BASE_URL: url("http", "https").optional().meta(about("Address under which others reach the API.")),
-  ENABLED_MODULES: wordsOf(modules).prefault(modules.join(",")).meta(about("Families of routes that the API has.")),
+  ENABLED_MODULES: wordsOf(modules)
+    .prefault(modules.join(","))
+    .meta(
+      about(
+        "Families of routes that the API has. `host` brings `cache` and `reverse_proxy` along, and all but a catalog alone `catalog_manager`.",
+      ),
+    ),
   TLS_ENABLED: flag.prefault("false").meta(about("Whether the API speaks HTTPS.")),
   TLS_PORT: port.prefault("443").meta(about("HTTPS port of the API.")),
   TLS_CERTIFICATE: base64Pem.optional().meta(about("Certificate chain of the API (PEM in base64).")),

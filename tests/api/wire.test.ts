@@ -1,6 +1,7 @@
 /** The wire: statuses, keys and quirks that its existing clients rely on. */
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { createApp } from "../../api/app.ts";
+import { modules } from "../../domain/config/modules.ts";
 import { addHost, addImage, addStore, gibibyte } from "../control/hub.ts";
 import { describePages } from "./wire-pages.ts";
 import { describeProxy } from "./wire-proxy.ts";
@@ -216,6 +217,29 @@ it("has the families of routes that are enabled, under the prefix that is config
   expect(await status("/devops/v2/machines")).toBe(200);
   expect(await status("/devops/v1/catalog")).toBe(404);
   expect(await status("/devops/v1/orchestrator/hosts")).toBe(404);
+});
+
+it.each([
+  ["host", ["machines", "templates/packer", "catalog/cache", "cache"]],
+  ["orchestrator", ["orchestrator/hosts", "orchestrator/machines", "orchestrator/overview/resources"]],
+  ["catalog", ["catalog", "catalog/sonoma-mini/1"]],
+  ["catalog_manager", ["catalog-managers"]],
+  ["reverse_proxy", ["reverse-proxy", "reverse-proxy/hosts"]],
+] as const)("has the routes of %s where that is enabled, and nowhere else; all hubs know who asks", async (module, paths) => {
+  const statuses = async (modules: readonly string[]) => {
+    const app = createApp({ ...world.hub, settings: { ...world.hub.settings, modules } });
+    const asking = ["auth/users", "jobs", ...paths].map((path) =>
+      app.request(`/api/v1/${path}`, { headers: { Authorization: `Bearer ${root}` } }),
+    );
+    return (await Promise.all(asking)).map(({ status }) => status === 404);
+  };
+  const without = modules.filter((one) => one !== module);
+  expect(await statuses(["api", module])).toEqual([false, false, ...paths.map(() => false)]);
+  // What the catalog's paths may name is anything: a host's cache is then an image of that name, which there is none of.
+  expect((await statuses(without)).slice(0, 2)).toEqual([false, false]);
+  expect((await statuses(without)).slice(2).filter(Boolean)).toHaveLength(
+    paths.filter((path) => !(module === "host" && path === "catalog/cache")).length,
+  );
 });
 
 it("tells its health as probes expect", async () => {

@@ -15,7 +15,7 @@ import { openReads } from "../../db/reads.ts";
 import { numberEvents } from "../../db/events.ts";
 import { listOperations } from "../../db/operations.ts";
 import { settleOperation, type Settlement } from "../../db/settlement.ts";
-import { modules } from "../../domain/config/variables.ts";
+import { modules } from "../../domain/config/modules.ts";
 import { refuse } from "../../domain/errors.ts";
 import type { Verb } from "../../domain/operations/rules.ts";
 import { foreignTokens } from "../../security/foreign-tokens.ts";
