@@ -36,9 +36,9 @@ type Made = Pick<NewWebhookRow, "id" | "name" | "kind" | "address" | "recipients
 export async function madeOf({ sealer }: Pick<Hub, "sealer">, wanted: NewWebhook): Promise<{ row: Made; secret: string | null }> {
   const { name, kind, url = null, to = [], events } = wanted;
   const id = crypto.randomUUID();
-  const secret = kind === "http" ? (wanted.secret ?? newSecret()) : null;
-  const sealed = await webhookSeal(sealer).close(id, { url, secret, previousSecret: null });
-  return { row: { id, name, kind, address: addressOf(url, to), recipients: [...to], events: [...events], sealed }, secret };
+  const made = kind === "http" && wanted.secret === undefined ? newSecret() : null;
+  const sealed = await webhookSeal(sealer).close(id, { url, secret: wanted.secret ?? made, previousSecret: null });
+  return { row: { id, name, kind, address: addressOf(url, to), recipients: [...to], events: [...events], sealed }, secret: made };
 }
 
 const addressOf = (url: string | null, to: readonly string[]): string => (url === null ? to.join(", ") : shownAddress(url));
@@ -66,14 +66,15 @@ export async function changesOf(
   // One whose key was lost has nothing left to keep.
   const before: WebhookTarget =
     row.sealed.byteLength === 0 ? { url: null, secret: null, previousSecret: null } : await seal.open(row.id, row.sealed);
-  const secret = rotateSecret ? (rotateSecret.secret ?? newSecret()) : null;
+  const made = rotateSecret && rotateSecret.secret === undefined ? newSecret() : null;
+  const secret = rotateSecret?.secret ?? made;
   const target = {
     ...before,
     ...(url === undefined ? {} : { url }),
     ...(secret === null ? {} : { secret, previousSecret: before.secret }),
   };
   const until = rotateSecret ? { keepPreviousSeconds: rotateSecret.keepSeconds } : {};
-  return { changes: { ...given, ...until, sealed: await seal.close(row.id, target) }, secret };
+  return { changes: { ...given, ...until, sealed: await seal.close(row.id, target) }, secret: made };
 }
 
 export const testEvent = ({ username, project, userId }: Actor): ToldEvent => ({

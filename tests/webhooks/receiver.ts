@@ -18,12 +18,16 @@ export interface Said {
 
 export async function openReceiver() {
   const received: Received[] = [];
-  /** What is answered next; the last one again and again. */
-  let answers: Said[] = [{ status: 200, body: "thanks" }];
+  /** What is answered next at a path; the last one again and again. */
+  const answers = new Map<string, Said[]>();
+  const answerAt = (path: string): Said => {
+    const said = answers.get(path) ?? [];
+    return (said.length > 1 ? said.shift() : said[0]) ?? { status: 200, body: "thanks" };
+  };
   const server = createServer((request, response) => {
     void text(request).then((body) => {
       received.push({ path: request.url ?? "", headers: request.headers, body });
-      const { status, body: answer = "", location, silent } = (answers.length > 1 ? answers.shift() : answers[0]) ?? { status: 200 };
+      const { status, body: answer = "", location, silent } = answerAt(request.url ?? "");
       if (silent) return;
       response.writeHead(status, location === undefined ? {} : { Location: location }).end(answer);
     });
@@ -34,7 +38,7 @@ export async function openReceiver() {
     port,
     received,
     url: (path = "/hook") => `http://127.0.0.1:${port}${path}`,
-    answer: (...next: Said[]) => void (answers = next),
+    answer: (path: string, ...said: Said[]) => void answers.set(path, said),
     close: () =>
       new Promise<void>((resolve) => {
         server.close(() => resolve());
