@@ -7,8 +7,8 @@ import { availableParallelism } from "node:os";
 import { Worker } from "node:worker_threads";
 import { FaultError } from "../domain/errors.ts";
 import type { SharedHashes } from "./chunk-index.ts";
-import type { PlaceResult, PlaceTask, ReadResult, ReadTask } from "./chunk-work.ts";
-import type { WorkerAnswer, WorkerQuestion } from "./chunk-worker.ts";
+import type { PlaceResult, PlaceTask, ReadResult, ReadTask, WriteResult, WriteTask } from "./chunk-work.ts";
+import type { WorkerAnswer, WorkerQuestion, WorkerResult, WorkerTask } from "./chunk-worker.ts";
 
 export interface ChunkPool {
   /** Starts a thread for the first task while that is still being prepared. */
@@ -16,6 +16,8 @@ export interface ChunkPool {
   read(task: Omit<ReadTask, "into">): Promise<ReadResult>;
   /** The body moves to the thread and back: it is empty meanwhile. */
   place(task: PlaceTask): Promise<PlaceResult>;
+  /** So does this one's. */
+  write(task: WriteTask): Promise<WriteResult>;
   /** Memory for the body of a task, used before where there is some. */
   memory(bytes: number): Uint8Array<ArrayBuffer>;
   /** Takes back the memory of an answer that is done with, for the next one: waiting for its collection would cost several times as much. */
@@ -28,7 +30,7 @@ export interface ChunkPool {
 }
 
 interface Waiting {
-  readonly resolve: (result: ReadResult | PlaceResult) => void;
+  readonly resolve: (result: WorkerResult) => void;
   readonly reject: (error: Error) => void;
 }
 
@@ -66,12 +68,12 @@ export function openChunkPool(threads = defaultThreads): ChunkPool {
     return least && (least.load < laneTasks || lanes.length === count) ? least : begin();
   };
 
-  const ask = async <R extends ReadResult | PlaceResult>(task: ReadTask | PlaceTask, moved: ArrayBuffer[]): Promise<R> => {
+  const ask = async <R extends WorkerResult>(task: WorkerTask, moved: ArrayBuffer[]): Promise<R> => {
     const lane = choose();
     const id = ++lastId;
     lane.load++;
     try {
-      return (await new Promise<ReadResult | PlaceResult>((resolve, reject) => {
+      return (await new Promise<WorkerResult>((resolve, reject) => {
         waiting.set(id, { resolve, reject });
         lane.worker.postMessage({ id, task } satisfies WorkerQuestion, moved);
       })) as R;
@@ -90,6 +92,7 @@ export function openChunkPool(threads = defaultThreads): ChunkPool {
       return ask<ReadResult>({ ...task, into }, [into.buffer]);
     },
     place: (task) => ask<PlaceResult>(task, [task.body.buffer]),
+    write: (task) => ask<WriteResult>(task, [task.body.buffer]),
     memory,
     giveBack,
     know: (known) => {

@@ -1,5 +1,6 @@
 /**
- * The heavy work on chunks, as plain functions: what a worker thread runs for a push (read, hash, compress) and for a pull (decompress, verify, write).
+ * The heavy work on chunks, as plain functions: what a worker thread runs for a push (read, hash, compress), for a pull (decompress, verify, write), and for
+ * the files of an archive (hash, write).
  *
  * A chunk is written only after its plain bytes hashed to its name, and a file is read only up to what was announced, so neither side can be fooled.
  */
@@ -54,6 +55,21 @@ export interface PlaceTask {
 /** The chunks (by their number in the task) whose bytes are not what they should be; nothing of these was written. The body comes back to be used again. */
 export interface PlaceResult {
   readonly wrong: readonly number[];
+  readonly body: Uint8Array<ArrayBuffer>;
+}
+
+/** Neighbouring chunks of one file as they came, to be written and hashed. */
+export interface WriteTask {
+  readonly kind: "write";
+  readonly path: string;
+  readonly firstIndex: number;
+  readonly body: Uint8Array<ArrayBuffer>;
+}
+
+/** Rows as in a tree, of the chunks that are not zero: only these were written. The body comes back to be used again. */
+export interface WriteResult {
+  readonly rows: Uint8Array;
+  readonly dataBytes: number;
   readonly body: Uint8Array<ArrayBuffer>;
 }
 
@@ -122,6 +138,26 @@ export function placeChunks({ body, chunks }: PlaceTask): PlaceResult {
     for (const fd of files.values()) closeSync(fd);
   }
   return { wrong, body };
+}
+
+/** The file must be there already. */
+export function writeChunks({ path, firstIndex, body }: WriteTask): WriteResult {
+  const table = Buffer.alloc(Math.ceil(body.byteLength / chunkBytes) * rowBytes);
+  let [end, dataBytes] = [0, 0];
+  const fd = openSync(path, constants.O_WRONLY | constants.O_NOFOLLOW);
+  try {
+    for (let at = 0, index = firstIndex; at < body.byteLength; at += chunkBytes, index++) {
+      const chunk = body.subarray(at, Math.min(at + chunkBytes, body.byteLength));
+      if (isZero(chunk)) continue;
+      writeFully(fd, chunk, index * chunkBytes);
+      table.writeUInt32LE(index, end);
+      hash("sha256", chunk, "buffer").copy(table, end + 4, 0, hashBytes);
+      [end, dataBytes] = [end + rowBytes, dataBytes + chunk.byteLength];
+    }
+  } finally {
+    closeSync(fd);
+  }
+  return { rows: Uint8Array.from(table.subarray(0, end)), dataBytes, body };
 }
 
 /** `null`: not a compressed chunk, or one that would grow beyond its length; wrong bytes either way. */

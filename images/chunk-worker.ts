@@ -2,12 +2,24 @@
 import { parentPort } from "node:worker_threads";
 import { FaultError, type Fault } from "../domain/errors.ts";
 import type { SharedHashes } from "./chunk-index.ts";
-import { placeChunks, readPieces, type PlaceResult, type PlaceTask, type ReadResult, type ReadTask } from "./chunk-work.ts";
+import {
+  placeChunks,
+  readPieces,
+  writeChunks,
+  type PlaceResult,
+  type PlaceTask,
+  type ReadResult,
+  type ReadTask,
+  type WriteResult,
+  type WriteTask,
+} from "./chunk-work.ts";
 import { diskFault } from "./files.ts";
 
-export type WorkerQuestion = { readonly id: number; readonly task: ReadTask | PlaceTask } | { readonly known: SharedHashes };
+export type WorkerTask = ReadTask | PlaceTask | WriteTask;
+export type WorkerResult = ReadResult | PlaceResult | WriteResult;
+export type WorkerQuestion = { readonly id: number; readonly task: WorkerTask } | { readonly known: SharedHashes };
 export type WorkerAnswer =
-  | { readonly id: number; readonly result: ReadResult | PlaceResult }
+  | { readonly id: number; readonly result: WorkerResult }
   | { readonly id: number; readonly fault: Fault }
   | { readonly id: number; readonly failure: string };
 
@@ -18,9 +30,9 @@ parentPort?.on("message", (question: WorkerQuestion) => {
   else answer(question.id, question.task);
 });
 
-function answer(id: number, task: ReadTask | PlaceTask): void {
+function answer(id: number, task: WorkerTask): void {
   try {
-    const result = task.kind === "read" ? readPieces(task, known) : placeChunks(task);
+    const result = resultOf(task);
     parentPort?.postMessage({ id, result } satisfies WorkerAnswer, [result.body.buffer]);
   } catch (error) {
     const told = diskFault("path" in task ? String(task.path) : pathOf(error), error);
@@ -28,6 +40,11 @@ function answer(id: number, task: ReadTask | PlaceTask): void {
       (told instanceof FaultError ? { id, fault: told.fault } : { id, failure: String(told) }) satisfies WorkerAnswer,
     );
   }
+}
+
+function resultOf(task: WorkerTask): WorkerResult {
+  if (task.kind === "read") return readPieces(task, known);
+  return task.kind === "place" ? placeChunks(task) : writeChunks(task);
 }
 
 /** Node tells the path of a failed open, but not of a failed read or write. */

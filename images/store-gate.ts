@@ -96,28 +96,47 @@ export function gatedStore<S extends Gated>(store: S, gate: StoreGate): S {
   };
 }
 
+/** As the streams of stores have it for readers without memory of their own. */
+const pieceBytes = 1 << 18;
+
 /** Of a whole object nobody knew the length before: its parts are paid for as they come. */
 function untilEnded(
   stream: ReadableStream<Uint8Array>,
   { gate, leave, pays, signal }: { gate: StoreGate; leave: () => void; pays: boolean; signal: AbortSignal },
 ): ReadableStream<Uint8Array> {
-  const reader = stream.getReader();
-  const pull = async (controller: ReadableStreamDefaultController<Uint8Array>) => {
+  const parts = stream[Symbol.asyncIterator]();
+  let held: Uint8Array = new Uint8Array();
+  const pull = async (controller: ReadableByteStreamController) => {
+    const asked = controller.byobRequest;
+    if (!asked?.view) return;
     try {
-      const { done, value } = await reader.read();
-      if (value && pays) await gate.take(value.byteLength, signal);
-      if (value) controller.enqueue(value);
-      if (!done) return;
-      leave();
-      controller.close();
+      const { buffer, byteOffset, byteLength } = asked.view;
+      const filled = await intoRoom(new Uint8Array(buffer, byteOffset, byteLength));
+      if (filled === 0) {
+        leave();
+        controller.close();
+      }
+      asked.respond(filled);
     } catch (error) {
       leave();
       throw error;
     }
   };
-  const cancel = (reason: unknown) => {
-    leave();
-    return reader.cancel(reason);
+  const intoRoom = async (room: Uint8Array): Promise<number> => {
+    while (held.byteLength === 0) {
+      const { done, value } = await parts.next();
+      if (done === true) return 0;
+      if (pays) await gate.take(value.byteLength, signal);
+      held = value;
+    }
+    const fitting = held.subarray(0, room.byteLength);
+    room.set(fitting);
+    held = held.subarray(fitting.byteLength);
+    return fitting.byteLength;
   };
-  return new ReadableStream({ pull, cancel }, { highWaterMark: 0 });
+  const cancel = async () => {
+    leave();
+    await parts.return?.();
+  };
+  return new ReadableStream({ type: "bytes", autoAllocateChunkSize: pieceBytes, pull, cancel });
 }

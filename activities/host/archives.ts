@@ -44,7 +44,8 @@ export async function unpackWanted(
 
   const found = await unpackArchive({
     source: sourceOf(context, archive, transfer),
-    md5: archive.md5,
+    // Once its digest is known, that says more.
+    md5: archive.measured ? null : archive.md5,
     told: archive,
     targetPath: own.folder,
     signal: transfer.signal,

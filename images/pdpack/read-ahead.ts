@@ -6,6 +6,7 @@
  */
 import { FaultError } from "../../domain/errors.ts";
 import type { ByteRange } from "../../stores/object-store.ts";
+import type { Spool } from "./spool.ts";
 
 export interface ArchiveSource {
   readonly name: string;
@@ -14,19 +15,20 @@ export interface ArchiveSource {
 }
 
 /** 8 MiB a range and four at once keep a line of a gigabyte per second busy at 30 ms, in 32 MiB of memory. */
-const rangeBytes = 8 * 1024 * 1024;
+export const rangeBytes = 8 * 1024 * 1024;
 const parallel = 4;
 /** A connection that breaks is no accident any more when the same range broke off four times. */
 const triesPerRange = 4;
 
-export async function* readAhead(source: ArchiveSource, signal: AbortSignal): AsyncGenerator<Buffer> {
+/** `spool`: where ranges of an earlier attempt may lie, and where those of this one go. */
+export async function* readAhead(source: ArchiveSource, signal: AbortSignal, spool: Spool | null): AsyncGenerator<Uint8Array> {
   const abort = new AbortController();
   const either = AbortSignal.any([signal, abort.signal]);
-  const underWay: Promise<Buffer>[] = [];
+  const underWay: Promise<Uint8Array>[] = [];
   let asked = 0;
   const ask = () => {
     const lengthBytes = Math.min(rangeBytes, source.bytes - asked);
-    const range = readRange(source, { offsetBytes: asked, lengthBytes }, either);
+    const range = rangeAt(source, { offsetBytes: asked, lengthBytes }, spool, either);
     range.catch(() => undefined); // Told to whoever takes it; one that nobody takes any more is nobody's.
     underWay.push(range);
     asked += lengthBytes;
@@ -44,11 +46,20 @@ export async function* readAhead(source: ArchiveSource, signal: AbortSignal): As
   }
 }
 
-async function readRange(source: ArchiveSource, range: ByteRange, signal: AbortSignal): Promise<Buffer> {
+async function rangeAt(source: ArchiveSource, range: ByteRange, spool: Spool | null, signal: AbortSignal): Promise<Uint8Array> {
+  const number = range.offsetBytes / rangeBytes;
+  const known = await spool?.take(number, range.lengthBytes);
+  if (known) return known;
+  const whole = await readRange(source, range, signal);
+  await spool?.keep(number, whole);
+  return whole;
+}
+
+async function readRange(source: ArchiveSource, range: ByteRange, signal: AbortSignal): Promise<Uint8Array> {
   for (let tried = 1; ; tried++) {
     try {
       signal.throwIfAborted();
-      return await collect(source, range, signal);
+      return await collect(source, range, await source.read(range, signal));
     } catch (error) {
       signal.throwIfAborted();
       if (error instanceof FaultError && error.fault.code !== "store_unavailable") throw error;
@@ -58,15 +69,15 @@ async function readRange(source: ArchiveSource, range: ByteRange, signal: AbortS
   }
 }
 
-async function collect(source: ArchiveSource, range: ByteRange, signal: AbortSignal): Promise<Buffer> {
-  const whole = Buffer.allocUnsafe(range.lengthBytes);
+async function collect(source: ArchiveSource, { lengthBytes }: ByteRange, parts: AsyncIterable<Uint8Array>): Promise<Uint8Array> {
+  const whole = Buffer.allocUnsafeSlow(lengthBytes);
   let at = 0;
-  for await (const part of await source.read(range, signal)) {
-    if (at + part.byteLength > whole.byteLength) throw otherThanTold(source, "longer");
+  for await (const part of parts) {
+    if (at + part.byteLength > lengthBytes) throw otherThanTold(source, "longer");
     whole.set(part, at);
     at += part.byteLength;
   }
-  if (at < whole.byteLength) throw new Error(`The answer ended after ${at} of ${whole.byteLength} bytes.`);
+  if (at < lengthBytes) throw new Error(`The answer ended after ${at} of ${lengthBytes} bytes.`);
   return whole;
 }
 

@@ -1,12 +1,13 @@
 /**
  * Makes an image of ours from an archive of the Parallels DevOps service: unpacked, verified, with a tree and a seal, in a folder that nobody looks at yet.
  *
- * The one idea: the archive streams through once, and what it holds decides the tree alone, so the same archive has the same digest on every host. Whatever goes
- * wrong leaves nothing; a gzip has no middle, so an attempt after a kill begins anew.
+ * The one idea: the archive streams through once, and what it holds decides the tree alone, so the same archive has the same digest on every host. What is wrong
+ * leaves nothing. A gzip has no middle, so an attempt after a kill unpacks from the beginning; what it had fetched, it need not fetch again.
  */
-import { createHash } from "node:crypto";
 import { mkdir, readdir, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { FaultError } from "../../domain/errors.ts";
+import { openChunkPool, type ChunkPool } from "../chunk-pool.ts";
 import { dress, makeLinks, type Attributes } from "../clone-file.ts";
 import { onDisk, removeFolder, syncPath } from "../files.ts";
 import { imagePaths, type ImagePaths } from "../layout.ts";
@@ -23,8 +24,10 @@ import {
   type Admission,
   type Admitted,
 } from "./admission.ts";
-import { readAhead, type ArchiveSource } from "./read-ahead.ts";
+import { openMd5 } from "./md5.ts";
+import { rangeBytes, readAhead, type ArchiveSource } from "./read-ahead.ts";
 import { writeSparse, type WrittenFile } from "./sparse-file.ts";
+import { openSpool, removeSpool, type Spool } from "./spool.ts";
 import { corrupt, tarEntries } from "./tar-entries.ts";
 
 export interface UnpackProgress {
@@ -55,14 +58,26 @@ export interface Unpacked {
 
 export async function unpackArchive(ask: UnpackAsk): Promise<Unpacked> {
   const paths = imagePaths(ask.targetPath);
-  await removeFolder(paths.folder);
+  await clear(paths);
   await onDisk(paths.bundle, () => mkdir(paths.bundle, { recursive: true }));
+  const { source, told } = ask;
+  const spool = await openSpool({ folder: paths.folder, rangeBytes, archiveBytes: source.bytes, otherBytes: told.logicalBytes });
   try {
-    return await unpackInto(paths, ask);
+    return await unpackInto(paths, ask, spool);
   } catch (error) {
-    await removeFolder(paths.folder);
+    await clear(paths);
+    // A store that is away, or a process that ends, says nothing about the archive.
+    const away = error instanceof FaultError && (error.fault.code === "store_unavailable" || error.fault.code === "hub_unavailable");
+    if (!spool || !(away || ask.signal.aborted)) await removeFolder(paths.folder);
     throw error;
+  } finally {
+    await spool?.close();
   }
+}
+
+/** All but what was fetched. */
+async function clear(paths: ImagePaths): Promise<void> {
+  for (const path of [paths.bundle, paths.tree, paths.seal, join(paths.folder, asideName)]) await removeFolder(path);
 }
 
 interface Found {
@@ -71,10 +86,11 @@ interface Found {
   readonly dataBytes: number;
 }
 
-async function unpackInto(paths: ImagePaths, ask: UnpackAsk): Promise<Unpacked> {
+async function unpackInto(paths: ImagePaths, ask: UnpackAsk, spool: Spool | null): Promise<Unpacked> {
   const { source } = ask;
   const admission = openAdmission(source.name, { entries: entryLimit, ratio: ratioLimit, logicalBytes: limitOf(ask) });
-  const found = await stream(paths, ask, admission);
+  const found = await stream(paths, ask, admission, spool);
+  await removeSpool(paths.folder);
   const logicalBytes = [...found.written.values()].reduce((sum, file) => sum + file.bytes, 0);
   if (ask.told.exact && logicalBytes !== ask.told.logicalBytes)
     throw corrupt(source.name, `its files have ${logicalBytes} bytes, and its manifest tells of ${ask.told.logicalBytes}`);
@@ -92,12 +108,39 @@ function limitOf({ told }: UnpackAsk): number {
   return told.logicalBytes === 0 ? logicalLimitBytes : 2 * told.logicalBytes + 1024 ** 3;
 }
 
-async function stream(paths: ImagePaths, ask: UnpackAsk, admission: Admission): Promise<Found> {
+async function stream(paths: ImagePaths, ask: UnpackAsk, admission: Admission, spool: Spool | null): Promise<Found> {
+  const { source, signal } = ask;
+  const md5 = ask.md5 === null ? null : openMd5(source.bytes);
+  let pool: ChunkPool | null = null;
+  try {
+    const threads = () => (pool ??= openChunkPool());
+    async function* packed() {
+      for await (const part of readAhead(source, signal, spool)) {
+        await md5?.update(part);
+        yield part;
+      }
+    }
+    const found = await takeEntries({ paths, ask, admission, threads }, packed());
+    const told = await md5?.digest();
+    if (told !== undefined && told !== ask.md5) throw corrupt(source.name, `its MD5 is ${told}, and its manifest tells of ${ask.md5}`);
+    return found;
+  } finally {
+    await md5?.close();
+    await (pool as ChunkPool | null)?.close();
+  }
+}
+
+interface Taking {
+  readonly paths: ImagePaths;
+  readonly ask: UnpackAsk;
+  readonly admission: Admission;
+  readonly threads: () => ChunkPool;
+}
+
+async function takeEntries({ paths, ask, admission, threads: pool }: Taking, packed: AsyncIterable<Uint8Array>): Promise<Found> {
   const { source, signal, onProgress } = ask;
-  const md5 = createHash("md5");
   let [packedBytes, dataBytes] = [0, 0];
   const onPacked = (part: Uint8Array) => {
-    md5.update(part);
     packedBytes += part.byteLength;
     onProgress?.({ doneBytes: packedBytes, totalBytes: source.bytes });
   };
@@ -106,27 +149,27 @@ async function stream(paths: ImagePaths, ask: UnpackAsk, admission: Admission): 
     admission.wrote(bytes, packedBytes);
   };
   const written = new Map<string, WrittenFile>();
-  for await (const { header, content } of tarEntries(source.name, readAhead(source, signal), { onPacked })) {
+  for await (const { header, content } of tarEntries(source.name, packed, { onPacked })) {
     signal.throwIfAborted();
     const entry = admission.admit(header);
     if (entry?.kind !== "file") continue;
     const path = join(paths.bundle, entry.path);
     await onDisk(path, () => mkdir(join(path, ".."), { recursive: true, mode: 0o700 }));
-    const file = await writeSparse(path, content, onData, signal);
+    const file = await writeSparse({ path, content, bytes: entry.bytes, pool, onData, signal });
     if (file.bytes !== entry.bytes) throw corrupt(source.name, `"${entry.path}" ends after ${file.bytes} of ${entry.bytes} bytes`);
     written.set(entry.path, file);
   }
-  const found = md5.digest("hex");
-  if (ask.md5 !== null && found !== ask.md5) throw corrupt(source.name, `its MD5 is ${found}, and its manifest tells of ${ask.md5}`);
   return { entries: admission.admitted(), written, dataBytes };
 }
+
+const asideName = "flattening";
 
 /** Archives that were made by hand have the bundle's own folder at their top: answers its name with a slash once its content was moved up, else "". */
 async function flatten(paths: ImagePaths, entries: readonly Admitted[]): Promise<string> {
   const tops = entries.filter(({ path }) => !path.includes("/"));
   const [top] = tops;
   if (tops.length !== 1 || top?.kind !== "folder") return "";
-  const aside = join(paths.folder, "flattening");
+  const aside = join(paths.folder, asideName);
   await onDisk(aside, async () => {
     await rename(join(paths.bundle, top.path), aside).catch(async (error: unknown) => {
       // A folder without a file was not made yet.
