@@ -30,6 +30,8 @@ import { eventWireRoutes } from "./events/wire-routes.ts";
 import { healthRoutes, healthWireRoutes } from "./health.ts";
 import { cacheRoutes } from "./hosts/cache-routes.ts";
 import { hostRoutes } from "./hosts/routes.ts";
+import { deployWireRoutes } from "./hosts/wire-deploy.ts";
+import { sshWireRoutes } from "./hosts/wire-ssh.ts";
 import { cacheWireRoutes } from "./hosts/wire-cache.ts";
 import { toolWireRoutes } from "./hosts/wire-tools.ts";
 import { hostWireRoutes } from "./hosts/wire-routes.ts";
@@ -131,6 +133,8 @@ function mountWire(app: OpenAPIHono<ApiEnv>, hub: Hub, { login, listeners, clien
   machineWireRoutes(hub, mounting(app, hub, "host"), mounting(app, hub, "orchestrator"));
   logWireRoutes(hub, mounting(app, hub), mounting(app, hub, "orchestrator"));
   toolWireRoutes(mounting(app, hub));
+  sshWireRoutes(hub, mounting(app, hub));
+  deployWireRoutes(hub, mounting(app, hub, "orchestrator"));
   templateWireRoutes(hub, mounting(app, hub, "host"));
   hostWireRoutes(hub, mounting(app, hub), mounting(app, hub, "orchestrator"));
   routingWireRoutes(hub, mounting(app, hub, "reverse_proxy"), mounting(app, hub, "orchestrator"));

@@ -34,6 +34,7 @@ import { openSecurity, type Security } from "../security/open.ts";
 import { passwordHasher } from "../security/passwords.ts";
 import { runProcess, type Running } from "../workers/process.ts";
 import { archiveOf, listArchives } from "../workers/archives.ts";
+import { sshRunner } from "../workers/ssh.ts";
 import { remoteCatalogs } from "../workers/remote-catalogs.ts";
 import { keptStores } from "../workers/kept-stores.ts";
 import { connectTemporal, type TemporalClient } from "../workers/temporal.ts";
@@ -80,6 +81,7 @@ export async function runApi({ config, log, logs, signal }: Running): Promise<vo
     enrolments: enrolmentsOf(open, config, security),
     stores: keptStores(control),
     archives: (idOrName, project) => listArchives(control, idOrName, project),
+    ssh: sshRunner({ ...config.security.ssh, ...config.security.remotes }),
     archiveOf: (image, how) => archiveOf(control, image, how),
     remotes: remoteCatalogs({ db: open.db, sealer: security.sealer, reaching: config.security.remotes }),
     checks: checksOf(open, temporal),

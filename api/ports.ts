@@ -102,6 +102,21 @@ export interface Stores {
   test(idOrName: string, signal: AbortSignal): Promise<AsyncIterable<StoreTrial>>;
 }
 
+/** A command on a computer that the caller named, with credentials that nobody keeps. */
+export interface SshCommand {
+  readonly host: string;
+  readonly port: number;
+  readonly username: string;
+  readonly password: string;
+  /** A private key as text. */
+  readonly key: string;
+  readonly command: string;
+  /** Believe any host key, where the hub's configuration allows that. */
+  readonly insecure: boolean;
+}
+/** `exitCode`: null where the command ended by a signal. Fails with `address_forbidden`, `ssh_refused` or `ssh_failed`. */
+export type RunSsh = (wanted: SshCommand, signal: AbortSignal) => Promise<{ output: string; exitCode: number | null }>;
+
 /** The catalogs behind catalog managers. */
 export interface Remotes {
   /** With the credentials that are kept for it, or with those at hand. */
@@ -168,6 +183,7 @@ export interface Hub {
     how: { compress: boolean; signal: AbortSignal },
   ) => Promise<{ bytes: number | null; content: AsyncIterable<Uint8Array> }>;
   readonly remotes: Remotes;
+  readonly ssh: RunSsh;
   readonly codec: PayloadCodec;
   readonly notifications: Notifications;
   readonly rates: Rates;

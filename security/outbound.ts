@@ -5,9 +5,10 @@
  * connection itself, so no name changes its meaning between a check and its use; a redirect is an answer, never followed.
  */
 import { lookup } from "node:dns";
+import { once } from "node:events";
 import { request as requestPlain, type IncomingMessage } from "node:http";
 import { request as requestTls } from "node:https";
-import { BlockList, isIP } from "node:net";
+import { BlockList, connect, isIP, type Socket } from "node:net";
 import type { Readable } from "node:stream";
 import { FaultError } from "../domain/errors.ts";
 
@@ -103,6 +104,17 @@ export async function outbound(url: URL, { method, headers, body, reach, also, s
     sent.on("error", reject);
     sent.end(body);
   });
+}
+
+/** A plain connection to the same rules; the signal bounds the time until there is one. Fails with `address_forbidden`, or with what the connection failed with. */
+export async function connection(host: string, port: number, { reach, signal }: Pick<Outgoing, "reach" | "signal">): Promise<Socket> {
+  if (isIP(host) !== 0 && !mayReach(host, reach)) throw forbidden(host);
+  const socket = connect({ host, port, lookup: judging(reach, undefined) });
+  await once(socket, "connect", { signal }).catch((error: unknown) => {
+    socket.destroy();
+    throw error;
+  });
+  return socket;
 }
 
 type Lookup = NonNullable<Parameters<typeof requestPlain>[1]["lookup"]>;

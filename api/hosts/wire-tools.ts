@@ -15,10 +15,6 @@ const InstallToolsResponse = z
 const UninstallToolsResponse = z
   .object({ success: z.boolean(), uninstalled_tools: z.record(z.string(), Item) })
   .meta({ id: "UninstallToolsResponse" });
-const SshExecutionRequest = z
-  .object({ host: z.string().default(""), port: z.int().default(0), username: z.string().default(""), command: z.string().default("") })
-  .meta({ id: "SshExecutionRequest" });
-
 const known = ["brew", "git", "packer", "vagrant", "parallels-desktop"];
 const message = "Drover installs and removes nothing on hosts: use the management of your Macs.";
 
@@ -47,16 +43,4 @@ export function toolWireRoutes(mount: Mount): void {
   mount("post", "/config/tools/restart", "Refused: the API has nothing to restart", { tag, needs, status: 202 }, async () => {
     throw refusal(400, "The API takes up changes without a restart, and whoever supervises its process restarts it.");
   });
-  mount(
-    "post",
-    "/ssh/execute",
-    "Refused: the hub opens no connections to computers that callers name",
-    { tag: "ssh", needs: { claims: ["EXECUTE_SSH"] }, status: 200, body: SshExecutionRequest },
-    async () => {
-      throw refusal(
-        400,
-        "The hub opens no SSH connections to computers that callers name: whoever could ask for one would reach everything that the hub reaches. PUT /machines/{id}/execute runs a command in a machine.",
-      );
-    },
-  );
 }

@@ -211,6 +211,7 @@ function securityGroup(v: Variables) {
     loginLimitMs: v.DROVER_LOGIN_LIMIT,
     codecPath: v.DROVER_CODEC_PATH,
     remotes: { allowed: v.URL_WHITELIST, unchecked: v.DISABLE_URL_VALIDATION },
+    ssh: { knownHosts: v.DROVER_SSH_KNOWN_HOSTS, insecure: v.ENABLE_SSH_INSECURE_KEY },
     bruteForce: {
       attempts: v.BRUTE_FORCE_MAX_LOGIN_ATTEMPTS,
       lockoutMs: v.BRUTE_FORCE_LOCKOUT_DURATION,

@@ -176,9 +176,15 @@ export const Variables = z.object({
     .prefault("")
     .meta(
       about(
-        "Hosts that catalog managers may always name, also on this computer; otherwise only whoever makes managers for all names private ones.",
+        "Hosts that catalog managers and `/ssh/execute` may always name, also on this computer; otherwise only whoever makes managers for all names private ones.",
       ),
     ),
+  DROVER_SSH_KNOWN_HOSTS: text
+    .optional()
+    .meta(
+      about("File of host keys that `POST /ssh/execute` believes, as OpenSSH keeps them; without it, that of the user who runs the API."),
+    ),
+  ENABLE_SSH_INSECURE_KEY: flag.prefault("false").meta(about("Whether a request to `/ssh/execute` may ask to believe any host key.")),
   DISABLE_URL_VALIDATION: flag.prefault("false").meta(about("Whether catalog managers may name any address at all.")),
 
   DROVER_WEBHOOK_ALLOW: networks
@@ -284,5 +290,4 @@ export const ignoredVariables: readonly string[] = [
   "REVERSE_PROXY_PORT",
   "ENABLE_PACKER_PLUGIN",
   "ENABLE_VAGRANT_PLUGIN",
-  "ENABLE_SSH_INSECURE_KEY",
 ];

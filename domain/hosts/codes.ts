@@ -16,4 +16,13 @@ export const hostCodes = {
   },
   grant_refused: { kind: "forbidden", remedy: "The operation does not run on this host any more, or never asked for this object." },
   fenced: { kind: "conflict", remedy: "A newer attempt of the step took over; this one must stop." },
+  ssh_refused: {
+    kind: "invalid",
+    remedy: "Correct the credentials, or have the computer's host key written to the hub's known_hosts (DROVER_SSH_KNOWN_HOSTS).",
+  },
+  ssh_failed: {
+    kind: "unavailable",
+    wireStatus: 502,
+    remedy: "See that the computer runs and that the hub reaches its SSH port, then try again.",
+  },
 } as const satisfies Record<string, CodeFacts>;

@@ -1,4 +1,9 @@
 /** Smaller parts of the wire: Packer templates, the log, and routes that say what Drover does instead. */
+import { generateKeyPairSync } from "node:crypto";
+import { writeFile } from "node:fs/promises";
+import type { AddressInfo } from "node:net";
+import { join } from "node:path";
+import ssh2 from "ssh2";
 import { describe, expect, it } from "vitest";
 import { WebSocket } from "ws";
 import { serveApi } from "../../api/serve.ts";
@@ -93,13 +98,80 @@ export function describePages({ world, hostId, as }: Talk): void {
     expect(text.split("\n").length).toBeGreaterThan(2);
   });
 
-  it("says of tools and SSH what Drover does instead", async () => {
+  it("runs a command by SSH on a computer whose host key is known, and only there", async () => {
+    const { privateKey } = generateKeyPairSync("rsa", {
+      modulusLength: 2048,
+      privateKeyEncoding: { type: "pkcs1", format: "pem" },
+      publicKeyEncoding: { type: "pkcs1", format: "pem" },
+    });
+    const server = new ssh2.Server({ hostKeys: [privateKey] }, (client) => {
+      client.on("error", () => undefined);
+      client.on("authentication", (given) =>
+        given.method === "password" && given.password === "right" ? given.accept() : given.reject(["password"]),
+      );
+      client.on("ready", () =>
+        client.on("session", (accept) =>
+          accept().on("exec", (allow, _deny, { command }) => {
+            const stream = allow();
+            stream.write(`ran ${command}\n`);
+            stream.stderr.write("and said this\n");
+            stream.exit(command === "false" ? 1 : 0);
+            stream.end();
+          }),
+        ),
+      );
+    });
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+    const { port } = server.address() as AddressInfo;
+    const body = { host: "127.0.0.1", port, username: "u", password: "right", command: "id" };
+    const ssh = (more: object = {}) => as("POST", "/api/v1/ssh/execute", { ...body, ...more });
+    const told = async (more: object, status: number, words: RegExp) => {
+      const answer = await ssh(more);
+      expect([answer.status, answer.body.message]).toEqual([status, expect.stringMatching(words)]);
+      expect(answer.body.diagnostics.errors).toHaveLength(1);
+    };
+    try {
+      for (const field of ["host", "username", "command", "password"]) await told({ [field]: "" }, 400, /required/);
+      await told({}, 400, /host key SHA256:\S+ is not known/);
+      expect((await ssh({ enable_insecure_key: true })).body).toEqual({ output: expect.stringContaining("ran id\n") });
+      const shown = ssh2.utils.parseKey(privateKey);
+      if (shown instanceof Error) throw shown;
+      await writeFile(join(world().home, "known_hosts"), `[127.0.0.1]:${port} ssh-rsa ${shown.getPublicSSH().toString("base64")}\n`);
+      expect((await ssh()).body.output).toContain("and said this");
+      expect((await ssh({ command: "false" })).body).toMatchObject({ error: "Process exited with status 1" });
+      await told({ password: "wrong" }, 400, /does not accept the credentials/);
+      await told({ host: "169.254.169.254" }, 400, /not allowed/);
+      await told({ host: "localhost" }, 400, /not allowed/);
+    } finally {
+      await new Promise((resolve) => server.close(resolve));
+    }
+    await told({}, 502, /ECONNREFUSED/);
+    const [row] = await world().sql`select actor, subject from audit where action = 'ssh.execute' order by at desc limit 1`;
+    expect(row).toEqual({ actor: "root", subject: `u@127.0.0.1:${port}` });
+    for (const line of world().lines) expect(line).not.toContain('"right"');
+  });
+
+  it("judges a deployment and says how a host comes here instead", async () => {
+    const body = { ssh_host: "mac", ssh_user: "admin", ssh_password: "hush", host_name: "mac-77" };
+    const [known] = await world().sql`select name from hosts where id = ${hostId()}`;
+    for (const path of ["deploy", "deploy/async"]) {
+      const deploy = async (more: object) => {
+        const { status, text } = await as("POST", `/api/v1/orchestrator/hosts/${path}`, { ...body, ...more });
+        expect(text).not.toContain("hush");
+        return [status, JSON.parse(text).message];
+      };
+      expect(await deploy({ ssh_host: "" })).toEqual([400, expect.stringContaining("ssh_host is required")]);
+      expect(await deploy({ ssh_password: "" })).toEqual([400, expect.stringContaining("ssh_key is required")]);
+      expect(await deploy({ host_name: known?.["name"] })).toEqual([409, expect.stringContaining("already exists")]);
+      expect(await deploy({})).toEqual([400, expect.stringContaining("drover host enrol")]);
+    }
+  });
+
+  it("says of tools what Drover does instead", async () => {
     const install = await as("POST", "/api/v1/config/tools/install", { tools: { packer: { version: "latest" } } });
     expect(install).toMatchObject({ status: 200, body: { success: false, installed_tools: { packer: { success: false } } } });
     expect((await as("POST", "/api/v1/config/tools/uninstall", {})).status).toBe(400);
     expect((await as("POST", "/api/v1/config/tools/restart")).status).toBe(400);
-    const ssh = await as("POST", "/api/v1/ssh/execute", { host: "x", port: 22, username: "u", command: "id" });
-    expect(ssh).toMatchObject({ status: 400, body: { code: 400, diagnostics: { errors: [{ code: "400" }] } } });
     for (const path of ["/api/v1/config/tools/install", "/api/v1/ssh/execute"]) expect((await world().call("POST", path)).status).toBe(401);
   });
 }

@@ -21,6 +21,7 @@ import type { Verb } from "../../domain/operations/rules.ts";
 import { foreignTokens } from "../../security/foreign-tokens.ts";
 import { passwordHasher } from "../../security/passwords.ts";
 import { archiveOf } from "../../workers/archives.ts";
+import { sshRunner } from "../../workers/ssh.ts";
 import { remoteCatalogs } from "../../workers/remote-catalogs.ts";
 import { openLog } from "../../workers/log.ts";
 import { keepingLines } from "../../workers/recent-lines.ts";
@@ -71,6 +72,7 @@ export async function openWorld({ rates, ...more }: Partial<Settings> & { rates?
       test: async () => (async function* () {})(),
     },
     archives: async (store) => refuse({ code: "store_not_found", message: `There is no store ${store}.` }),
+    ssh: sshRunner({ knownHosts: join(home, "known_hosts"), insecure: true, allowed: ["127.0.0.1"], unchecked: false }),
     archiveOf: (image, how) => archiveOf(base.control, image, how),
     remotes: remoteCatalogs({ db, sealer: base.control.sealer, reaching: { allowed: ["127.0.0.1"], unchecked: false } }),
     checks: { database: async () => ((await base.sql`select 1`).length === 1 ? null : "does not answer") },
@@ -137,7 +139,7 @@ export async function openWorld({ rates, ...more }: Partial<Settings> & { rates?
     await base.close();
     await rm(home, { recursive: true, force: true });
   };
-  return { ...base, hub, app, call, login, settle, relay, lines, close };
+  return { ...base, home, hub, app, call, login, settle, relay, lines, close };
 }
 export type World = Awaited<ReturnType<typeof openWorld>>;
 
