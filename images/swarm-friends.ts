@@ -11,8 +11,8 @@ const askPerFriendMs = 100;
 /** Neighbours on one network answer in milliseconds, busy ones within a second or two. */
 const rowsLimitMs = 3_000;
 /** A part is 2 MiB, which takes tens of milliseconds; a busy neighbour has longer, by what its parts took before, up to the most. */
-const leastReadMs = 5_000;
-const mostReadMs = 20_000;
+const leastReadMs = 10_000;
+const mostReadMs = 30_000;
 const readTimes = 6;
 /** Until a neighbour that serves all it can is asked for chunks again. */
 const busyMs = 200;
@@ -25,6 +25,7 @@ const newest = 0.3;
 
 export interface Friend {
   readonly neighbour: Neighbour;
+  readonly toldAt: number;
   /** Undefined until it was heard. */
   rows: Rows | "all" | "none" | undefined;
   /** Parts it has of those that waited here when it was heard. */
@@ -35,7 +36,9 @@ export interface Friend {
   askedAt: number;
   asking: boolean;
   reading: number;
-  /** What a part takes from it; 0 until one came. */
+  /** How long a part was on its way from it; 0 until one came. */
+  readMs: number;
+  /** The same, divided among all that were on their way from neighbours at once: what a part costs in time. */
   partMs: number;
   busyUntil: number;
   failures: number;
@@ -45,6 +48,7 @@ export interface Friend {
 
 const stranger = (neighbour: Neighbour): Friend => ({
   neighbour,
+  toldAt: performance.now(),
   rows: undefined,
   offers: new Set(),
   taking: new Map(),
@@ -52,6 +56,7 @@ const stranger = (neighbour: Neighbour): Friend => ({
   askedAt: -Infinity,
   asking: false,
   reading: 0,
+  readMs: 0,
   partMs: 0,
   busyUntil: 0,
   failures: 0,
@@ -70,6 +75,8 @@ export function known(neighbours: readonly Neighbour[], friends: Map<string, Fri
 
 export const isDue = ({ rows, asking, askedAt }: Friend, friends: number): boolean =>
   rows !== "all" && !asking && performance.now() - askedAt >= Math.max(leastAskMs, askPerFriendMs * friends);
+
+export const askAgain = (friend: Friend): void => void (friend.askedAt = -Infinity);
 
 /** Asks a neighbour what it has. */
 export function listenTo(friend: Friend, waiting: ReadonlySet<Part>, signal: AbortSignal): () => Promise<void> {
@@ -130,31 +137,33 @@ export function offered({ rows, offers }: Friend, waiting: ReadonlySet<Part>, is
 /** Chunks that compress very well make long parts: 8 MiB of plain bytes bound what a neighbour sends at once, and what waits in memory. */
 const mostChunks = 32;
 
-/** Whether the part came from the neighbour, whole and right. */
-export async function readPart(ask: FetchAsk, friend: Friend, { span }: Part): Promise<boolean> {
+/** Whether the part came from the neighbour, whole and right. `beside`: how many parts are on their way from neighbours. */
+export async function readPart(ask: FetchAsk, friend: Friend, { span }: Part, beside: () => number): Promise<boolean> {
   const { chunks } = span;
   const begun = performance.now();
   try {
     for (let from = 0; from < chunks.length; from += mostChunks)
       if (!(await readSome(ask, friend, chunks.slice(from, from + mostChunks)))) return false;
     friend.failures = 0;
-    paced(friend, performance.now() - begun);
+    paced(friend, performance.now() - begun, beside());
     return true;
   } catch (error) {
     if (ask.signal.aborted) throw error;
-    paced(friend, performance.now() - begun);
+    paced(friend, performance.now() - begun, beside());
     failed(friend);
     return false;
   }
 }
 
-function paced(friend: Friend, ms: number): void {
-  friend.partMs = friend.partMs === 0 ? ms : friend.partMs + newest * (ms - friend.partMs);
+function paced(friend: Friend, ms: number, beside: number): void {
+  const averaged = (before: number, now: number) => (before === 0 ? now : before + newest * (now - before));
+  friend.readMs = averaged(friend.readMs, ms);
+  friend.partMs = averaged(friend.partMs, ms / Math.max(1, beside));
 }
 
 async function readSome(ask: FetchAsk, friend: Friend, wanted: Part["span"]["chunks"]): Promise<boolean> {
   const rows = wanted.map(({ rows: [row = -1] }) => row);
-  const limitMs = Math.min(mostReadMs, Math.max(leastReadMs, readTimes * friend.partMs));
+  const limitMs = Math.min(mostReadMs, Math.max(leastReadMs, readTimes * friend.readMs));
   const sent = await within(limitMs, ask.signal, (limited) => friend.neighbour.read(rows, limited));
   if (sent === "busy") {
     friend.busyUntil = performance.now() + busyMs;
@@ -179,4 +188,4 @@ async function readSome(ask: FetchAsk, friend: Friend, wanted: Part["span"]["chu
 }
 
 const within = <T>(limitMs: number, signal: AbortSignal, act: (limited: AbortSignal) => Promise<T>): Promise<T> =>
-  act(AbortSignal.any([signal, AbortSignal.timeout(limitMs)]));
+  act(AbortSignal.any([signal, AbortSignal.timeout(Math.round(limitMs))]));

@@ -5,7 +5,7 @@
  * for far longer than the store needs. The later a host hears of the others, the longer each of these whiles, so that what is taken twice stays little.
  */
 import type { Near } from "./near.ts";
-import { isOffered, type Friend } from "./swarm-friends.ts";
+import { askAgain, isOffered, type Friend } from "./swarm-friends.ts";
 import { storeOrder, type StoreLook } from "./swarm-order.ts";
 import type { Part, Parts } from "./swarm-parts.ts";
 
@@ -28,6 +28,8 @@ interface StoreSetup {
 
 /** Neighbours on one network answer in milliseconds: so long nothing is taken that they may have. */
 const hearMs = 2_000;
+/** Who is told of, has nothing and does not fetch is about to: it reads what the image is made of, and looks what it has. */
+const beginMs = 5_000;
 /** From one host to the next, at least; it must have been heard meanwhile that somebody takes the part. */
 const leastStaggerMs = 1_000;
 /** A neighbour's reads of the store take as long as ours; one that takes four times as long has trouble with it. */
@@ -41,6 +43,7 @@ export function storeSide({ near, parts, parallel, rows: total }: StoreSetup): S
   const begunAt = performance.now();
   let partMs = 0;
   let idleSince: number | null = null;
+  let unsureSince: number | null = null;
   let trusted = "";
 
   const next: StoreSide["next"] = (here) => {
@@ -51,13 +54,16 @@ export function storeSide({ near, parts, parallel, rows: total }: StoreSetup): S
     const paceMs = running.reduce((most, { begunAt: since }) => Math.max(most, now - since), partMs);
     const quick = here.filter((friend) => friend.partMs <= slowMs || (paceMs > 0 && friend.partMs <= 2 * paceMs));
     if (quick.some(({ rows }) => rows === "all")) return null;
-    const fetching = here.filter(({ rows }) => rows === undefined || (typeof rows === "object" && rows.count < total));
+    const fetching = here.filter((friend) => fetches(friend, now));
     const trying = unheard || (partMs === 0 && quick.length < here.length);
     const most = trying ? 1 : Math.max(1, Math.round(parallel / (fetching.length + 1)));
     if (running.length >= most) return null;
     trust(quick);
     return choose(quick, fetching, { now, paceMs });
   };
+
+  const fetches = ({ rows, toldAt }: Friend, now: number) =>
+    typeof rows === "object" ? rows.count < total : rows === undefined || (rows === "none" && now - toldAt < beginMs);
 
   /** What was expected of somebody who is slow or gone now is no longer. */
   const trust = (quick: readonly Friend[]) => {
@@ -76,7 +82,19 @@ export function storeSide({ near, parts, parallel, rows: total }: StoreSetup): S
     const others = fetching.map(({ neighbour }) => neighbour.id).toSorted();
     const own = order.next(others, 0, look);
     idleSince = own ? null : (idleSince ?? now);
-    return own ?? order.next(others, Math.floor((now - (idleSince ?? now)) / staggerMs), look);
+    if (own) return own;
+    const help = order.next(others, Math.floor((now - (idleSince ?? now)) / staggerMs), look);
+    return help && isSure(fetching, now) ? help : null;
+  };
+
+  /** Whoever wants to help asks all once more, so that two seldom take the same. */
+  const isSure = (fetching: readonly Friend[], now: number): boolean => {
+    unsureSince ??= now;
+    const since = unsureSince;
+    const unheard = fetching.filter(({ heardAt }) => heardAt < since);
+    for (const friend of unheard) if (friend.askedAt < since) askAgain(friend);
+    if (unheard.length === 0) unsureSince = null;
+    return unheard.length === 0;
   };
 
   return { next, forget: order.forget, took: (ms) => void (partMs = partMs === 0 ? ms : (partMs + ms) / 2) };

@@ -70,6 +70,7 @@ function openSwarm(ask: SwarmAsk, spans: readonly Span[]): Swarm {
 function nextWork(swarm: Swarm): Work | null {
   const { ask, parts, store, friends } = swarm;
   const here = known(ask.near.neighbours(), friends);
+  leaveResting(parts);
   const due = here.find((friend) => isDue(friend, here.length));
   if (due) return listenTo(due, parts.waiting, ask.signal);
   const free = freeOf(swarm, here);
@@ -81,13 +82,19 @@ function nextWork(swarm: Swarm): Work | null {
   return late && fromFriend(swarm, late);
 }
 
+/** What is on its way from a neighbour that does not answer any more waits again. */
+function leaveResting({ tries }: Parts): void {
+  const now = performance.now();
+  for (const both of tries.values()) for (const { friend, abort } of both) if (friend && friend.restsUntil > now) abort.abort();
+}
+
 interface Deal {
   readonly friend: Friend;
   readonly part: Part;
 }
 
 /** How soon a neighbour would bring one more part. */
-const waitMs = ({ reading, partMs }: Friend): number => (reading + 1) * partMs;
+const waitMs = ({ reading, readMs }: Friend): number => (reading + 1) * readMs;
 
 /** The soonest first. */
 function freeOf({ near }: Swarm, here: readonly Friend[]): Friend[] {
@@ -99,7 +106,7 @@ function freeOf({ near }: Swarm, here: readonly Friend[]): Friend[] {
 /** A part that a neighbour has, unless another would bring it much sooner. */
 function nextNear({ waiting }: Parts, here: readonly Friend[], free: readonly Friend[]): Deal | null {
   for (const friend of free) {
-    const quicker = here.filter((other) => other.partMs > 0 && friend.partMs > lateMs && waitMs(other) * 2 < waitMs(friend));
+    const quicker = here.filter((other) => other.readMs > 0 && friend.readMs > lateMs && waitMs(other) * 2 < waitMs(friend));
     const part = offered(friend, waiting, (one) => !quicker.some((other) => isOffered(other, one)));
     if (part) return { friend, part };
   }
@@ -111,7 +118,7 @@ function nextLate({ tries }: Parts, free: readonly Friend[]): Deal | null {
   const now = performance.now();
   for (const [part, [first, second]] of tries) {
     if (!first || second) continue;
-    const isLate = ({ partMs }: Friend) => first.friend === null || now - first.begunAt > Math.max(lateMs, lateTimes * partMs);
+    const isLate = ({ readMs }: Friend) => first.friend === null || now - first.begunAt > Math.max(lateMs, lateTimes * readMs);
     const friend = free.find((one) => one !== first.friend && isLate(one) && hasAll(one, part));
     if (friend) return { friend, part };
   }
@@ -123,7 +130,7 @@ function fromFriend(swarm: Swarm, { friend, part }: Deal): Work {
   friend.reading++;
   swarm.near++;
   return async () => {
-    const came = await unlessLate(swarm, one, (ask) => readPart(ask, friend, part)).finally(() => {
+    const came = await unlessLate(swarm, one, (ask) => readPart(ask, friend, part, () => swarm.near)).finally(() => {
       friend.reading--;
       swarm.near--;
     });

@@ -43,6 +43,7 @@ const atOnce = 8;
 const mostWaiting = 32;
 /** Trees of cached images that are kept open: one of 100 GB takes 14 MB. */
 const keptTrees = 2;
+/** Many neighbours ask one another only every few seconds, on connections that they keep. */
 const idleMs = 60_000;
 
 /** How many chunks the image has, or "all" where all of them are here; and the marks of the parts that this host takes from the store. */
@@ -59,6 +60,7 @@ export async function servePeers(shared: Shared, { host, port, tls }: PeerListen
     answer(work, request, response).catch(() => refuse(response, 500));
   });
   server.setTimeout(idleMs);
+  server.keepAliveTimeout = idleMs;
   await new Promise<void>((resolve, reject) => {
     server.once("error", (cause) => {
       const message = `The peer port ${host}:${port} cannot be opened: another program may use it, or this computer does not have the address.`;

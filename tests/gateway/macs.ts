@@ -35,7 +35,8 @@ export interface Fleet {
   /** As the host's next inventory would tell. */
   tell(mac: Pick<Mac, "identity">, port: number, cached: readonly string[]): Promise<void>;
   operation(mac: Pick<Mac, "identity">, digest: string): Promise<string>;
-  pull(mac: Mac, through?: (store: Reads) => Reads): Promise<PullResult>;
+  /** `alone`: without its neighbours. */
+  pull(mac: Mac, how?: { readonly through?: (store: Reads) => Reads; readonly alone?: boolean }): Promise<PullResult>;
   close(): Promise<void>;
 }
 
@@ -65,13 +66,13 @@ export async function openFleet(names: readonly string[], bytes: number): Promis
     await hub.db.insert(operations).values({ id, verb: "pull", state: "running", hostId, input, ...common });
     return id;
   };
-  const pull: Fleet["pull"] = async (mac, through = (store) => store) => {
+  const pull: Fleet["pull"] = async (mac, { through = (store: Reads): Reads => store, alone = false } = {}) => {
     const operationId = await operation(mac, digest);
     const ended = new AbortController();
-    const near = await mac.peers.near({ digest, operationId: () => operationId, signal: ended.signal });
+    const near = alone ? {} : { near: await mac.peers.near({ digest, operationId: () => operationId, signal: ended.signal }) };
     const store = through(grantedStore(await hub.link(mac.identity), operationId, signal));
     const targetPath = mac.cache.incoming(digest).folder;
-    const pulled = await pullTree({ digest, generation: 1, store, targetPath, seeds: [], signal, near, threads: 1 });
+    const pulled = await pullTree({ digest, generation: 1, store, targetPath, seeds: [], signal, ...near, threads: 1 });
     ended.abort();
     await mac.cache.reveal(digest);
     await hub.db.update(operations).set({ state: "done" }).where(eq(operations.id, operationId));
@@ -110,7 +111,12 @@ async function openMac(hub: Hub, folder: string, name: string): Promise<Mac> {
   const port = await freePort();
   const address = { host: "127.0.0.1", port, network: "test" };
   const onError = (error: unknown) => void process.stderr.write(`${name}: ${String(error)}\n`);
-  return { identity, cache, peers: await openPeers({ identity, link, address, shared: { cache, pins: openPins(await openUses(cache.root)) }, onError }), port };
+  return {
+    identity,
+    cache,
+    peers: await openPeers({ identity, link, address, shared: { cache, pins: openPins(await openUses(cache.root)) }, onError }),
+    port,
+  };
 }
 
 /** The host's own key as its TLS uses it. */

@@ -1,6 +1,8 @@
 /** Hosts that take chunks from one another: by the hub's certificates alone, only what each was granted, and the store whenever that fails. */
 import { createPrivateKey } from "node:crypto";
+import { open } from "node:fs/promises";
 import { request, type RequestOptions } from "node:https";
+import { join } from "node:path";
 import { eq } from "drizzle-orm";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { jsonOf } from "../../activities/host/hub-link-http.ts";
@@ -55,6 +57,18 @@ describe("peers", () => {
     await fleet.tell(third, third.port, []);
   });
 
+  it("hands out no chunk that rotted on the disk of the one who has it: the store sends that one", async () => {
+    const [first, second] = three();
+    await caching(first);
+    await second.cache.remove(fleet.digest);
+    await flip(join(first.cache.paths(fleet.digest).bundle, "disk.hdd", "disk.hds"), bytes / 2);
+    const pulled = await fleet.pull(second);
+    expect(listTree(second.cache.paths(fleet.digest).bundle)).toEqual(listTree(fleet.bundlePath));
+    expect(pulled.fetchedBytes).toBeGreaterThan(0);
+    await first.cache.remove(fleet.digest);
+    await fleet.tell(first, first.port, []);
+  });
+
   it("refuses a certificate for an operation that runs on another host, or that has ended", async () => {
     const [first, second] = three();
     const theirs = await fleet.operation(first, fleet.digest);
@@ -68,6 +82,17 @@ function three(): [Mac, Mac, Mac] {
   const [first, second, third] = fleet.macs;
   if (!first || !second || !third) throw new Error("There are three hosts.");
   return [first, second, third];
+}
+
+/** One byte, other than it was. */
+async function flip(path: string, position: number): Promise<void> {
+  const file = await open(path, "r+");
+  try {
+    const { buffer } = await file.read(Buffer.alloc(1), 0, 1, position);
+    await file.write(Buffer.from([255 - (buffer[0] ?? 0)]), 0, 1, position);
+  } finally {
+    await file.close();
+  }
 }
 
 async function caching(mac: Mac): Promise<void> {

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { setTimeout as after } from "node:timers/promises";
 import { readChunks } from "../../images/chunks-here.ts";
 import { rowFinder, rowSet, type Near, type Neighbour, type Own } from "../../images/near.ts";
-import { pullTree } from "../../images/pull.ts";
+import { pullTree, type PullResult } from "../../images/pull.ts";
 import { pushBundle } from "../../images/push.ts";
 import type { ImageRef } from "../../images/stored.ts";
 import type { Tree } from "../../images/tree.ts";
@@ -18,7 +18,15 @@ export interface Swarm {
   /** Bytes that left the store so far. */
   sent(): number;
   /** Pulls as the host of this name, among all that pull or have pulled. */
-  pull(name: string, more?: readonly Neighbour[]): Promise<string>;
+  pull(name: string, more?: readonly Neighbour[]): Promise<Pulled>;
+  /** The host is gone in this moment: its transfer ends, and nobody gets an answer any more. */
+  kill(name: string): void;
+  /** From now on each answer with chunks takes the host so long. */
+  slow(name: string, ms: number): void;
+}
+
+export interface Pulled extends PullResult {
+  readonly bundle: string;
 }
 
 /** `bytesPerSecond`: what the store sends to all together. */
@@ -31,45 +39,56 @@ export async function openSwarm(folder: string, { bytes, bytesPerSecond }: { byt
   const { digest } = await pushBundle(ask);
   const line = counted(bytesPerSecond ?? Infinity);
   const store = line.through(whole);
-  const hosts = new Map<string, Neighbour>();
+  const hosts = new Map<string, Host>();
+  const hostOf = (name: string): Host => {
+    const host = hosts.get(name) ?? { bundle: join(folder, name, "bundle"), gone: new AbortController(), delayMs: 0 };
+    hosts.set(name, host);
+    return host;
+  };
   return {
     image: { digest, generation: 1 },
     bundlePath,
     storedBytes: bytes,
     sent: line.sent,
     pull: async (name, more = []) => {
-      const target = join(folder, name);
-      const own: Shown = {};
-      hosts.set(name, neighbour(name, join(target, "bundle"), own));
+      const own = hostOf(name);
       const near: Near = {
         id: name,
-        neighbours: () => [...[...hosts.values()].filter(({ id }) => id !== name), ...more],
+        neighbours: () => [...[...hosts].flatMap(([id, host]) => (id === name ? [] : [neighbour(id, host)])), ...more],
         begin: (tree, fetching) => void Object.assign(own, { tree, fetching }),
       };
-      await pullTree({ digest, generation: 1, store, targetPath: target, seeds: [], signal, near, parallel: 4, threads: 1 });
-      return join(target, "bundle");
+      const pull = { digest, generation: 1, store, targetPath: join(folder, name), seeds: [], signal: own.gone.signal, near };
+      return { ...(await pullTree({ ...pull, parallel: 4, threads: 1 })), bundle: own.bundle };
     },
+    kill: (name) => hostOf(name).gone.abort(),
+    slow: (name, ms) => void (hostOf(name).delayMs = ms),
   };
 }
 
-interface Shown {
+interface Host {
+  readonly bundle: string;
+  readonly gone: AbortController;
+  delayMs: number;
   tree?: Tree;
   fetching?: Own;
 }
 
-function neighbour(id: string, bundle: string, own: Shown): Neighbour {
+function neighbour(id: string, host: Host): Neighbour {
   return {
     id,
     rows: async () => {
-      if (!own.fetching) return "none";
-      const { rows, taking } = own.fetching;
+      host.gone.signal.throwIfAborted();
+      if (!host.fetching) return "none";
+      const { rows, taking } = host.fetching;
       // As they were when they were told: later ones are not known.
       return { rows: rowSet(rows.rows, rows.bits.slice()), taking: [...taking] };
     },
-    read: async (rows) => {
-      const finder = own.tree && rowFinder(own.tree);
+    read: async (rows, signal) => {
+      host.gone.signal.throwIfAborted();
+      await after(host.delayMs, undefined, { signal });
+      const finder = host.tree && rowFinder(host.tree);
       const read = await readChunks(
-        bundle,
+        host.bundle,
         rows.map((row) => finder?.find(row) ?? null),
       );
       return { lengths: read.lengths, body: Uint8Array.from(Buffer.concat(read.body)) };
