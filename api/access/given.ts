@@ -7,7 +7,7 @@ import { superUserRole } from "../../domain/access/claims.ts";
 import type { Actor } from "../../domain/access/schema.ts";
 import { FaultError } from "../../domain/errors.ts";
 import { findRole, unknownClaims, unknownRoles } from "../../db/roles.ts";
-import { findUser, type UserRow } from "../../db/users.ts";
+import { findUser, listUsers, type UserRow } from "../../db/users.ts";
 import type { Hub } from "../ports.ts";
 import { refusal } from "../wire/errors.ts";
 
@@ -19,6 +19,9 @@ export async function foundUser(hub: Pick<Hub, "db">, word: string, actor: Actor
 }
 
 export const sees = (actor: Actor, user: Pick<UserRow, "project">): boolean => actor.isSuperUser || user.project === actor.project;
+
+export const seenUsers = async ({ db }: Pick<Hub, "db">, actor: Actor): Promise<UserRow[]> =>
+  (await listUsers(db)).filter((user) => sees(actor, user));
 
 export function mustReach(actor: Actor, user: UserRow): void {
   if (actor.isSuperUser || (!user.isSuperUser && user.effectiveClaims.every((claim) => actor.claims.includes(claim)))) return;

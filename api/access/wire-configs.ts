@@ -54,18 +54,24 @@ export function userConfigRoutes(hub: Hub, mount: Mount): void {
   mount("get", "/user/configs/{id}", "Get a configuration by id or slug", common, async ({ actor, param }) =>
     shown(await found(actor.userId, param("id"))),
   );
-  mount("post", "/user/configs", "Write a configuration", { ...common, body: UserConfigRequest }, async ({ c, actor, body }) => {
-    for (const field of ["slug", "name"] as const)
-      if (body[field] === "") throw refusal(400, `invalid request body: error 400: ${field} is required`);
-    const slug = (await findUserConfig(hub.db, actor.userId, body.slug))?.slug ?? body.slug;
-    const { config, made } = await keep(actor.userId, slug, valuesOf(body));
-    return c.json(await shown(config), made ? 201 : 200);
-  });
+  mount(
+    "post",
+    "/user/configs",
+    "Write a configuration",
+    { ...common, orStatus: [201], body: UserConfigRequest },
+    async ({ c, actor, body }) => {
+      for (const field of ["slug", "name"] as const)
+        if (body[field] === "") throw refusal(400, `invalid request body: error 400: ${field} is required`);
+      const slug = (await findUserConfig(hub.db, actor.userId, body.slug))?.slug ?? body.slug;
+      const { config, made } = await keep(actor.userId, slug, valuesOf(body));
+      return c.json(await shown(config), made ? 201 : 200);
+    },
+  );
   mount(
     "put",
     "/user/configs/{id}",
     "Change a configuration, or write one of this slug",
-    { ...common, body: UserConfigUpdateRequest },
+    { ...common, orStatus: [201], body: UserConfigUpdateRequest },
     async ({ c, actor, body, param }) => {
       const known = await findUserConfig(hub.db, actor.userId, param("id"));
       const { slug, ...before } = known ? await shown(known) : { slug: param("id"), name: param("id"), type: "string" as const, value: "" };

@@ -6,12 +6,12 @@
 import { z } from "zod";
 import { accessName } from "../../domain/access/rules.ts";
 import { findClaim, findRole, listClaims, listRoles } from "../../db/roles.ts";
-import { addRight, changeUser, listUsers, removeRight, rootName } from "../../db/users.ts";
+import { addRight, changeUser, removeRight, rootName } from "../../db/users.ts";
 import type { Hub } from "../ports.ts";
 import { aboutUser, aboutUserRight, telling } from "../told.ts";
 import { refusal } from "../wire/errors.ts";
 import type { Mount } from "../wire/mount.ts";
-import { checkGiven, foundUser, mustReach } from "./given.ts";
+import { checkGiven, foundUser, mustReach, seenUsers } from "./given.ts";
 import { ClaimResponse, longestSecret, NameRequest, RoleResponse, UserUpdateRequest, wireClaim, wireRole } from "./wire.ts";
 
 const tag = "users";
@@ -57,7 +57,7 @@ function listRoutes(hub: Hub, mount: Mount): void {
     { tag, needs, status: 200, reply: z.array(RoleResponse) },
     async ({ param, actor }) => {
       const user = await foundUser(hub, param("id"), actor);
-      const [claims, users] = [await listClaims(hub.db), await listUsers(hub.db)];
+      const [claims, users] = [await listClaims(hub.db), await seenUsers(hub, actor)];
       return (await listRoles(hub.db)).filter(({ id }) => user.roles.includes(id)).map((role) => wireRole(role, claims, users));
     },
   );

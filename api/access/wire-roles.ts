@@ -19,12 +19,13 @@ import {
   type Role,
 } from "../../db/roles.ts";
 import { listUsers } from "../../db/users.ts";
+import type { Actor } from "../../domain/access/schema.ts";
 import type { Hub } from "../ports.ts";
 import { aboutClaim, aboutRole, aboutRoleClaim, telling } from "../told.ts";
 import { refusal } from "../wire/errors.ts";
 import { filtered } from "../wire/filter.ts";
 import type { Mount } from "../wire/mount.ts";
-import { checkGiven } from "./given.ts";
+import { checkGiven, seenUsers } from "./given.ts";
 import {
   ClaimGroupResponse,
   ClaimResponse,
@@ -47,8 +48,8 @@ export function roleRoutes(hub: Hub, mount: Mount): void {
   claimRoutes(hub, mount);
 }
 
-async function wireRoles(hub: Hub) {
-  const [claims, users] = [await listClaims(hub.db), await listUsers(hub.db)];
+async function wireRoles(hub: Hub, actor: Actor) {
+  const [claims, users] = [await listClaims(hub.db), await seenUsers(hub, actor)];
   return (await listRoles(hub.db)).map((role) => wireRole(role, claims, users));
 }
 
@@ -60,12 +61,12 @@ async function mustFind(hub: Hub, word: string): Promise<Role> {
 
 function readRoutes(hub: Hub, mount: Mount): void {
   const needs = { claims: ["LIST_ROLE"] } as const;
-  mount("get", "/auth/roles", "List roles", { tag, needs, status: 200, reply: z.array(RoleResponse) }, async ({ c }) =>
-    filtered(await wireRoles(hub), c.req.header("X-Filter")),
+  mount("get", "/auth/roles", "List roles", { tag, needs, status: 200, reply: z.array(RoleResponse) }, async ({ c, actor }) =>
+    filtered(await wireRoles(hub, actor), c.req.header("X-Filter")),
   );
-  mount("get", "/auth/roles/{id}", "Get a role", { tag, needs, status: 200, reply: RoleResponse }, async ({ param }) => {
+  mount("get", "/auth/roles/{id}", "Get a role", { tag, needs, status: 200, reply: RoleResponse }, async ({ param, actor }) => {
     const { id } = await mustFind(hub, param("id"));
-    return (await wireRoles(hub)).find((role) => role.id === id);
+    return (await wireRoles(hub, actor)).find((role) => role.id === id);
   });
   mount(
     "get",
@@ -93,7 +94,7 @@ function roleChangeRoutes(hub: Hub, mount: Mount): void {
       await telling(hub, asked, aboutRole("added", id), async (tx) => {
         if (!(await createRole(tx, id, claims))) throw refusal(400, "error 400: role already exists");
       });
-      return (await wireRoles(hub)).find((role) => role.id === id);
+      return (await wireRoles(hub, actor)).find((role) => role.id === id);
     },
   );
   mount(
@@ -164,8 +165,8 @@ function claimRoutes(hub: Hub, mount: Mount): void {
     { tag, needs: list, status: 200, reply: z.array(ClaimGroupResponse) },
     async () => groupedClaims(await listClaims(hub.db)),
   );
-  mount("get", "/auth/claims/{id}", "Get a claim", { tag, needs: list, status: 200, reply: ClaimResponse }, async ({ param }) =>
-    wireClaimWithHolders(await mustFindClaim(hub, param("id")), await listUsers(hub.db)),
+  mount("get", "/auth/claims/{id}", "Get a claim", { tag, needs: list, status: 200, reply: ClaimResponse }, async ({ param, actor }) =>
+    wireClaimWithHolders(await mustFindClaim(hub, param("id")), await seenUsers(hub, actor)),
   );
   claimChangeRoutes(hub, mount);
 }

@@ -7,14 +7,14 @@ import { z } from "zod";
 import { superUserRole, newUserClaims } from "../../domain/access/claims.ts";
 import { limited, passwordFaults } from "../../domain/access/rules.ts";
 import { unwrap } from "../../domain/errors.ts";
-import { createUser, listUsers, removeUser, rootName } from "../../db/users.ts";
+import { createUser, removeUser, rootName } from "../../db/users.ts";
 import { resolveApiKey } from "../middleware/authenticate.ts";
 import type { Hub } from "../ports.ts";
 import { aboutUser, telling } from "../told.ts";
 import { refusal } from "../wire/errors.ts";
 import { filtered } from "../wire/filter.ts";
 import type { Call, Mount } from "../wire/mount.ts";
-import { checkGiven, foundUser, sees } from "./given.ts";
+import { checkGiven, foundUser, seenUsers } from "./given.ts";
 import { userConfigRoutes } from "./wire-configs.ts";
 import { apiKeyRoutes } from "./wire-keys.ts";
 import { rightRoutes } from "./wire-rights.ts";
@@ -94,8 +94,7 @@ function userRoutes(hub: Hub, mount: Mount): void {
     "List users",
     { tag, needs: { claims: ["LIST_USER"] }, status: 200, reply: z.array(ApiUser) },
     async ({ c, actor }) => {
-      const seen = (await listUsers(hub.db)).filter((user) => sees(actor, user));
-      return filtered(seen.map(wireUser), c.req.header("X-Filter"));
+      return filtered((await seenUsers(hub, actor)).map(wireUser), c.req.header("X-Filter"));
     },
   );
   mount(

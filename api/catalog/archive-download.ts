@@ -37,7 +37,7 @@ export function archiveDownload(hub: Hub) {
         description: "A tar, gzipped or plain. An answer that ends early is no archive: its connection breaks.",
         content: { "application/octet-stream": { schema: z.string().meta({ format: "binary" }) } },
       },
-      ...faults("image_not_found", "image_tainted", "image_revoked", "archive_invalid", "store_unavailable", "store_denied"),
+      ...faults("image_not_found", "image_tainted", "image_revoked", "archive_invalid", "store_object_missing", "store_unavailable", "store_denied"),
     },
   });
   return routesOf().openapi(get, async (c) => {

@@ -19,13 +19,18 @@ const needs = { superUser: true } as const;
 const lookEveryMs = 30_000;
 
 export function logWireRoutes(hub: Hub, mount: Mount, orchestrator: Mount): void {
-  mount("get", "/logs", "Read this process's last log lines; `tail` says how many", { tag, needs, status: 200 }, async (call) =>
-    call.c.text(
-      hub.logs
-        .recent(tailOf(call))
-        .map((line) => `${line}\n`)
-        .join(""),
-    ),
+  mount(
+    "get",
+    "/logs",
+    "Read this process's last log lines; `tail` says how many",
+    { tag, needs, status: 200, reply: "text" },
+    async (call) =>
+      call.c.text(
+        hub.logs
+          .recent(tailOf(call))
+          .map((line) => `${line}\n`)
+          .join(""),
+      ),
   );
   mount(
     "get",

@@ -26,10 +26,12 @@ export interface RouteOptions<Body extends z.ZodType> {
   readonly tag: string;
   readonly needs: Needs | "public";
   readonly status: StatusCode;
+  /** Others that it may have, with the same body. */
+  readonly orStatus?: readonly StatusCode[];
   /** Absent: whatever is sent is ignored. */
   readonly body?: Body;
-  /** Absent: the answer has no body. */
-  readonly reply?: z.ZodType;
+  /** Absent: the answer has no body. "text": lines of text. */
+  readonly reply?: z.ZodType | "text";
 }
 
 export interface Call<Body> {
@@ -112,6 +114,12 @@ function parsedJson(text: string): unknown {
   }
 }
 
+function answered({ reply }: Pick<WireRoute<z.ZodType>, "reply">) {
+  if (reply === undefined) return { description: "Done." };
+  if (reply === "text") return { description: "Lines.", content: { "text/plain": { schema: z.string() } } };
+  return json(reply, "The answer.");
+}
+
 function documented<Body extends z.ZodType>(route: WireRoute<Body>, method: Method) {
   const names = [...route.path.matchAll(/\{(\w+)\}/g)].map(([, name]) => name ?? "");
   const params = names.length === 0 ? {} : { params: z.object(Object.fromEntries(names.map((name) => [name, z.string()]))) };
@@ -126,7 +134,7 @@ function documented<Body extends z.ZodType>(route: WireRoute<Body>, method: Meth
     ...(route.needs === "public" ? { security: [] } : {}),
     request: { ...params, ...body },
     responses: {
-      [route.status]: route.reply === undefined ? { description: "Done." } : json(route.reply, "The answer."),
+      ...Object.fromEntries([route.status, ...(route.orStatus ?? [])].map((status) => [status, answered(route)])),
       ...refused,
       default: json(refusalSchema(`/api/v1${route.path}`), "Refused."),
     },
