@@ -24,7 +24,7 @@ export const asLines =
     const wanted = c.req.method === "GET" && (c.req.header("Accept") ?? "").split(",").some((part) => part.trim().startsWith(type));
     if (!wanted) return next();
     await next();
-    if (c.res.status !== 200 || !/^application\/json/.test(c.res.headers.get("Content-Type") ?? "")) return;
+    if (c.res.status !== 200 || !(c.res.headers.get("Content-Type") ?? "").startsWith("application/json")) return;
     const first = Page.safeParse(await c.res.clone().json());
     // One thing is no list: it stays what it is.
     if (!first.success) return;

@@ -115,7 +115,7 @@ export async function openWorld({ rates, ...more }: Partial<Settings> & { rates?
       status: response.status,
       headers: response.headers,
       text,
-      body: text === "" || !/json/.test(response.headers.get("Content-Type") ?? "") ? text : JSON.parse(text),
+      body: text === "" || !/[/+]json\b/.test(response.headers.get("Content-Type") ?? "") ? text : JSON.parse(text),
     };
   };
   const login = async (email: string, password: string): Promise<string> => {
