@@ -7,7 +7,6 @@
 import { Agent as PlainAgent, request as plainRequest, type IncomingMessage } from "node:http";
 import { Agent, request } from "node:https";
 import { pipeline } from "node:stream/promises";
-import { FaultError } from "../domain/errors.ts";
 import { withKnown } from "./authority.ts";
 import { storeUnavailable } from "./faults.ts";
 import { throughProxies } from "./proxies.ts";
@@ -48,6 +47,7 @@ export function storeHttp(silentMs: number): StoreHttp {
     new Promise<IncomingMessage>((resolve, reject) => {
       const sent = begin(ask);
       let silent = false;
+      const source: Source = { failure: null };
       // Of the connection, so that it also ends an answer that stops in its middle.
       sent.setTimeout(silentMs, () => {
         silent = true;
@@ -55,12 +55,11 @@ export function storeHttp(silentMs: number): StoreHttp {
       });
       sent.once("response", resolve);
       sent.on("error", (cause) => {
-        // What the source of the body threw.
-        if (cause instanceof FaultError) return reject(cause);
+        if (source.failure !== null) return reject(source.failure);
         const reason = silent ? `it has been silent for ${silentMs / 1000} s` : `it cannot be reached${wordOf(cause)}`;
         reject(ask.signal.aborted ? cause : storeUnavailable(ask.key, reason, cause));
       });
-      if (isInParts(ask.body)) pipeline(ask.body, sent).catch((error: unknown) => sent.destroy(asError(error)));
+      if (isInParts(ask.body)) pipeline(watched(ask.body, source), sent).catch((error: unknown) => sent.destroy(asError(error)));
       else sent.end(ask.body);
     });
   return { send, close: () => [plain, ...tls.values()].forEach((agent) => agent.destroy()) };
@@ -68,6 +67,20 @@ export function storeHttp(silentMs: number): StoreHttp {
 
 const isInParts = (body: StoreRequest["body"]): body is AsyncIterable<Uint8Array> =>
   typeof body === "object" && Symbol.asyncIterator in body;
+/** What the source of a body threw: a broken request alone would look as if the store were away. */
+interface Source {
+  failure: Error | null;
+}
+
+async function* watched(parts: AsyncIterable<Uint8Array>, source: Source): AsyncGenerator<Uint8Array> {
+  try {
+    yield* parts;
+  } catch (error) {
+    source.failure = asError(error);
+    throw error;
+  }
+}
+
 const asError = (error: unknown): Error => (error instanceof Error ? error : new Error(String(error)));
 
 /** Node's own word for what went wrong, which carries no part of the address: that may be a grant. */

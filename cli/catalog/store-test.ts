@@ -12,7 +12,12 @@ import { exitCodes } from "../exit-codes.ts";
 /** Ten rights of a slow store that is asked again a few times each. */
 const limitMs = 5 * 60_000;
 
-const marks = { passed: "ok", failed: "FAILED", skipped: "skipped", unneeded: "by the hub" } as const;
+const marks = { passed: "ok", failed: "FAILED", skipped: "skipped" } as const;
+/** The first line tells whether anything is ever written to the store; what a host cannot do by a signed request, the hub does. */
+function markOf({ state }: StoreTrial, [first]: readonly StoreTrial[]): string {
+  if (state !== "unneeded") return marks[state];
+  return first?.state === "unneeded" ? "not needed" : "by the hub";
+}
 
 export async function testStore(context: Context, [nameOrId = ""]: readonly string[]): Promise<number> {
   const { streams, json } = context;
@@ -22,7 +27,7 @@ export async function testStore(context: Context, [nameOrId = ""]: readonly stri
   const found: StoreTrial[] = [];
   for await (const trial of trialsIn(response)) {
     found.push(trial);
-    if (!json) streams.out.write(`${marks[trial.state].padEnd(10)}  ${rightMeanings[trial.right].padEnd(43)}  ${trial.message}\n`);
+    if (!json) streams.out.write(`${markOf(trial, found).padEnd(10)}  ${rightMeanings[trial.right].padEnd(43)}  ${trial.message}\n`);
   }
   const failed = found.filter(({ state }) => state === "failed");
   if (json) context.show({ store: nameOrId, passed: failed.length === 0, rights: found }, () => "");

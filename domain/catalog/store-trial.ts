@@ -22,7 +22,8 @@ export const StoreTrial = z
   .object({
     right: z.enum(storeRights),
     state: z.enum(["passed", "failed", "skipped", "unneeded"]).meta({
-      description: "`skipped`: cannot be asked since another failed; `unneeded`: the provider has none, the host gateway does it instead.",
+      description:
+        "`skipped`: cannot be asked since another failed; `unneeded`: the provider has none and the host gateway does it instead, or the store is read-only.",
     }),
     message: z.string(),
     tookMs: z.int().nonnegative(),

@@ -79,6 +79,7 @@ async function grantObjects(
     { storeId: scope.storeId, store },
     write.map(({ key }) => key),
   );
+  const share = await shareOf(db, scope.storeId);
   const packs = await packsIn(stores, scope, read, signal);
   const reads = read.map(async (key) => {
     if (!mayRead(scope, packs, key)) throw refused(key, "read");
@@ -92,7 +93,6 @@ async function grantObjects(
     if (direct) return direct;
     return ours(key, "PUT", expiresAt, await signatures.sign({ method: "PUT", storeId: scope.storeId, key, sha256, bytes, expiresAt }));
   });
-  const share = await shareOf(db, scope.storeId);
   return { objects: await Promise.all([...reads, ...writes]), ca: store.authority ?? null, share };
 }
 

@@ -2,8 +2,12 @@
 import { randomUUID } from "node:crypto";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { pullActivities } from "../../activities/hub/catalog.ts";
+import { exportActivities } from "../../activities/hub/export.ts";
+import { requestExport } from "../../control/archives.ts";
 import { requestPull, requestPush } from "../../control/catalog.ts";
 import { livingTrees } from "../../db/care.ts";
+import { NewExport } from "../../domain/catalog/archives.ts";
+import { memoryStore } from "../../stores/memory.ts";
 import { claimRemovals, condemn, condemnedPage, countOn, removalHorizon } from "../../db/condemned.ts";
 import { settleOperation } from "../../db/settlement.ts";
 import { NewImageVersion } from "../../domain/catalog/schema.ts";
@@ -77,6 +81,26 @@ describe("a tree", () => {
     const id = await addImage(hub, storeId, catalogId);
     const { id: operationId } = unwrap(await requestPull(hub.control, { image: { catalogId }, hostId, onFault: "fail" }, asked()));
     const { digest } = await pullActivities({ db }).authorisePull({ operationId });
+    await hub.sql`delete from image_versions where id = ${id}`;
+    expect(await livingTrees(db, storeId)).toEqual([{ digest, generation: 1 }]);
+    await settleOperation(db, { operationId, steps: [], outcome: "done" });
+    expect(await livingTrees(db, storeId)).toEqual([]);
+  });
+
+  it("lives while an export reads it, into whatever store, although its version was deleted", async () => {
+    const { db } = hub.control;
+    const catalogId = `c-${randomUUID()}`;
+    const id = await addImage(hub, storeId, catalogId);
+    const target = randomUUID();
+    await hub.sql`insert into stores (id, name, kind, location) values (${target}, ${target}, 'folder', ${`folder:/tmp/${target}`})`;
+    const key = { catalogId, version: "1", architecture: "arm64" } as const;
+    const wanted = NewExport.parse({ storeId: target });
+    const { id: operationId } = unwrap(await requestExport(hub.control, key, wanted, asked()));
+    const gone = async () => Promise.reject(new Error("Nothing is written in this test."));
+    const open = async () => memoryStore();
+    const { digest } = await exportActivities({ db, openStore: open, openLarge: gone, gate: async () => null }).authoriseExport({
+      operationId,
+    });
     await hub.sql`delete from image_versions where id = ${id}`;
     expect(await livingTrees(db, storeId)).toEqual([{ digest, generation: 1 }]);
     await settleOperation(db, { operationId, steps: [], outcome: "done" });

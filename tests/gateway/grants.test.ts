@@ -167,6 +167,37 @@ describe("a transfer by grants", () => {
     await expect(linkB.grants({ operationId: id, sealed: true })).rejects.toMatchObject({ fault: { code: "grant_refused" } });
   });
 
+  it("tells each host its part of a store's limits, and holds a transfer to it", async () => {
+    const { pushed } = await pushOne("limited");
+    const [pack = ""] = await packsOf(pushed);
+    const pull = async (host: HostIdentity) => {
+      const id = await operation(host, "pull", { chosen: { storeId, ...treeOf(pushed) } });
+      await hub.sql`insert into steps (operation_id, name, position, state) values (${id}, 'fetch', 0, 'running')`;
+      return id;
+    };
+    const id = await pull(b);
+    const ask = async () => (await linkB.grants({ operationId: id, read: [pack] })).share;
+    expect(await ask()).toBeNull();
+    await hub.sql`update stores set max_bytes_per_second = 4000000, max_requests = 3 where id = ${storeId}`;
+    expect(await ask()).toEqual({ storeId, bytesPerSecond: 4_000_000, requests: 3 });
+    // Two on one host share its part; another host halves it.
+    await pull(b);
+    expect(await ask()).toMatchObject({ bytesPerSecond: 4_000_000, requests: 3 });
+    const other = await pull(a);
+    expect(await ask()).toEqual({ storeId, bytesPerSecond: 2_000_000, requests: 1 });
+
+    const store = grantedStore(linkB, id, signal);
+    await readAll(await store.read(treeKey(pushed.digest), null, signal), "tree", 1 << 20);
+    const began = performance.now();
+    const range = { offsetBytes: 0, lengthBytes: 500_000 };
+    const parts = [1, 2, 3].map(async () => (await readAll(await store.read(pack, range, signal), "pack", 1 << 20)).byteLength);
+    expect(await Promise.all(parts)).toEqual([500_000, 500_000, 500_000]);
+    // The first travels at once, the others when their bytes are due: 500 kB each at 2 MB/s.
+    expect(performance.now() - began).toBeGreaterThanOrEqual(490);
+    await hub.sql`update operations set state = 'done' where id in (${id}, ${other})`;
+    await hub.sql`update stores set max_bytes_per_second = null, max_requests = null where id = ${storeId}`;
+  });
+
   it("is given to a caller's own computer for the one operation that its right names", async () => {
     const [id, other] = [
       await operation(null, "push", { storeId, catalogId: "own" }),

@@ -42,6 +42,8 @@ export async function startAzureServer(tls?: { certificatePath: string; keyPath:
     "--inMemoryPersistence",
     "--silent",
     "--skipApiVersionCheck",
+    // The account stands in the path, also where the server is reached by a name.
+    "--disableProductStyleUrl",
   ];
   const secure = tls ? ["--cert", tls.certificatePath, "--key", tls.keyPath, "--oauth", "basic"] : [];
   const env = { ...process.env, AZURITE_ACCOUNTS: `${account}:${accountKey}` };

@@ -1,15 +1,18 @@
 /** `drover store ...` against the real API: what is kept has worked, what is used stays, and what is secret is told to nobody. */
-import { mkdir, mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
+import { cp, mkdir, mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { serveApi, type Served } from "../../api/serve.ts";
+import { requestPush } from "../../control/catalog.ts";
+import { listHosts } from "../../db/hosts.ts";
 import { makeConfigured } from "../../db/stores.ts";
+import { NewImageVersion } from "../../domain/catalog/schema.ts";
 import { storeRights } from "../../domain/catalog/store-trial.ts";
 import { keptStores } from "../../workers/kept-stores.ts";
 import { openWorld, rootPassword, type World } from "../api/world.ts";
 import { typing } from "../cli/typed.ts";
-import { addImage } from "../control/hub.ts";
+import { addHost, addImage, asked, codeOf } from "../control/hub.ts";
 import { startArtifactoryServer, type ArtifactoryServer } from "./artifactory-server.ts";
 import { startMiddleman, type Middleman } from "./middleman.ts";
 
@@ -119,6 +122,52 @@ describe("drover store", () => {
     await rm(broken, { recursive: true });
     const gone = await run(["test", "broken"]);
     expect(gone).toMatchObject({ exitCode: 6, out: expect.stringMatching(/^FAILED +belongs to this hub/m) });
+  });
+
+  it("adds a catalog of others without a trace, and writes nothing to it until an operator says so", async () => {
+    const catalog = join(folder, "catalog");
+    await cp(new URL("../pdpack/fixtures/gzip/", import.meta.url), catalog, { recursive: true });
+    const before = await readdir(catalog, { recursive: true });
+    expect((await run(["add", "theirs", `folder:${catalog}`, "--read-only"])).exitCode).toBe(0);
+    expect(await shown("theirs")).toMatchObject({ readOnly: true });
+    const tried = await run(["test", "theirs"]);
+    expect(tried).toMatchObject({ exitCode: 0, out: expect.stringMatching(/^not needed +takes an object +Nothing is written to it/m) });
+    expect(tried.out).toMatch(/^ok +gives a part of an object back/m);
+    // Asked for once more, as whoever pushes by a connection string does.
+    expect((await run(["add", "theirs", `folder:${catalog}`])).exitCode).toBe(0);
+    for (const args of [
+      ["default", "theirs"],
+      ["gc", "theirs", "--detach"],
+      ["check", "theirs", "--detach"],
+      ["scrub", "theirs", "--detach"],
+    ])
+      expect(await run(args), args[0]).toMatchObject({ exitCode: 5, err: expect.stringContaining("(store_read_only)") });
+    const { db } = world.control;
+    await addHost(world);
+    const [host] = await listHosts(db);
+    const push = { path: "/machines/a.pvm", hostId: host?.id, catalogId: "a", storeId: (await shown("theirs"))["id"] };
+    expect(codeOf(await requestPush(world.control, NewImageVersion.parse(push), asked()))).toBe("store_read_only");
+    expect(await readdir(catalog, { recursive: true })).toEqual(before);
+
+    expect((await run(["edit", "theirs", "--read-write"])).exitCode).toBe(0);
+    expect((await readdir(catalog)).includes("store.json")).toBe(true);
+    expect(await shown("theirs")).toMatchObject({ readOnly: false });
+    expect((await run(["edit", "theirs", "--read-only"])).exitCode).toBe(0);
+    expect(await run(["edit", "theirs", "--read-only", "--read-write"])).toMatchObject({ exitCode: 2 });
+  });
+
+  it("keeps limits, and lifts them", async () => {
+    expect((await run(["edit", "depot", "--max-bandwidth", "200MB", "--max-requests", "8"])).exitCode).toBe(0);
+    expect(await shown("depot")).toMatchObject({ maxBytesPerSecond: 200 * 1024 ** 2, maxRequests: 8 });
+    expect((await run(["show", "depot"])).out).toMatch(/bandwidth +200 MiB per second at most/);
+    expect((await run(["edit", "depot", "--max-bandwidth", "none"])).exitCode).toBe(0);
+    expect(await shown("depot")).toMatchObject({ maxBytesPerSecond: null, maxRequests: 8 });
+    for (const [option, value, words] of [
+      ["--max-bandwidth", "fast", "must be a size such as 512M or 8G, or none"],
+      ["--max-bandwidth", "1k", "65536"],
+      ["--max-requests", "0", ">=1"],
+    ] as const)
+      expect(await run(["edit", "depot", option, value])).toMatchObject({ exitCode: 2, err: expect.stringContaining(words) });
   });
 
   it("has one default, which a restart with the same configuration does not take back", async () => {

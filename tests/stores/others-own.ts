@@ -174,7 +174,7 @@ export function describeAuthorities(all: () => Providers): void {
   });
 }
 
-function opener({ s3, azure, artifactory, bucket, container }: Providers, kind: "s3" | "azure" | "artifactory", endpoint: string) {
+export function opener({ s3, azure, artifactory, bucket, container }: Providers, kind: "s3" | "azure" | "artifactory", endpoint: string) {
   const { accessKey: accessKeyId, secretKey: secretAccessKey } = s3.keys();
   return (change: { ca?: string }): ObjectStore => {
     if (kind === "s3")

@@ -20,7 +20,7 @@ export interface Providers {
   readonly bucket: string;
   readonly container: string;
   /** Each with a prefix of its own; `endpoint` leads there by another way. */
-  s3Store(change?: { bucket?: string; prefix?: string; secret?: string; endpoint?: string }): ObjectStore;
+  s3Store(change?: { bucket?: string; prefix?: string; secret?: string; endpoint?: string; keys?: S3Server["reader"] }): ObjectStore;
   azureStore(change?: { container?: string; prefix?: string; accountKey?: string; sas?: string; endpoint?: string }): ObjectStore;
   artifactoryStore(change?: {
     repo?: string;
@@ -47,7 +47,10 @@ export async function startProviders(): Promise<Providers> {
         prefix: change.prefix ?? prefix(),
         region: "us-east-1",
         endpoint: change.endpoint ?? s3.endpoint,
-        credentials: { accessKeyId: s3.accessKey, secretAccessKey: change.secret ?? s3.secretKey },
+        credentials: {
+          accessKeyId: change.keys?.accessKey ?? s3.accessKey,
+          secretAccessKey: change.keys?.secretKey ?? change.secret ?? s3.secretKey,
+        },
       }),
     azureStore: (change = {}) =>
       azureStore({

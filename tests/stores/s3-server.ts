@@ -21,6 +21,8 @@ export interface S3Server {
   readonly endpoint: string;
   readonly accessKey: string;
   readonly secretKey: string;
+  /** Somebody who may list and read, and nothing else. */
+  readonly reader: S3Keys;
   /** Those that it knows now. */
   keys(): S3Keys;
   /** From now on these keys are the only ones that it knows: whoever signs with others is refused. */
@@ -38,20 +40,26 @@ interface S3Keys {
 export async function startS3Server(): Promise<S3Server> {
   const binary = await weedBinary();
   const folder = await mkdtemp(join(tmpdir(), "drover-s3-"));
-  let keys: S3Keys = { accessKey: `test${randomBytes(6).toString("hex")}`, secretKey: randomBytes(20).toString("hex") };
+  const newKeys = (name: string): S3Keys => ({
+    accessKey: `${name}${randomBytes(6).toString("hex")}`,
+    secretKey: randomBytes(20).toString("hex"),
+  });
+  let keys = newKeys("test");
+  const reader = newKeys("reader");
   const identities = join(folder, "identities.json");
-  await writeIdentities(identities, keys);
+  await writeIdentities(identities, keys, reader);
   const { args, endpoint } = await command(folder, identities);
   const child = spawn(binary, args, { stdio: "ignore", cwd: folder, env: { ...process.env, GOGC: "30", GOMEMLIMIT: "700MiB" } });
   const server: S3Server = {
     ...keys,
+    reader,
     endpoint,
     makeBucket: () => makeBucket(endpoint, keys),
     keys: () => keys,
     renewKeys: async (renewed) => {
       const old = keys;
       keys = renewed;
-      await writeIdentities(identities, renewed);
+      await writeIdentities(identities, renewed, reader);
       child.kill("SIGHUP");
       await expect.poll(() => makeBucket(endpoint, renewed).then(() => "known", String), { timeout: 60_000 }).toBe("known");
       await expect(makeBucket(endpoint, old)).rejects.toThrow();
@@ -65,11 +73,10 @@ export async function startS3Server(): Promise<S3Server> {
   return server;
 }
 
-const writeIdentities = (file: string, keys: S3Keys): Promise<void> =>
-  writeFile(
-    file,
-    JSON.stringify({ identities: [{ name: "test", credentials: [keys], actions: ["Admin", "Read", "List", "Tagging", "Write"] }] }),
-  );
+function writeIdentities(file: string, keys: S3Keys, reader: S3Keys): Promise<void> {
+  const all = { name: "test", credentials: [keys], actions: ["Admin", "Read", "List", "Tagging", "Write"] };
+  return writeFile(file, JSON.stringify({ identities: [all, { name: "reader", credentials: [reader], actions: ["Read", "List"] }] }));
+}
 
 /** All ports are chosen, those of gRPC too: the server's own choice (plus 10000) may lie beyond 65535 or be taken. */
 async function command(folder: string, identities: string) {

@@ -1,16 +1,20 @@
 /** Every store adapter is held to the contract and to the same answers on a bad day, against real servers; what only a folder can get wrong stands below. */
-import { createHash } from "node:crypto";
+import { createHash, randomUUID } from "node:crypto";
 import { mkdir, mkdtemp, readdir, rm, symlink, utimes, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
+import { storeRights } from "../../domain/catalog/store-trial.ts";
 import { describeObjectStore } from "../../stores/contract.ts";
 import { folderStore } from "../../stores/folder.ts";
 import { storeDenied } from "../../stores/faults.ts";
 import { claimStore, readIdentity } from "../../stores/identity.ts";
 import { memoryStore } from "../../stores/memory.ts";
+import { readOnlyStore } from "../../stores/read-only.ts";
 import { tryStore } from "../../stores/trial.ts";
+import { describeLargeObjects } from "./large.ts";
 import { describeLies } from "./lies.ts";
+import { describeProxies } from "./proxied.ts";
 import { endingArtifactory, endingAzure, endingS3, startProviders, type Providers } from "./providers.ts";
 import { describeArtifactory, describeAzure, describeAuthorities } from "./others-own.ts";
 import { describeS3 } from "./s3-own.ts";
@@ -65,6 +69,25 @@ describe("trying what a transfer needs", () => {
     expect((await Array.fromAsync(store.list(""))).map(({ key }) => key)).toEqual(["store.json"]);
   });
 
+  it("asks of a read-only store what reading needs, by credentials that may do no more, and leaves no trace", async () => {
+    const prefix = `${randomUUID()}/`;
+    await providers.s3Store({ prefix }).write("image/one.meta", Buffer.from("{}"), sha256(Buffer.from("{}")), calm());
+    const reading = providers.s3Store({ prefix, keys: providers.s3.reader });
+    await expect(claimStore(reading, "hub", calm())).rejects.toMatchObject({ fault: { code: "store_denied" } });
+    const states = (await Array.fromAsync(tryStore(readOnlyStore(reading), "hub", calm(), { readOnly: true }))).map(
+      ({ right, state }) => `${right} ${state}`,
+    );
+    const needed = ["list", "read", "range", "sign_read"] as const;
+    expect(states).toEqual(storeRights.map((right) => `${right} ${needed.some((one) => one === right) ? "passed" : "unneeded"}`));
+    expect((await Array.fromAsync(reading.list(""))).map(({ key }) => key)).toEqual(["image/one.meta"]);
+    const without = providers.s3Store({ prefix, secret: "wrong" });
+    const refused = await Array.fromAsync(tryStore(readOnlyStore(without), "hub", calm(), { readOnly: true }));
+    expect(refused.find(({ right }) => right === "list")).toMatchObject({ state: "failed" });
+    await expect(readOnlyStore(reading).write("x", Buffer.from("x"), sha256(Buffer.from("x")), calm())).rejects.toMatchObject({
+      fault: { code: "store_read_only" },
+    });
+  });
+
   it("fails what is refused, and skips what hangs on it", async () => {
     const store = memoryStore();
     await claimStore(store, "hub", calm());
@@ -86,6 +109,8 @@ describe("trying what a transfer needs", () => {
 });
 
 describeS3(() => providers);
+describeLargeObjects(() => providers);
+describeProxies(() => providers);
 describeAzure(() => providers);
 describeArtifactory(() => providers);
 describeAuthorities(() => providers);

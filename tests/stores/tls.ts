@@ -1,4 +1,4 @@
-/** A server's certificate that nobody knows, and a front that speaks TLS for a server that does not. */
+/** A server's certificate that nobody knows (also by a name that no name server has), and a front that speaks TLS for a server that does not. */
 import "reflect-metadata"; // Asked for by a dependency of @peculiar/x509, and it must come first.
 import { createPrivateKey } from "node:crypto";
 import { connect, type AddressInfo } from "node:net";
@@ -20,7 +20,12 @@ export async function selfSigned(): Promise<KeyPair> {
       notAfter: new Date(Date.now() + 86_400_000),
       signingAlgorithm: algorithm,
       keys,
-      extensions: [new x509.SubjectAlternativeNameExtension([{ type: "ip", value: "127.0.0.1" }])],
+      extensions: [
+        new x509.SubjectAlternativeNameExtension([
+          { type: "ip", value: "127.0.0.1" },
+          { type: "dns", value: "store.example" },
+        ]),
+      ],
     },
     crypto,
   );
