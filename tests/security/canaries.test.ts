@@ -15,7 +15,7 @@ import { openStack, type TestStack } from "../e2e/stack.ts";
 import { canaries, filesOf, findInFiles, watchProcesses, type Canaries, type Found } from "./canaries.ts";
 import { openGround, type Ground } from "./ground.ts";
 import { describeRunningHub } from "./running-hub.ts";
-import { plantAccess, plantCommands, plantInCommands, plantInCrashes, plantMalformed, plantStores } from "./planting.ts";
+import { plantAccess, plantCommands, plantInCommands, plantInCrashes, plantMalformed, plantStores, plantWebhooks } from "./planting.ts";
 
 const secret = canaries();
 /** What may be seen, to prove that it would be. */
@@ -38,6 +38,8 @@ beforeAll(async () => {
     DROVER_STORE_SESSION_TOKEN: secret.plant("session token of the default store"),
     TEMPORAL_API_KEY: secret.plant("key of Temporal"),
     TEMPORAL_TLS: "false",
+    DROVER_SMTP_URL: `smtp://u:${secret.plant("password of the SMTP server")}@127.0.0.1:9`,
+    DROVER_SMTP_FROM: "drover@example.com",
   });
   ground = openGround(stack, secret);
   await knowOwnSecrets();
@@ -86,6 +88,7 @@ async function plantEverything(): Promise<void> {
   const ended = new Promise((resolve) => child.once("exit", resolve));
   const events = ground.upgrade(`/api/v1/ws/subscribe?access_token=${token}`);
   await took("plantMalformed", plantMalformed(ground, token));
+  await took("plantWebhooks", plantWebhooks(ground, token));
   await took("plantStores", plantStores(ground, token, sample.bundlePath));
   await took("plantCommands", plantCommands(ground, token, shown));
   await took("plantInCommands", Promise.all([plantInCommands(ground, shown), events, ended]));

@@ -99,6 +99,18 @@ export async function plantMalformed({ ask, askGateway, plant }: Ground, token: 
   await askGateway("GET", `/host/v1/objects/x?signature=${plant("signature of a grant")}&kid=x&store=x&expires=1`);
 }
 
+/** Where webhooks lead, and what signs what they send. */
+export async function plantWebhooks({ ask, plant }: Ground, token: string): Promise<void> {
+  const url = `http://127.0.0.1:9/${plant("path of a webhook")}?key=${plant("query of a webhook")}`;
+  await ask("POST", "/api/v2/webhooks", { token, body: { name: "canary", url, secret: plant("secret of a webhook") } });
+  await ask("POST", "/api/v2/webhooks", { token, body: { name: "canary", url, secret: plant("secret of a webhook that exists") } });
+  await ask("POST", "/api/v2/webhooks", { token, body: { name: "x", url: `https://u:${plant("password in a webhook's address")}@a` } });
+  await ask("POST", "/api/v2/webhooks", { token, body: { name: "x", url: plant("address of a webhook that is none") } });
+  const second = { rotateSecret: { secret: plant("second secret of a webhook") } };
+  await ask("PATCH", "/api/v2/webhooks/canary", { token, body: second });
+  await ask("POST", "/api/v2/webhooks/canary/test", { token });
+}
+
 /** Keys of stores. */
 export async function plantStores({ ask, plant }: Ground, token: string, path: string): Promise<void> {
   const nowhere = "s3://bucket?endpoint=http%3A%2F%2F127.0.0.1%3A9";
