@@ -1,0 +1,155 @@
+/**
+ * Every route for every kind of caller: status, shape, and that nobody gets what the table does not grant.
+ *
+ * The one idea: the answers are expected in a file that people review line by line; the rest holds for all routes at once.
+ */
+import { Ajv2020 } from "ajv/dist/2020.js";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { openApiDocument } from "../../api/docs.ts";
+import { callerNames, type CallerName } from "./callers.ts";
+import { recipesFor } from "./recipes.ts";
+import { requestFor, type Recipe } from "./requests.ts";
+import { routesOf, ruleOf, type Route } from "./routes.ts";
+import { differences, readTable, writeTable, type Line } from "./table.ts";
+import { openContract, type Answered, type Contract, type Sent } from "./world.ts";
+
+let contract: Contract;
+let routes: Route[];
+let recipes: Readonly<Record<string, Recipe>>;
+interface Asked {
+  readonly route: Route;
+  readonly sent: Sent;
+  readonly answers: Readonly<Record<CallerName, Answered>>;
+}
+const asked: Asked[] = [];
+beforeAll(async () => {
+  contract = await openContract();
+  routes = routesOf(contract.app);
+  recipes = recipesFor(contract.targets);
+  for (const route of routes) {
+    const sent = requestFor(route, contract.targets, recipes);
+    const answers: Partial<Record<CallerName, Answered>> = {};
+    for (const name of callerNames) answers[name] = await contract.ask(name, sent);
+    asked.push({ route, sent, answers: answers as Asked["answers"] });
+  }
+}, 300_000);
+afterAll(() => contract?.close());
+
+it("each route declares what it needs, or that it is for everybody", () => {
+  const silent = routes.filter(({ needs }) => needs === "undeclared").map(({ name }) => name);
+  expect(silent, "give the route `authorised(...)`, or `security: []` where anybody may call it").toEqual(carriesItsOwnToken);
+});
+/** The right of one transfer, which is no caller's. */
+const carriesItsOwnToken = ["GET /api/v2/operations/{id}/transfer"];
+
+it("each route answers each caller as the table says", () => {
+  const actual: Line[] = asked.map(({ route, answers }) => ({
+    route: route.name,
+    rule: ruleOf(route),
+    statuses: Object.fromEntries(callerNames.map((name) => [name, answers[name].status])) as Line["statuses"],
+  }));
+  if (process.env["DROVER_CONTRACT"] === "write") writeTable(actual);
+  expect(differences(readTable(), actual)).toEqual([]);
+});
+
+it("a super user is served by each route, or the request says why not", () => {
+  const surprising = asked.flatMap(({ route, answers }) => {
+    const { status, text } = answers.admin;
+    const due = recipes[route.name]?.refused?.[0];
+    return due === undefined
+      ? status < 400
+        ? []
+        : [`${route.name}: ${status} ${text.slice(0, 300)}`]
+      : status === due
+        ? []
+        : [`${route.name}: ${status}, not ${due}`];
+  });
+  expect(surprising).toEqual([]);
+});
+
+it("a caller without credentials gets 401 from each route that is not for everybody", () => {
+  const open = asked.filter(({ route, answers }) => route.needs !== "public" && answers.none.status !== 401).map(({ route }) => route.name);
+  expect(open).toEqual([]);
+});
+
+it("no request is left for recipes that no route has", () => {
+  const names = new Set(routes.map(({ name }) => name));
+  const families = Object.keys(recipes).filter((name) => !names.has(name) && !ofAllFamilies.test(name));
+  expect(families).toEqual([]);
+});
+/** Some families of machine and proxy routes lack a route that the others have. */
+const ofAllFamilies = /orchestrator.*\/(register|upload|http_route|order)$/;
+
+describe("what belongs to another project", () => {
+  it("is in no answer to a member of another one, nor to whoever has no rights", () => {
+    const { machines, imageId, operations, userId, proxy, providerId } = contract.targets;
+    const ids = [...Object.values(machines), imageId, ...Object.values(operations), userId, proxy.web, proxy.tcp, providerId];
+    const names = ["resting", "GOLDEN", "vault", "owners-key", "caller-owner", "secret-sheet", "web.example.com"];
+    const leaks = asked.flatMap(({ route, sent, answers }) =>
+      (["none", "no role", "other project"] as const).flatMap((name) => {
+        const asking = `${sent.path} ${JSON.stringify(sent.body)}`;
+        const told = [...ids, ...names].filter((word) => !asking.includes(word) && answers[name].text.includes(word));
+        return told.length === 0 ? [] : [`${route.name} tells ${name} of ${told.join(", ")}`];
+      }),
+    );
+    expect(leaks).toEqual([]);
+  });
+});
+
+describe("what asks for a role of its own", () => {
+  it("does not exist, on any route, for whoever lacks the role, whatever claims they hold", async () => {
+    const { machines } = contract.targets;
+    const guarded = (path: string) => {
+      const other = Object.values(machines).reduce((text, id) => text.replace(id, machines.guarded), path);
+      return other.replace(/\/(catalog|images|cache)\/golden\b/, "/$1/vault").replace("/packer/sheet", "/packer/secret-sheet");
+    };
+    const told: string[] = [];
+    for (const { route, sent, answers } of asked) {
+      const path = guarded(sent.path);
+      if (path === sent.path || answers.manager.status >= 300) continue;
+      for (const name of ["manager", "peer", "reader"] as const) {
+        const { status, text } = await contract.ask(name, { ...sent, path });
+        if (status < 400 && !emptyAnswers.has(text)) told.push(`${route.name} tells ${name}: ${status} ${text.slice(0, 200)}`);
+      }
+    }
+    expect(told).toEqual([]);
+  });
+});
+/** A list of nothing, and the snapshots of a machine that is not there. */
+const emptyAnswers = new Set(["[]", "{}"]);
+
+it("each answer has the shape that the document gives it", () => {
+  const document = openApiDocument(contract.app, "0") as { paths: Record<string, Record<string, Described | undefined> | undefined> };
+  const ajv = new Ajv2020({ strict: false, validateFormats: false, logger: false });
+  ajv.addSchema(document, "document");
+  const wrong = asked.flatMap(({ route, answers }) => {
+    const described = document.paths[route.path]?.[route.method.toLowerCase()];
+    if (!described) return [];
+    const different = new Map(callerNames.map((name) => [answers[name].status, name]));
+    return [...different.values()].flatMap((name) => {
+      const fault = misshapen(ajv, described, route, answers[name]);
+      return fault === null ? [] : [`${route.name} to ${name}: ${fault}`];
+    });
+  });
+  expect(wrong).toEqual([]);
+});
+
+interface Described {
+  readonly responses: Readonly<Record<string, { readonly content?: Readonly<Record<string, unknown>> } | undefined>>;
+}
+
+function misshapen(ajv: Ajv2020, { responses }: Described, { method, path }: Route, { status, type, text }: Answered): string | null {
+  const key = String(status) in responses ? String(status) : "default";
+  const response = responses[key];
+  if (!response) return `${status} is not documented: ${text.slice(0, 200)}`;
+  const [media] = type.split(";");
+  const content = response.content?.[media ?? ""];
+  // The wire's refusals without a body are four characters.
+  if (text === "" || text === "null") return null;
+  if (content === undefined) return response.content === undefined ? `${status} has a body: ${text.slice(0, 100)}` : `${status} is ${type}`;
+  if (!media?.endsWith("json")) return null;
+  const place = ["paths", path, method.toLowerCase(), "responses", key, "content", media ?? "", "schema"];
+  const pointer = place.map((part) => encodeURIComponent(part.replaceAll("~", "~0").replaceAll("/", "~1"))).join("/");
+  const valid = ajv.validate({ $ref: `document#/${pointer}` }, JSON.parse(text));
+  return valid ? null : `${status} ${ajv.errorsText()}: ${text.slice(0, 200)}`;
+}
