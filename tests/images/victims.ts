@@ -22,12 +22,14 @@ export interface Order {
 export interface S3Place {
   readonly endpoint: string;
   readonly bucket: string;
+  /** Below which all lies. */
+  readonly prefix: string;
   readonly accessKeyId: string;
   readonly secretAccessKey: string;
 }
 
-export const placeStore = ({ endpoint, bucket, ...credentials }: S3Place): ObjectStore =>
-  s3Store({ bucket, prefix: "", region: "us-east-1", endpoint, credentials });
+export const placeStore = ({ endpoint, bucket, prefix, ...credentials }: S3Place): ObjectStore =>
+  s3Store({ bucket, prefix, region: "us-east-1", endpoint, credentials });
 
 /** A push in that folder, with a place of its own for each of its parts. */
 export const orders = (path: string): Order => ({

@@ -23,8 +23,10 @@ const signal = new AbortController().signal;
 
 let s3: S3Server;
 let way: Middleman;
+let bucket = "";
 beforeAll(async () => {
   s3 = await startS3Server();
+  bucket = await s3.makeBucket();
   way = await startMiddleman(s3.endpoint);
   // So slow that packs are on their way at nearly every moment.
   way.far = { delayMs: 30, requestBytesPerSecond: 20 * mebibyte, lineBytesPerSecond: 60 * mebibyte };
@@ -73,7 +75,7 @@ describe(`under ${kills} kills (DROVER_TEST_SEED=${seed})`, () => {
       if (kind === "folder") return order;
       way.lie = noteArrivals(order.log);
       const keys = { accessKeyId: s3.accessKey, secretAccessKey: s3.secretKey };
-      return { ...order, s3: { ...keys, endpoint: way.endpoint, bucket: await s3.makeBucket() } };
+      return { ...order, s3: { ...keys, endpoint: way.endpoint, bucket, prefix: `${name}/` } };
     };
     const whole = await runVictim(await orderIn("whole"));
     const costs: number[] = [];
