@@ -9,17 +9,16 @@ import { mayUse } from "../../domain/access/rules.ts";
 import type { Event } from "../../domain/events/schema.ts";
 import { factsOfEvents } from "../../db/event-facts.ts";
 import { goOnAfter, lastEventNumber, listEvents } from "../../db/events.ts";
+import { checkEveryMs, standingKey, stillStanding } from "../middleware/standing.ts";
 import type { Hub } from "../ports.ts";
 import { mostBehind, type Listener, type Listeners } from "./listeners.ts";
 import { progressTeller } from "./progress.ts";
 import { seenEvent } from "./seen.ts";
-import { standingKey, stillStanding } from "./standing.ts";
+
 import { tellLogs, tellStats, statsEveryMs } from "./process-news.ts";
 
 const batch = 500;
 const progressEveryMs = 1_000;
-/** A user whose rights end without an event that tells it is told nothing more within this time. */
-const checkEveryMs = 5_000;
 /** The database is away: nobody is told anything until it is back. */
 const awayMs = 2_000;
 /** How soon a slow reader is looked at again. */

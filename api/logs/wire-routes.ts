@@ -9,14 +9,15 @@ import { WebSocket } from "ws";
 import { findHost } from "../../db/hosts.ts";
 import { unwrap } from "../../domain/errors.ts";
 import { mustStillBe } from "../middleware/authorise.ts";
+import { checkEveryMs } from "../middleware/standing.ts";
 import type { Hub } from "../ports.ts";
 import { refusal } from "../wire/errors.ts";
 import type { Call, Mount } from "../wire/mount.ts";
 
 const tag = "logs";
 const needs = { superUser: true } as const;
-/** Shorter than the idle limit of common proxies, which is 60 s; as often it is looked whether the reader may still read. */
-const lookEveryMs = 30_000;
+/** Shorter than the idle limit of common proxies, which is 60 s. */
+const pingEveryMs = 30_000;
 
 export function logWireRoutes(hub: Hub, mount: Mount, orchestrator: Mount): void {
   mount(
@@ -65,7 +66,7 @@ async function followed(
   tell: (line: string) => Promise<unknown>,
 ): Promise<void> {
   const signal = AbortSignal.any([gone.signal, hub.closing]);
-  const looking = setInterval(() => void mustStillBe(hub, c).catch(() => gone.abort()), lookEveryMs);
+  const looking = setInterval(() => void mustStillBe(hub, c).catch(() => gone.abort()), checkEveryMs);
   try {
     for await (const line of hub.logs.follow(signal)) await tell(line);
   } finally {
@@ -90,7 +91,7 @@ function frames(hub: Hub, call: Call<unknown>, earlier: readonly string[]) {
     onOpen: (_: unknown, { raw }: { raw?: unknown }) => {
       if (!(raw instanceof WebSocket)) return;
       const send = (line: string) => new Promise<void>((resolve) => raw.send(line, () => resolve()));
-      const pinging = setInterval(() => raw.ping(), lookEveryMs);
+      const pinging = setInterval(() => raw.ping(), pingEveryMs);
       void (async () => {
         for (const line of earlier) await send(line);
         await followed(hub, call, gone, send);

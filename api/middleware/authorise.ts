@@ -10,7 +10,8 @@ import { FaultError } from "../../domain/errors.ts";
 import type { ApiEnv } from "../http.ts";
 import type { Hub } from "../ports.ts";
 import { isWire } from "../paths.ts";
-import { actorAgain, identify } from "./authenticate.ts";
+import { identify } from "./authenticate.ts";
+import { stillStanding } from "./standing.ts";
 
 /** What each guard asks for: the routes of an app tell by it what they need. */
 const declared = new WeakMap<object, Needs>();
@@ -41,17 +42,19 @@ const guarding =
     });
   };
 
-/** For whoever waits long: throws once the caller may not call this route any more. */
-export async function mustStillBe(hub: Pick<Hub, "db">, c: Context<ApiEnv>): Promise<void> {
-  const actor = await actorAgain(hub, actorOf(c));
+/** For whoever waits long: the caller as it is now; throws once it may not call this route any more. */
+export async function mustStillBe(hub: Pick<Hub, "db" | "settings">, c: Context<ApiEnv>): Promise<Actor> {
+  const { standing } = c.var;
+  const actor = standing ? await stillStanding(hub, actorOf(c), standing) : null;
   if (!actor) throw new FaultError({ code: "unauthenticated", message: "The credentials of this request have ended." });
   const verdict = mayUse(actor, c.var.needs ?? {});
   if (!verdict.ok) throw new FaultError(verdict.fault);
+  return actor;
 }
 
 /** The caller of a route that has passed `authorised`. */
 export function actorOf(c: Context<ApiEnv>): Actor {
-  const { actor } = c.var;
+  const actor = c.get("actor");
   if (actor) return actor;
   throw new FaultError({ code: "unauthenticated", message: "The request carries no credentials." });
 }

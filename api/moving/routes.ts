@@ -48,7 +48,7 @@ export function movingRoutes(hub: Hub) {
       asked,
       dryRun,
       signal,
-      check: () => mustStillBe(hub, c),
+      check: async () => void (await mustStillBe(hub, c)),
     });
     return c.json({ dryRun, items: [...read.left, ...rows, ...images], unknown: [...read.unknown] }, 200);
   });

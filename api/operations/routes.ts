@@ -135,12 +135,13 @@ function followRoutes(hub: Hub) {
     .openapi(wait, async (c) => {
       const { id } = await found(hub, c.req.valid("param").id, actorOf(c));
       const over = AbortSignal.any([c.req.raw.signal, AbortSignal.timeout(c.req.valid("query").timeout * 1000)]);
-      return c.json(await detailOf(hub, await settled(hub, id, over, () => mustStillBe(hub, c))), 200);
+      return c.json(await detailOf(hub, await settled(hub, id, over, async () => found(hub, id, await mustStillBe(hub, c)))), 200);
     })
     .openapi(events, async (c) => {
       const { id } = await found(hub, c.req.valid("param").id, actorOf(c));
       const after = Number(c.req.valid("header")["last-event-id"] ?? 0);
-      return operationEvents(hub, c, id, Number.isSafeInteger(after) && after > 0 ? after : 0);
+      const check = async () => found(hub, id, await mustStillBe(hub, c));
+      return operationEvents(hub, c, { operationId: id, after: Number.isSafeInteger(after) && after > 0 ? after : 0, check });
     });
 }
 

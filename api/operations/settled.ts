@@ -7,17 +7,15 @@ import { findOperation } from "../../db/operations.ts";
 import { isSettled } from "../../domain/operations/rules.ts";
 import type { Operation } from "../../domain/operations/schema.ts";
 import { unwrap } from "../../domain/errors.ts";
+import { checkEveryMs } from "../middleware/standing.ts";
 import type { Hub } from "../ports.ts";
-
-/** Whoever waits and loses their rights meanwhile is told nothing more after this time. */
-export const checkEveryMs = 60_000;
 
 /** The operation as it is once it has ended, or when the signal is aborted. `check` throws when its caller may not wait on. */
 export async function settled(
   hub: Pick<Hub, "db" | "notifications" | "closing">,
   id: string,
   signal: AbortSignal,
-  check: () => Promise<void>,
+  check: () => Promise<unknown>,
 ): Promise<Operation> {
   const ends = AbortSignal.any([signal, hub.closing]);
   let checkedAt = Date.now();

@@ -9,10 +9,9 @@ import { findOperation } from "../../db/operations.ts";
 import { goOnAfter, listEvents } from "../../db/events.ts";
 import { isSettled } from "../../domain/operations/rules.ts";
 import type { ApiEnv } from "../http.ts";
-import { mustStillBe } from "../middleware/authorise.ts";
+import { checkEveryMs } from "../middleware/standing.ts";
 import type { Hub } from "../ports.ts";
 import { detailOf } from "./detail.ts";
-import { checkEveryMs } from "./settled.ts";
 
 /** Shorter than the idle limit of common proxies, which is 60 s. */
 const heartbeatMs = 15_000;
@@ -20,20 +19,23 @@ const heartbeatMs = 15_000;
 const lastEventsMs = 2_000;
 const batch = 500;
 
-export function operationEvents(hub: Hub, c: Context<ApiEnv>, operationId: string, after: number): Response {
+export function operationEvents(hub: Hub, c: Context<ApiEnv>, { operationId, after, check }: Asking): Response {
   return streamSSE(c, async (stream) => {
     const gone = new AbortController();
     stream.onAbort(() => gone.abort());
     const ends = AbortSignal.any([gone.signal, hub.closing]);
-    await followed(hub, stream, { operationId, after, ends, check: () => mustStillBe(hub, c) });
+    await followed(hub, stream, { operationId, after, ends, check });
   });
 }
 
-interface Following {
+interface Asking {
   readonly operationId: string;
   readonly after: number;
+  /** Throws when the caller may not see the operation any more. */
+  readonly check: () => Promise<unknown>;
+}
+interface Following extends Asking {
   readonly ends: AbortSignal;
-  check(): Promise<void>;
 }
 
 async function followed(hub: Hub, stream: SSEStreamingApi, { operationId, after, ends, check }: Following): Promise<void> {

@@ -5,7 +5,7 @@
 import { randomUUID } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { createApp } from "../../api/app.ts";
-import { stillStanding } from "../../api/events/standing.ts";
+import { stillStanding } from "../../api/middleware/standing.ts";
 import { markOf } from "../../api/access/login.ts";
 import { listenForEvents, type Notifications } from "../../api/notifications.ts";
 import { serveApi, type Served } from "../../api/serve.ts";
