@@ -1,7 +1,5 @@
 /** Who may come in, in the statuses and shapes that clients of the Parallels DevOps contract know. */
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { logins as createLogins } from "../../api/access/login.ts";
-import { unwrap } from "../../domain/errors.ts";
 import { relay } from "../../control/relay.ts";
 import { openWorld, rootPassword, type World } from "./world.ts";
 
@@ -19,107 +17,6 @@ beforeAll(async () => {
   jane = await world.login("jdoe", "Correct-horse-8!");
 });
 afterAll(() => world.close());
-
-describe("logging in", () => {
-  it.each([[{ email: "root@localhost" }], [{ email: "root", api_key: "" }], [{ username: "ROOT" }], [{ Email: "Root@LocalHost" }]])(
-    "takes %j and answers address, token and unix seconds",
-    async (who) => {
-      const { status, body } = await world.call("POST", "/api/auth/token", { body: { ...who, password: rootPassword } });
-      expect(status).toBe(200);
-      expect(Object.keys(body)).toEqual(["email", "token", "expires_at"]);
-      expect(body.email).toBe("root@localhost");
-      expect(body.expires_at).toBeGreaterThan(Date.now() / 1000);
-      const payload = JSON.parse(Buffer.from(body.token.split(".")[1], "base64url").toString());
-      expect(payload).toMatchObject({ email: "root@localhost", roles: ["SUPER_USER"], exp: body.expires_at });
-    },
-  );
-
-  it.each([
-    [401, { email: "root@localhost", password: "not-the-Passw0rd!" }, "Invalid user or Password"],
-    [401, { email: "nobody@example.com", password: "not-the-Passw0rd!" }, "Invalid user or Password"],
-    [400, { email: "root@localhost" }, "Invalid request body: error 400: Password is required for email login"],
-    [400, { email: "root@localhost", password: "Aa1!".repeat(11) }, "Invalid user or Password"],
-    [400, {}, "Invalid request body: error 400: Email or username is required"],
-    [400, { api_key: "not base64" }, "Invalid API key format"],
-    [401, { api_key: "Tk9LRVk6bm9zZWNyZXQ=" }, "Invalid API key"],
-  ])("answers %i to %j", async (status, body, message) => {
-    const answer = await world.call("POST", "/api/v1/auth/token", { body });
-    expect(answer.status).toBe(status);
-    expect(answer.body).toMatchObject({
-      message,
-      code: status,
-      diagnostics: { operation: "api error response", errors: [{ code: String(status) }] },
-    });
-  });
-
-  it("keeps a guesser waiting at once, and lets whoever was right a moment ago in all the same", async () => {
-    const { token } = { token: root };
-    await world.call("POST", "/api/v1/auth/users", {
-      token,
-      body: { username: "guessed", name: "G", email: "g@example.com", password: "Correct-horse-7!" },
-    });
-    await world.login("guessed", "Correct-horse-7!");
-    const tries = await Promise.all(
-      Array.from({ length: 5 }, () => world.call("POST", "/api/v1/auth/token", { body: { email: "guessed", password: "wrong" } })),
-    );
-    expect(tries.map(({ status }) => status)).toEqual([401, 401, 401, 401, 401]);
-    const next = await world.call("POST", "/api/v1/auth/token", { body: { email: "guessed", password: "wrong" } });
-    expect(next.status).toBe(429);
-    expect(Number(next.headers.get("Retry-After"))).toBeGreaterThan(0);
-    await world.login("guessed", "Correct-horse-7!");
-  });
-
-  it("lets a right password in at once that was never seen before, whoever guessed at it", async () => {
-    const body = { username: "calm", name: "C", email: "calm@example.com", password: "Correct-horse-4!" };
-    await world.call("POST", "/api/v1/auth/users", { token: root, body });
-    const guess = () => world.call("POST", "/api/v1/auth/token", { body: { email: "calm", password: "wrong" } });
-    for (let tries = 0; tries < 6; tries += 1) await guess();
-    expect((await guess()).status).toBe(429);
-    await world.login("calm", "Correct-horse-4!");
-    expect((await guess()).status).toBe(401);
-  });
-
-  it.each([
-    [200, () => root],
-    [400, () => "not.a.token"],
-    [400, () => ""],
-    [401, () => `${root.slice(0, -4)}AAAA`],
-  ])("answers %i when it validates a token", async (status, token) => {
-    expect((await world.call("POST", "/api/v1/auth/token/validate", { body: { token: token() } })).status).toBe(status);
-  });
-});
-
-describe("a login of ours", () => {
-  const log = (username: string, password: string) => world.call("POST", "/api/v2/login", { body: { username, password } });
-  const renew = (token: string) => world.call("POST", "/api/v2/login/renew", { token });
-  const begun = (token: string) => JSON.parse(Buffer.from(token.split(".")[1] ?? "", "base64url").toString()).login.since;
-
-  it("is renewed without a password, and remembers when it began", async () => {
-    const first = (await log("jdoe", "Correct-horse-8!")).body;
-    const second = await renew(first.token);
-    expect(second).toMatchObject({ status: 200, body: { username: "jdoe" } });
-    expect(begun(second.body.token)).toBe(begun(first.token));
-    expect(new Date(second.body.expiresAt).getTime()).toBeGreaterThanOrEqual(new Date(first.expiresAt).getTime());
-    expect((await renew(second.body.token)).status).toBe(200);
-  });
-
-  it("is not renewed once its password has changed", async () => {
-    const body = { username: "mover", name: "M", email: "mover@example.com", password: "Correct-horse-3!" };
-    const { id } = (await world.call("POST", "/api/v1/auth/users", { token: root, body })).body;
-    const { token } = (await log("mover", body.password)).body;
-    await world.call("PUT", `/api/v1/auth/users/${id}`, { token: root, body: { password: "Correct-horse-2!" } });
-    expect(await renew(token)).toMatchObject({ status: 401, body: { message: "The password has changed since." } });
-  });
-
-  it("ends when it has lasted as long as it may", async () => {
-    const { settings } = world.hub;
-    const logins = (loginLimitMs: number) => createLogins({ ...world.hub, settings: { ...settings, loginLimitMs } });
-    const { token } = (await log("jdoe", "Correct-horse-8!")).body;
-    expect(await logins(0).renew(token)).toMatchObject({ ok: false, fault: { code: "unauthenticated" } });
-    const renewed = unwrap(await logins(60_000).renew(token));
-    expect(renewed.expiresAt.getTime()).toBeLessThanOrEqual((begun(token) + 60) * 1000);
-  });
-});
 
 describe("credentials", () => {
   const machines = (headers: Record<string, string>) => world.call("GET", "/api/v1/machines", { headers });
@@ -300,6 +197,8 @@ describe("an API key of ours", () => {
   });
 
   it("gives its user nothing that the user does not hold", async () => {
+    const body = { username: "mover", name: "M", email: "mover@example.com", password: "Correct-horse-3!" };
+    await world.call("POST", "/api/v1/auth/users", { token: root, body });
     const { secret } = (await call("POST", "/api-keys", { name: "more", claims: ["CREATE_USER", "LIST_VM"], user: "mover" })).body;
     expect((await byKey(secret)("GET", "/api/v2/whoami")).body).toMatchObject({ username: "mover", claims: ["LIST_VM"] });
   });

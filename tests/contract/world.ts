@@ -85,7 +85,8 @@ export async function openContract() {
     });
   }
   /** Requests that come over a line, one after the other. */
-  async function serve(request: Request, connection: object): Promise<Response> {
+  async function serve(asked: Request, connection: object): Promise<Response> {
+    const request = await arrived(asked);
     const turn = queue.then(() => switched.takingBack(async () => ended(await app.fetch(request, connection), request.url)));
     queue = turn.catch(() => undefined);
     return turn;
@@ -98,6 +99,12 @@ export async function openContract() {
   return { ...base, app, callers, targets, ask, serve, close };
 }
 export type Contract = Awaited<ReturnType<typeof openContract>>;
+
+/** No transaction is open while a body is on its way; one that is told to be too long never comes. */
+async function arrived(request: Request): Promise<Request> {
+  if (request.body === null || Number(request.headers.get("Content-Length") ?? 0) > 1e8) return request;
+  return new Request(request.url, { method: request.method, headers: request.headers, body: await request.arrayBuffer() });
+}
 
 /** The answer with its whole body; what would follow events for ever ends with its headers. */
 async function ended(response: Response, address: string): Promise<Response> {

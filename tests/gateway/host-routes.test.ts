@@ -1,8 +1,8 @@
-/** What hosts tell the hub and get from it over HTTPS: enrolment, reports, sessions. */
+/** What hosts tell the hub and get from it over HTTPS: reports, sessions, and the end of both. */
 import { randomUUID } from "node:crypto";
 import { eq } from "drizzle-orm";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { enrol, type HostIdentity } from "../../activities/host/hub-link.ts";
+import type { HostIdentity } from "../../activities/host/hub-link.ts";
 import { findHost, removeHost } from "../../db/hosts.ts";
 import { lineBytes, listOutput, storedLimitBytes } from "../../db/outputs.ts";
 import { outputSeal } from "../../security/sealed-texts.ts";
@@ -10,76 +10,12 @@ import { events, machines, observations, operations, steps } from "../../db/sche
 import { writeStep } from "../../db/steps.ts";
 import { unwrap } from "../../domain/errors.ts";
 import type { ObservedMachine } from "../../domain/machines/schema.ts";
-import { signHostToken } from "../../security/host-tokens.ts";
 import { hostFacts, inventoryOf, startHub, type Hub } from "./hub.ts";
+import { post } from "./past-link.ts";
 
 let hub: Hub;
 beforeAll(async () => void (hub = await startHub()), 60_000);
 afterAll(() => hub.stop());
-
-const enrolWith = (token: string, { facts = hostFacts(), replace = false, url = hub.gateway().url } = {}) =>
-  enrol({ url, token, facts, replace });
-
-describe("enrolment", () => {
-  it("takes a token once", async () => {
-    const token = await hub.token("once");
-    const identity = await enrolWith(token);
-    expect(unwrap(await findHost(hub.db, "ONCE"))).toMatchObject({ id: identity.hostId, state: "enrolled", labels: ["test"] });
-    await expect(enrolWith(token)).rejects.toMatchObject({ fault: { code: "enrolment_refused" } });
-  });
-
-  it("lets only one of two that use a token at the same moment become a host", async () => {
-    const token = await hub.token("race");
-    const outcomes = await Promise.allSettled([enrolWith(token), enrolWith(token)]);
-    expect(outcomes.map(({ status }) => status).toSorted()).toEqual(["fulfilled", "rejected"]);
-  });
-
-  it("refuses a token that expired, that nobody made, or that was made by another hub", async () => {
-    const { sha256 } = hub.security.authority;
-    const unknown = `${"x".repeat(43)}.${sha256}`;
-    const foreign = (await hub.token("foreign")).replace(sha256, "0".repeat(64));
-    for (const token of [await hub.token("expired", 0), unknown, foreign, "nonsense"]) {
-      await expect(enrolWith(token)).rejects.toMatchObject({ fault: { code: "enrolment_refused" } });
-    }
-  });
-
-  it("keeps a host's id and changes its key when the same hardware comes with replace, and refuses it without", async () => {
-    const facts = hostFacts();
-    const first = await hub.enrol("replaced", facts);
-    await expect(enrolWith(await hub.token("replaced"), { facts })).rejects.toMatchObject({ fault: { code: "host_exists" } });
-    const second = await enrolWith(await hub.token("replaced"), { facts, replace: true });
-    expect(second.hostId).toBe(first.hostId);
-    await expect(post(first, "/host/v1/report", { lines: [] })).resolves.toMatchObject({ status: 401 });
-    await expect(post(second, "/host/v1/report", { lines: [] })).resolves.toMatchObject({ status: 200 });
-  });
-
-  it("gives nobody the place of another host, whatever hardware they tell", async () => {
-    const facts = hostFacts();
-    const victim = await hub.enrol("victim", facts);
-    await expect(enrolWith(await hub.token("intruder"), { facts, replace: true })).rejects.toMatchObject({
-      fault: { code: "host_exists" },
-    });
-    await expect(post(victim, "/host/v1/report", { lines: [] })).resolves.toMatchObject({ status: 200 });
-  });
-
-  it("tells the second of two that come at once for one name, or from one computer, that it is taken", async () => {
-    const facts = hostFacts();
-    const [one, two, three, four] = await Promise.all(["same", "same", "this", "that"].map((name) => hub.token(name)));
-    const pairs = [
-      [enrolWith(one ?? ""), enrolWith(two ?? "")],
-      [enrolWith(three ?? "", { facts }), enrolWith(four ?? "", { facts })],
-    ];
-    for (const outcomes of await Promise.all(pairs.map((pair) => Promise.allSettled(pair)))) {
-      const refused = outcomes.filter((outcome) => outcome.status === "rejected");
-      expect(refused).toMatchObject([{ reason: { fault: { code: "host_exists" } } }]);
-    }
-  });
-
-  it("refuses a name that other hardware has, in any case, also with replace", async () => {
-    await hub.enrol("taken");
-    await expect(enrolWith(await hub.token("TAKEN"), { replace: true })).rejects.toMatchObject({ fault: { code: "host_exists" } });
-  });
-});
 
 describe("removal", () => {
   it("is refused while machines live on the host, and makes its key worthless", async () => {
@@ -88,7 +24,7 @@ describe("removal", () => {
     await expect(removeHost(hub.db, identity.hostId)).rejects.toMatchObject({ fault: { code: "host_in_use" } });
     await hub.sql`update machines set retired_at = now() where id = ${id}`;
     await removeHost(hub.db, identity.hostId);
-    await expect(post(identity, "/host/v1/report", { lines: [] })).resolves.toMatchObject({ status: 401 });
+    await expect(post(hub, identity, "/host/v1/report", { lines: [] })).resolves.toMatchObject({ status: 401 });
   });
 });
 
@@ -104,7 +40,7 @@ describe("reports", () => {
     await link.report(lines);
     const seen = await told(operationId);
     expect(seen.step).toMatchObject({ state: "done", fence: 7, line: 3 });
-    await post(identity, "/host/v1/report", { lines });
+    await post(hub, identity, "/host/v1/report", { lines });
     expect(await told(operationId)).toEqual(seen);
     expect((await listOutput(hub.db, outputSeal(hub.security.sealer), { operationId, after: 0, limit: 10 })).items).toEqual([
       { line: 2, stream: "stdout", text: "hello\n" },
@@ -154,7 +90,7 @@ describe("reports", () => {
       text,
     });
     const send = (from: number, text: string, count: number) =>
-      post(identity, "/host/v1/report", { lines: Array.from({ length: count }, (_, n) => line(from + n, text)) });
+      post(hub, identity, "/host/v1/report", { lines: Array.from({ length: count }, (_, n) => line(from + n, text)) });
     await hub.sql`insert into outputs (operation_id, fence, line, stream, text)
       select ${operationId}, 7, n, 'stdout', '' from generate_series(1, ${storedLimitBytes / lineBytes - 10}) n`;
     await send(1_000_000, "", 1_000);
@@ -167,7 +103,7 @@ describe("reports", () => {
     const { operationId } = await hostAtWork("owner");
     const stranger = await hub.enrol("stranger");
     const line = { kind: "step", operationId, step: "upload", fence: 7, line: 1, state: "done" };
-    expect((await post(stranger, "/host/v1/report", { lines: [line] })).body).toMatchObject({ accepted: 0 });
+    expect((await post(hub, stranger, "/host/v1/report", { lines: [line] })).body).toMatchObject({ accepted: 0 });
     expect((await told(operationId)).step).toMatchObject({ state: "pending" });
   });
 
@@ -301,14 +237,3 @@ const observed = (id: string, facts: Partial<ObservedMachine>): ObservedMachine 
   raw: {},
   ...facts,
 });
-
-/** One request with the host's own token, past the link's patience. */
-async function post(identity: HostIdentity, path: string, value: unknown): Promise<{ status: number; body: unknown }> {
-  const link = await hub.link({ ...identity, hubUrl: hub.gateway().url });
-  const token = await signHostToken({ key: identity.privateKey, hostId: identity.hostId, hubId: identity.hubId, session: link.session });
-  const headers = { "content-type": "application/json", authorization: `Bearer ${token}` };
-  const answer = await link.send({ method: "POST", path, headers, body: Buffer.from(JSON.stringify(value)) });
-  const parts: Buffer[] = [];
-  for await (const part of answer) parts.push(part as Buffer);
-  return { status: answer.statusCode ?? 0, body: JSON.parse(Buffer.concat(parts).toString()) as unknown };
-}
