@@ -16,6 +16,7 @@ import { requestPrefetch } from "../control/prefetch.ts";
 import { decideStep } from "../control/decide.ts";
 import { requestAction, requestMachine } from "../control/machines.ts";
 import { requestRegister } from "../control/register.ts";
+import { requestSend } from "../control/send.ts";
 import { requestRetire } from "../control/retire.ts";
 import type { Control } from "../control/start.ts";
 import { openDatabase, type OpenDatabase } from "../db/connect.ts";
@@ -132,6 +133,7 @@ export const operationsOf = (control: Control): Operations => ({
   pull: (wanted, asked) => requestPull(control, wanted, asked),
   import: (wanted, asked) => requestImport(control, wanted, asked),
   bring: (wanted, asked) => requestBring(control, wanted, asked),
+  send: (wanted, asked) => requestSend(control, wanted, asked),
   export: (image, wanted, asked) => requestExport(control, image, wanted, asked),
   prefetch: (wanted, asked) => requestPrefetch(control, wanted, asked),
   prune: (host, wanted, asked) => requestPrune(control, host, wanted, asked),

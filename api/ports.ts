@@ -23,6 +23,7 @@ import type { Decision, OnFault } from "../domain/operations/rules.ts";
 import type { NextAttempt, Operation } from "../domain/operations/schema.ts";
 import type { z } from "zod";
 import type { Brought } from "../control/bring.ts";
+import type { Sent } from "../control/send.ts";
 import type { Asked } from "../control/start.ts";
 import type { Database } from "../db/connect.ts";
 import type { Reads } from "../db/reads.ts";
@@ -42,6 +43,8 @@ export interface Operations {
   import(wanted: NewImport, asked: Asked): Promise<Result<Operation>>;
   /** A machine of an image behind a catalog manager, which becomes a version of ours on the way. */
   bring(wanted: Brought, asked: Asked): Promise<Result<Operation>>;
+  /** A bundle as a version of a catalog behind a catalog manager. */
+  send(wanted: Sent, asked: Asked): Promise<Result<Operation>>;
   export(image: ImageKey, wanted: NewExport, asked: Asked): Promise<Result<Operation>>;
   /** Brings an image to several hosts. */
   prefetch(wanted: NewPrefetch, asked: Asked): Promise<Result<Operation>>;

@@ -12,6 +12,7 @@ import type { Logger } from "pino";
 import { Gauge, Registry } from "prom-client";
 import { pullActivities, pushActivities } from "../activities/hub/catalog.ts";
 import { bringActivities } from "../activities/hub/bring.ts";
+import { sendActivities } from "../activities/hub/send.ts";
 import { exportActivities } from "../activities/hub/export.ts";
 import { gatedStores } from "../activities/hub/gated-stores.ts";
 import { importActivities } from "../activities/hub/import.ts";
@@ -20,6 +21,7 @@ import { prefetchActivities } from "../activities/hub/prefetch.ts";
 import { recordActivities } from "../activities/hub/operations.ts";
 import { deliverActivities } from "../activities/hub/webhooks.ts";
 import { webhookSenders, type SenderSettings } from "../activities/hub/webhook-senders.ts";
+import { requestPush } from "../control/catalog.ts";
 import { cancelOperation } from "../control/cancel.ts";
 import { hubLoops } from "../control/loops.ts";
 import { lead, type Leader } from "../control/leader.ts";
@@ -154,6 +156,14 @@ export async function hubWorker({ control, codec, connection, care = usualCare, 
         openLarge: (storeId) => openLarge({ db, sealer }, storeId),
         openRemote: remoteCatalogs({ db, sealer, reaching }).open,
         provision: (wanted, asked) => requestMachine(control, wanted, asked),
+        cancel: (operationId, asked) => cancelOperation(control, operationId, asked),
+      }),
+      ...sendActivities({
+        db,
+        openStore: stores.open,
+        openRemote: remoteCatalogs({ db, sealer, reaching }).open,
+        openSealed: (sealed, operationId) => sealer.open(sealed, `operation:${operationId}`),
+        push: (wanted, asked) => requestPush(control, wanted, asked),
         cancel: (operationId, asked) => cancelOperation(control, operationId, asked),
       }),
       ...exportActivities({ db, openStore: stores.open, openLarge: (storeId) => openLarge({ db, sealer }, storeId), gate: stores.gate }),

@@ -4,31 +4,22 @@
  * The one idea: an archive gets its key when all of it is there, so one that is found was copied whole; and the machine is made by an operation of its own,
  * asked for under this one's id, so that asking again finds it.
  */
-import { setTimeout as after } from "node:timers/promises";
 import { Context } from "@temporalio/activity";
 import { z } from "zod";
 import { findCatalogManager } from "../../db/catalog-managers.ts";
 import type { Database } from "../../db/connect.ts";
-import { findOperation } from "../../db/operations.ts";
 import { writeProgress } from "../../db/steps.ts";
-import type { Actor } from "../../domain/access/schema.ts";
 import type { CatalogManager, RemoteCatalog } from "../../domain/catalog/managers.ts";
-import { FaultError, isCode, unwrap, type Fault, type Result } from "../../domain/errors.ts";
+import { FaultError, unwrap, type Result } from "../../domain/errors.ts";
 import { NewMachine, type Machine } from "../../domain/machines/schema.ts";
-import { isSettled } from "../../domain/operations/rules.ts";
 import type { Operation } from "../../domain/operations/schema.ts";
 import type { LargeObjects } from "../../stores/large-objects.ts";
 import type { ObjectStore } from "../../stores/object-store.ts";
 import type { BringActivities } from "../../workflows/catalog/import.ts";
+import { askedFor, faultBehind, settledOf, type ByKey } from "./another.ts";
 import { Holding } from "./permission.ts";
 import { underWay } from "./under-way.ts";
 
-/** Who asks, under a key by which the same is asked once. */
-interface ByKey {
-  readonly actor: Actor;
-  readonly requestId: string | null;
-  readonly idempotency: { readonly key: string; readonly route: string; readonly body: unknown };
-}
 export interface Bringing {
   readonly db: Database;
   readonly openStore: (storeId: string) => Promise<Pick<ObjectStore, "size">>;
@@ -49,8 +40,6 @@ const BringRequest = z.object({
 
 /** Soon enough for people who watch. */
 const tellEveryMs = 1_000;
-/** The other operation tells its end in its row; whoever waits for a machine notices no half second. */
-const lookEveryMs = 500;
 
 export function bringActivities(parts: Bringing): BringActivities {
   const { db } = parts;
@@ -73,39 +62,12 @@ export function bringActivities(parts: Bringing): BringActivities {
     },
     makeMachine: async ({ operationId }) => {
       const { operation, actorId, requestId, input } = await request(operationId);
-      const { roles, claims, everything: isSuperUser } = input.holder;
-      const { actor: username, project } = operation;
-      const actor = { userId: actorId, username, email: "", project, roles, claims, isSuperUser, apiKeyId: null };
-      const idempotency = { key: operationId, route: "machine of an image behind a catalog manager", body: null };
-      const asked: ByKey = { actor, requestId, idempotency };
+      const asked = askedFor({ operation, actorId, requestId, holder: input.holder }, "machine of an image behind a catalog manager");
       const begun = unwrap(await parts.provision({ ...input.machine, onFault: operation.onFault }, asked));
-      const ended = await settled(parts, begun.operation.id, asked);
-      return { machineId: begun.machine.id, madeBy: ended.id, fault: faultOf(ended) };
+      const ended = await settledOf(parts, begun.operation.id, asked);
+      return { machineId: begun.machine.id, madeBy: ended.id, fault: faultBehind(ended) };
     },
   };
-}
-
-function faultOf({ id, state, fault }: Operation): Fault | null {
-  if (state === "done") return null;
-  if (state === "cancelled") return { code: "operation_cancelled", message: `The operation ${id} was cancelled.` };
-  return fault && isCode(fault.code)
-    ? { code: fault.code, message: fault.message }
-    : { code: "internal", message: `The operation ${id} failed.` };
-}
-
-/** Waits for its end; whoever cancels the waiting cancels it too. */
-async function settled({ db, cancel }: Bringing, id: string, asked: ByKey): Promise<Operation> {
-  const { cancellationSignal } = Context.current();
-  for (let told = false; ;) {
-    const operation = unwrap(await findOperation(db, id));
-    if (isSettled(operation.state)) return operation;
-    if (cancellationSignal.aborted && !told) {
-      // Refused only where it has just ended.
-      await cancel(id, asked);
-      told = true;
-    }
-    await after(lookEveryMs);
-  }
 }
 
 async function* observed(

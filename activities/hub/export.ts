@@ -6,7 +6,7 @@
  */
 import { createHash, randomBytes } from "node:crypto";
 import { Context } from "@temporalio/activity";
-import type { z } from "zod";
+import { z } from "zod";
 import { archivedGeneration } from "../../db/archives.ts";
 import { recordAudit } from "../../db/audit.ts";
 import type { Database } from "../../db/connect.ts";
@@ -38,7 +38,11 @@ export interface Exporting {
   readonly gate: (storeId: string) => Promise<Pick<StoreGate, "take"> | null>;
 }
 
-const ExportRequest = NewExport.extend(Permitted.shape);
+/** `as`: the names and words that another catalog is to know it by. */
+const ExportRequest = NewExport.extend({
+  ...Permitted.shape,
+  as: z.object({ catalogId: z.string(), requiredRoles: z.array(z.string()), requiredClaims: z.array(z.string()) }).optional(),
+});
 type ExportRequest = z.infer<typeof ExportRequest>;
 
 /** Each reads, compresses and writes with a processor of its own and up to 200 MB of memory: more would starve what else a hub worker does. */
@@ -56,7 +60,7 @@ export function exportActivities(parts: Exporting): ExportActivities {
         const { input } = await underWay(tx, operationId, ExportRequest);
         const image = unwrap(await findImageById(tx, input.imageVersionId));
         mustBeAllowed(image, input);
-        await mustBeFree(await parts.openStore(input.storeId), image, input);
+        await mustBeFree(await parts.openStore(input.storeId), { ...image, ...input.as }, input);
         const plan = planOf(image);
         // Until it ends, what it reads counts as used.
         await chooseTree(tx, operationId, image);
@@ -65,7 +69,7 @@ export function exportActivities(parts: Exporting): ExportActivities {
     writeArchive: async ({ operationId, step, plan }) => {
       const { input, image } = await db.transaction(async (tx) => {
         const held = await underWay(tx, operationId, ExportRequest);
-        return { input: held.input, image: unwrap(await findImageById(tx, plan.imageVersionId)) };
+        return { input: held.input, image: { ...unwrap(await findImageById(tx, plan.imageVersionId)), ...held.input.as } };
       });
       const tell = (doneBytes: number, totalBytes: number) => writeProgress(db, operationId, step, { doneBytes, totalBytes });
       const { cancellationSignal: signal } = Context.current();

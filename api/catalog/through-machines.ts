@@ -132,17 +132,23 @@ function meant(there: readonly RemoteManifest[], wanted: string): RemoteManifest
   return [...Map.groupBy(found, ({ architecture }) => architecture).values()].flatMap((list) => list.slice(0, 1));
 }
 
-/** Where it is kept here: below a name of its manager, so that it is never taken for an image of ours. */
-function keyHere({ id, name }: CatalogManager, { catalog_id, version, architecture }: RemoteManifest): ImageKey {
-  const known = architectureOf(architecture);
+/** What an image of that catalog is called here: below a name of its manager, so that it is never taken for one of ours. */
+export function catalogIdHere({ id, name }: CatalogManager, catalogId: string): string {
   const manager = `${normalise(name).slice(0, 40)}-${accessName(id).slice(0, 8).toLowerCase()}`;
-  const [catalogId, kept] = [CatalogId.safeParse(normalise(`${manager}.${catalog_id}`)), Version.safeParse(normalise(version || latest))];
-  if (known && catalogId.success && kept.success) return { catalogId: catalogId.data, version: kept.data, architecture: known };
+  const kept = CatalogId.safeParse(normalise(`${manager}.${catalogId}`));
+  if (kept.success) return kept.data;
+  throw refusal(400, `error 400: the image cannot be kept here under its name: ${kept.error.issues[0]?.message ?? ""}`);
+}
+
+function keyHere(manager: CatalogManager, { catalog_id, version, architecture }: RemoteManifest): ImageKey {
+  const known = architectureOf(architecture);
+  const kept = Version.safeParse(normalise(version || latest));
+  if (known && kept.success) return { catalogId: catalogIdHere(manager, catalog_id), version: kept.data, architecture: known };
   throw refusal(400, "Error pulling manifest: the other catalog names the version in a way that cannot be kept here");
 }
 
 /** Nobody holds it but super users, and whoever comes through the manager for as long as that takes. */
-const claimOf = ({ id }: CatalogManager): string => `CATALOG_MANAGER_${accessName(id)}`;
+export const claimOf = ({ id }: CatalogManager): string => `CATALOG_MANAGER_${accessName(id)}`;
 
 /** Changes with the content, where the other side tells it; else with its record. */
 const stampOf = ({ id, digest, updated_at, size }: RemoteManifest): string =>

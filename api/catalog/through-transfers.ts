@@ -1,11 +1,13 @@
 /**
  * Pulls and pushes through a catalog manager.
  *
- * The one idea: a pull makes a machine here of an image that lies there. A push is the other side's own work: the bundle that it names lies on one of its
- * hosts, and what it answers is passed back.
+ * The one idea: a pull makes a machine here of an image that lies there. A push takes a bundle of a host here into a store that both sides reach, and
+ * tells the other side of it.
  */
+import { findImageById } from "../../db/images.ts";
 import { findMachine } from "../../db/machines.ts";
 import { unwrap } from "../../domain/errors.ts";
+import type { Operation } from "../../domain/operations/schema.ts";
 import { finished } from "../machines/act.ts";
 import { jobOf } from "../operations/job.ts";
 import { JobResponse, wordIn } from "../operations/wire.ts";
@@ -13,17 +15,47 @@ import type { Hub } from "../ports.ts";
 import { refusal } from "../wire/errors.ts";
 import type { Call, Mount } from "../wire/mount.ts";
 import { present } from "../wire/present.ts";
-import { bringMachine } from "./through-machines.ts";
-import { pulledMachine } from "./transfers.ts";
-import { CatalogManifest, PullCatalogManifestRequest, PullCatalogManifestResponse } from "./wire.ts";
+import { storeIn } from "./connection.ts";
+import { parseConnection } from "./connection-string.ts";
+import { bringMachine, catalogIdHere, claimOf } from "./through-machines.ts";
+import { pulledMachine, pushedVersion } from "./transfers.ts";
+import {
+  CatalogManifest,
+  checkPush,
+  PullCatalogManifestRequest,
+  PullCatalogManifestResponse,
+  PushCatalogManifestRequest,
+  wireManifest,
+} from "./wire.ts";
 import { mustPassThrough } from "./wire-through.ts";
 
 const tag = "catalog managers";
 const base = "/catalog-managers/{id}/catalog";
+const pushing = { claims: ["PUSH_CATALOG_MANIFEST", "CATALOG_MANAGER_PUSH_CATALOG_MANIFEST_OWN"], any: true } as const;
 const pulling = { claims: ["PULL_CATALOG_MANIFEST", "CATALOG_MANAGER_PULL_CATALOG_MANIFEST_OWN"], any: true } as const;
 
 export function throughTransferRoutes(hub: Hub, mount: Mount): void {
   const pull = { tag, needs: pulling, body: PullCatalogManifestRequest } as const;
+  const push = { tag, needs: pushing, body: PushCatalogManifestRequest } as const;
+  mount(
+    "post",
+    `${base}/push`,
+    "Push a bundle of a host to another catalog and wait for it",
+    { ...push, status: 200, reply: CatalogManifest },
+    async (call) => {
+      const done = await finished(hub, call, { ok: true, value: await beginPush(hub, call) });
+      const image = unwrap(await findImageById(hub.db, wordIn(done.result, "imageVersionId") ?? ""));
+      const { required_roles, required_claims, catalog_id } = call.body;
+      return { ...wireManifest(image), catalog_id, ...present({ required_roles, required_claims }) };
+    },
+  );
+  mount(
+    "post",
+    `${base}/push/async`,
+    "Push a bundle of a host to another catalog; answers with a job",
+    { ...push, status: 202, reply: JobResponse },
+    async (call) => jobOf(hub, await beginPush(hub, call)),
+  );
   mount(
     "put",
     `${base}/pull`,
@@ -55,4 +87,28 @@ async function begin(hub: Hub, call: Call<PullCatalogManifestRequest>) {
   const manager = await mustPassThrough(hub, actor, call.param("id"));
   if (body.connection !== "") throw refusal(400, "Invalid request body: error 400: a pull through a catalog manager takes no connection");
   return bringMachine(hub, call, manager, body, await pulledMachine(hub, call), { type: "catalog", operation: "pull" });
+}
+
+/** Clients of the contract replace what a version had. */
+async function beginPush(hub: Hub, call: Call<PushCatalogManifestRequest>): Promise<Operation> {
+  const { body, actor, asked } = call;
+  const manager = await mustPassThrough(hub, actor, call.param("id"));
+  checkPush(body);
+  const connection = parseConnection(body.connection);
+  const named = connection.ok ? storeIn(body.connection) : null;
+  if (!connection.ok) throw refusal(400, `Error pushing manifest: ${connection.fault.message}`);
+  const { provider, parts: meta } = connection.value;
+  if (!named || provider === null)
+    throw refusal(
+      400,
+      "Invalid request body: error 400: a push through a catalog manager needs a connection that names a store which both sides reach",
+    );
+  const store = unwrap(await hub.stores.add(named, actor));
+  const version = await pushedVersion(hub, call, undefined);
+  const { requiredRoles, requiredClaims } = version;
+  const claim = claimOf(manager);
+  const push = { ...version, catalogId: catalogIdHere(manager, version.catalogId), requiredRoles: [], requiredClaims: [claim] };
+  const as = { catalogId: version.catalogId, requiredRoles, requiredClaims };
+  const by = { ...asked, actor: { ...actor, claims: [...actor.claims, claim] }, job: { type: "catalog", operation: "push" } };
+  return unwrap(await hub.operations.send({ manager, push, as, storeId: store.id, place: { type: provider, meta } }, by));
 }

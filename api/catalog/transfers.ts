@@ -88,11 +88,20 @@ export function transferRoutes(hub: Hub, mount: Mount): void {
 
 /** The wire's push replaces what the version had, as its clients expect. */
 async function beginPush(hub: Hub, call: Call<z.output<typeof PushCatalogManifestRequest>>) {
-  const { body, actor } = call;
-  checkPush(body);
-  const named = storeIn(body.connection);
+  checkPush(call.body);
+  const named = storeIn(call.body.connection);
+  const store = named === null ? null : unwrap(await hub.stores.add(named, call.actor));
+  return hub.operations.push(await pushedVersion(hub, call, store?.id), call.asked);
+}
+
+/** The version that a push is to make. */
+export async function pushedVersion(
+  hub: Hub,
+  call: Pick<Call<z.output<typeof PushCatalogManifestRequest>>, "c" | "body">,
+  storeId: string | undefined,
+): Promise<NewImageVersion> {
+  const { body } = call;
   const host = await mustNameHost(hub, call);
-  const store = named === null ? null : unwrap(await hub.stores.add(named, actor));
   const known = body.architecture === "" ? null : architectureOf(body.architecture);
   const wanted = NewImageVersion.safeParse({
     path: body.local_path,
@@ -103,12 +112,12 @@ async function beginPush(hub: Hub, call: Call<z.output<typeof PushCatalogManifes
     requiredRoles: body.required_roles,
     requiredClaims: body.required_claims,
     minimum: minimumFrom(body.minimum_requirements),
-    ...present({ version: body.version, architecture: known, storeId: store?.id }),
+    ...present({ version: body.version, architecture: known, storeId }),
     replace: true,
     onFault: "fail",
   });
   if (!wanted.success) throw refusal(400, `Invalid request body: ${wanted.error.issues.map(({ message }) => message).join("; ")}`);
-  return hub.operations.push(wanted.data, call.asked);
+  return wanted.data;
 }
 
 async function beginPull(

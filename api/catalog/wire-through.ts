@@ -40,7 +40,6 @@ const list = { claims: ["LIST_CATALOG_MANIFEST", "CATALOG_MANAGER_LIST_CATALOG_M
 const remove = { claims: ["DELETE_CATALOG_MANIFEST", "CATALOG_MANAGER_DELETE_CATALOG_MANIFEST_OWN"], any: true } as const;
 const edit = { claims: ["CATALOG_MANAGER_UPDATE", "CATALOG_MANAGER_UPDATE_CATALOG_MANIFEST_OWN"], any: true } as const;
 const bring = { claims: ["PUSH_CATALOG_MANIFEST", "CATALOG_MANAGER_IMPORT_CATALOG_MANIFEST_OWN"], any: true } as const;
-const push = { claims: ["PUSH_CATALOG_MANIFEST", "CATALOG_MANAGER_PUSH_CATALOG_MANIFEST_OWN"], any: true } as const;
 const superUser = { superUser: true } as const;
 const record = { reply: CatalogManifestRecord, body: PassedOn } as const;
 
@@ -91,14 +90,6 @@ const writes: readonly Passed[] = [
     ...record,
   },
   { method: "put", path: `${version}/metadata`, summary: "Change the words of a version there", needs: edit, ...record },
-  {
-    method: "post",
-    path: "/catalog/push",
-    summary: "Have a host there push a bundle",
-    needs: push,
-    reply: CatalogManifest,
-    body: PassedOn,
-  },
   { method: "put", path: "/catalog/import", summary: "Import a version there", needs: bring, reply: Imported, body: PassedOn },
   { method: "put", path: "/catalog/import-vm", summary: "Import an archive there", needs: bring, reply: Imported, body: PassedOn },
 ];

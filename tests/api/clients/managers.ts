@@ -40,6 +40,38 @@ export function playManagers(session: () => Session): void {
     expect((await call("DELETE", `/api/v1/catalog-managers/${manager.id}`)).status).toBe(200);
   }, 180_000);
 
+  it("pushes a bundle of a host to the catalog behind it, by a store that both reach", async () => {
+    const { address, architecture, bundlePath, stack } = session();
+    const call = await session().loggedIn();
+    const own = { name: "far", url: `http://${address}`, username: "root", password: rootPassword };
+    const manager = (await call("POST", "/api/v1/catalog-managers", { body: own })).body;
+    const at = `/api/v1/catalog-managers/${manager.id}/catalog/push`;
+    const folder = join(stack.home, "both-reach");
+    const push = {
+      local_path: bundlePath,
+      catalog_id: "sent-mini",
+      version: "1.0",
+      architecture,
+      required_roles: ["ADMIN"],
+      description: "",
+    };
+    const refused = await call("POST", at, { body: { ...push, connection: "" } });
+    expect([refused.status, refused.body.message]).toEqual([400, expect.stringContaining("a store which both sides reach")]);
+    const connection = `host=nobody:hush-hush@nowhere;provider=local-storage;catalog_path=${folder}`;
+    const job = await call("POST", `${at}/async`, { body: { ...push, connection } });
+    expect([job.status, job.body], job.text).toMatchObject([202, { job_type: "catalog", job_operation: "push" }]);
+    await jobDone(call, job.body.id);
+    const files = await readdir(join(folder, "sent-mini"));
+    expect(files.map((file) => file.replace(/^.*\./, "")).toSorted()).toEqual(["meta", "pdpack"]);
+    const [there] = (await call("GET", `/api/v1/catalog-managers/${manager.id}/catalog/sent-mini`)).body;
+    expect(there).toMatchObject({ catalog_id: "SENT-MINI", version: "1.0", required_roles: ["ADMIN"] });
+    const again = await call("POST", at, { body: { ...push, connection } });
+    expect([again.status, again.body], again.text).toMatchObject([200, { catalog_id: "sent-mini", required_roles: ["ADMIN"] }]);
+    for (const id of ["sent-mini", `far-${manager.id.slice(0, 8)}.sent-mini`])
+      expect((await call("DELETE", `/api/v1/catalog/${id}`)).status).toBe(202);
+    expect((await call("DELETE", `/api/v1/catalog-managers/${manager.id}`)).status).toBe(200);
+  }, 180_000);
+
   it("hands an image out as one archive that any tar reads", async () => {
     const { address, architecture, stack, logIn } = session();
     const headers = { Authorization: `Bearer ${await logIn()}` };
