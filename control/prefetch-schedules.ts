@@ -53,11 +53,10 @@ async function remove({ temporal }: Control, id: string): Promise<void> {
   }
 }
 
-function optionsOf({ id, name, everySeconds, createdAt, lastStartedAt }: PrefetchPolicy): ScheduleOptions {
+function optionsOf({ id, everySeconds, createdAt, lastStartedAt }: PrefetchPolicy): ScheduleOptions {
   const every = (everySeconds ?? 0) * 1000;
   return {
     scheduleId: policyScheduleId(id),
-    memo: { policy: name },
     spec: { intervals: [{ every, offset: createdAt.getTime() % every }] },
     action: { type: "startWorkflow", workflowType: "tend", args: ["prefetch", id], taskQueue: hubQueue, workflowId: `tend/prefetch/${id}` },
     policies: { overlap: ScheduleOverlapPolicy.SKIP, catchupWindow: "1 minute" },

@@ -7,13 +7,16 @@ import { join } from "node:path";
 import { createHash } from "node:crypto";
 import { readFile, writeFile } from "node:fs/promises";
 import { gzipSync } from "node:zlib";
-import { GetObjectCommand, PutObjectCommand, S3Client } from "@aws-sdk/client-s3";
+import { GetObjectCommand, ListObjectsV2Command, PutObjectCommand, S3Client } from "@aws-sdk/client-s3";
+import postgres from "postgres";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import type { ImageVersion } from "../../domain/catalog/schema.ts";
 import { parseTree, treeFiles } from "../../images/tree.ts";
 import { cacheOf, moving, onDiskOf, refusalOf, sampleIn, settled } from "../e2e/faults.ts";
 import { openStack, ownServers, type TestStack } from "../e2e/stack.ts";
 import { md5Of, tarOf, type TarPart } from "../pdpack/tar.ts";
+import { startArtifactoryServer } from "../stores/artifactory-server.ts";
+import { startAzureServer } from "../stores/azure-server.ts";
 import { startS3Server, type S3Server } from "../stores/s3-server.ts";
 
 const host = "mac-1";
@@ -37,7 +40,8 @@ afterAll(async () => {
   await server?.stop();
 }, 60_000);
 
-const put = (Key: string, Body: Uint8Array | string) => s3.send(new PutObjectCommand({ Bucket: bucket, Key, Body }));
+const putIn = (Bucket: string, Key: string, Body: Uint8Array | string) => s3.send(new PutObjectCommand({ Bucket, Key, Body }));
+const put = (key: string, body: Uint8Array | string) => putIn(bucket, key, body);
 const show = (image: string) => stack.json<ImageVersion>("image", "show", image);
 
 it("goes there in parts and comes back by grants, also when the host process dies while it unpacks", async () => {
@@ -105,6 +109,90 @@ it.each([
   },
   60_000,
 );
+
+it("a catalog that may only be read is listed, imported from and pulled from, and nothing is written to it", async () => {
+  const { accessKey, secretKey } = server.reader;
+  const secret = join(stack.home, "reader.txt");
+  await writeFile(secret, `access_key=${accessKey}\nsecret_key=${secretKey}\n`);
+  const theirs = await server.makeBucket();
+  const pack = gzipSync(tarOf([config, { name: "/disk", content: Buffer.alloc(300_000, 7) }]));
+  await putIn(theirs, "theirs/theirs-arm64-1.pdpack", pack);
+  await putIn(
+    theirs,
+    "theirs/theirs-arm64-1.meta",
+    manifest("theirs", pack, { required_roles: ["theirs_only"], required_claims: ["THEIRS_TOO"] }),
+  );
+  const location = `s3://${theirs}?endpoint=${encodeURIComponent(server.endpoint)}`;
+  expect(await refusalOf(stack, "store", "add", "reading", location, "--credentials-file", secret)).toMatchObject({ code: "store_denied" });
+  await stack.json("store", "add", "reading", location, "--read-only", "--credentials-file", secret);
+  expect(await stack.json("store", "test", "reading")).toMatchObject({ passed: true });
+  expect(await stack.json("image", "import", "--list", "--store", "reading")).toMatchObject([{ catalogId: "theirs", imported: false }]);
+  await stack.json("image", "import", "theirs:1", "--store", "reading");
+  await stack.json("pull", "theirs:1", "--host", host);
+  // What its manifest asks for can be given from now on.
+  expect(await show("theirs:1")).toMatchObject({ downloads: 1, requiredRoles: ["THEIRS_ONLY"], requiredClaims: ["THEIRS_TOO"] });
+  const sql = postgres(stack.env["DATABASE_URL"] ?? "", { max: 1 });
+  expect(await sql`select id from roles where id = 'THEIRS_ONLY' union all select id from claims where id = 'THEIRS_TOO'`).toHaveLength(2);
+  await sql.end();
+  const sample = await sampleIn(stack, join(stack.home, "own"), "Refused", 1);
+  expect(await refusalOf(stack, "push", sample, "refused", "--store", "reading")).toMatchObject({ code: "store_read_only" });
+  expect(await refusalOf(stack, "image", "export", "theirs:1", "--store", "reading")).toMatchObject({ code: "store_read_only" });
+  expect(await refusalOf(stack, "store", "gc", "reading")).toMatchObject({ code: "store_read_only" });
+  const converted = ["image", "import", "theirs:1", "--store", "reading", "--convert"];
+  expect(await refusalOf(stack, ...converted, "--to-store", "reading")).toMatchObject({ code: "store_read_only" });
+  await stack.json(...converted);
+  expect(await show("theirs:1")).toMatchObject({ generation: 1 });
+  const { Contents = [] } = await s3.send(new ListObjectsV2Command({ Bucket: theirs }));
+  expect(Contents.map(({ Key = "" }) => Key).toSorted((a, b) => a.localeCompare(b))).toEqual([
+    "theirs/theirs-arm64-1.meta",
+    "theirs/theirs-arm64-1.pdpack",
+  ]);
+}, 180_000);
+
+it.each(["azure", "artifactory"] as const)(
+  "an image goes to %s as an archive, and comes back from there by grants",
+  async (kind) => {
+    await using away = kind === "azure" ? await azureStore() : await artifactoryStore();
+    const secret = join(stack.home, `${kind}.txt`);
+    await writeFile(secret, away.secret);
+    await stack.json("store", "add", kind, away.location, "--credentials-file", secret);
+    await stack.json("push", await sampleIn(stack, join(stack.home, "own"), kind, 24), `of-${kind}`, "--version", "1");
+    const before = await show(`of-${kind}:1`);
+    const { result } = await stack.json<{ result: { packKey: string; md5: string } }>("image", "export", `of-${kind}:1`, "--store", kind);
+    await stack.json("image", "delete", `of-${kind}:1`);
+    expect(await stack.json("image", "import", "--list", "--store", kind)).toMatchObject([{ catalogId: `of-${kind}`, problem: null }]);
+    await stack.json("image", "import", `of-${kind}:1`, "--store", kind);
+    await stack.json("pull", `of-${kind}:1`, "--host", host);
+    const after = await show(`of-${kind}:1`);
+    expect(after).toMatchObject({ generation: 0, logicalBytes: before.logicalBytes, downloads: 1 });
+    // Converted into the very store that it lies in, and pulled from there by chunks.
+    await stack.json("image", "import", `of-${kind}:1`, "--store", kind, "--convert", "--to-store", kind);
+    expect(await show(`of-${kind}:1`)).toMatchObject({ generation: 1, digest: after.digest });
+    await expect
+      .poll(async () => (await stack.json<{ digest: string; used: boolean }[]>("cache", "list", "--host", host)).some(({ used }) => used), {
+        timeout: 60_000,
+      })
+      .toBe(false);
+    await stack.json("cache", "prune", `of-${kind}:1`, "--host", host);
+    const pulled = await stack.json<{ result: { fetchedBytes: number } }>("pull", `of-${kind}:1`, "--host", host);
+    expect(pulled.result.fetchedBytes).toBeGreaterThan(0);
+    expect(result.md5).toMatch(/^[0-9a-f]{32}$/);
+    expect(await stack.json("store", "check", kind, "--read-data")).toMatchObject({ found: 0 });
+  },
+  240_000,
+);
+
+async function azureStore() {
+  const azure = await startAzureServer();
+  const location = `azure://${azure.account}/${await azure.makeContainer()}?endpoint=${encodeURIComponent(azure.endpoint)}`;
+  return { location, secret: `account_key=${azure.accountKey}\n`, [Symbol.asyncDispose]: () => azure.stop() };
+}
+
+async function artifactoryStore() {
+  const server = await startArtifactoryServer();
+  const location = `artifactory://${server.repo}?endpoint=${encodeURIComponent(server.endpoint)}`;
+  return { location, secret: `token=${server.token}\n`, [Symbol.asyncDispose]: () => server.stop() };
+}
 
 it("a manifest without its archive, and one that makes no sense, are refused before a version is made", async () => {
   await put("alone/alone-arm64-1.meta", manifest("alone", Buffer.from("x")));

@@ -3,7 +3,9 @@
  */
 import { readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { Client, Connection } from "@temporalio/client";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { policyScheduleId } from "../../control/prefetch-schedules.ts";
 import { CacheEntry } from "../../domain/catalog/caching.ts";
 import { Operation } from "../../cli/wire.ts";
 import { freePorts } from "../../deploy/ports.ts";
@@ -75,11 +77,39 @@ describe("prefetch", () => {
   }, 180_000);
 });
 
+describe("a prefetch policy with a time of its own", () => {
+  const started = async () => (await stack.client.list("/operations", Operation, { verb: "prefetch", image: "fresh/1/arm64" })).length;
+  const scheduled = async (client: Client, id: string) =>
+    (await Array.fromAsync(client.schedule.list())).find(({ scheduleId }) => scheduleId === policyScheduleId(id))?.spec?.intervals ?? null;
+
+  it("is a schedule of Temporal's: it begins at once, again when it is due, and not after it was removed", async () => {
+    const before = await started();
+    const connection = await Connection.connect({ address: stack.env["TEMPORAL_ADDRESS"] ?? "" });
+    try {
+      const client = new Client({ connection, namespace: stack.env["TEMPORAL_NAMESPACE"] ?? "" });
+      const { id } = await stack.json<{ id: string }>("prefetch", "add", "nightly", "fresh:1", "--host", "mac-2", "--every", "1d");
+      await expect.poll(started, { timeout: 60_000 }).toBe(before + 1);
+      await expect.poll(async () => (await cachedOn("mac-2")).length, { timeout: 60_000 }).toBe(2);
+      await stack.json("cache", "prune", "fresh:1", "--host", "mac-2");
+      await expect.poll(() => scheduled(client, id), { timeout: 60_000 }).toMatchObject([{ every: 86_400_000 }]);
+      await client.schedule.getHandle(policyScheduleId(id)).trigger();
+      await expect.poll(started, { timeout: 60_000 }).toBe(before + 2);
+      await expect.poll(async () => (await cachedOn("mac-2")).length, { timeout: 60_000 }).toBe(2);
+      expect(await stack.json("prefetch", "list")).toMatchObject([{ name: "nightly", on: "schedule", problem: null }]);
+      await stack.json("prefetch", "remove", "nightly");
+      await expect.poll(() => scheduled(client, id), { timeout: 60_000 }).toBeNull();
+    } finally {
+      await connection.close();
+    }
+  }, 240_000);
+});
+
 describe("a cache", () => {
   it("is pruned of all but what is pinned, after a dry run that tells the same", async () => {
     await stack.json("cache", "pin", "golden:1", "--host", "mac-3");
     await expect.poll(async () => (await cachedOn("mac-3")).find((one) => one.digest === digest)?.pinned, { timeout: 60_000 }).toBe(true);
-    // What a pull has just brought counts as used for a while.
+    // What a pull has just brought is used until its host has heard that it ended.
+    await expect.poll(async () => (await cachedOn("mac-3")).some((one) => one.used), { timeout: 60_000 }).toBe(false);
     const dry = await stack.json<Ended>("cache", "prune", "--host", "mac-3", "--dry-run");
     expect(dry.result).toMatchObject({ dryRun: true, kept: expect.arrayContaining([expect.objectContaining({ digest, why: "pinned" })]) });
     expect(await cachedOn("mac-3")).toHaveLength(2);
