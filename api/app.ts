@@ -4,7 +4,6 @@
  * The one idea: whatever happens to every request stands here, in order; everything else stands at its route.
  */
 import { OpenAPIHono } from "@hono/zod-openapi";
-import { cors } from "hono/cors";
 import { logins, type Logins } from "./access/login.ts";
 import { auditRoutes } from "./access/audit-routes.ts";
 import { identityRoutes } from "./access/identity-routes.ts";
@@ -30,9 +29,9 @@ import { eventWireRoutes } from "./events/wire-routes.ts";
 import { healthRoutes, healthWireRoutes } from "./health.ts";
 import { cacheRoutes } from "./hosts/cache-routes.ts";
 import { hostRoutes } from "./hosts/routes.ts";
+import { cacheWireRoutes } from "./hosts/wire-cache.ts";
 import { deployWireRoutes } from "./hosts/wire-deploy.ts";
 import { sshWireRoutes } from "./hosts/wire-ssh.ts";
-import { cacheWireRoutes } from "./hosts/wire-cache.ts";
 import { toolWireRoutes } from "./hosts/wire-tools.ts";
 import { hostWireRoutes } from "./hosts/wire-routes.ts";
 import { notFound, onError, rejectInvalid, type ApiEnv } from "./http.ts";
@@ -44,6 +43,7 @@ import { methodsAt } from "./methods.ts";
 import { apiMetrics } from "./metrics.ts";
 import { admission } from "./middleware/admission.ts";
 import { marked } from "./middleware/conditional.ts";
+import { crossOrigin } from "./middleware/cross-origin.ts";
 import { asLines } from "./middleware/lines.ts";
 import { strangersLimited } from "./middleware/rates.ts";
 import { auditRefusals } from "./middleware/refusals.ts";
@@ -138,30 +138,4 @@ function mountWire(app: OpenAPIHono<ApiEnv>, hub: Hub, { login, listeners, clien
   templateWireRoutes(hub, mounting(app, hub, "host"));
   hostWireRoutes(hub, mounting(app, hub), mounting(app, hub, "orchestrator"));
   routingWireRoutes(hub, mounting(app, hub, "reverse_proxy"), mounting(app, hub, "orchestrator"));
-}
-
-/** Addresses of no browser are never asked; of all browsers when a star stands for them. No cookie is taken here, so a star is safe. */
-function crossOrigin({ settings }: Hub) {
-  const { origins, methods, headers } = settings.cors;
-  const origin = origins.includes("*") ? "*" : [...origins];
-  const always = [
-    "X-Requested-With",
-    "Accept",
-    "Content-Type",
-    "Authorization",
-    "X-Api-Key",
-    "X-Filter",
-    "X-No-Cache",
-    "X-Logging",
-    "X-Source",
-    "X-Source-Id",
-  ];
-  const allowHeaders = [...new Set([...always, ...headers.filter((header) => header !== "*")])];
-  return cors({
-    origin,
-    allowMethods: [...methods],
-    allowHeaders,
-    exposeHeaders: ["X-Request-Id", "Retry-After", "Location", "ETag", "RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset"],
-    maxAge: 600,
-  });
 }

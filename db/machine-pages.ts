@@ -19,6 +19,8 @@ import { together } from "./together.ts";
 /** JSON, and what tells it from every other version of itself. */
 export interface Written {
   readonly json: string;
+  /** The same, where it is long and several may be answered with it. */
+  readonly bytes?: Uint8Array<ArrayBuffer>;
   readonly version: string;
 }
 
@@ -50,10 +52,13 @@ export function machineReads(client: postgres.Sql): MachineReads {
     const { sql: text, params } = dialect.sqlToQuery(query);
     return client.unsafe<Row[] & postgres.Row[]>(text, params as postgres.ParameterOrJSON<never>[], { prepare: true });
   };
-  const byId = together((ids) => found(run, sql`unnest(${sql.param(ids)}::uuid[]) asked(word) on ${machines.id} = asked.word`));
-  const byName = together((names) =>
-    found(run, sql`unnest(${sql.param(names)}::text[]) asked(word) on lower(${machines.name}) = lower(asked.word)`),
-  );
+  const named = (text: string) =>
+    together(async (words) => {
+      const rows = await client.unsafe<Found[]>(text, [[...words]], { prepare: true });
+      return new Map(rows.map((row) => [row.word, row]));
+    });
+  const byId = named(namedBy(sql`unnest(${sql.param([])}::uuid[]) asked(word) on ${machines.id} = asked.word`));
+  const byName = named(namedBy(sql`unnest(${sql.param([])}::text[]) asked(word) on lower(${machines.name}) = lower(asked.word)`));
   const pages = together(async (keys) => new Map(await Promise.all(keys.map(async (key) => [key, await page(run, key)] as const))));
   return {
     one: async (idOrName, reader) => {
@@ -82,15 +87,14 @@ interface Found extends Written {
   readonly requiredClaims: string[];
 }
 
-/** `asked`: the words, each with the machine that it names. */
-async function found(run: Run, asked: SQL): Promise<Map<string, Found>> {
+/** `asked`: the words, each with the machine that it names. Written once, since every read of a machine asks it. */
+function namedBy(asked: SQL): string {
   const { id, project, owner, requiredRoles, requiredClaims } = machines;
   const guarded = sql`${project}, ${owner}, ${requiredRoles} as "requiredRoles", ${requiredClaims} as "requiredClaims"`;
-  const rows = await run<Found>(
+  return dialect.sqlToQuery(
     sql`select asked.word::text as word, ${guarded}, ${version} || ${id} as version, ${written} as json
         from ${machines} join ${asked} where ${machines.retiredAt} is null`,
-  );
-  return new Map(rows.map((row) => [row.word, row]));
+  ).sql;
 }
 
 const empty: Written = { json: '{"items":[],"nextCursor":null}', version: "none" };
@@ -122,5 +126,6 @@ async function page(run: Run, key: string): Promise<Written> {
   );
   if (!row || row.items === null) return empty;
   const next = row.count > ask.limit && row.at !== null && row.id !== null ? `"${cursorAt([row.at, row.id])}"` : "null";
-  return { json: `{"items":[${row.items}],"nextCursor":${next}}`, version: row.version };
+  const json = `{"items":[${row.items}],"nextCursor":${next}}`;
+  return { json, bytes: Buffer.from(json), version: row.version };
 }

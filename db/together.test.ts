@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { together } from "./together.ts";
+import { eachTogether, together } from "./together.ts";
 
 /** A store whose value changes, and whose reads end when they are told to. */
 function slowStore() {
@@ -13,7 +13,7 @@ function slowStore() {
   const begun = async (count: number) => {
     while (reads.length < count) await new Promise((resolve) => setImmediate(resolve));
   };
-  return { read, reads, begun, change: () => void (value = "new") };
+  return { read, reads, begun, change: (to: string) => void (value = to) };
 }
 
 it("reads once for all that ask at one moment", async () => {
@@ -29,16 +29,30 @@ it("reads once for all that ask at one moment", async () => {
 it("never answers with what was read before the question came", async () => {
   const store = slowStore();
   const ask = together(store.read);
-  const early = ask("a");
+  const first = ask("a");
   await store.begun(1);
-  store.change();
-  const late = Promise.all([ask("a"), ask("a")]);
-  store.reads[0]?.end();
-  expect(await early).toBe("a old");
+  store.change("newer");
+  const second = ask("a");
+  await store.begun(2);
+  store.change("newest");
+  const third = Promise.all([ask("a"), ask("a")]);
+  for (const { end } of store.reads) end();
+  expect([await first, await second]).toEqual(["a old", "a newer"]);
+  await store.begun(3);
+  store.reads[2]?.end();
+  expect(await third).toEqual(["a newest", "a newest"]);
+  expect(store.reads).toHaveLength(3);
+});
+
+it("lets others be answered while one read hangs", async () => {
+  const store = slowStore();
+  const ask = together(store.read);
+  void ask("hangs");
+  await store.begun(1);
+  const other = ask("a");
   await store.begun(2);
   store.reads[1]?.end();
-  expect(await late).toEqual(["a new", "a new"]);
-  expect(store.reads).toHaveLength(2);
+  expect(await other).toBe("a old");
 });
 
 it("goes on after a read that failed", async () => {
@@ -50,4 +64,15 @@ it("goes on after a read that failed", async () => {
   await expect(ask("a")).rejects.toThrow("away");
   fails = false;
   expect(await ask("a")).toBe(1);
+});
+
+it("keeps keys apart where one takes long", async () => {
+  let reads = 0;
+  const ask = eachTogether((key: string) => {
+    reads += 1;
+    return key === "slow" ? new Promise<string>(() => {}) : Promise.resolve(`${key} ${reads}`);
+  });
+  void ask("slow");
+  expect(await Promise.all([ask("a"), ask("a")])).toEqual(["a 2", "a 2"]);
+  expect(await ask("a")).toBe("a 3");
 });

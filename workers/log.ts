@@ -71,19 +71,20 @@ export function toldMessage(error: Error): string {
   return combed(message);
 }
 
-const shapes: ReadonlyArray<readonly [RegExp, string]> = [
+/** Each with what it cannot be without, since most lines hold none of them and every line is looked through. */
+const shapes: ReadonlyArray<readonly [hint: RegExp, shape: RegExp, instead: string]> = [
   // A token: three parts in base64url.
-  [/\beyJ[\w-]+\.[\w-]+\.[\w-]*/g, "***"],
+  [/eyJ/, /\beyJ[\w-]+\.[\w-]+\.[\w-]*/g, "***"],
   // An enrolment token: a secret and the hash of an authority.
-  [/[\w-]{43}\.[0-9a-f]{64}/g, "***"],
-  [/\b(Bearer|Basic) [\w+/=.~-]+/gi, "$1 ***"],
-  [/(:\/\/[^\s:/@"']*:)[^\s@"']+@/g, "$1***@"],
-  [/([?&;](?:access_token|authorization|signature|sig|token|X-Amz-(?:Signature|Credential|Security-Token))=)[^\s&;"'\\]+/gi, "$1***"],
-  [/\b((?:access_key|secret_key|session_token|password|storage_account_key|account_key|api_key|sas)=)[^\s;"'\\]+/gi, "$1***"],
-  [/-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z ]*PRIVATE KEY-----|$)/g, "***"],
+  [/\.[0-9a-f]{64}/, /[\w-]{43}\.[0-9a-f]{64}/g, "***"],
+  [/bearer|basic/i, /\b(Bearer|Basic) [\w+/=.~-]+/gi, "$1 ***"],
+  [/@/, /(:\/\/[^\s:/@"']*:)[^\s@"']+@/g, "$1***@"],
+  [/=/, /([?&;](?:access_token|authorization|signature|sig|token|X-Amz-(?:Signature|Credential|Security-Token))=)[^\s&;"'\\]+/gi, "$1***"],
+  [/=/, /\b((?:access_key|secret_key|session_token|password|storage_account_key|account_key|api_key|sas)=)[^\s;"'\\]+/gi, "$1***"],
+  [/-----BEGIN/, /-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z ]*PRIVATE KEY-----|$)/g, "***"],
 ];
 
 /** A line without what looks like a secret. */
 export function combed(line: string): string {
-  return shapes.reduce((text, [shape, instead]) => text.replace(shape, instead), line);
+  return shapes.reduce((text, [hint, shape, instead]) => (hint.test(text) ? text.replace(shape, instead) : text), line);
 }

@@ -28,7 +28,7 @@ export async function runProcess(name: string, program: (running: Running) => Pr
   try {
     const config = loadConfig();
     useProxies(config.proxies);
-    const { to, lines: logs } = keepingLines(destination(1));
+    const { to, lines: logs } = keepingLines(destination({ dest: 1, sync: name !== "api" }));
     const log = openLog(name, config.logLevel, to);
     for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
       process.on(signal, () => {

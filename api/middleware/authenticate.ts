@@ -12,6 +12,7 @@ import type { Caller } from "../../db/callers.ts";
 import { findIdentity } from "../../db/identities.ts";
 import { providerOfIssuer } from "../../db/identity-providers.ts";
 import { ruleHolds } from "../../db/identity-rules.ts";
+import { eachTogether } from "../../db/together.ts";
 import { findUser, rootName, type UserRow } from "../../db/users.ts";
 import { claimed } from "../../security/foreign-tokens.ts";
 import { isMoved } from "../../security/moved-hashes.ts";
@@ -27,14 +28,23 @@ const lasting: Standing = { endsAt: null, login: null, ruleId: null };
 export type Identity = { ok: true; actor: Actor; standing: Standing } | { ok: false; description: string | null };
 const unknown = (description: string | null): Identity => ({ ok: false, description });
 
+/** One per hub, so that all its routes look callers up together. */
+const lookUps = new WeakMap<object, ReturnType<typeof lookingUp>>();
+
+/** Who a request speaks for. Requests of one moment with the same credentials are looked up once, after all of them came. */
 export async function identify(hub: Access, c: Context<ApiEnv>): Promise<Identity> {
   const authorization = c.req.header("Authorization") ?? tokenInAddress(c);
   const apiKey = c.req.header("X-Api-Key");
-  if (authorization !== undefined && apiKey !== undefined) return unknown(null);
-  if (authorization === undefined) return byApiKey(hub, apiKey ?? "");
-  if (!authorization.startsWith("Bearer ")) return unknown(null);
-  return byToken(hub, authorization.slice("Bearer ".length));
+  if (authorization !== undefined && (apiKey !== undefined || !authorization.startsWith(bearer))) return unknown(null);
+  const known = lookUps.get(hub.reads) ?? lookingUp(hub);
+  lookUps.set(hub.reads, known);
+  return known(authorization ?? `${keyed}${apiKey ?? ""}`);
 }
+
+const lookingUp = (hub: Access) =>
+  eachTogether((word) => (word.startsWith(bearer) ? byToken(hub, word.slice(bearer.length)) : byApiKey(hub, word.slice(keyed.length))));
+const bearer = "Bearer ";
+const keyed = "key ";
 
 /** Browsers cannot send headers with a WebSocket, so there, and nowhere else, the token may stand in the address. */
 function tokenInAddress(c: Context<ApiEnv>): string | undefined {

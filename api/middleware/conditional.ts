@@ -9,6 +9,7 @@ import type { Context, MiddlewareHandler, TypedResponse } from "hono";
 import type { JSONParsed } from "hono/utils/types";
 import type { Written } from "../../db/machine-pages.ts";
 import { FaultError } from "../../domain/errors.ts";
+import { readyAnswer } from "../headers.ts";
 import type { ApiEnv } from "../http.ts";
 
 /** Nobody but the caller keeps it, and asks each time whether it still is so. */
@@ -58,7 +59,7 @@ async function conditionally(
   }
   const written = await whole();
   const etag = etagOf(written.version);
-  return knows(c, etag) ? unchanged(c, etag) : c.body(written.json, 200, { ...reads, ETag: etag });
+  return knows(c, etag) ? unchanged(c, etag) : readyAnswer(c, written.bytes ?? written.json, { ...reads, ETag: etag });
 }
 
 const unchanged = (c: Context, etag: string): Response => c.body(null, 304, { ETag: etag, ...keeping });

@@ -8,6 +8,7 @@ import type { Context, MiddlewareHandler } from "hono";
 import type { Actor } from "../../domain/access/schema.ts";
 import { FaultError } from "../../domain/errors.ts";
 import { sourceOf } from "../access/login.ts";
+import { setHeader } from "../headers.ts";
 import type { ApiEnv } from "../http.ts";
 
 const minuteMs = 60_000;
@@ -71,9 +72,9 @@ export const health = /^\/(healthz|readyz|metrics|api\/v1\/health\/\w+)$/;
 function charge(c: Context, buckets: Buckets | null, key: string, whose: string): void {
   if (!buckets) return;
   const { left, resetSeconds, waitSeconds } = buckets.take(key);
-  c.header("RateLimit-Limit", String(buckets.perMinute));
-  c.header("RateLimit-Remaining", String(left));
-  c.header("RateLimit-Reset", String(resetSeconds));
+  setHeader(c, "RateLimit-Limit", String(buckets.perMinute));
+  setHeader(c, "RateLimit-Remaining", String(left));
+  setHeader(c, "RateLimit-Reset", String(resetSeconds));
   if (waitSeconds > 0) throw limited(`There were more than ${buckets.perMinute} requests per minute ${whose}.`, waitSeconds);
 }
 
