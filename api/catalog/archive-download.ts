@@ -7,8 +7,9 @@
 import { createRoute } from "@hono/zod-openapi";
 import { z } from "zod";
 import { countDownload, findImage } from "../../db/images.ts";
-import { imageName, mayPull, maySee } from "../../domain/catalog/rules.ts";
-import { Architecture, CatalogId, Version } from "../../domain/catalog/schema.ts";
+import type { Actor } from "../../domain/access/schema.ts";
+import { imageName, mayPull, maySee, type ImageKey } from "../../domain/catalog/rules.ts";
+import { Architecture, CatalogId, Version, type ImageVersion } from "../../domain/catalog/schema.ts";
 import { FaultError, unwrap } from "../../domain/errors.ts";
 import { faults } from "../http.ts";
 import { actorOf, authorised } from "../middleware/authorise.ts";
@@ -37,20 +38,22 @@ export function archiveDownload(hub: Hub) {
         description: "A tar, gzipped or plain. An answer that ends early is no archive: its connection breaks.",
         content: { "application/octet-stream": { schema: z.string().meta({ format: "binary" }) } },
       },
-      ...faults("image_not_found", "image_tainted", "image_revoked", "archive_invalid", "store_object_missing", "store_unavailable", "store_denied"),
+      ...faults(
+        "image_not_found",
+        "image_tainted",
+        "image_revoked",
+        "archive_invalid",
+        "store_object_missing",
+        "store_unavailable",
+        "store_denied",
+      ),
     },
   });
   return routesOf().openapi(get, async (c) => {
-    const actor = actorOf(c);
-    const key = c.req.valid("param");
-    const found = await findImage(hub.db, actor.project, key);
-    if (!found.ok || !maySee(found.value, { ...actor, everything: actor.isSuperUser }))
-      throw new FaultError({ code: "image_not_found", message: `There is no image ${imageName(key)}.`, subject: imageName(key) });
-    const image = found.value;
-    unwrap(mayPull(image));
+    const image = await mayHave(hub, actorOf(c), c.req.valid("param"));
     const signal = AbortSignal.any([c.req.raw.signal, hub.closing]);
     const { bytes, content } = await hub.archiveOf(image, { compress: c.req.valid("query").compress === "true", signal });
-    await countDownload(hub.db, image.id, actor.username);
+    await countDownload(hub.db, image.id, actorOf(c).username);
     const name = `${image.catalogId}-${image.architecture}-${image.version}.pdpack`;
     return c.body(streamOf(content), 200, {
       "Content-Type": "application/octet-stream",
@@ -58,6 +61,14 @@ export function archiveDownload(hub: Hub) {
       ...(bytes === null ? {} : { "Content-Length": String(bytes) }),
     });
   });
+}
+
+async function mayHave({ db }: Hub, actor: Actor, key: ImageKey): Promise<ImageVersion> {
+  const found = await findImage(db, actor.project, key);
+  if (!found.ok || !maySee(found.value, { ...actor, everything: actor.isSuperUser }))
+    throw new FaultError({ code: "image_not_found", message: `There is no image ${imageName(key)}.`, subject: imageName(key) });
+  unwrap(mayPull(found.value));
+  return found.value;
 }
 
 /** Read only as fast as it is taken. */

@@ -156,7 +156,10 @@ describe("lists", () => {
   it("come whole as JSON lines, page after page, for whoever asks for lines", async () => {
     const lines = await as("GET", "/machines?limit=1", undefined, { Accept: "application/x-ndjson" });
     expect([lines.status, lines.headers.get("Content-Type")]).toEqual([200, "application/x-ndjson"]);
-    const items = lines.text.trimEnd().split("\n").map((line) => JSON.parse(line));
+    const items = lines.text
+      .trimEnd()
+      .split("\n")
+      .map((line) => JSON.parse(line));
     expect(items.length).toBeGreaterThan(1);
     expect(items).toEqual((await as("GET", "/machines")).body.items);
     const one = await as("GET", `/machines/${items[0].name}`, undefined, { Accept: "application/x-ndjson" });

@@ -228,7 +228,7 @@ it.each([
 ] as const)("has the routes of %s where that is enabled, and nowhere else; all hubs know who asks", async (module, paths) => {
   const statuses = async (modules: readonly string[]) => {
     const app = createApp({ ...world.hub, settings: { ...world.hub.settings, modules } });
-    const asking = ["auth/users", "jobs", ...paths].map((path) =>
+    const asking = ["auth/users", "jobs", ...paths].map(async (path) =>
       app.request(`/api/v1/${path}`, { headers: { Authorization: `Bearer ${root}` } }),
     );
     return (await Promise.all(asking)).map(({ status }) => status === 404);
