@@ -3,6 +3,7 @@
  * whichever API process serves it.
  */
 import { randomUUID } from "node:crypto";
+import { sql } from "drizzle-orm";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { createApp } from "../../api/app.ts";
 import { stillStanding } from "../../api/middleware/standing.ts";
@@ -224,8 +225,7 @@ describe("whoever comes back", () => {
     await slow.until(({ data }) => data.subjectId === mark);
     expect(slow.events.map(({ id }) => Number(id))).toEqual(Array.from({ length: 1201 }, (_, n) => after + n + 1));
     expect(slow.events.slice(1099, 1200).every(({ data }) => data.body.filling === undefined)).toBe(true);
-    slow.close();
-    quick.socket.close();
+    for (const end of [slow.close, () => quick.socket.close()]) end();
   });
 });
 
@@ -258,6 +258,46 @@ describe("several API processes", () => {
     await expect
       .poll(async () => JSON.stringify((await world.call("GET", "/api/v1/ws/clients", { token: root })).body), { timeout: 60_000 })
       .not.toContain(clientId);
+  });
+
+  it("tell what happened to each machine in its order, whoever writes, numbers and reads", async () => {
+    const seed = Number(process.env["DROVER_TEST_SEED"] ?? Math.floor(Math.random() * 2 ** 31));
+    process.stdout.write(`DROVER_TEST_SEED=${seed}\n`);
+    const { db } = world.hub;
+    const machines = Array.from({ length: 4 }, () => randomUUID());
+    await world.sql`create table if not exists turns (id uuid primary key, turn int not null)`;
+    await world.sql`insert into turns select unnest(${machines}::uuid[]), 0`;
+    const after = await lastEventNumber(db);
+    const readers = await Promise.all(
+      [here, there].map((served) => follow(portOf(served), "/api/v2/events/stream?types=host.*", bearer(jane))),
+    );
+    for (const { read } of readers) read();
+    // As operations do: the row is locked first, the event comes later in the same transaction.
+    const write = async (n: number): Promise<void> => {
+      const random = ((seed + n) * 2_654_435_761) % 2 ** 32;
+      const id = machines[random % machines.length] ?? "";
+      await db.transaction(async (tx) => {
+        const [row] = await tx.execute<{ turn: number }>(sql`update turns set turn = turn + 1 where id = ${id} returning turn`);
+        await tx.execute(sql`select pg_sleep(${(random % 7) / 1000})`);
+        await recordEvent(tx, { type: "host", name: "host.turn", subjectId: id, body: { turn: row?.turn } });
+      });
+      if (n % 5 === 0) await relay(db);
+    };
+    await Promise.all(
+      Array.from({ length: 6 }, async (_, lane) => {
+        for (let n = lane; n < 120; n += 6) await write(n);
+      }),
+    );
+    await relay(db);
+    for (const reader of readers) {
+      await reader.until(({ id }) => Number(id) === after + 120);
+      expect(reader.events.map(({ id }) => Number(id))).toEqual(Array.from({ length: 120 }, (_, n) => after + n + 1));
+      for (const machine of machines) {
+        const turns = reader.events.filter(({ data }) => data.subjectId === machine).map(({ data }) => data.body.turn);
+        expect(turns).toEqual(turns.map((_, n) => n + 1));
+      }
+      reader.close();
+    }
   });
 
   it("go on from the rows while their line to PostgreSQL is cut, and listen again once it is mended", async () => {
