@@ -22,6 +22,7 @@ import { openStoreGates } from "../../activities/host/store-gates.ts";
 import { openKeyedSlots, openSlots } from "../../activities/host/slots.ts";
 import type { ReportLine } from "../../domain/hosts/schema.ts";
 import { openCache } from "../../images/cache.ts";
+import type { CacheUses } from "../../images/cache-uses.ts";
 import { defaultLevel } from "../../images/level.ts";
 import { freeLine } from "../../images/line.ts";
 import { makeBundle } from "../../parallels/bundle/make.ts";
@@ -61,6 +62,17 @@ export async function openHome(...sizes: ImageSize[]): Promise<string> {
 export const simulatorIn = (home: string): string => join(home, "simulator");
 export const machineFolderIn = (home: string): string => join(simulatorIn(home), "Parallels");
 
+/** No hub says here that an operation ended. */
+function usesInMemory(): CacheUses {
+  const kept = new Map<string, Set<string>>();
+  return {
+    isUsed: (digest) => [...kept.values()].some((digests) => digests.has(digest)),
+    operations: () => [...kept.keys()],
+    begin: async (operationId, digest) => void kept.set(operationId, (kept.get(operationId) ?? new Set()).add(digest)),
+    end: async (operationId) => void kept.delete(operationId),
+  };
+}
+
 /** The host as each test begins with it: nothing wrong with its simulator. */
 export function freshHost(home: string): TestHost {
   controlSimulator(simulatorIn(home), { ...usualControl });
@@ -90,8 +102,7 @@ export function openTestHost(home: string, sealed: Record<string, unknown> = {},
     sessions: openSlots(2),
     machines: openKeyedSlots(),
     sources: openKeyedSlots(),
-    // No hub speaks of operations here.
-    pins: openPins({ isUsed: () => false, operations: () => [], begin: async () => undefined, end: async () => undefined }),
+    pins: openPins(usesInMemory()),
     peers: null,
     ledger: openLedger(join(home, "ledger")),
     journalFolder: join(home, "journals"),
