@@ -47,7 +47,7 @@ import { crossOrigin } from "./middleware/cross-origin.ts";
 import { asLines } from "./middleware/lines.ts";
 import { strangersLimited } from "./middleware/rates.ts";
 import { auditRefusals } from "./middleware/refusals.ts";
-import { requestLog, withoutZeros } from "./middleware/request.ts";
+import { headsEnd, requestLog, withoutZeros } from "./middleware/request.ts";
 import { boundedRequest } from "./middleware/sizes.ts";
 import { movingRoutes } from "./moving/routes.ts";
 import { decisionRoutes } from "./operations/decisions.ts";
@@ -66,7 +66,7 @@ export function createApp(hub: Hub): OpenAPIHono<ApiEnv> {
   const app = new OpenAPIHono<ApiEnv>({ defaultHook: rejectInvalid, getPath: pathOf });
   app.onError(onError);
   const metrics = apiMetrics();
-  app.use(admission(settings, metrics), requestLog(log, metrics));
+  app.use(admission(settings, metrics), requestLog(log, metrics), headsEnd);
   // Before the rule for all browsers: the codec answers one origin only, preflights included.
   app.use("/codec/*", boundedRequest, withoutZeros);
   const login = logins(hub);

@@ -14,6 +14,12 @@ import type { Metrics } from "../metrics.ts";
 
 /** A client's own id is taken where it is harmless in a log. */
 const harmless = /^[\w.:-]{1,128}$/;
+/** HEAD is served as GET without its body, and a stream that nobody reads would go on for ever. */
+export const headsEnd: MiddlewareHandler<ApiEnv> = async (c, next) => {
+  await next();
+  if (c.req.method === "HEAD") void c.res.body?.cancel();
+};
+
 /** Parts of paths that are secrets themselves. */
 export const withoutSecrets = (path: string): string => path.replace(/(\/codec\/|\/enrollment-token\/)[^/]+/, "$1***");
 const missed = new Set([400, 401, 404, 405]);
