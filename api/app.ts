@@ -36,6 +36,7 @@ import { toolWireRoutes } from "./hosts/wire-tools.ts";
 import { hostWireRoutes } from "./hosts/wire-routes.ts";
 import { notFound, onError, rejectInvalid, type ApiEnv } from "./http.ts";
 import { logWireRoutes } from "./logs/wire-routes.ts";
+import { machineArchive } from "./machines/archive.ts";
 import { machineRoutes } from "./machines/routes.ts";
 import { unclaimedRoutes } from "./machines/unclaimed.ts";
 import { machineWireRoutes } from "./machines/wire-routes.ts";
@@ -92,6 +93,7 @@ export function createApp(hub: Hub): OpenAPIHono<ApiEnv> {
     catalogRoutes(hub),
     movingRoutes(hub),
     machineRoutes(hub),
+    machineArchive(hub),
     unclaimedRoutes(hub),
     cacheRoutes(hub),
     prefetchRoutes(hub),

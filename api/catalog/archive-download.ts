@@ -15,6 +15,7 @@ import { faults } from "../http.ts";
 import { actorOf, authorised } from "../middleware/authorise.ts";
 import type { Hub } from "../ports.ts";
 import { routesOf } from "../route.ts";
+import { archiveHeaders, streamOf } from "./archive-stream.ts";
 
 export function archiveDownload(hub: Hub) {
   const get = createRoute({
@@ -54,12 +55,7 @@ export function archiveDownload(hub: Hub) {
     const signal = AbortSignal.any([c.req.raw.signal, hub.closing]);
     const { bytes, content } = await hub.archiveOf(image, { compress: c.req.valid("query").compress === "true", signal });
     await countDownload(hub.db, image.id, actorOf(c).username);
-    const name = `${image.catalogId}-${image.architecture}-${image.version}.pdpack`;
-    return c.body(streamOf(content), 200, {
-      "Content-Type": "application/octet-stream",
-      "Content-Disposition": `attachment; filename="${name}"`,
-      ...(bytes === null ? {} : { "Content-Length": String(bytes) }),
-    });
+    return c.body(streamOf(content), 200, archiveHeaders(`${image.catalogId}-${image.architecture}-${image.version}`, bytes));
   });
 }
 
@@ -69,17 +65,4 @@ async function mayHave({ db }: Hub, actor: Actor, key: ImageKey): Promise<ImageV
     throw new FaultError({ code: "image_not_found", message: `There is no image ${imageName(key)}.`, subject: imageName(key) });
   unwrap(mayPull(found.value));
   return found.value;
-}
-
-/** Read only as fast as it is taken. */
-function streamOf(content: AsyncIterable<Uint8Array>): ReadableStream<Uint8Array<ArrayBuffer>> {
-  const source = content[Symbol.asyncIterator]();
-  return new ReadableStream({
-    pull: async (controller) => {
-      const { done, value } = await source.next();
-      if (done === true) controller.close();
-      else controller.enqueue(new Uint8Array(value));
-    },
-    cancel: async () => void (await source.return?.()),
-  });
 }

@@ -84,6 +84,21 @@ export function playManagers(session: () => Session): void {
       const { stdout } = await run("tar", ["-tvf", file, ...(compress === "true" ? ["-z"] : [])]);
       expect(stdout).toMatch(/ \/config\.pvs$/m);
     }
+    const catalog_manifest = { catalog_id: "sonoma-mini", version: "1.0" };
+    const made = await fetch(`http://${address}/api/v1/machines`, {
+      method: "POST",
+      headers,
+      body: JSON.stringify({ name: "to be kept", architecture, catalog_manifest }),
+    });
+    expect(made.status).toBe(200);
+    const machine = await fetch(`http://${address}/api/v2/machines/to%20be%20kept/archive`, { method: "POST", headers });
+    expect(machine.status).toBe(200);
+    const file = join(stack.home, "machine.pdpack");
+    await writeFile(file, Buffer.from(await machine.arrayBuffer()));
+    expect((await run("tar", ["-tzf", file])).stdout).toMatch(/^\/config\.pvs$/m);
+    const versions = await stack.json<{ items?: unknown[] } | unknown[]>("image", "list");
+    expect(JSON.stringify(versions)).not.toContain("machine-");
+    await stack.json("machine", "delete", "to be kept");
     expect((await fetch(at.replace("sonoma-mini", "nothing"), { headers })).status).toBe(404);
     expect((await fetch(at)).status).toBe(401);
   }, 120_000);
