@@ -90,7 +90,7 @@ async function pushesAreWhole(fleet: Fleet, asks: readonly Ask[]): Promise<strin
 }
 
 /** Each pack is what its name says. */
-async function expectWholeInStore({ store }: Fleet, ref: { digest: string; generation: number }): Promise<void> {
+export async function expectWholeInStore({ store }: Fleet, ref: { digest: string; generation: number }): Promise<void> {
   const signal = new AbortController().signal;
   const { locations } = await readImage(store, ref, signal);
   for (const { sha256 } of locations.packs) {
