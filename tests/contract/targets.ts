@@ -42,8 +42,9 @@ export async function makeTargets(world: World, callers: Callers, folder: string
   const hostId = await addHost(world);
   const storeId = await addStoreIn(world, join(folder, "main"), true);
   const spareStoreId = await addStoreIn(world, join(folder, "spare"), false);
-  const imageId = await addImage(world, storeId, "golden");
-  const productId = await addImage(world, storeId, "product");
+  const told = { description: "A tiny image.", minimum: { vcpus: 1, memoryBytes: gibibyte, diskBytes: gibibyte } };
+  const imageId = await addImage(world, storeId, "golden", told);
+  const productId = await addImage(world, storeId, "product", told);
   await addImage(world, storeId, "vault", { requiredRoles: [guild] });
   const place = { world, hostId, imageId, owner };
   const machines = {
@@ -150,13 +151,16 @@ async function addOperations(world: World, { actor }: Caller) {
   const [running, parked, done] = [await begin("pushing"), await begin("waiting"), await begin("pushed")];
   await moveOperation(db, parked, ["running", "pending"], "parked");
   await settleOperation(db, { operationId: done, steps: [], outcome: "done" });
+  const failed = await begin("broken");
+  const fault = { code: "no_space", message: "There is no space left.", remedy: "Free some." };
+  await settleOperation(db, { operationId: failed, steps: [], outcome: "failed", fault });
   // A capture that has ended, with a picture of one byte.
   const captured = await begin("captured");
   await settleOperation(db, { operationId: captured, steps: [], outcome: "done" });
   await db.update(operations).set({ verb: "capture" }).where(eq(operations.id, captured));
   const line = { operationId: captured, fence: 1, line: 1, stream: "stdout", text: "AA==" } as const;
   await appendOutput(db, outputSeal(sealer), captured, [line]);
-  return { running, parked, done, captured };
+  return { running, parked, done, failed, captured };
 }
 
 async function addUser({ control: { db } }: World): Promise<string> {

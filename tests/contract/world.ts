@@ -111,8 +111,11 @@ async function ended(response: Response, address: string): Promise<Response> {
   // Taken over by a WebSocket.
   if (response.status < 200) return response;
   const endless = /event-stream/.test(response.headers.get("Content-Type") ?? "") || /\/logs\/stream/.test(address);
-  if (endless) await response.body?.cancel();
-  return new Response(endless || response.body === null ? null : await response.arrayBuffer(), response);
+  if (endless) {
+    void response.body?.cancel();
+    return new Response(null, { status: response.status, headers: { "Content-Type": response.headers.get("Content-Type") ?? "" } });
+  }
+  return new Response(response.body === null ? null : await response.arrayBuffer(), response);
 }
 
 /** A database that is a transaction for as long as a request is answered. What goes on behind a request that has ended finds the database itself. */

@@ -9,9 +9,11 @@ import type { Answer } from "./caller.ts";
 
 /** A type's name, the shape of all items of a list, or that of each key. */
 type Shape = string | readonly Shape[] | { readonly [key: string]: Shape };
-const recorded: Readonly<Record<string, { status: number; shape: Shape }>> = JSON.parse(
-  readFileSync(new URL("shapes.json", import.meta.url), "utf8"),
-);
+export interface Recorded {
+  readonly status: number;
+  readonly shape: Shape;
+}
+const recorded: Readonly<Record<string, Recorded>> = JSON.parse(readFileSync(new URL("shapes.json", import.meta.url), "utf8"));
 
 /** By the end of a key's path. */
 const leftOut: readonly (readonly [RegExp, string])[] = [
@@ -26,9 +28,16 @@ const leftOut: readonly (readonly [RegExp, string])[] = [
 ];
 
 /** What differs from the recorded answer, as a list of sentences; `also` are paths that differ in this one test. */
-export function differences(name: string, { status, body }: Answer, also: readonly string[] = []): string[] {
+export function differences(name: string, answer: Answer, also: readonly string[] = []): string[] {
   const known = recorded[name];
-  if (!known) return [`there is no recorded answer ${name}`];
+  return known ? differencesFrom(known, answer, also) : [`there is no recorded answer ${name}`];
+}
+
+export function differencesFrom(
+  known: Recorded,
+  { status, body }: Pick<Answer, "status" | "body">,
+  also: readonly string[] = [],
+): string[] {
   const told = status === known.status ? [] : [`status ${status} instead of ${known.status}: ${JSON.stringify(body).slice(0, 300)}`];
   // An empty body is recorded as null.
   return [...told, ...compared(known.shape, body === "" ? null : body, "", also)];
