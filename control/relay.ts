@@ -6,7 +6,7 @@
 import { sql } from "drizzle-orm";
 import { chainAudit } from "../db/audit.ts";
 import type { Database } from "../db/connect.ts";
-import { eventsChannel, numberEvents } from "../db/events.ts";
+import { numberEvents, wakeListeners } from "../db/events.ts";
 
 /** Events are numbered in one statement, audit records one by one. */
 const eventsPerBatch = 1_000;
@@ -28,7 +28,7 @@ async function relayBatch(db: Database): Promise<boolean> {
     const newest = await numberEvents(tx, eventsPerBatch);
     const chained = await chainAudit(tx, recordsPerBatch);
     if (newest === null) return chained === recordsPerBatch;
-    await tx.execute(sql`select pg_notify(${eventsChannel}, ${String(newest)})`);
+    await wakeListeners(tx, String(newest));
     return true;
   });
 }

@@ -26,6 +26,11 @@ export async function recordEvent(db: Database, { project, operationId, body = {
   await db.insert(events).values({ id: crypto.randomUUID(), at: sql`clock_timestamp()`, body: { ...body }, ...event, ...optional });
 }
 
+/** Has whoever waits for something look again, once the caller's transaction is committed. */
+export async function wakeListeners(tx: Database, said = ""): Promise<void> {
+  await tx.execute(sql`select pg_notify(${eventsChannel}, ${said})`);
+}
+
 export interface EventsAsk {
   readonly after: number;
   readonly limit: number;

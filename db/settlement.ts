@@ -10,7 +10,7 @@ import { isSettled } from "../domain/operations/rules.ts";
 import type { Operation } from "../domain/operations/schema.ts";
 import { recordAudit } from "./audit.ts";
 import type { Database } from "./connect.ts";
-import { recordEvent } from "./events.ts";
+import { recordEvent, wakeListeners } from "./events.ts";
 import { releaseHolds } from "./holds.ts";
 import { deleteIntent } from "./intents.ts";
 import { dropAdopted, findMachine, isNameFree, markActed, renameMachine, retireRow, updateMachine } from "./machines.ts";
@@ -85,4 +85,6 @@ async function tellEnd(tx: Database, operation: Operation, requestId: string | n
   const body = { verb, subject, ...(fault ? { code: fault.code, message: fault.message } : {}) };
   await recordEvent(tx, { type: "operation", name: `operation.${state}`, subjectId: id, operationId: id, project, body });
   await recordAudit(tx, { actor, action: `${verb}.settled`, subject, outcome: state, operationId: id, requestId });
+  // Who waits for the end looks at the row at once; who follows events gets this one with its number a moment later.
+  await wakeListeners(tx);
 }
