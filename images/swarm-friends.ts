@@ -8,19 +8,19 @@ import type { Part } from "./swarm-parts.ts";
 /** A neighbour is asked what it has this often where there are few, and seldomer where there are many: each of them asks all others. */
 const leastAskMs = 250;
 const askPerFriendMs = 100;
-/** Neighbours on one network answer in milliseconds, busy ones within a second or two. */
-const rowsLimitMs = 3_000;
-/** A part is 2 MiB, which takes tens of milliseconds; a busy neighbour has longer, by what its parts took before, up to the most. */
+/** Neighbours on one network answer in milliseconds, busy ones within a second or two; a part of 2 MiB takes tens of milliseconds. Whoever was slower before has longer, up to the most. */
+const leastAnswerMs = 4_000;
+const mostAnswerMs = 15_000;
 const leastReadMs = 10_000;
 const mostReadMs = 30_000;
-const readTimes = 6;
+const timesBefore = 6;
 /** Until a neighbour that serves all it can is asked for chunks again. */
 const busyMs = 200;
 /** Failures in a row after which a neighbour is left alone for a while, longer each time: it may only be busy. One lie is enough for ever. */
 const failuresTaken = 2;
 const restMs = 2_000;
 const longestRestMs = 60_000;
-/** How much the last part counts for what a part takes. */
+/** How much the last time counts for how long the next will take. */
 const newest = 0.3;
 
 export interface Friend {
@@ -36,6 +36,8 @@ export interface Friend {
   askedAt: number;
   asking: boolean;
   reading: number;
+  /** How long it took to tell what it has; 0 until it did. */
+  answerMs: number;
   /** How long a part was on its way from it; 0 until one came. */
   readMs: number;
   /** The same, divided among all that were on their way from neighbours at once: what a part costs in time. */
@@ -56,6 +58,7 @@ const stranger = (neighbour: Neighbour): Friend => ({
   askedAt: -Infinity,
   asking: false,
   reading: 0,
+  answerMs: 0,
   readMs: 0,
   partMs: 0,
   busyUntil: 0,
@@ -82,8 +85,11 @@ export const askAgain = (friend: Friend): void => void (friend.askedAt = -Infini
 export function listenTo(friend: Friend, waiting: ReadonlySet<Part>, signal: AbortSignal): () => Promise<void> {
   friend.asking = true;
   return async () => {
+    const begun = performance.now();
+    const limitMs = Math.min(mostAnswerMs, Math.max(leastAnswerMs, timesBefore * friend.answerMs));
     try {
-      hear(friend, await within(rowsLimitMs, signal, (limited) => friend.neighbour.rows(limited)), waiting);
+      hear(friend, await within(limitMs, signal, (limited) => friend.neighbour.rows(limited)), waiting);
+      friend.answerMs = averaged(friend.answerMs, performance.now() - begun);
     } catch {
       failed(friend);
     } finally {
@@ -155,15 +161,16 @@ export async function readPart(ask: FetchAsk, friend: Friend, { span }: Part, be
   }
 }
 
+export const averaged = (before: number, now: number): number => (before === 0 ? now : before + newest * (now - before));
+
 function paced(friend: Friend, ms: number, beside: number): void {
-  const averaged = (before: number, now: number) => (before === 0 ? now : before + newest * (now - before));
   friend.readMs = averaged(friend.readMs, ms);
   friend.partMs = averaged(friend.partMs, ms / Math.max(1, beside));
 }
 
 async function readSome(ask: FetchAsk, friend: Friend, wanted: Part["span"]["chunks"]): Promise<boolean> {
   const rows = wanted.map(({ rows: [row = -1] }) => row);
-  const limitMs = Math.min(mostReadMs, Math.max(leastReadMs, readTimes * friend.readMs));
+  const limitMs = Math.min(mostReadMs, Math.max(leastReadMs, timesBefore * friend.readMs));
   const sent = await within(limitMs, ask.signal, (limited) => friend.neighbour.read(rows, limited));
   if (sent === "busy") {
     friend.busyUntil = performance.now() + busyMs;

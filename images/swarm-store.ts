@@ -5,7 +5,7 @@
  * for far longer than the store needs. The later a host hears of the others, the longer each of these whiles, so that what is taken twice stays little.
  */
 import type { Near } from "./near.ts";
-import { askAgain, isOffered, type Friend } from "./swarm-friends.ts";
+import { askAgain, averaged, isOffered, type Friend } from "./swarm-friends.ts";
 import { storeOrder, type StoreLook } from "./swarm-order.ts";
 import type { Part, Parts } from "./swarm-parts.ts";
 
@@ -41,29 +41,30 @@ const slowMs = 1_000;
 export function storeSide({ near, parts, parallel, rows: total }: StoreSetup): StoreSide {
   const order = storeOrder(near.id, parts.waiting);
   const begunAt = performance.now();
-  let partMs = 0;
+  /** How long a part was on its way from the store, and what it cost in time, as several were; 0 until one came. */
+  let [readMs, partMs] = [0, 0];
   let idleSince: number | null = null;
-  let unsureSince: number | null = null;
+  const isSure = certainty();
   let trusted = "";
+
+  const running = () => [...parts.tries.values()].flat().filter(({ friend }) => friend === null);
 
   const next: StoreSide["next"] = (here) => {
     const now = performance.now();
     const unheard = here.some(({ rows }) => rows === undefined);
     if (unheard && now - begunAt < hearMs) return null;
-    const running = [...parts.tries.values()].flat().filter(({ friend }) => friend === null);
-    const paceMs = running.reduce((most, { begunAt: since }) => Math.max(most, now - since), partMs);
-    const quick = here.filter((friend) => friend.partMs <= slowMs || (paceMs > 0 && friend.partMs <= 2 * paceMs));
+    const reads = running();
+    const oldestMs = reads.reduce((most, { begunAt: since }) => Math.max(most, now - since), 0);
+    const costMs = Math.max(partMs, oldestMs / Math.max(1, reads.length));
+    const quick = here.filter((friend) => friend.partMs <= Math.max(slowMs, 2 * costMs));
     if (quick.some(({ rows }) => rows === "all")) return null;
-    const fetching = here.filter((friend) => fetches(friend, now));
+    const fetching = here.filter((friend) => fetches(friend, total, now));
     const trying = unheard || (partMs === 0 && quick.length < here.length);
     const most = trying ? 1 : Math.max(1, Math.round(parallel / (fetching.length + 1)));
-    if (running.length >= most) return null;
+    if (reads.length >= most) return null;
     trust(quick);
-    return choose(quick, fetching, { now, paceMs });
+    return choose(quick, fetching, { now, patienceMs: Math.max(leastPatienceMs, patienceTimes * Math.max(readMs, oldestMs)) });
   };
-
-  const fetches = ({ rows, toldAt }: Friend, now: number) =>
-    typeof rows === "object" ? rows.count < total : rows === undefined || (rows === "none" && now - toldAt < beginMs);
 
   /** What was expected of somebody who is slow or gone now is no longer. */
   const trust = (quick: readonly Friend[]) => {
@@ -72,9 +73,8 @@ export function storeSide({ near, parts, parallel, rows: total }: StoreSetup): S
     trusted = names;
   };
 
-  const choose = (quick: readonly Friend[], fetching: readonly Friend[], { now, paceMs }: { now: number; paceMs: number }): Part | null => {
+  const choose = (quick: readonly Friend[], fetching: readonly Friend[], { now, patienceMs }: Moment): Part | null => {
     const staggerMs = fetching.reduce((most, { heardAt }) => Math.max(most, 2 * (now - heardAt)), leastStaggerMs);
-    const patienceMs = Math.max(leastPatienceMs, patienceTimes * paceMs);
     const look: StoreLook<Part> = {
       isGone: (part) => !parts.waiting.has(part) || quick.some((friend) => isOffered(friend, part)),
       isAside: ({ mark }, rank) => fetching.some(({ taking }) => now - (taking.get(mark) ?? -Infinity) < patienceMs + rank * staggerMs),
@@ -87,8 +87,26 @@ export function storeSide({ near, parts, parallel, rows: total }: StoreSetup): S
     return help && isSure(fetching, now) ? help : null;
   };
 
-  /** Whoever wants to help asks all once more, so that two seldom take the same. */
-  const isSure = (fetching: readonly Friend[], now: number): boolean => {
+  const took: StoreSide["took"] = (ms) => {
+    readMs = averaged(readMs, ms);
+    partMs = averaged(partMs, ms / Math.max(1, running().length));
+  };
+
+  return { next, forget: order.forget, took };
+}
+
+interface Moment {
+  readonly now: number;
+  readonly patienceMs: number;
+}
+
+const fetches = ({ rows, toldAt }: Friend, total: number, now: number): boolean =>
+  typeof rows === "object" ? rows.count < total : rows === undefined || (rows === "none" && now - toldAt < beginMs);
+
+/** Whoever wants to help asks all once more, so that two seldom take the same. */
+function certainty(): (fetching: readonly Friend[], now: number) => boolean {
+  let unsureSince: number | null = null;
+  return (fetching, now) => {
     unsureSince ??= now;
     const since = unsureSince;
     const unheard = fetching.filter(({ heardAt }) => heardAt < since);
@@ -96,6 +114,4 @@ export function storeSide({ near, parts, parallel, rows: total }: StoreSetup): S
     if (unheard.length === 0) unsureSince = null;
     return unheard.length === 0;
   };
-
-  return { next, forget: order.forget, took: (ms) => void (partMs = partMs === 0 ? ms : (partMs + ms) / 2) };
 }

@@ -16,9 +16,11 @@ export interface SwarmAsk extends FetchAsk {
   readonly own: Own;
 }
 
-/** Reads on their way from one neighbour, and from all: they share one network. */
+/** Reads on their way from one neighbour, and from all: they share one network. Where parts take long, more of them at once would take longer still, and some too long. */
 const perNeighbour = 2;
-const fromNeighbours = 8;
+const fewestNear = 2;
+const mostNear = 8;
+const crowdedMs = 1_000;
 /** A part that takes longer from one neighbour than this, and four times as long as from another, is asked for there too. */
 const lateMs = 1_000;
 const lateTimes = 4;
@@ -33,6 +35,7 @@ interface Swarm {
   readonly store: StoreSide;
   readonly friends: Map<string, Friend>;
   near: number;
+  mostNear: number;
 }
 
 /** Returns once every part is here; what fails in the store fails it, what fails at a neighbour does not. */
@@ -63,7 +66,7 @@ export async function fetchTogether(ask: SwarmAsk, spans: readonly Span[]): Prom
 function openSwarm(ask: SwarmAsk, spans: readonly Span[]): Swarm {
   const parts = partTable(ask.near.id, spans);
   const store = storeSide({ near: ask.near, parts, parallel: ask.parallel, rows: ask.own.rows.rows });
-  return { ask, parts, store, friends: new Map(), near: 0 };
+  return { ask, parts, store, friends: new Map(), near: 0, mostNear: mostNear / 2 };
 }
 
 /** One piece of work that can begin now, or null. */
@@ -97,9 +100,9 @@ interface Deal {
 const waitMs = ({ reading, readMs }: Friend): number => (reading + 1) * readMs;
 
 /** The soonest first. */
-function freeOf({ near }: Swarm, here: readonly Friend[]): Friend[] {
+function freeOf({ near, mostNear: most }: Swarm, here: readonly Friend[]): Friend[] {
   const now = performance.now();
-  const free = near < fromNeighbours ? here.filter(({ reading, busyUntil }) => reading < perNeighbour && busyUntil <= now) : [];
+  const free = near < most ? here.filter(({ reading, busyUntil }) => reading < perNeighbour && busyUntil <= now) : [];
   return free.toSorted((a, b) => a.reading - b.reading || waitMs(a) - waitMs(b));
 }
 
@@ -133,6 +136,8 @@ function fromFriend(swarm: Swarm, { friend, part }: Deal): Work {
     const came = await unlessLate(swarm, one, (ask) => readPart(ask, friend, part, () => swarm.near)).finally(() => {
       friend.reading--;
       swarm.near--;
+      const isCrowded = performance.now() - one.begunAt > crowdedMs;
+      swarm.mostNear = isCrowded ? Math.max(fewestNear, swarm.mostNear - 1) : Math.min(mostNear, swarm.mostNear + 1);
     });
     settle(swarm, part, one, came);
   };

@@ -7,6 +7,7 @@
 import { X509Certificate } from "node:crypto";
 import type { IncomingMessage } from "node:http";
 import { Agent, request } from "node:https";
+import { createSecureContext } from "node:tls";
 import type { PeerAnswer } from "../../domain/hosts/peers.ts";
 import { rowSet, type Neighbour, type Sent } from "../../images/near.ts";
 import { chunkBytes } from "../../images/format.ts";
@@ -27,13 +28,13 @@ const mostRowsKnown = 1 << 23;
 const mostTaking = 64;
 
 export function peerClient({ ca, key, digest }: Trust) {
-  const agent = new Agent({ ca, keepAlive: true, maxSockets: connections, minVersion: "TLSv1.3" });
+  // One for each certificate: what is on its way under the last one comes to its end.
+  const agents: Agent[] = [];
   const neighbours = new Map<string, Neighbour>();
-  let cert = "";
   const open = ({ hostId, host, port }: PeerAnswer["peers"][number]): Neighbour => {
     const send = (path: string, body: Buffer | undefined, signal: AbortSignal) =>
       new Promise<IncomingMessage>((resolve, reject) => {
-        const options = { host, port, path, agent, ca, key, cert, signal, minVersion: "TLSv1.3" as const, servername: "" };
+        const options = { host, port, path, signal, servername: "", agent: newest(agents) };
         const checkServerIdentity = (_: string, { raw }: { raw: Buffer }) => strangerTo(hostId, raw);
         const sent = request({ ...options, checkServerIdentity, method: body ? "POST" : "GET" }, resolve);
         sent.on("error", reject);
@@ -54,14 +55,29 @@ export function peerClient({ ca, key, digest }: Trust) {
     neighbours: (): Neighbour[] => [...neighbours.values()],
     /** Takes the hub's newest answer: those who are gone are asked no more. Under the certificate that it leaves as it is, connections are kept. */
     learn: ({ certificate, peers }: Pick<PeerAnswer, "certificate" | "peers">): void => {
-      cert = certificate ?? cert;
+      if (certificate !== null) agents.push(agentUnder({ ca, key, cert: certificate }));
       const named = new Set(peers.map(({ hostId }) => hostId));
       for (const id of neighbours.keys()) if (!named.has(id)) neighbours.delete(id);
       for (const peer of peers) if (!neighbours.has(peer.hostId)) neighbours.set(peer.hostId, open(peer));
     },
     knows: (hostId: string): boolean => neighbours.has(hostId),
-    close: (): void => agent.destroy(),
+    close: (): void => agents.forEach((agent) => agent.destroy()),
   };
+}
+
+/** Keys and certificates are read once, not for each connection. */
+const agentUnder = (trust: { readonly ca: string; readonly key: string; readonly cert: string }): Agent =>
+  new Agent({
+    keepAlive: true,
+    maxSockets: connections,
+    secureContext: createSecureContext({ ...trust, minVersion: "TLSv1.3" }),
+    minVersion: "TLSv1.3",
+  });
+
+function newest(agents: readonly Agent[]): Agent {
+  const agent = agents.at(-1);
+  if (agent) return agent;
+  throw new Error("The hub gave no certificate for this transfer.");
 }
 
 function strangerTo(hostId: string, raw: Buffer): Error | undefined {
@@ -92,26 +108,23 @@ async function readChunks(answer: IncomingMessage, rows: number): Promise<Sent |
   }
   if (answer.statusCode !== 200) throw refused(answer);
   const whole = await bodyOf(answer, rows * (chunkBytes + 4));
+  if (whole.byteLength < rows * 4) throw refused(answer);
   const head = new DataView(whole.buffer, 0, rows * 4);
   const lengths = Array.from({ length: rows }, (_, n) => head.getUint32(n * 4, true));
-  return { lengths, body: whole.slice(rows * 4) };
+  return { lengths, body: whole.subarray(rows * 4) };
 }
 
 /** In memory of its own, which moves to the thread that verifies it. */
 async function bodyOf(answer: IncomingMessage, limitBytes: number): Promise<Uint8Array<ArrayBuffer>> {
-  const parts: Buffer[] = [];
-  let bytes = 0;
-  for await (const part of answer) {
-    bytes += (part as Buffer).byteLength;
-    if (bytes > limitBytes) throw refused(answer);
-    parts.push(part as Buffer);
-  }
+  const bytes = Number(answer.headers["content-length"]);
+  if (!(bytes <= limitBytes)) throw refused(answer);
   const whole = new Uint8Array(bytes);
   let at = 0;
-  for (const part of parts) {
-    whole.set(part, at);
-    at += part.byteLength;
+  for await (const part of answer) {
+    whole.set(part as Buffer, at);
+    at += (part as Buffer).byteLength;
   }
+  if (at < bytes) throw refused(answer);
   return whole;
 }
 

@@ -158,8 +158,10 @@ async function sendChunks(work: Work, digest: string, request: IncomingMessage, 
   const { lengths, body } = await readChunks(bundle, rows.map(finder.find));
   const head = Buffer.alloc(lengths.length * 4);
   lengths.forEach((length, n) => head.writeUInt32LE(length, n * 4));
-  const whole = Buffer.concat([head, ...body]);
-  response.writeHead(200, { "content-type": "application/octet-stream", "content-length": whole.byteLength }).end(whole);
+  const bytes = body.reduce((sum, chunk) => sum + chunk.byteLength, head.byteLength);
+  response.writeHead(200, { "content-type": "application/octet-stream", "content-length": bytes });
+  for (const part of [head, ...body]) response.write(part);
+  response.end();
 }
 
 /** Four bytes each; null for what is no such list. */
