@@ -11,6 +11,7 @@ import { cachingCommands } from "./catalog/caching.ts";
 import { catalogCommands } from "./catalog/commands.ts";
 import { withOptions, type Context } from "./context.ts";
 import type { Answer } from "./declare.ts";
+import { eventCommands } from "./events/commands.ts";
 import { describeExitCodes, exitCodes } from "./exit-codes.ts";
 import { keyCommands } from "./keys/commands.ts";
 import { hostCommands } from "./hosts/commands.ts";
@@ -51,6 +52,7 @@ export function makeProgram(answer: Answer): Command {
     operationCommands,
     movingCommands,
     auditCommands,
+    eventCommands,
     webhookCommands,
     identityCommands,
     projectCommands,

@@ -18,7 +18,7 @@ import { ApiKey as ApiKeyShape, MadeApiKey as MadeApiKeyShape } from "../domain/
 import { IdentityProvider as IdentityProviderShape, IdentityRule as IdentityRuleShape } from "../domain/access/identity.ts";
 import { Project as ProjectShape } from "../domain/access/projects.ts";
 import { Token as TokenShape } from "../domain/access/schema.ts";
-import { AuditRecord as AuditRecordShape } from "../domain/events/schema.ts";
+import { AuditRecord as AuditRecordShape, Event as EventShape } from "../domain/events/schema.ts";
 import {
   Delivery as DeliveryShape,
   DeliveryDetail as DeliveryDetailShape,
@@ -54,6 +54,7 @@ export const Store = fromJson(StoreShape);
 export const Machine = fromJson(MachineShape);
 export const Unclaimed = fromJson(UnclaimedShape);
 export const AuditRecord = fromJson(AuditRecordShape);
+export const Event = fromJson(EventShape);
 export const IdentityProvider = fromJson(IdentityProviderShape);
 export type IdentityProvider = z.infer<typeof IdentityProviderShape>;
 export const IdentityRule = fromJson(IdentityRuleShape);

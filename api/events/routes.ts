@@ -6,7 +6,8 @@
 import { createRoute } from "@hono/zod-openapi";
 import { z } from "zod";
 import { factsOfEvents } from "../../db/event-facts.ts";
-import { goOnAfter, listEvents } from "../../db/events.ts";
+import { goOnAfter, lastEventNumber, listEvents } from "../../db/events.ts";
+import type { Actor } from "../../domain/access/schema.ts";
 import { maySeeEvent } from "../../domain/events/rules.ts";
 import { Event } from "../../domain/events/schema.ts";
 import { EventPatterns } from "../../domain/webhooks/schema.ts";
@@ -22,6 +23,12 @@ import { eventStream } from "./sse.ts";
 const tags = ["events"];
 const types = z.string().max(2000).default("*").meta({ description: "Such as `machine.*,operation.failed`; without it, all." });
 
+const From = z.coerce
+  .number()
+  .int()
+  .min(-1_000_000)
+  .default(0)
+  .meta({ description: "The first page begins after this number; a negative one counts from the newest. Without it, with the oldest." });
 const EventPage = pageOf(Event)
   .extend({ last: z.int().meta({ description: "The number that was looked at last: whoever asks again later begins there." }) })
   .meta({ id: "EventPage" });
@@ -39,26 +46,52 @@ function listRoutes(hub: Hub) {
     summary: "List what happened after a number, oldest first",
     tags,
     middleware: authorised(hub, needs),
-    request: { query: z.object({ types, ...pageQuery }) },
+    request: { query: z.object({ types, after: From, ...pageQuery }) },
     responses: {
       200: json(EventPage, "Those that the caller may see."),
       ...faults(),
     },
   });
   return routesOf().openapi(list, async (c) => {
-    const { cursor, limit, types: wanted } = c.req.valid("query");
+    const { cursor, after, limit, types: wanted } = c.req.valid("query");
     const patterns = parsed(EventPatterns, wanted.split(","));
-    const after = await goOnAfter(hub.db, cursor === undefined ? 0 : await placeOf(hub, cursor));
-    const events = await listEvents(hub.db, { after, limit, project: actorOf(c).project });
-    const facts = await factsOfEvents(hub.db, events);
-    const items = events.filter((event) => {
-      const about = facts.get(event.number);
-      return about !== undefined && wantsEvent(patterns, event.name) && maySeeEvent(actorOf(c), about);
-    });
-    const last = events.at(-1)?.number ?? after;
-    return c.json({ items, nextCursor: events.length === limit ? String(last) : null, last }, 200);
+    const begin = cursor === undefined ? await numberOf(hub, after) : await placeOf(hub, cursor);
+    const { items, last, isEnd } = await chosen(hub, { actor: actorOf(c), patterns, after: await goOnAfter(hub.db, begin), limit });
+    return c.json({ items, nextCursor: isEnd ? null : String(last), last }, 200);
   });
 }
+
+/** A negative number counts from the newest. */
+const numberOf = async ({ db }: Pick<Hub, "db">, after: number): Promise<number> =>
+  after >= 0 ? after : Math.max(0, (await lastEventNumber(db)) + after);
+
+interface Choice {
+  readonly actor: Actor;
+  readonly patterns: readonly string[];
+  readonly after: number;
+  readonly limit: number;
+}
+
+/** Reads on while few of what it reads are wanted, up to a bound. */
+async function chosen({ db }: Pick<Hub, "db">, { actor, patterns, after, limit }: Choice) {
+  const items: Event[] = [];
+  let last = after;
+  for (let read = 0; read < mostRead; read += batch) {
+    const events = await listEvents(db, { after: last, limit: batch, project: actor.project });
+    const facts = await factsOfEvents(db, events);
+    for (const event of events) {
+      const about = facts.get(event.number);
+      if (about && wantsEvent(patterns, event.name) && maySeeEvent(actor, about)) items.push(event);
+      last = event.number;
+      if (items.length === limit) return { items, last, isEnd: false };
+    }
+    if (events.length < batch) return { items, last, isEnd: true };
+  }
+  return { items, last, isEnd: false };
+}
+const batch = 500;
+/** Milliseconds of work for one answer; the next page goes on where it ended. */
+const mostRead = 5_000;
 
 function followRoutes(hub: Hub, listeners: Listeners) {
   const stream = createRoute({
@@ -85,6 +118,10 @@ function followRoutes(hub: Hub, listeners: Listeners) {
     const patterns = parsed(EventPatterns, c.req.valid("query").types.split(","));
     const after = await placeOf(hub, c.req.valid("header")["last-event-id"] ?? c.req.valid("query").cursor);
     const standing = c.var.standing ?? { endsAt: null, login: null, ruleId: null };
-    return eventStream(hub, c, listeners, (transport) => ownListener({ actor: actorOf(c), standing, after, transport }, patterns));
+    return eventStream(hub, c, listeners, (transport) => {
+      // Whoever is cut off before the first event comes back to here.
+      transport.send({ cursor: after, name: "begin", data: JSON.stringify({ after }) });
+      return ownListener({ actor: actorOf(c), standing, after, transport }, patterns);
+    });
   });
 }

@@ -58,7 +58,12 @@ export function eventWireRoutes(hub: Hub, mount: Mount, listeners: Listeners, cl
     if (c.req.header("Upgrade")?.toLowerCase() !== "websocket") {
       if (!c.req.header("Accept")?.includes("text/event-stream"))
         throw refusal(400, "Failed to upgrade connection: the client is not using the websocket protocol");
-      return eventStream(hub, c, listeners, (transport) => wireListener({ ...who, transport }, crypto.randomUUID(), types));
+      return eventStream(hub, c, listeners, (transport) => {
+        const id = crypto.randomUUID();
+        const hello = greeting(id, types, who);
+        transport.send({ cursor: who.after, name: hello.event_type, data: framed(hello) });
+        return wireListener({ ...who, transport }, id, types);
+      });
     }
     const id = crypto.randomUUID();
     await insertClient(hub.db, { id, userId: who.actor.userId, username: who.actor.username, types: [...types] });
@@ -78,6 +83,13 @@ async function whoOf(hub: Hub, { c, actor, query }: Pick<Call<unknown>, "c" | "a
   const after = await placeOf(hub, c.req.header("Last-Event-ID") ?? query("cursor"));
   return { actor, after, standing: c.var.standing ?? { endsAt: null, login: null, ruleId: null } };
 }
+
+/** Whoever is cut off before the first event comes back to this cursor. */
+const greeting = (id: string, types: ReadonlySet<WireEventType>, { after }: Who): Message => ({
+  event_type: "global",
+  message: "WebSocket connection established subscribed to global by default",
+  body: { client_id: id, subscriptions: [...types], cursor: String(after) },
+});
 
 /** Who listens is told to super users; others see themselves. */
 function listRoutes(hub: Hub, mount: Mount): void {
@@ -125,8 +137,7 @@ function subscription(hub: Hub, { id, who, types, listeners, clients }: Subscrip
         transport.close();
         void dropClient(hub.db, id).catch(() => undefined);
       };
-      const body = { client_id: id, subscriptions: [...types], cursor: String(who.after) };
-      answer({ event_type: "global", message: "WebSocket connection established subscribed to global by default", body });
+      answer(greeting(id, types, who));
       clients.add({ id, types, transport, listener });
       listeners.add(listener);
     },

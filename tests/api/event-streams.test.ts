@@ -6,15 +6,11 @@ import { randomUUID } from "node:crypto";
 import { sql } from "drizzle-orm";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { createApp } from "../../api/app.ts";
-import { stillStanding } from "../../api/middleware/standing.ts";
-import { markOf } from "../../api/access/login.ts";
 import { listenForEvents, type Notifications } from "../../api/notifications.ts";
 import { serveApi, type Served } from "../../api/serve.ts";
 import { relay } from "../../control/relay.ts";
-import { system } from "../../control/retire.ts";
 import { lastEventNumber, recordEvent } from "../../db/events.ts";
 import { tellMachine } from "../../db/machines.ts";
-import { findUser } from "../../db/users.ts";
 import { addImage, addStore, standing } from "../control/hub.ts";
 import { cutLine, type CutLine } from "./cut-line.ts";
 import { follow, listenTo } from "./listening.ts";
@@ -127,20 +123,6 @@ describe("whoever listens", () => {
     expect(await Promise.all([byKey.closed, byLogin.closed])).toEqual([1008, 1008]);
     await expect.poll(() => stream.isEnded(), { timeout: 60_000 }).toBe(true);
   });
-
-  it("is told nothing more once its login has lasted as long as logins may", async () => {
-    const user = await findUser(world.hub.db, "jdoe");
-    const actor = { ...system("default"), userId: user?.id ?? "", username: "jdoe", isSuperUser: false };
-    const lasting = (sinceMs: number) => ({
-      endsAt: null,
-      ruleId: null,
-      login: { since: Math.floor(sinceMs / 1000), mark: markOf(user ?? { passwordHash: null }) },
-    });
-    expect(await stillStanding(world.hub, actor, lasting(Date.now()))).toMatchObject({ username: "jdoe" });
-    expect(await stillStanding(world.hub, actor, lasting(Date.now() - world.hub.settings.loginLimitMs - 1000))).toBeNull();
-    expect(await stillStanding(world.hub, actor, { endsAt: new Date(Date.now() - 1), ruleId: null, login: null })).toBeNull();
-    expect(await stillStanding(world.hub, actor, { endsAt: null, ruleId: randomUUID(), login: null })).toBeNull();
-  });
 });
 
 describe("whoever comes back", () => {
@@ -179,9 +161,13 @@ describe("whoever comes back", () => {
       [String(after + 1), "host.late", hosts[0]],
       [String(after + 2), "host.lost", hosts[1]],
     ]);
-    const { body } = await world.call("GET", `/api/v2/events?types=host.*&cursor=${after}`, { token: jane });
+    const { body } = await world.call("GET", `/api/v2/events?types=host.*&after=${after}`, { token: jane });
     expect(body.items.map((event: { subjectId: string }) => event.subjectId)).toEqual(hosts);
     expect(body).toMatchObject({ nextCursor: null, last: after + 2 });
+    expect((await world.call("GET", "/api/v2/events?types=host.*&after=-2&limit=1", { token: jane })).body).toMatchObject({
+      items: [{ subjectId: hosts[0] }],
+      nextCursor: String(after + 1),
+    });
     for (const stream of [wire, ours]) stream.close();
     for (const wrong of ["x", "-1", "1.5"])
       expect((await world.call("GET", `/api/v2/events/stream?cursor=${wrong}`, { token: jane })).status).toBe(400);

@@ -1,11 +1,17 @@
 /** The wire's WebSocket: who may listen, what is told, and that other clients of the port notice nothing. */
 import { once } from "node:events";
+import { tmpdir } from "node:os";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { WebSocket } from "ws";
+import { markOf } from "../../api/access/login.ts";
+import { stillStanding } from "../../api/middleware/standing.ts";
 import { serveApi, type Served } from "../../api/serve.ts";
+import { system } from "../../control/retire.ts";
 import { recordEvent } from "../../db/events.ts";
+import { findUser } from "../../db/users.ts";
 import { addHost } from "../control/hub.ts";
 import { askingForHttp2, callerTo } from "./clients/caller.ts";
+import { runDrover } from "./command-line.ts";
 import { listenTo } from "./listening.ts";
 import { openWorld, rootPassword, type World } from "./world.ts";
 
@@ -113,4 +119,33 @@ it("leaves clients that ask for HTTP/2 on the same port alone", async () => {
   expect((await call("GET", "/api/v1/machines", { headers: { Authorization: `Bearer ${root}` } })).status).toBe(200);
   call.close();
   socket.close();
+});
+
+it("is shown on the command line: what was, and what comes", async () => {
+  const env = { DROVER_URL: `http://127.0.0.1:${served.port}`, DROVER_TOKEN: root };
+  const drover = (...args: string[]) => runDrover(["event", ...args], { folder: tmpdir(), env });
+  const host = crypto.randomUUID();
+  await recordEvent(world.hub.db, { type: "host", name: "host.renamed", subjectId: host, body: { name: "mac-99" } });
+  await world.relay();
+  const [one] = (await drover("list", "--type", "host.renamed", "--json")).json();
+  expect(one).toMatchObject({ subjectId: host, name: "host.renamed" });
+  const followed = drover("follow", "--type", "host.*", "--since", String(one.number - 1), "--limit", "2");
+  await recordEvent(world.hub.db, { type: "host", name: "host.late", subjectId: host, body: { name: "mac-99" } });
+  await world.relay();
+  expect(await followed).toMatchObject({ exitCode: 0, out: expect.stringMatching(/host\.renamed {2}mac-99\n.*host\.late {2}mac-99\n/) });
+  expect(await drover("follow", "--type", "nonsense")).toMatchObject({ exitCode: 2, err: expect.stringContaining("such as machine.*") });
+});
+
+it("ends with its login, which lasts as long as logins may, with its token where nobody renews it, and with the rule of its workload", async () => {
+  const user = await findUser(world.hub.db, "jdoe");
+  const actor = { ...system("default"), userId: user?.id ?? "", username: "jdoe", isSuperUser: false };
+  const lasting = (sinceMs: number) => ({
+    endsAt: null,
+    ruleId: null,
+    login: { since: Math.floor(sinceMs / 1000), mark: markOf(user ?? { passwordHash: null }) },
+  });
+  expect(await stillStanding(world.hub, actor, lasting(Date.now()))).toMatchObject({ username: "jdoe" });
+  expect(await stillStanding(world.hub, actor, lasting(Date.now() - world.hub.settings.loginLimitMs - 1000))).toBeNull();
+  expect(await stillStanding(world.hub, actor, { endsAt: new Date(Date.now() - 1), ruleId: null, login: null })).toBeNull();
+  expect(await stillStanding(world.hub, actor, { endsAt: null, ruleId: crypto.randomUUID(), login: null })).toBeNull();
 });

@@ -55,7 +55,7 @@ export async function follow(port: number, path: string, headers: Readonly<Recor
     response.on("error", () => undefined);
     void (async () => {
       for await (const { id, event, data } of decoder.readable.pipeThrough(new EventSourceParserStream()))
-        events.push({ id, event, data: JSON.parse(data) });
+        if (event !== "begin" && event !== "global") events.push({ id, event, data: JSON.parse(data) });
       ended = true;
     })();
   };
