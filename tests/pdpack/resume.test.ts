@@ -2,6 +2,7 @@
 import { randomBytes } from "node:crypto";
 import { closeSync, openSync, readdirSync, statSync, writeFileSync, writeSync } from "node:fs";
 import { join } from "node:path";
+import { setTimeout as after } from "node:timers/promises";
 import { expect, it, vi } from "vitest";
 import { FaultError } from "../../domain/errors.ts";
 import { imagePaths } from "../../images/layout.ts";
@@ -14,6 +15,8 @@ import { calm, config } from "./unpacking.ts";
 vi.setConfig({ testTimeout: 60_000 });
 
 const mebibyte = 1024 * 1024;
+/** Per range: what comes faster is not kept. */
+const lineMs = 100;
 
 const holeBytes = 10 * mebibyte;
 
@@ -26,7 +29,7 @@ function archive(): { packed: Buffer; logicalBytes: number } {
 }
 const { packed, logicalBytes } = archive();
 
-/** Gives so many bytes, and then nothing more; counts what it gave. */
+/** Gives so many bytes, as slowly as a line does, and then nothing more; counts what it gave. */
 function store(givenBytes = Infinity) {
   const told = { bytes: 0 };
   const away = new FaultError({ code: "store_unavailable", message: "The store is away." });
@@ -34,6 +37,7 @@ function store(givenBytes = Infinity) {
     signal.throwIfAborted();
     if (told.bytes + lengthBytes > givenBytes) throw away;
     told.bytes += lengthBytes;
+    await after(lineMs);
     return new Blob([Uint8Array.from(packed.subarray(offsetBytes, offsetBytes + lengthBytes))]).stream();
   };
   return { told, source: { name: "x/x-arm64-1.pdpack", bytes: packed.byteLength, read } };
