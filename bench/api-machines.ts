@@ -4,12 +4,11 @@
  * The one idea: what Parallels Desktop takes is not ours. Of one machine the time inside `prlctl` processes is taken off; five hundred are made on
  * hosts of which everything is real but that program.
  */
-import { appendFile, chmod, readFile, writeFile } from "node:fs/promises";
+import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as after } from "node:timers/promises";
 import { z } from "zod";
 import { EnrolmentToken, Operation } from "../cli/wire.ts";
-import { pathsIn } from "../parallels/simulator/home.ts";
 import { median } from "./api-reads.ts";
 import type { Bare, BareAsk } from "./bare-worker.ts";
 import { answerOf, beside } from "./child.ts";
@@ -36,7 +35,9 @@ const make = ({ client }: BenchStack, name: string, more: object = {}) =>
 
 /** From the POST until the machine runs, without the time inside prlctl, against the time of a bare workflow. */
 export async function measureOne(stack: BenchStack, { runs, say }: MachineOptions): Promise<Row[]> {
-  const log = await timeCommands(stack);
+  const log = join(stack.home, "commands.log");
+  await writeFile(log, "");
+  const host = await openFleet(stack, { hosts: 1, label: "timed", say, commandsLog: log });
   const ours: { whole: number; own: number }[] = [];
   const theirs: number[] = [];
   for (let run = 1; run <= runs; run++) {
@@ -45,7 +46,7 @@ export async function measureOne(stack: BenchStack, { runs, say }: MachineOption
     for (let made = 0; made < alone; made++) {
       await writeFile(log, "");
       const from = now();
-      const { operation, machine } = await make(stack, `one-${run}-${made}`);
+      const { operation, machine } = await make(stack, `one-${run}-${made}`, { hostLabels: ["timed"] });
       await stack.done(operation.id);
       const to = now();
       const inside = insideCommands(await readFile(log, "utf8"), machine.id, { from, to });
@@ -54,6 +55,7 @@ export async function measureOne(stack: BenchStack, { runs, say }: MachineOption
       await stack.done(retired.id);
     }
   }
+  await host.close();
   const peer = { name: "bare one-activity workflow", value: median(theirs) };
   const whole = median(ours.map((one) => one.whole));
   return [
@@ -64,22 +66,6 @@ export async function measureOne(stack: BenchStack, { runs, say }: MachineOption
 
 const now = () => performance.timeOrigin + performance.now();
 
-/** Has the simulated prlctl write down when each command began and ended, and its words. Answers where. */
-async function timeCommands({ simulator }: BenchStack): Promise<string> {
-  const { commands } = pathsIn(simulator);
-  const log = join(simulator, "commands.log");
-  await appendFile(log, "");
-  const path = join(commands, "prlctl");
-  const launcher = await readFile(path, "utf8");
-  const timed = `began=$(date +%s%N)\n$1\ncode=$?\necho "$began $(date +%s%N) $*" >> '${log}'\nexit $code`;
-  await writeFile(
-    path,
-    launcher.replace(/^exec (.*)$/m, (_, command: string) => timed.replace("$1", () => command)),
-  );
-  await chmod(path, 0o755);
-  return log;
-}
-
 /** The time in which at least one command for the machine ran. The inventory's own commands are nobody's wait. */
 function insideCommands(log: string, machineId: string, { from, to }: { from: number; to: number }): number {
   const spans = log
@@ -89,7 +75,7 @@ function insideCommands(log: string, machineId: string, { from, to }: { from: nu
       ([, , verb, ...words]) =>
         words.some((word) => word.includes(machineId)) || (verb === "list" && !words.includes("-i")) || verb === "register",
     )
-    .map(([began = "", ended = ""]) => ({ begin: Math.max(Number(began) / 1e6, from), end: Math.min(Number(ended) / 1e6, to) }))
+    .map(([began = "", ended = ""]) => ({ begin: Math.max(Number(began), from), end: Math.min(Number(ended), to) }))
     .toSorted((a, b) => a.begin - b.begin);
   let inside = 0;
   let until = from;
@@ -105,7 +91,7 @@ export async function measureMany(stack: BenchStack, { runs, machines, hosts, sa
   const rates: number[] = [];
   const posts: number[] = [];
   const theirs: number[] = [];
-  const fleet = await openFleet(stack, hosts, say);
+  const fleet = await openFleet(stack, { hosts, label: "fleet", say });
   try {
     for (let run = 1; run <= runs; run++) {
       say(`${machines} machines on ${hosts} hosts, run ${run} of ${runs}`);
@@ -130,19 +116,36 @@ export async function measureMany(stack: BenchStack, { runs, machines, hosts, sa
   ];
 }
 
+interface Fleet {
+  readonly hosts: number;
+  readonly label: string;
+  readonly say: MachineOptions["say"];
+  readonly commandsLog?: string;
+}
+
 /** Hosts of one process, enrolled like any other, with the image in their caches. */
-async function openFleet(stack: BenchStack, hosts: number, say: MachineOptions["say"]) {
+async function openFleet(stack: BenchStack, { hosts, label, say, ...more }: Fleet) {
   say(`${hosts} hosts enrol`);
   const tokens: FleetAsk["tokens"] = [];
   for (let host = 1; host <= hosts; host++) {
-    const body = { hostName: `fleet-${host}`, labels: ["fleet"] };
+    const body = { hostName: `${label}-${host}`, labels: [label] };
     const { token, url } = await stack.client.send("POST", "/hosts/tokens", EnrolmentToken, { body });
     tokens.push({ token, url });
   }
-  const fleet = await beside("./fleet.ts", JSON.stringify({ folder: join(stack.home, "fleet"), tokens } satisfies FleetAsk));
-  const { id } = await stack.client.send("POST", "/prefetches", Operation, { body: { image, labels: ["fleet"], atOnce: 8 } });
+  const fleet = await beside("./fleet.ts", JSON.stringify({ folder: join(stack.home, label), tokens, ...more } satisfies FleetAsk));
+  await online(stack, label, hosts);
+  const { id } = await stack.client.send("POST", "/prefetches", Operation, { body: { image, labels: [label], atOnce: 8 } });
   await stack.done(id);
   return fleet;
+}
+
+const Seen = z.object({ name: z.string(), state: z.string() });
+async function online({ client }: BenchStack, label: string, hosts: number): Promise<void> {
+  for (;;) {
+    const seen = await client.list("/hosts", Seen);
+    if (seen.filter(({ name, state }) => name.startsWith(`${label}-`) && state === "online").length === hosts) return;
+    await after(100);
+  }
 }
 
 /** Waits until no operation of the verb is under way, and fails where one did not end well. */
