@@ -36,7 +36,15 @@ export function machineArchive(hub: Hub) {
         description: "A tar, gzipped or plain, after the time that a push of the machine takes.",
         content: { "application/octet-stream": { schema: z.string().meta({ format: "binary" }) } },
       },
-      ...faults("machine_not_found", "machine_state", "bundle_refused", "archive_invalid", "store_unavailable", "store_denied"),
+      ...faults(
+        "machine_not_found",
+        "machine_state",
+        "bundle_refused",
+        "archive_invalid",
+        "store_object_missing",
+        "store_unavailable",
+        "store_denied",
+      ),
     },
   });
   return routesOf().openapi(make, async (c) => {

@@ -32,7 +32,7 @@ beforeAll(async () => {
     for (const name of callerNames) answers[name] = await contract.ask(name, sent);
     asked.push({ route, sent, answers: answers as Asked["answers"] });
   }
-}, 300_000);
+}, 600_000);
 afterAll(() => contract?.close());
 
 it("each route declares what it needs, or that it is for everybody", () => {

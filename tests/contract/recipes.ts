@@ -92,11 +92,13 @@ function machineRecipes({ machines, hostId, foreignId }: Targets): Record<string
     "POST /api/v2/machines": { body: { name: "made", image: { catalogId: "golden" } } },
     "PATCH /api/v2/machines/{idOrName}": { body: { description: "changed" } },
     "POST /api/v2/machines/{idOrName}/actions": { body: { verb: "start" } },
+    "POST /api/v2/machines/{idOrName}/archive": { refused: [502, "its bytes are in no store"] },
     "POST /api/v2/machines/{id}/adopt": { params: { id: foreignId }, body: { hostId } },
     "DELETE /api/v2/machines/{idOrName}": { params: { idOrName: machines.stopped } },
   };
 }
 
+const pushed = { local_path: "/machines/own.pvm", catalog_id: "made", version: "1", architecture: "arm64" };
 function catalogRecipes(targets: Targets): Record<string, Recipe> {
   const here = ownCatalogRecipes(targets);
   const behind = Object.entries(here).flatMap(([name, recipe]) => {
@@ -105,11 +107,14 @@ function catalogRecipes(targets: Targets): Record<string, Recipe> {
       ? [[`${method} ${path.replace("/catalog", "/catalog-managers/{id}/catalog")}`, recipe]]
       : [];
   });
-  const { "POST /api/v1/catalog-managers/{id}/catalog/push/async": _, ...served } = Object.fromEntries(behind);
+  // Both sides reach the store that a push through a manager writes to.
+  const push = { ...pushed, connection: `provider=local-storage;catalog_path=${targets.folder}/main` };
   const manager = { name: "made", url: "http://127.0.0.1:1", api_key: "a-secret-key" };
   return {
     ...here,
-    ...served,
+    ...Object.fromEntries(behind),
+    "POST /api/v1/catalog-managers/{id}/catalog/push": { body: push },
+    "POST /api/v1/catalog-managers/{id}/catalog/push/async": { body: push },
     "POST /api/v1/catalog-managers": { body: manager },
     "PUT /api/v1/catalog-managers/{id}": { body: manager },
     "GET /api/v2/images/{catalogId}/{version}/{architecture}/archive": { refused: [502, "its bytes are in no store"] },
@@ -117,7 +122,6 @@ function catalogRecipes(targets: Targets): Record<string, Recipe> {
 }
 
 function ownCatalogRecipes({ hostId, folder }: Targets): Record<string, Recipe> {
-  const push = { local_path: "/machines/own.pvm", catalog_id: "made", version: "1", architecture: "arm64" };
   const pull = { catalog_id: "golden", version: "1", machine_name: "made" };
   const words = { required_roles: ["USER"], required_claims: ["LIST_VM"], tags: ["stable"] };
   const version = "/api/v1/catalog/{catalogId}/{version}/{architecture}";
@@ -132,8 +136,8 @@ function ownCatalogRecipes({ hostId, folder }: Targets): Record<string, Recipe> 
     },
     "PUT /api/v1/catalog/pull": { body: pull },
     "PUT /api/v1/catalog/pull/async": { body: pull },
-    "POST /api/v1/catalog/push": { body: push },
-    "POST /api/v1/catalog/push/async": { body: push },
+    "POST /api/v1/catalog/push": { body: pushed },
+    "POST /api/v1/catalog/push/async": { body: pushed },
     ...Object.fromEntries(
       ["claims", "roles", "tags"].flatMap((list) => ["PATCH", "DELETE"].map((method) => [`${method} ${version}/${list}`, { body: words }])),
     ),

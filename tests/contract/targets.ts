@@ -140,13 +140,15 @@ async function addForeign(world: World, hostId: string): Promise<string> {
   return id;
 }
 
+/** A Temporal that knows none of our namespaces. */
+export const nowhere = ({ control }: Pick<World, "control">): Client =>
+  new Client({ connection: control.temporal.connection, namespace: "nowhere" });
+
 async function addOperations(world: World, { actor }: Caller) {
-  const { db, sealer, temporal } = world.control;
-  // Their workflows are nowhere: nothing waits for a worker that this world does not have.
-  const nowhere = new Client({ connection: temporal.connection, namespace: "nowhere" });
+  const { db, sealer } = world.control;
   const begin = async (name: string) => {
     const wanted = NewImageVersion.parse({ path: `/own/${name}.pvm`, catalogId: name, version: "1", hostId: null });
-    return unwrap(await requestPush({ ...world.control, temporal: nowhere }, wanted, { actor, requestId: null })).id;
+    return unwrap(await requestPush({ ...world.control, temporal: nowhere(world) }, wanted, { actor, requestId: null })).id;
   };
   const [running, parked, done] = [await begin("pushing"), await begin("waiting"), await begin("pushed")];
   await moveOperation(db, parked, ["running", "pending"], "parked");

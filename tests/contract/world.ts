@@ -20,7 +20,7 @@ import { keptStores } from "../../workers/kept-stores.ts";
 import { listArchives } from "../../workers/archives.ts";
 import { openWorld } from "../api/world.ts";
 import { makeCallers, otherProject, type CallerName } from "./callers.ts";
-import { makeTargets } from "./targets.ts";
+import { makeTargets, nowhere } from "./targets.ts";
 
 export interface Sent {
   readonly method: string;
@@ -45,12 +45,14 @@ export async function openContract() {
   const callers = await makeCallers(base.control.db, base.signer);
   const folder = await mkdtemp(join(tmpdir(), "drover-contract-"));
   const targets = await makeTargets(base, callers, folder);
+  const real = operationsOf(control);
   const hub: Hub = {
     ...base.hub,
     db: switched.db,
     // Thousands of lines that nobody reads.
     log: pino({ level: "silent" }),
-    operations: operationsOf(control),
+    // No workflow is started: the request is kept all the same, as when Temporal is away. Words to those under way find that there is none.
+    operations: { ...operationsOf({ ...control, temporal: nowhere(base) }), cancel: real.cancel, decide: real.decide },
     stores: keptStores(control),
     archives: (idOrName, project) => listArchives(control, idOrName, project),
     notifications: {
@@ -102,7 +104,7 @@ export type Contract = Awaited<ReturnType<typeof openContract>>;
 
 /** No transaction is open while a body is on its way; one that is told to be too long never comes. */
 async function arrived(request: Request): Promise<Request> {
-  if (request.body === null || Number(request.headers.get("Content-Length") ?? 0) > 1e8) return request;
+  if (request.body === null || request.method === "TRACE" || Number(request.headers.get("Content-Length") ?? 0) > 1e8) return request;
   return new Request(request.url, { method: request.method, headers: request.headers, body: await request.arrayBuffer() });
 }
 

@@ -22,7 +22,8 @@ export interface Round {
 }
 
 /** Routes that ask somebody else, who is not there: that is told as 502 or 503. */
-const asksOthers = /\/(stores|login\/provider|identity\/providers|images\/.*\/archive|catalog-managers|catalog|images\/import|webhooks)(\/|$|\?)/;
+const asksOthers =
+  /\/(stores|login\/provider|identity\/providers|(images|machines)\/.*\/archive|catalog-managers|catalog|images\/import|webhooks)(\/|$|\?)/;
 const stack = /\n\s+at |node_modules|\.ts:\d+|drizzle|postgres\.js|Error: |select .* from "/;
 
 export async function openMalformed() {
