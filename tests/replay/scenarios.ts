@@ -124,6 +124,12 @@ const meets =
   (world: World, step: string): void =>
     void world.troubles.set(step, { code, times });
 const forEver = 99;
+/** Of an operation that another one asked for. */
+const refused =
+  (code: Code) =>
+  (world: World, step: string): void =>
+    void world.refusals.set(step, { code, message: "It came to nothing." });
+const throughManager = { hostId: null, through: { copies: true } };
 
 const parked = ({ run, world, step }: Play) => run.until(() => world.steps.get(step) === "parked", `${step} is parked`);
 const running = ({ run, world, step }: Play) => run.until(() => world.steps.get(step) === "running", `${step} runs`);
@@ -196,6 +202,20 @@ const special: readonly Scenario[] = [
   scenario("heal", "host-lost", { before: endless, after: lostAndBack }),
   scenario("import", "not-converted", { setting: { input: { hostId: null } } }),
   scenario("import", "not-there", { setting: { step: "read manifest" }, before: meets("archive_not_found", forEver) }),
+  scenario("import", "through-a-manager", { setting: { input: throughManager } }),
+  scenario("import", "through-a-manager-repeated", {
+    setting: { step: "copy archive", input: throughManager },
+    before: meets("remote_unreachable", 2),
+  }),
+  scenario("import", "through-a-manager-failed", {
+    setting: { step: "make machine", input: throughManager },
+    before: refused("no_capacity"),
+  }),
+  scenario("export", "through-a-manager", { setting: { input: { through: true } } }),
+  scenario("export", "through-a-manager-failed", {
+    setting: { step: "push bundle", input: { through: true } },
+    before: refused("bundle_refused"),
+  }),
   scenario("import", "host-lost", { before: endless, after: lostAndBack }),
   scenario("retire", "skipped", { before: meets("licence_expired", forEver), after: told("skip") }),
   scenario("retire", "host-lost", { before: endless, after: lostAndBack }),

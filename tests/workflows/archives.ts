@@ -1,7 +1,7 @@
 /** Images of the Parallels DevOps service in the fake world: one archive that is there, and what becomes of it. */
 import type { UnpackedActivities, WantedArchive } from "../../workflows/catalog/fetch.ts";
-import type { ExportActivities } from "../../workflows/catalog/export.ts";
-import type { ConvertActivities, FoundArchive, ImportActivities } from "../../workflows/catalog/import.ts";
+import type { ExportActivities, SendActivities } from "../../workflows/catalog/export.ts";
+import type { BringActivities, ConvertActivities, FoundArchive, ImportActivities } from "../../workflows/catalog/import.ts";
 import { digest, meet, stepsOn, upload, wanted, type Endless, type World } from "./world.ts";
 
 const told = { packKey: "sonoma/sonoma-arm64-1.0.pdpack", packBytes: 500, md5: null, logicalBytes: 1000, exact: true };
@@ -19,8 +19,35 @@ const found: FoundArchive = {
 };
 const archive: WantedArchive = { ...told, standIn: "b".repeat(64), measured: false };
 
-export function archivesOfHub(world: World, endless: Endless): ImportActivities & ExportActivities & UnpackedActivities {
+type Through = BringActivities & SendActivities;
+type HubArchives = ImportActivities & ExportActivities & UnpackedActivities & Through;
+
+/** Another catalog, and the operations that are asked for on the way to it. */
+const throughManagers = (world: World): Through => ({
+  copyArchive: async () => {
+    meet(world, "copy archive");
+    world.acted.push("copied");
+    return { copied: true };
+  },
+  makeMachine: async () => {
+    meet(world, "make machine");
+    world.acted.push("machine made");
+    return { machineId: "m", madeBy: "o", fault: world.refusals.get("make machine") ?? null };
+  },
+  pushBundle: async () => {
+    meet(world, "push bundle");
+    world.acted.push("pushed");
+    return { pushedBy: "o", fault: world.refusals.get("push bundle") ?? null };
+  },
+  registerThere: async () => {
+    meet(world, "register");
+    world.acted.push("registered");
+  },
+});
+
+export function archivesOfHub(world: World, endless: Endless): HubArchives {
   return {
+    ...throughManagers(world),
     findArchive: async () => {
       meet(world, "read manifest");
       return found;

@@ -16,7 +16,7 @@ import type { RecordActivities } from "../../workflows/records.ts";
 import type { AdoptActivities, AdoptedEffect, HostAdoptActivities } from "../../workflows/machines/adopt.ts";
 import type { HostLetGoActivities } from "../../workflows/machines/let-go.ts";
 import type { RetireActivities } from "../../workflows/machines/retire.ts";
-import { FaultError, type Code } from "../../domain/errors.ts";
+import { FaultError, type Code, type Fault } from "../../domain/errors.ts";
 
 export const digest = "a".repeat(64);
 export const wanted: Wanted = { digest, generation: 1, kind: "pvm", logicalBytes: 1000, allocatedBytes: 600, image: "sonoma/1.0/arm64" };
@@ -54,6 +54,8 @@ export interface World {
   readonly forgotten: Set<string>;
   readonly retired: Set<string>;
   readonly troubles: Map<string, Trouble>;
+  /** What operations that another one asked for come to, by the step that waits for them; done where it says nothing. */
+  readonly refusals: Map<string, Fault>;
   readonly acted: string[];
   /** Steps that go on until they are cancelled. */
   readonly endless: Set<string>;
@@ -76,6 +78,7 @@ export function newWorld(pace: World["pace"] = async () => {}): World {
     forgotten: new Set(),
     retired: new Set(),
     troubles: new Map(),
+    refusals: new Map(),
     acted: [],
     endless: new Set(),
     namesHost: false,
