@@ -44,13 +44,14 @@ const underWay = 100;
 
 /** Deliveries whose workflow is not known to run, oldest first. */
 export async function deliveriesToBegin(db: Database, limit: number): Promise<DeliveryRow[]> {
-  const waiting = sql`(select d.id, row_number() over (partition by d.webhook_id order by d.created_at, d.event_number) as place,
-    (select count(*) from webhook_deliveries u where u.webhook_id = d.webhook_id and u.state = 'pending' and u.begun) as under_way
-    from webhook_deliveries d where d.state = 'pending' and not d.begun)`;
+  const going = sql`(select count(*) from webhook_deliveries g where g.webhook_id = w.id and g.state = 'pending' and g.begun)`;
+  const next = sql`(select n.id from webhooks w cross join lateral (
+    select d.id from webhook_deliveries d where d.webhook_id = w.id and d.state = 'pending' and not d.begun
+    order by d.created_at, d.event_number limit greatest(0, ${underWay} - ${going})) n)`;
   return db
     .select()
     .from(deliveries)
-    .where(sql`${deliveries.id} in (select w.id from ${waiting} w where w.place + w.under_way <= ${underWay})`)
+    .where(sql`${deliveries.id} in ${next}`)
     .orderBy(asc(deliveries.createdAt), asc(deliveries.eventNumber))
     .limit(limit);
 }

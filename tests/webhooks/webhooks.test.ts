@@ -12,7 +12,7 @@ import { deliverActivities } from "../../activities/hub/webhooks.ts";
 import { relay } from "../../control/relay.ts";
 import { endLostDeliveries, sendEvents } from "../../control/webhooks.ts";
 import { recordEvent } from "../../db/events.ts";
-import { dropOldDeliveries } from "../../db/webhook-deliveries.ts";
+import { deliveriesToBegin, dropOldDeliveries } from "../../db/webhook-deliveries.ts";
 import { deliveryWorkflowId } from "../../domain/webhooks/rules.ts";
 import { describeManaging } from "./managing.ts";
 import { openReceiver, type Receiver } from "./receiver.ts";
@@ -209,6 +209,24 @@ describe("a delivery that fails", () => {
     await sender.sql`update webhook_deliveries set next_at = now() - interval '16 minutes' where id = ${waiting.id}`;
     await endLostDeliveries(sender.control);
     expect((await sender.detail(waiting.id)).state).toBe("dead");
+  });
+
+  it("keeps others of its webhook waiting in their rows while a hundred are under way, and those of no other webhook", async () => {
+    const { id } = await sender.add({ name: "flooded", url: receiver.url("/flooded"), events: ["image.*"] });
+    const { id: other } = await sender.add({ name: "calm", url: receiver.url("/calm"), events: ["image.*"] });
+    await sender.sql`insert into webhook_deliveries (id, webhook_id, event_name, event, begun)
+      select gen_random_uuid(), ${id}, 'image.x', '{}', n <= 95 from generate_series(1, 10000) n`;
+    await sender.sql`insert into webhook_deliveries (id, webhook_id, event_name, event) values (gen_random_uuid(), ${other}, 'image.x', '{}')`;
+    const chosen = (await deliveriesToBegin(sender.control.db, 1000)).map(({ webhookId }) => webhookId);
+    expect(chosen.filter((webhook) => webhook === id)).toHaveLength(5);
+    expect(chosen.filter((webhook) => webhook === other)).toHaveLength(1);
+    await recordEvent(sender.control.db, { type: "image", name: "image.x", subjectId: "x" });
+    await relay(sender.control.db);
+    await sendEvents(sender.control);
+    const [row] =
+      await sender.sql`select problem, (select count(*)::int from webhook_deliveries where webhook_id = ${id}) as kept from webhooks where id = ${id}`;
+    expect(row).toEqual({ problem: expect.stringContaining("10000 deliveries wait"), kept: 10_000 });
+    for (const webhook of [id, other]) await sender.call("DELETE", `/api/v2/webhooks/${webhook}`, { token: sender.root });
   });
 
   it("is dropped with its log when it is old", async () => {
