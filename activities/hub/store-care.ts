@@ -25,6 +25,7 @@ import { FaultError } from "../../domain/errors.ts";
 import { StoreId } from "../../domain/ids.ts";
 import { checkIdentity } from "../../images/check.ts";
 import type { Ledger } from "../../images/collect.ts";
+import { packKey } from "../../images/format.ts";
 import { identityKey, readIdentity } from "../../stores/identity.ts";
 import type { ObjectStore } from "../../stores/object-store.ts";
 import { openRate } from "../host/reporter.ts";
@@ -110,8 +111,11 @@ function countingOn(db: Database, storeId: string, store: WholeStore): WholeStor
     ...store,
     write: async (key, body, sha256, signal) => {
       const [leaving] = await countOn(db, storeId, [key]);
-      if (!leaving) return store.write(key, body, sha256, signal);
-      throw new FaultError({ code: "object_leaving", message: `The object ${key} is just being removed from its store.`, subject: key });
+      if (leaving)
+        throw new FaultError({ code: "object_leaving", message: `The object ${key} is just being removed from its store.`, subject: key });
+      // An attempt that died may have brought it: a pack is asked for, only now that nobody removes it, before it travels.
+      if (key === packKey(sha256) && (await store.size(key)) === body.byteLength) return "present";
+      return store.write(key, body, sha256, signal);
     },
   };
 }

@@ -1,11 +1,12 @@
 /** A folder store with versions in a hub's rows, collections of it that are killed, and the look at what they left. */
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { randomUUID } from "node:crypto";
 import { livingTrees } from "../../db/care.ts";
 import { imageVersions, stores } from "../../db/schema.ts";
 import { checkContent, checkStructure } from "../../images/check.ts";
+import type { ImageRef } from "../../images/stored.ts";
 import { claimStore } from "../../stores/identity.ts";
 import { folderStore } from "../../stores/folder.ts";
 import { addImage, type Hub } from "../control/hub.ts";
@@ -18,6 +19,8 @@ export interface Order {
   readonly storeId: string;
   readonly storePath: string;
   readonly workFolder: string;
+  /** What it asks of the store, line by line. */
+  readonly logPath: string;
 }
 
 export async function openStoreOf(hub: Hub, seed: number, images = 14) {
@@ -33,17 +36,20 @@ export async function openStoreOf(hub: Hub, seed: number, images = 14) {
   const fill = async (count: number) => {
     for (let n = 0; n < count; n++) {
       const first = pick(60);
-      const { digest } = await pushModelImage(
-        store,
-        Array.from({ length: 6 + pick(20) }, (_, at) => first + at),
-        5,
-      );
-      // Half of them were deleted since.
-      if (n % 2 === 0) await addImage(hub, storeId, `care-${randomUUID()}`, { digest, tags: [] });
+      const chunks = Array.from({ length: 6 + pick(20) }, (_, at) => first + at);
+      const add = ({ digest }: ImageRef) => addImage(hub, storeId, `care-${randomUUID()}`, { digest, tags: [] });
+      const whole = await pushModelImage(store, { chunks, base: null, perPack: 5 });
+      // Half of them were deleted since; of every second of these a later version needs two chunks in five.
+      if (n % 2 === 0) await add(whole);
+      else if (n % 4 === 1) {
+        const kept = chunks.filter((_, at) => at % 5 < 2);
+        await add(await pushModelImage(store, { chunks: kept, base: whole, perPack: 5 }));
+      }
     }
   };
   await fill(images);
-  const order: Order = { databaseUrl: hub.url, storeId, storePath, workFolder: join(folder, "work") };
+  const order: Order = { databaseUrl: hub.url, storeId, storePath, workFolder: join(folder, "work"), logPath: join(folder, "log") };
+  await writeFile(order.logPath, "");
   const look = async () => {
     const living = await livingTrees(db, storeId);
     const structure = await checkStructure({ store, living, owner: { hubId: hub.control.hubId, storeId: null }, signal: never });
@@ -68,8 +74,19 @@ export async function runCollection(order: Order, afterSteps = Infinity): Promis
   return { killed, steps };
 }
 
-/** Kills collections of one store at random points, with pushes and deletes in between; answers how many it killed. Nothing living may be lost, nothing dead be left. */
-export async function killCollections(hub: Hub, seed: number, kills: number): Promise<{ killed: number; lost: string[]; left: number }> {
+export interface KilledCollections {
+  readonly killed: number;
+  readonly lost: string[];
+  /** Objects that are dead and were not removed. */
+  readonly left: number;
+  /** Packs that travelled again although they had come and nobody had removed them. */
+  readonly again: string[];
+  /** Bytes of packs that collections sent. */
+  readonly sentBytes: number;
+}
+
+/** Kills collections of one store at random points, with pushes and deletes in between. Nothing living may be lost, nothing dead be left. */
+export async function killCollections(hub: Hub, seed: number, kills: number): Promise<KilledCollections> {
   const world = await openStoreOf(hub, seed);
   const lost: string[] = [];
   let killed = 0;
@@ -91,10 +108,24 @@ export async function killCollections(hub: Hub, seed: number, kills: number): Pr
     for (let n = 0; n < 3; n++) await runCollection(world.order);
     const { findings, orphans } = await world.look();
     lost.push(...findings.map(({ key, problem }) => `in the end: ${key} ${problem}`));
-    return { killed, lost, left: orphans };
+    return { killed, lost, left: orphans, ...travelled(await readFile(world.order.logPath, "utf8")) };
   } finally {
     await world.close();
   }
+}
+
+function travelled(log: string): Pick<KilledCollections, "again" | "sentBytes"> {
+  const there = new Set<string>();
+  const again: string[] = [];
+  let sentBytes = 0;
+  for (const [, word, key = "", bytes = "0"] of log.matchAll(/^(sent|there|gone) (\S*\/packs\/\S+)(?: (\d+))?$/gm)) {
+    if (word === "there") there.add(key);
+    if (word === "gone") there.delete(key);
+    if (word !== "sent") continue;
+    sentBytes += Number(bytes);
+    if (there.has(key)) again.push(key);
+  }
+  return { again, sentBytes };
 }
 
 async function forgetSome({ control: { db }, sql }: Hub, storeId: string, pick: (limit: number) => number): Promise<void> {

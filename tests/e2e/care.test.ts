@@ -2,11 +2,14 @@
  * The life of images through the command line on the whole stack: versions and tags, retention, a collection that frees what nothing needs, rot that is found and healed
  * before anybody meets it.
  */
-import { mkdir, readdir, readFile, stat, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, realpath, stat, utimes, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { Client, Connection } from "@temporalio/client";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { Operation } from "../../cli/wire.ts";
+import { pushRecordPath } from "../../images/push-record.ts";
+import { scanFolder } from "../../images/scan.ts";
+import { writtenMark } from "../../images/seal.ts";
 import { changeDisk } from "../../parallels/sample/change.ts";
 import { makeSampleBundle, type Sample } from "../../parallels/sample/make.ts";
 import { ownServers, openStack, type TestStack } from "./stack.ts";
@@ -37,6 +40,24 @@ async function storedPacks(): Promise<string[]> {
   return found.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name));
 }
 
+/** Changes a byte of the disk, and the host's record of its last push, so that the record has seen no change: as when a disk forgets what it was given. */
+async function changeUnseen(): Promise<void> {
+  const disk = (await readdir(sample.bundlePath, { recursive: true })).find((name) => name.endsWith(".hds")) ?? "";
+  const file = join(sample.bundlePath, disk);
+  const [bytes, { atime, mtime }] = await Promise.all([readFile(file), stat(file)]);
+  bytes[bytes.byteLength - 1] = (bytes.at(-1) ?? 0) ^ 1;
+  await writeFile(file, bytes);
+  await utimes(file, atime, mtime);
+  const { entries } = await scanFolder(sample.bundlePath);
+  const marks = new Map(entries.map(({ path, mark }) => [path, writtenMark(mark)]));
+  const record = pushRecordPath(join(stack.home, "hosts", "mac-1", "pushed"), await realpath(sample.bundlePath));
+  const known = await readFile(record);
+  const end = known.indexOf("\n");
+  const head = JSON.parse(known.toString("utf8", 0, end)) as { entries: { path: string }[] };
+  const told = { ...head, entries: head.entries.map((entry) => ({ ...entry, ...marks.get(entry.path) })) };
+  await writeFile(record, Buffer.concat([Buffer.from(JSON.stringify(told)), known.subarray(end)]));
+}
+
 /** One bit of the pack's middle. */
 async function flip(path: string): Promise<void> {
   const bytes = await readFile(path);
@@ -55,6 +76,16 @@ describe("the life of images", () => {
     expect([(await show("1")).tags, (await show("2")).tags.toSorted()]).toEqual([[], ["Stable", "latest"]]);
     await stack.json("image", "untag", "base:2/arm64", "stable");
     expect((await show("2")).tags).toEqual(["latest"]);
+  }, 120_000);
+
+  it("reads with --verify also what changed behind the record of the last push", async () => {
+    const { digest } = await show("2");
+    await changeUnseen();
+    await push("unseen");
+    expect((await show("unseen")).digest).toBe(digest);
+    await push("seen", "--verify");
+    expect((await show("seen")).digest).not.toBe(digest);
+    for (const version of ["unseen", "seen"]) await stack.json("image", "delete", `base:${version}`);
   }, 120_000);
 
   it("hands no tainted version out, and tells who tainted it", async () => {

@@ -155,6 +155,17 @@ export async function mark(store: ObjectStore, ledger: Ledger, living: () => Pro
 
 /** Two chunks a pack, so that versions share some packs and not others. */
 async function writePacks(store: ObjectStore, { chunks, base }: Pick<Push, "chunks" | "base">): Promise<Push["written"]> {
+  return writeAfter(store, { chunks, base, perPack: 2 });
+}
+
+interface ModelImage {
+  readonly chunks: readonly number[];
+  /** Its chunks need not be written again. */
+  readonly base: ImageRef | null;
+  readonly perPack: number;
+}
+
+async function writeAfter(store: Pick<ObjectStore, "read" | "write">, { chunks, base, perPack }: ModelImage) {
   const moves = new Map<number, Moved>();
   const known = new Map<string, Moved>();
   if (base)
@@ -167,15 +178,13 @@ async function writePacks(store: ObjectStore, { chunks, base }: Pick<Push, "chun
     if (at) moves.set(chunk, at);
     else fresh.push(chunk);
   }
-  for (let n = 0; n < fresh.length; n += 2) await writePack(store, fresh.slice(n, n + 2), moves);
+  for (let n = 0; n < fresh.length; n += perPack) await writePack(store, fresh.slice(n, n + perPack), moves);
   return imageOf(chunks, moves);
 }
 
 /** A whole image of these chunks, so many to a pack. */
-export async function pushModelImage(store: Pick<ObjectStore, "write">, chunks: readonly number[], perPack: number): Promise<ImageRef> {
-  const moves = new Map<number, Moved>();
-  for (let n = 0; n < chunks.length; n += perPack) await writePack(store, chunks.slice(n, n + perPack), moves);
-  const { ref, tree, locations } = imageOf(chunks, moves);
+export async function pushModelImage(store: Pick<ObjectStore, "read" | "write">, image: ModelImage): Promise<ImageRef> {
+  const { ref, tree, locations } = await writeAfter(store, image);
   await store.write(treeKey(ref.digest), tree, ref.digest, never);
   await store.write(locationsKey(ref.digest, ref.generation), locations, sha256Hex(locations), never);
   return ref;

@@ -1,7 +1,7 @@
 /** Twenty pulls on a whole stack whose disk is filled at a random point: each parks with no_space, shows nothing, and is done once there is room and an operator says retry. */
 import { execFile } from "node:child_process";
 import { createHash } from "node:crypto";
-import { readdir, readFile, rm, statfs, writeFile } from "node:fs/promises";
+import { readdir, readFile, rm, statfs } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { setTimeout as delay } from "node:timers/promises";
@@ -14,6 +14,9 @@ import { random } from "../images/samples.ts";
 const host = "mac-1";
 const mebibyte = 1024 ** 2;
 const contentBytes = 64 * mebibyte;
+/** Some seconds a pull: a disk can be seen to fill. */
+const bandwidth = "10M";
+const diskBytes = 3 * contentBytes;
 const seed = Number(process.env["DROVER_TEST_SEED"] ?? Date.now() % 2 ** 31);
 const next = random(seed);
 const run = promisify(execFile);
@@ -23,11 +26,11 @@ let cache = "";
 let pushed = "";
 
 beforeAll(async () => {
-  stack = await openStack({ ...(await ownServers()), DROVER_HOSTS: "1" });
+  stack = await openStack({ ...(await ownServers()), DROVER_HOSTS: "1", DROVER_TRANSFER_BANDWIDTH: bandwidth });
   cache = join(stack.home, "hosts", host, "cache");
   pushed = await sampleIn(stack, "own", "golden", contentBytes / mebibyte);
   await stack.json("push", pushed, "golden", "--version", "1");
-  await run("mount", ["-t", "tmpfs", "-o", `size=${(3 * contentBytes) / mebibyte}m`, "tmpfs", cache]);
+  await run("mount", ["-t", "tmpfs", "-o", `size=${diskBytes}`, "tmpfs", cache]);
 }, 300_000);
 afterAll(async () => {
   await run("umount", ["-l", cache]);
@@ -40,11 +43,11 @@ describe.skipIf(!mayMount)(`a disk that is filled in the middle of a pull (DROVE
     async (share) => {
       for (const name of await readdir(cache)) await rm(join(cache, name), { recursive: true });
       const { id } = await stack.json<{ id: string }>("pull", "golden:1", "--host", host, "--detach");
-      const filler = await fillFrom(share * contentBytes);
+      await fillAt(share * contentBytes);
       const { code } = await parkedAt(stack, id);
       expect(code).toBe("no_space");
       expect((await readdir(cache)).filter((name) => /^[0-9a-f]{64}$/.test(name))).toEqual([]);
-      await rm(filler);
+      await resize(diskBytes);
       await stack.json("operation", "retry", id);
       const { state, result } = await settled(stack, id);
       expect(state).toBe("done");
@@ -56,17 +59,21 @@ describe.skipIf(!mayMount)(`a disk that is filled in the middle of a pull (DROVE
   );
 });
 
-/** Waits until so much is used, then takes all that is left. */
-async function fillFrom(bytes: number): Promise<string> {
-  const filler = join(cache, "filler");
-  for (;;) {
-    const { blocks, bavail, bsize } = await statfs(cache);
-    if ((blocks - bavail) * bsize >= bytes) break;
-    await delay(1);
+const resize = (bytes: number) => run("mount", ["-o", `remount,size=${bytes}`, cache]);
+
+/** Waits until so much is used, then leaves no room beyond. */
+async function fillAt(bytes: number): Promise<void> {
+  for (; ; await delay(1)) {
+    const { blocks, bfree, bsize } = await statfs(cache);
+    const used = (blocks - bfree) * bsize;
+    if (used < bytes) continue;
+    // Refused where more is used by then.
+    const full = await resize(used).then(
+      () => true,
+      () => false,
+    );
+    if (full) return;
   }
-  // As long as it takes: what the pull frees or has not written yet must not be left to it.
-  await writeFile(filler, Buffer.alloc(4 * contentBytes, 1)).catch(() => undefined);
-  return filler;
 }
 
 async function hashesOf(folder: string): Promise<Record<string, string>> {
