@@ -3,6 +3,7 @@
  *
  * The one idea: the store is asked, not the record: a version comes with what its manifest there says, and with the marks that only the record has.
  */
+import { stat } from "node:fs/promises";
 import { HTTPException } from "hono/http-exception";
 import { findImage, findImageById, markVersion } from "../../db/images.ts";
 import { architectureOf, imageName, latest, normalise } from "../../domain/catalog/rules.ts";
@@ -48,6 +49,8 @@ async function moveImage(hub: Hub, manifest: Manifest, { asked, dryRun, signal, 
   const { type, meta } = manifest.provider ?? { type: "", meta: {} };
   const named = type === "" ? null : storeIn([["provider", type], ...Object.entries(meta)].map((pair) => pair.join("=")).join(";"));
   if (!named) return { what: "todo", note: "its record does not tell where it lies: add the store, and import it from there" };
+  if (!(await isHere(named.location)))
+    return { what: "todo", note: `it lies in ${named.location}, which this computer does not have: mount it there, or add it as a store` };
   if (dryRun) return { what: "added", note: `imported from ${named.location}` };
   const store = unwrap(await hub.stores.add({ ...named, readOnly: "where refused" }, asked.actor));
   const wanted = NewImport.parse({ ...key, storeId: store.id, onFault: "fail" });
@@ -58,6 +61,10 @@ async function moveImage(hub: Hub, manifest: Manifest, { asked, dryRun, signal, 
   const marks = await marked(hub, image, manifest, { asked, dryRun });
   return { what: "added", note: [`imported from the store ${store.name}`, ...(marks === "" ? [] : [marks])].join("; ") };
 }
+
+/** A folder is one of that service's computer: none is made here that only looks like it. */
+const isHere = async (location: string): Promise<boolean> =>
+  !location.startsWith("folder:") || (await stat(location.slice("folder:".length)).catch(() => null))?.isDirectory() === true;
 
 /** Taints and revocations are kept in that service's records only. */
 async function marked(

@@ -1,9 +1,11 @@
 /** Whoever reaches another hub's catalog through this one; here the other one is this one too, by its address. */
 import { execFile } from "node:child_process";
-import { readdir, stat, writeFile } from "node:fs/promises";
+import { cp, readdir, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { expect, it } from "vitest";
+import type { MovingReport } from "../../../domain/moving/report.ts";
 import { jobDone, rootPassword, type Session } from "./session.ts";
 
 const run = promisify(execFile);
@@ -101,5 +103,31 @@ export function playManagers(session: () => Session): void {
     await stack.json("machine", "delete", "to be kept");
     expect((await fetch(at.replace("sonoma-mini", "nothing"), { headers })).status).toBe(404);
     expect((await fetch(at)).status).toBe(401);
+  }, 120_000);
+
+  it("takes over the catalog of an installation, with the marks that only its database has, once", async () => {
+    const { stack } = session();
+    const call = await session().loggedIn();
+    const folder = join(stack.home, "of-an-installation");
+    await cp(fileURLToPath(new URL("../../pdpack/fixtures/plain", import.meta.url)), folder, { recursive: true });
+    const provider = { type: "local-storage", meta: { catalog_path: folder } };
+    const manifest = { catalog_id: "fix-sonoma", version: "1.0.0", architecture: "arm64", provider, tainted: true };
+    const gone = { ...manifest, version: "9", provider: { type: "local-storage", meta: { catalog_path: join(stack.home, "nowhere") } } };
+    const file = join(stack.home, "data.json");
+    await writeFile(file, JSON.stringify({ catalog_manifests: [manifest, gone] }));
+    const moved = async (...words: string[]) =>
+      (await stack.json<MovingReport>("import", "devops", file, ...words)).items.map(({ what, note }) => [what, note]);
+    const dry = await moved("--dry-run");
+    expect(dry.map(([what]) => what)).toEqual(["added", "todo"]);
+    const path = "/api/v1/catalog/fix-sonoma/1.0.0/arm64";
+    expect((await call("GET", path)).status).toBe(404);
+    expect(await moved()).toEqual([
+      ["added", expect.stringMatching(/^imported from the store .*; fix-sonoma\/1\.0\.0\/arm64 is tainted as it was$/)],
+      ["todo", expect.stringContaining("which this computer does not have")],
+    ]);
+    expect(await readdir(stack.home)).not.toContain("nowhere");
+    expect((await call("GET", path)).body).toMatchObject({ version: "1.0.0", tainted: true });
+    expect((await moved())[0]).toEqual(["kept", ""]);
+    expect((await call("DELETE", path)).status).toBe(202);
   }, 120_000);
 }
