@@ -8,6 +8,7 @@ import { requestPush } from "../../control/catalog.ts";
 import { listHosts } from "../../db/hosts.ts";
 import { makeConfigured } from "../../db/stores.ts";
 import { NewImageVersion } from "../../domain/catalog/schema.ts";
+import { unwrap } from "../../domain/errors.ts";
 import { storeRights } from "../../domain/catalog/store-trial.ts";
 import { keptStores } from "../../workers/kept-stores.ts";
 import { openWorld, rootPassword, type World } from "../api/world.ts";
@@ -154,6 +155,21 @@ describe("drover store", () => {
     expect(await shown("theirs")).toMatchObject({ readOnly: false });
     expect((await run(["edit", "theirs", "--read-only"])).exitCode).toBe(0);
     expect(await run(["edit", "theirs", "--read-only", "--read-write"])).toMatchObject({ exitCode: 2 });
+  });
+
+  it("takes a catalog that an import names, and that may not be written to, as one that is only read", async () => {
+    const named = { location: location("-import"), credentials: { token: server.token } };
+    const { actor } = asked();
+    const root = { ...actor, isSuperUser: true };
+    way.lie = ({ method }) => (method === "PUT" ? { status: 403 } : null);
+    await expect(world.hub.stores.add(named, root)).rejects.toMatchObject({ fault: { code: "store_denied" } });
+    const added = unwrap(await world.hub.stores.add({ ...named, readOnly: "where refused" }, root));
+    expect(added).toMatchObject({ readOnly: true });
+    way.lie = () => null;
+    // It stays so until somebody says otherwise, whoever names it.
+    expect(unwrap(await world.hub.stores.add(named, root))).toMatchObject({ id: added.id, readOnly: true });
+    const wrong = { ...named, location: location("-wrong"), credentials: { token: "not-the-token" }, readOnly: "where refused" } as const;
+    await expect(world.hub.stores.add(wrong, root)).rejects.toMatchObject({ fault: { code: "store_denied" } });
   });
 
   it("keeps limits, and lifts them", async () => {
