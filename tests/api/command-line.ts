@@ -1,10 +1,9 @@
-/** The command line in this process, and a person who follows the address that it prints. */
+/** The command line in this process. */
 import { join } from "node:path";
 import { Readable, Writable } from "node:stream";
 import { openContext } from "../../cli/context.ts";
 import type { Parts } from "../../cli/parts.ts";
 import { runCommand } from "../../cli/program.ts";
-import { browse } from "./provider.ts";
 
 interface Run {
   readonly folder: string;
@@ -30,14 +29,4 @@ export async function runDrover(args: readonly string[], { folder, env, onErr = 
     onSignal: () => () => undefined,
   });
   return { exitCode: await runCommand(context, args), out, err, json: () => JSON.parse(out) };
-}
-
-/** Follows the address that the command line prints, once. */
-export function person(login: string) {
-  let walk: Promise<string> | null = null;
-  const follow = (said: string) => {
-    const [, address] = /\n\n {2}(http\S+)\n/.exec(said) ?? [];
-    if (address !== undefined) walk ??= browse(address, login);
-  };
-  return { follow, page: () => walk };
 }

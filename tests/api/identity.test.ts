@@ -2,7 +2,7 @@
 import { generateKeyPair, UnsecuredJWT } from "jose";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { person } from "./command-line.ts";
+import { person } from "./person.ts";
 import { openIdentity, type Identity } from "./identity-world.ts";
 import { apiAudience, openIssuer, openProvider, type People } from "./provider.ts";
 
