@@ -65,7 +65,14 @@ export async function runHub({ config, log, signal }: Running): Promise<void> {
   const control = controlOf({ config, db: open.db, security, temporal, log });
   const { graceMs, scrubShare, collectEveryMs, scrubEveryMs, retainEveryMs } = config.care;
   const care = { workFolder: join(config.home, "hub", "care"), graceMs, scrubShare };
-  const worker = await hubWorker({ control, codec: security.codec, connection, care, reaching: config.security.remotes, webhooks: config.webhooks });
+  const worker = await hubWorker({
+    control,
+    codec: security.codec,
+    connection,
+    care,
+    reaching: config.security.remotes,
+    webhooks: config.webhooks,
+  });
   await keepSchedules(control, { collect: collectEveryMs, scrub: scrubEveryMs, retain: retainEveryMs }).catch((err: unknown) =>
     log.error({ event: "schedules.unkept", err }, "The schedules could not be kept; the next start of a hub worker tries again."),
   );
@@ -134,7 +141,14 @@ const usualCare: CareSettings = { workFolder: join(tmpdir(), "drover-care"), gra
 const usualWebhooks: SenderSettings = { allow: [], smtp: null };
 const usualReach: Reaching = { allowed: [], unchecked: false };
 
-export async function hubWorker({ control, codec, connection, care = usualCare, reaching = usualReach, webhooks = usualWebhooks }: HubWorkerParts): Promise<Worker> {
+export async function hubWorker({
+  control,
+  codec,
+  connection,
+  care = usualCare,
+  reaching = usualReach,
+  webhooks = usualWebhooks,
+}: HubWorkerParts): Promise<Worker> {
   const { db, temporal, sealer, hubId, reserve, log } = control;
   const stores = gatedStores(db, openStores({ db, sealer, ports: storePorts }).open);
   const unforeseen = (err: unknown) => log.error({ event: "activity.unforeseen", err }, "An activity failed in an unforeseen way.");
