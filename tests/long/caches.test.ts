@@ -8,7 +8,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { policyScheduleId } from "../../control/prefetch-schedules.ts";
 import { CacheEntry } from "../../domain/catalog/caching.ts";
 import { Operation } from "../../cli/wire.ts";
-import { freePorts } from "../../deploy/ports.ts";
+import { assertPortsFree } from "../../deploy/ports.ts";
 import { refusalOf, sampleIn, settled } from "../e2e/faults.ts";
 import { openStack, ownServers, type TestStack } from "../e2e/stack.ts";
 
@@ -23,13 +23,26 @@ interface Ended {
 }
 
 beforeAll(async () => {
-  const [first = 0] = await freePorts(hosts.length);
-  const peers = { DROVER_PEER_PORT: String(first), DROVER_PEER_HOST: "127.0.0.1" };
+  const peers = { DROVER_PEER_PORT: String(await portsInARow(hosts.length)), DROVER_PEER_HOST: "127.0.0.1" };
   stack = await openStack({ ...(await ownServers()), ...peers, DROVER_HOSTS: String(hosts.length) });
   const pushed = await stack.json<Ended>("push", await sampleIn(stack, "own", "golden", 24), "golden", "--version", "1");
   digest = (await stack.json<{ digest: string }[]>("image", "list", "golden"))[0]?.digest ?? String(pushed.result["digest"]);
 }, 180_000);
 afterAll(() => stack?.close(), 60_000);
+
+/** The first of as many free ports: hosts of one computer count up from it. Below those that the system gives to whoever asks for any. */
+async function portsInARow(count: number): Promise<number> {
+  for (;;) {
+    const first = 20_000 + Math.floor(Math.random() * 10_000);
+    const host = { host: "127.0.0.1", owner: "a host", variable: "DROVER_PEER_PORT" };
+    const row = Array.from({ length: count }, (_, n) => ({ ...host, port: first + n }));
+    const free = await assertPortsFree(row).then(
+      () => true,
+      () => false,
+    );
+    if (free) return first;
+  }
+}
 
 const cachedOn = async (host: string): Promise<CacheEntry[]> => {
   const found = await stack.json<unknown[]>("cache", "list", "--host", host);
@@ -53,7 +66,8 @@ describe("prefetch", () => {
     expect(pulls.map(({ state }) => state)).toEqual(["done", "done", "done"]);
     const images = pulls.reduce((sum, { result: own }) => sum + Number(own?.["fetchedBytes"]), 0);
     const stored = (await stack.json<{ storedBytes: number }[]>("image", "list", "golden"))[0]?.storedBytes ?? 0;
-    expect(images / stored).toBeLessThan(2.5);
+    expect(images / stored).toBeLessThan(1.5);
+    process.stdout.write(`3 hosts: ${(images / stored).toFixed(2)} images left the store\n`);
     for (const host of hosts)
       await expect.poll(async () => (await cachedOn(host)).map((one) => one.digest), { timeout: 60_000 }).toEqual([digest]);
   }, 180_000);

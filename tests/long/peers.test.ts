@@ -40,7 +40,7 @@ it("costs the store about one download for eight hosts, and takes about as long 
       `${hosts} hosts, ${bytes / mebibyte} MiB, store ${bytesPerSecond / mebibyte} MiB/s: ${(line.sent() / mebibyte).toFixed(1)} MiB left the store (${images.toFixed(2)} images); ` +
         `the slowest host took ${slowest.toFixed(1)} s, one host alone ${aloneSeconds.toFixed(1)} s\n`,
     );
-    expect(images).toBeLessThan(1.5);
+    expect(images).toBeLessThan(1.3);
     expect(slowest).toBeLessThan(2 * aloneSeconds);
   } finally {
     await fleet.close();
