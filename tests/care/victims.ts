@@ -23,7 +23,9 @@ export interface Order {
   readonly logPath: string;
 }
 
-export async function openStoreOf(hub: Hub, seed: number, images = 14) {
+const firstImages = 14;
+
+export async function openStoreOf(hub: Hub, seed: number) {
   const folder = await mkdtemp(join(tmpdir(), "drover-care-"));
   const storePath = join(folder, "store");
   const store = folderStore(storePath);
@@ -47,7 +49,7 @@ export async function openStoreOf(hub: Hub, seed: number, images = 14) {
       }
     }
   };
-  await fill(images);
+  await fill(firstImages);
   const order: Order = { databaseUrl: hub.url, storeId, storePath, workFolder: join(folder, "work"), logPath: join(folder, "log") };
   await writeFile(order.logPath, "");
   const look = async () => {
@@ -58,9 +60,6 @@ export async function openStoreOf(hub: Hub, seed: number, images = 14) {
   };
   return { order, store, storePath, storeId, fill, look, pick, close: () => rm(folder, { recursive: true, force: true }) };
 }
-
-/** About what the first collection of such a store asks of it. */
-const firstSteps = 150;
 
 export interface Ended {
   readonly killed: boolean;
@@ -91,8 +90,9 @@ export async function killCollections(hub: Hub, seed: number, kills: number): Pr
   const lost: string[] = [];
   let killed = 0;
   try {
-    // Of a collection that nobody kills; the first one tells it.
-    let most = firstSteps;
+    // What a collection asks of such a store when nobody kills it: so that kills meet its end as often as its beginning.
+    let { steps: most } = await runCollection(world.order);
+    await world.fill(firstImages);
     for (let n = 0; n < kills; n++) {
       const { killed: was, steps } = await runCollection(world.order, 1 + world.pick(most));
       if (was) killed++;

@@ -61,14 +61,16 @@ describe.skipIf(!mayMount)(`a disk that is filled in the middle of a pull (DROVE
 
 const resize = (bytes: number) => run("mount", ["-o", `remount,size=${bytes}`, cache]);
 
-/** Waits until so much is used, then leaves no room beyond. */
+/** What a pull may write while the disk is being made smaller, which is refused once more is used than it would have. */
+const slackBytes = 6 * mebibyte;
+
+/** Waits until so much is used, then leaves hardly any room beyond. */
 async function fillAt(bytes: number): Promise<void> {
   for (; ; await delay(1)) {
     const { blocks, bfree, bsize } = await statfs(cache);
     const used = (blocks - bfree) * bsize;
     if (used < bytes) continue;
-    // Refused where more is used by then.
-    const full = await resize(used).then(
+    const full = await resize(used + slackBytes).then(
       () => true,
       () => false,
     );
