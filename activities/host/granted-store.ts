@@ -23,7 +23,7 @@ export interface GrantedStore extends Pick<ObjectStore, "read" | "write" | "size
 
 type Link = Pick<HubLink, "grants" | "send" | "stores" | "gates" | "now">;
 
-/** How soon a transfer hears that it shares a store's limits with more or fewer hosts. */
+/** How soon a transfer hears of a store's limits, and that it shares them with more or fewer hosts. */
 const askAgainMs = 15_000;
 
 export function grantedStore(link: Link, operationId: string, signal: AbortSignal): GrantedStore {
@@ -40,7 +40,7 @@ export function grantedStore(link: Link, operationId: string, signal: AbortSigna
   const act = <T>(ask: GrantAsk, within: AbortSignal, use: (object: Granted, either: AbortSignal) => Promise<T>) => {
     const either = AbortSignal.any([signal, within]);
     // A grant that is held tells nothing new.
-    if (limits.gate && performance.now() - limits.toldAt > askAgainMs) batches.forget(ask);
+    if (performance.now() - limits.toldAt > askAgainMs) batches.forget(ask);
     return withGrant(batches, ask, either, (object) => use(object, either));
   };
   return {
