@@ -5,6 +5,7 @@
  */
 import { ServerResponse } from "node:http";
 import type { Context } from "hono";
+import type { ContentfulStatusCode } from "hono/utils/http-status";
 
 const outgoingOf = (c: Context): ServerResponse | null => {
   const outgoing: unknown = c.env?.outgoing;
@@ -17,5 +18,8 @@ export function setHeader(c: Context, name: string, value: string): void {
   if (!outgoing.headersSent) outgoing.setHeader(name, value);
 }
 
-export const readyAnswer = (c: Context, body: string | Uint8Array<ArrayBuffer>, headers: Record<string, string>): Response =>
-  outgoingOf(c) ? new Response(body, { status: 200, headers }) : c.body(body, 200, headers);
+export const readyAnswer = (
+  c: Context,
+  body: string | Uint8Array<ArrayBuffer>,
+  { status, headers }: { status: ContentfulStatusCode; headers: Record<string, string> },
+): Response => (outgoingOf(c) ? new Response(body, { status, headers }) : c.body(body, status, headers));

@@ -18,9 +18,8 @@ import { together } from "./together.ts";
 
 /** JSON, and what tells it from every other version of itself. */
 export interface Written {
-  readonly json: string;
-  /** The same, where it is long and several may be answered with it. */
-  readonly bytes?: Uint8Array<ArrayBuffer>;
+  /** Bytes where it is long and several may be answered with it. */
+  readonly json: string | Uint8Array<ArrayBuffer>;
   readonly version: string;
 }
 
@@ -107,13 +106,11 @@ function rowsOf(filter: MachineFilter, { cursor, limit }: PageAsk, more: SQL = s
     where ${wantedMachines(filter, cursor)} order by ${newestFirst(machines)} limit ${limit + 1}`;
 }
 
-/** Of a super user nothing but the project decides what is shown. */
-function filterKey({ reader, ...filter }: MachineFilter): MachineFilter {
-  if (!reader) return filter;
-  const { project, userId, isSuperUser, roles, claims } = reader;
-  const plain = isSuperUser ? { userId: "", roles: [], claims: [] } : { userId, roles, claims };
-  return { ...filter, reader: { project, isSuperUser, ...plain } };
+/** The same reader by what decides what it sees: of a super user nothing but the project does. */
+export function sightOf({ project, userId, isSuperUser, roles, claims }: Reader): Reader {
+  return isSuperUser ? { project, isSuperUser, userId: "", roles: [], claims: [] } : { project, isSuperUser, userId, roles, claims };
 }
+const filterKey = ({ reader, ...filter }: MachineFilter): MachineFilter => (reader ? { ...filter, reader: sightOf(reader) } : filter);
 
 async function page(run: Run, key: string): Promise<Written> {
   const [filter, ask] = JSON.parse(key) as [MachineFilter, PageAsk];
@@ -127,5 +124,5 @@ async function page(run: Run, key: string): Promise<Written> {
   if (!row || row.items === null) return empty;
   const next = row.count > ask.limit && row.at !== null && row.id !== null ? `"${cursorAt([row.at, row.id])}"` : "null";
   const json = `{"items":[${row.items}],"nextCursor":${next}}`;
-  return { json, bytes: Buffer.from(json), version: row.version };
+  return { json: Buffer.from(json), version: row.version };
 }

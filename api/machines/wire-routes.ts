@@ -3,18 +3,22 @@
  *
  * The one idea: the families differ in path, claims and the status of reads only, so each route is written once and mounted for each.
  */
+import { createHash } from "node:crypto";
 import { z } from "zod";
 import { FaultError, unwrap } from "../../domain/errors.ts";
 import { holdsProcessor } from "../../domain/machines/rules.ts";
 import { MachineAction } from "../../domain/machines/schema.ts";
 import { isSettled } from "../../domain/operations/rules.ts";
 import { inTurns } from "../../db/in-turns.ts";
-import { seenMachines } from "../../db/observed.ts";
+import { sightOf } from "../../db/machine-pages.ts";
+import { seenMachines, type SeenFilter } from "../../db/observed.ts";
+import { together } from "../../db/together.ts";
 import { findHost } from "../../db/hosts.ts";
 import { listOutput } from "../../db/outputs.ts";
 import { outputSeal } from "../../security/sealed-texts.ts";
 import { namedHost } from "../hosts/scope.ts";
 import { parsed } from "../http.ts";
+import { answerWritten } from "../middleware/conditional.ts";
 import { wordIn } from "../operations/wire.ts";
 import type { Hub } from "../ports.ts";
 import { refusal } from "../wire/errors.ts";
@@ -85,20 +89,30 @@ export function machineWireRoutes(hub: Hub, ofHost: Mount, orchestrator: Mount):
   uploadRoutes(hub, ofHost, onHost);
 }
 
+/** A list has no pages, and may be thousands of machines long: those who ask for the same one at the same time get the same bytes. */
+async function listed(hub: Hub, key: string, fleet: boolean) {
+  const rows = await inTurns(await seenMachines(hub.db, JSON.parse(key) as SeenFilter), (some) =>
+    some.map((one) => wireMachine(one, { fleet })),
+  );
+  const texts = await inTurns(rows, (some) => some.map((row) => JSON.stringify(row)));
+  const json = Buffer.from(`[${texts.join(",")}]`);
+  return { rows, json, version: createHash("sha1").update(json).digest("base64url") };
+}
+
 function readRoutes(hub: Hub, mount: Mount, family: Family): void {
   const { base, param, tag, fleet, readStatus: status } = family;
   const needs = { claims: [family.claims.list] };
+  const lists = together(
+    async (keys) => new Map(await Promise.all(keys.map(async (key) => [key, await listed(hub, key, fleet)] as const))),
+  );
   mount("get", base, "List machines", { tag, needs, status, reply: z.array(ParallelsVM) }, async (call) => {
-    const seen = await seenMachines(hub.db, { hostId: (await family.hostId(hub, call)) ?? undefined, reader: call.actor });
+    const hostId = (await family.hostId(hub, call)) ?? undefined;
     const filter = call.c.req.header("X-Filter");
     // A filter that is none is refused where there is nothing to filter, too.
     filtered([], filter);
-    return inTurns(seen, (some) =>
-      filtered(
-        some.map((one) => wireMachine(one, { fleet })),
-        filter,
-      ),
-    );
+    const list = (await lists(JSON.stringify({ hostId, reader: sightOf(call.actor) }))) ?? { rows: [], json: "[]", version: "none" };
+    if (filter === undefined || filter === "") return answerWritten(call.c, { whole: async () => list, status });
+    return inTurns(list.rows, (some) => filtered(some, filter));
   });
   mount("get", `${base}/{${param}}`, "Get a machine by id or name", { tag, needs, status, reply: ParallelsVM }, async (call) =>
     wireMachine(await found(hub, call, family), { fleet }),

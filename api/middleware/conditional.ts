@@ -6,6 +6,7 @@
  */
 import { createHash } from "node:crypto";
 import type { Context, MiddlewareHandler, TypedResponse } from "hono";
+import type { ContentfulStatusCode } from "hono/utils/http-status";
 import type { JSONParsed } from "hono/utils/types";
 import type { Written } from "../../db/machine-pages.ts";
 import { FaultError } from "../../domain/errors.ts";
@@ -41,25 +42,25 @@ export const marked: MiddlewareHandler<ApiEnv> = async (c, next) => {
 /** An answer whose JSON says a `T`. */
 type Told<T> = Response & TypedResponse<JSONParsed<T>, 200, "json">;
 
+interface Ask {
+  readonly whole: () => Promise<Written>;
+  readonly version?: () => Promise<string>;
+  readonly status?: ContentfulStatusCode;
+}
+
 /** Answers with what was written, or with 304; `version` tells first whether writing is needed. */
-export async function answerWritten<T>(
-  c: Context<ApiEnv>,
-  ask: { whole: () => Promise<Written>; version?: () => Promise<string> },
-): Promise<Told<T>> {
+export async function answerWritten<T>(c: Context<ApiEnv>, ask: Ask): Promise<Told<T>> {
   return (await conditionally(c, ask)) as Told<T>;
 }
 
-async function conditionally(
-  c: Context<ApiEnv>,
-  { whole, version }: { whole: () => Promise<Written>; version?: () => Promise<string> },
-): Promise<Response> {
+async function conditionally(c: Context<ApiEnv>, { whole, version, status = 200 }: Ask): Promise<Response> {
   if (version && c.req.header("If-None-Match") !== undefined) {
     const etag = etagOf(await version());
     if (knows(c, etag)) return unchanged(c, etag);
   }
   const written = await whole();
   const etag = etagOf(written.version);
-  return knows(c, etag) ? unchanged(c, etag) : readyAnswer(c, written.bytes ?? written.json, { ...reads, ETag: etag });
+  return knows(c, etag) ? unchanged(c, etag) : readyAnswer(c, written.json, { status, headers: { ...reads, ETag: etag } });
 }
 
 const unchanged = (c: Context, etag: string): Response => c.body(null, 304, { ETag: etag, ...keeping });

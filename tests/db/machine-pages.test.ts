@@ -14,6 +14,7 @@ beforeAll(async () => {
 });
 afterAll(() => hub.close());
 
+const parsed = (json: string | Uint8Array = "null"): unknown => JSON.parse(Buffer.from(json).toString());
 const reader = { userId: "someone", project: "default", roles: [], claims: [], isSuperUser: false };
 const row = (name: string): NewMachineRow => ({
   ...({ id: randomUUID(), project: "default", name, owner: "someone", origin: "image", kind: "pvm", guestOs: "ubuntu" } as const),
@@ -30,7 +31,7 @@ it("says of a machine exactly what the vocabulary says of it", async () => {
   const machine = unwrap(await findMachine(db, id));
   const reads = machineReads(hub.sql);
   for (const word of [id, id.toUpperCase(), "straße 1", "STRAßE 1"])
-    expect(JSON.parse((await reads.one(word, reader))?.json ?? "null"), word).toEqual(JSON.parse(JSON.stringify(machine)));
+    expect(parsed((await reads.one(word, reader))?.json), word).toEqual(JSON.parse(JSON.stringify(machine)));
   expect(await reads.one(id, { ...reader, project: "other" })).toBeNull();
   expect(await reads.one("nothing", reader)).toBeNull();
 });
@@ -44,7 +45,7 @@ it("cuts pages where the other list cuts them, to the last", async () => {
     const ask = { limit: 3, cursor };
     const page = await listMachines(db, { reader }, ask);
     const written = await reads.page({ reader }, ask);
-    expect(JSON.parse(written.json)).toEqual(JSON.parse(JSON.stringify(page)));
+    expect(parsed(written.json)).toEqual(JSON.parse(JSON.stringify(page)));
     expect(await reads.pageVersion({ reader }, ask)).toBe(written.version);
     cursor = page.nextCursor ?? undefined;
   } while (cursor !== undefined);
@@ -75,7 +76,7 @@ it("reads no more than the page, however many machines and operations there are"
   });
   const reads = machineReads(spying);
   const first = await reads.page({ reader }, { limit: 100 });
-  const { nextCursor } = JSON.parse(first.json) as { nextCursor: string };
+  const { nextCursor } = parsed(first.json) as { nextCursor: string };
   await reads.page({ reader }, { limit: 100, cursor: nextCursor });
   await reads.pageVersion({ reader }, { limit: 100 });
   await reads.one("many-5000", reader);
