@@ -96,6 +96,21 @@ describe("what belongs to another project", () => {
   });
 });
 
+it("nobody takes what lies in the bundle of a machine that they may not reach, however the path is written", async () => {
+  const { hostId } = contract.targets;
+  const push = (name: CallerName, path: string) =>
+    contract.ask(name, { method: "POST", path: "/api/v2/images", body: { path, catalogId: "taken", version: "1", hostId } });
+  const register = (name: CallerName, path: string) =>
+    contract.ask(name, { method: "POST", path: "/api/v1/machines/register", body: { path, machine_name: "taken" } });
+  for (const path of ["/machines/resting.pvm", "/machines/./x/../RESTING.pvm//disk.hdd", "/machines"]) {
+    expect((await push("other project", path)).text).toContain("bundle_not_found");
+    expect((await push("owner", path)).status).toBe(202);
+  }
+  expect((await push("peer", "/machines/hidden.pvm")).status).toBe(404);
+  expect((await push("peer", "/machines/resting.pvm")).status).toBe(202);
+  expect((await register("other project", "/machines/Resting.pvm")).status).toBe(404);
+});
+
 describe("what asks for a role of its own", () => {
   it("does not exist, on any route, for whoever lacks the role, whatever claims they hold", async () => {
     const { machines } = contract.targets;
