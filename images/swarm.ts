@@ -16,9 +16,9 @@ export interface SwarmAsk extends FetchAsk {
   readonly own: Own;
 }
 
-/** Reads on their way from one neighbour, and from all: they share one network. Where parts take long, more of them at once would take longer still, and some too long. */
+/** Reads on their way from one neighbour, and from all: they share one network. A host begins with few; where parts take long, more of them at once would take longer still, and some too long. */
 const perNeighbour = 2;
-const fewestNear = 2;
+const firstNear = 2;
 const mostNear = 8;
 const crowdedMs = 1_000;
 /** A part that takes longer from one neighbour than this, and four times as long as from another, is asked for there too. */
@@ -66,7 +66,7 @@ export async function fetchTogether(ask: SwarmAsk, spans: readonly Span[]): Prom
 function openSwarm(ask: SwarmAsk, spans: readonly Span[]): Swarm {
   const parts = partTable(ask.near.id, spans);
   const store = storeSide({ near: ask.near, parts, parallel: ask.parallel, rows: ask.own.rows.rows });
-  return { ask, parts, store, friends: new Map(), near: 0, mostNear: mostNear / 2 };
+  return { ask, parts, store, friends: new Map(), near: 0, mostNear: firstNear };
 }
 
 /** One piece of work that can begin now, or null. */
@@ -137,7 +137,7 @@ function fromFriend(swarm: Swarm, { friend, part }: Deal): Work {
       friend.reading--;
       swarm.near--;
       const isCrowded = performance.now() - one.begunAt > crowdedMs;
-      swarm.mostNear = isCrowded ? Math.max(fewestNear, swarm.mostNear - 1) : Math.min(mostNear, swarm.mostNear + 1);
+      swarm.mostNear = isCrowded ? Math.max(1, swarm.mostNear - 1) : Math.min(mostNear, swarm.mostNear + 1);
     });
     settle(swarm, part, one, came);
   };
