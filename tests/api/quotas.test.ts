@@ -77,7 +77,13 @@ describe("a quota", () => {
         kind: "pvm",
         storeId,
       } as const),
-      ...{ digest: "0".repeat(64), generation: 1, logicalBytes: 1, allocatedBytes: 1, newBytes: 0, storedBytes, createdBy: "someone" },
+      digest: "0".repeat(64),
+      generation: 1,
+      logicalBytes: 1,
+      allocatedBytes: 1,
+      newBytes: 0,
+      storedBytes,
+      createdBy: "someone",
       probe: { kind: "none" } as const,
     });
     const publish = (storedBytes: number) => world.control.db.transaction((tx) => insertVersion(tx, version(storedBytes)));

@@ -76,7 +76,7 @@ describe("both processes", () => {
     expect(new Set(ids).size).toBe(1);
     const waited = await atEach(`/api/v2/operations/${ids[0]}/wait`, { Authorization: `Bearer ${token}` });
     expect(waited.map((one) => one.body["state"])).toEqual(["done", "done"]);
-    const { id } = made[0]?.body["machine"] as { id: string };
+    const [{ id }] = made.map((one) => one.body["machine"] as { id: string }) as [{ id: string }];
     const marks = await Promise.all(
       replicas.ports.map((port) =>
         fetch(`http://127.0.0.1:${port}/api/v2/machines/${id}`, { headers: { Authorization: `Bearer ${token}` } }),
