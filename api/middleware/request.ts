@@ -56,11 +56,13 @@ export const requestLog = (log: Logger, metrics: Metrics): MiddlewareHandler<Api
   };
 };
 
+/** What they announce is not waited for. */
+const bodyless = new Set(["GET", "HEAD", "TRACE"]);
+
 /** PostgreSQL stores no zero character, so a request that holds one is refused before it reaches a table. */
 export const withoutZeros: MiddlewareHandler<ApiEnv> = async (c, next) => {
   const inAddress = /%00/.test(c.req.url);
-  const inBody =
-    c.req.header("Content-Length") !== "0" && c.req.method !== "GET" && c.req.method !== "HEAD" && /\\u0000|\0/.test(await c.req.text());
+  const inBody = c.req.header("Content-Length") !== "0" && !bodyless.has(c.req.method) && /\\u0000|\0/.test(await c.req.text());
   if (inAddress || inBody) throw new HTTPException(400, { message: "The request holds a zero character." });
   return next();
 };

@@ -5,6 +5,7 @@
  */
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { testSeed } from "../crash/random.ts";
+import { overTheLine } from "./malformed/line.ts";
 import { openMalformed } from "./malformed/round.ts";
 
 const seed = testSeed();
@@ -13,6 +14,14 @@ beforeAll(async () => {
   line = await openMalformed();
 }, 180_000);
 afterAll(() => line?.close());
+
+it("that announce a body where none belongs are answered without waiting for it", async () => {
+  const headers: [string, string][] = [["Content-Length", "99999999999"]];
+  for (const method of ["TRACE", "GET", "DELETE"]) {
+    const raw = { name: method, method, path: "/api/v1/machines", headers, body: Buffer.alloc(0) };
+    expect(await overTheLine(line.port, raw, { token: "none", limitMs: 20_000 })).toMatchObject({ hung: false });
+  }
+});
 
 it(`are refused soon, never as a fault of the server, and told nothing of its insides (seed ${seed})`, async () => {
   // Many suites share the computer here; the long test holds it to two seconds.
