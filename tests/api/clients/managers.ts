@@ -39,6 +39,7 @@ export function playManagers(session: () => Session): void {
     const full = { ...pull, machine_name: "too big", version: "9" };
     const missed = await call("PUT", `/api/v1/catalog-managers/${manager.id}/catalog/pull`, { body: full });
     expect([missed.status, missed.body.message]).toEqual([400, expect.stringContaining("catalog manifest not found")]);
+    expect((await call("DELETE", `/api/v1/catalog/other-${manager.id.slice(0, 8)}.sonoma-mini`)).status).toBe(202);
     expect((await call("DELETE", `/api/v1/catalog-managers/${manager.id}`)).status).toBe(200);
   }, 180_000);
 
