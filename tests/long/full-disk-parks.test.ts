@@ -15,7 +15,7 @@ const host = "mac-1";
 const mebibyte = 1024 ** 2;
 const contentBytes = 64 * mebibyte;
 /** Some seconds a pull: a disk can be seen to fill. */
-const bandwidth = "10M";
+const bandwidth = "5M";
 const diskBytes = 3 * contentBytes;
 const seed = Number(process.env["DROVER_TEST_SEED"] ?? Date.now() % 2 ** 31);
 const next = random(seed);
@@ -41,7 +41,10 @@ describe.skipIf(!mayMount)(`a disk that is filled in the middle of a pull (DROVE
   it.each(Array.from({ length: 20 }, () => next() * 0.8))(
     "parks at %d of the image and goes on when there is room",
     async (share) => {
+      await resize(diskBytes);
       for (const name of await readdir(cache)) await rm(join(cache, name), { recursive: true });
+      // What is removed takes its room until nobody has it open.
+      await expect.poll(usedBytes, { timeout: 60_000 }).toBeLessThan(mebibyte);
       const { id } = await stack.json<{ id: string }>("pull", "golden:1", "--host", host, "--detach");
       await fillAt(share * contentBytes);
       const { code } = await parkedAt(stack, id);
@@ -61,14 +64,18 @@ describe.skipIf(!mayMount)(`a disk that is filled in the middle of a pull (DROVE
 
 const resize = (bytes: number) => run("mount", ["-o", `remount,size=${bytes}`, cache]);
 
+async function usedBytes(): Promise<number> {
+  const { blocks, bfree, bsize } = await statfs(cache);
+  return (blocks - bfree) * bsize;
+}
+
 /** What a pull may write while the disk is being made smaller, which is refused once more is used than it would have. */
 const slackBytes = 6 * mebibyte;
 
 /** Waits until so much is used, then leaves hardly any room beyond. */
 async function fillAt(bytes: number): Promise<void> {
   for (; ; await delay(1)) {
-    const { blocks, bfree, bsize } = await statfs(cache);
-    const used = (blocks - bfree) * bsize;
+    const used = await usedBytes();
     if (used < bytes) continue;
     const full = await resize(used + slackBytes).then(
       () => true,
