@@ -21,8 +21,14 @@ beforeAll(async () => {
   const { architecture, bundlePath, connections } = session;
   const needs = { required_roles: [], required_claims: [], minimum_requirements: { cpu: 1, memory: 128, disk: 1 } };
   const push = { local_path: bundlePath, catalog_id: "sonoma-mini", architecture, description: "tiny", tags: ["ci"], ...needs };
-  const job = await call("POST", "/api/v1/catalog/push/async", { body: { ...push, version: "1.0", connection: connections[1] } });
-  await jobDone(call, job.body.id);
+  for (const [version, tag] of [
+    ["1.0", "ci"],
+    ["1.1", "next"],
+  ]) {
+    const body = { ...push, version, tags: [tag], connection: connections[1] };
+    const job = await call("POST", "/api/v1/catalog/push/async", { body });
+    await jobDone(call, job.body.id);
+  }
 }, 180_000);
 afterAll(() => session?.close(), 60_000);
 
