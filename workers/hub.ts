@@ -36,7 +36,7 @@ import { countUnsettled } from "../db/operations.ts";
 import type { Config } from "../domain/config/schema.ts";
 import { FaultError } from "../domain/errors.ts";
 import { hubQueue } from "../domain/operations/rules.ts";
-import { openStores } from "../gateway/stores.ts";
+import { openStores, type OpenStores } from "../gateway/stores.ts";
 import { masterKeySource } from "../security/master-key.ts";
 import { openSecurity, type Security } from "../security/open.ts";
 import { beatInterceptor } from "./beats.ts";
@@ -65,14 +65,8 @@ export async function runHub({ config, log, signal }: Running): Promise<void> {
   const control = controlOf({ config, db: open.db, security, temporal, log });
   const { graceMs, scrubShare, collectEveryMs, scrubEveryMs, retainEveryMs } = config.care;
   const care = { workFolder: join(config.home, "hub", "care"), graceMs, scrubShare };
-  const worker = await hubWorker({
-    control,
-    codec: security.codec,
-    connection,
-    care,
-    reaching: config.security.remotes,
-    webhooks: config.webhooks,
-  });
+  const told = { reaching: config.security.remotes, webhooks: config.webhooks };
+  const worker = await hubWorker({ control, codec: security.codec, connection, care, ...told });
   await keepSchedules(control, { collect: collectEveryMs, scrub: scrubEveryMs, retain: retainEveryMs }).catch((err: unknown) =>
     log.error({ event: "schedules.unkept", err }, "The schedules could not be kept; the next start of a hub worker tries again."),
   );
@@ -164,22 +158,7 @@ export async function hubWorker({
       ...pullActivities({ db }),
       ...prefetchActivities({ db }),
       ...importActivities({ db, openStore: stores.open }),
-      ...bringActivities({
-        db,
-        openStore: stores.open,
-        openLarge: (storeId) => openLarge({ db, sealer }, storeId),
-        openRemote: remoteCatalogs({ db, sealer, reaching }).open,
-        provision: (wanted, asked) => requestMachine(control, wanted, asked),
-        cancel: (operationId, asked) => cancelOperation(control, operationId, asked),
-      }),
-      ...sendActivities({
-        db,
-        openStore: stores.open,
-        openRemote: remoteCatalogs({ db, sealer, reaching }).open,
-        openSealed: (sealed, operationId) => sealer.open(sealed, `operation:${operationId}`),
-        push: (wanted, asked) => requestPush(control, wanted, asked),
-        cancel: (operationId, asked) => cancelOperation(control, operationId, asked),
-      }),
+      ...throughManagers(control, stores, reaching),
       ...exportActivities({ db, openStore: stores.open, openLarge: (storeId) => openLarge({ db, sealer }, storeId), gate: stores.gate }),
       ...careActivities(control, stores.open, care),
       ...placementActivities({ db, hubId, reserve }),
@@ -192,6 +171,30 @@ export async function hubWorker({
     // Database writes end in milliseconds and waits heartbeat; what does not end in ten seconds runs again elsewhere.
     shutdownGraceTime: "10 seconds",
   });
+}
+
+/** Images behind catalog managers, fetched and sent. */
+function throughManagers(control: Control, stores: Pick<OpenStores, "open">, reaching: Reaching) {
+  const { db, sealer } = control;
+  const openRemote = remoteCatalogs({ db, sealer, reaching }).open;
+  return {
+    ...bringActivities({
+      db,
+      openStore: stores.open,
+      openLarge: (storeId) => openLarge({ db, sealer }, storeId),
+      openRemote,
+      provision: (wanted, asked) => requestMachine(control, wanted, asked),
+      cancel: (operationId, asked) => cancelOperation(control, operationId, asked),
+    }),
+    ...sendActivities({
+      db,
+      openStore: stores.open,
+      openRemote,
+      openSealed: (sealed, operationId) => sealer.open(sealed, `operation:${operationId}`),
+      push: (wanted, asked) => requestPush(control, wanted, asked),
+      cancel: (operationId, asked) => cancelOperation(control, operationId, asked),
+    }),
+  };
 }
 
 interface HealthParts {

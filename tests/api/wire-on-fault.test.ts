@@ -57,7 +57,13 @@ const starting = /\/catalog\/(push|pull)|\/machines/;
 const readAlso = /v1\/machines\/.*\/(start|stop|restart|pause|resume|reset|suspend)$/;
 const routes: Route[] = Object.entries(JSON.parse(documentText()).paths as Record<string, object>).flatMap(([path, methods]) =>
   Object.keys(methods)
-    .filter((method) => path.startsWith("/api/v1/") && !path.includes("/catalog-managers/") && starting.test(path) && (method !== "get" || readAlso.test(path)))
+    .filter(
+      (method) =>
+        path.startsWith("/api/v1/") &&
+        !path.includes("/catalog-managers/") &&
+        starting.test(path) &&
+        (method !== "get" || readAlso.test(path)),
+    )
     .map((method): Route => [method, path]),
 );
 
