@@ -19,7 +19,7 @@ export interface Replicas {
   /** How many connections each was handed. */
   readonly handed: () => readonly number[];
   /** Ends the second process at once, as a crash does. */
-  killSecond(): void;
+  killSecond(): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -40,7 +40,11 @@ export async function openReplicas({ env }: Pick<TestStack, "env">): Promise<Rep
     child.kill("SIGKILL");
     await ended;
   };
-  return { ...front, ports, killSecond: () => void child.kill("SIGKILL"), close };
+  const killSecond = async () => {
+    child.kill("SIGKILL");
+    await ended;
+  };
+  return { ...front, ports, killSecond, close };
 }
 
 /** Hands each connection to the next process that answers. */
