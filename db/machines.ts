@@ -137,7 +137,12 @@ export async function updateMachine(db: Database, id: string, changes: MachineCh
 export async function amendMachine(
   tx: Database,
   id: string,
-  { ttlSeconds, ...changes }: Pick<MachineChanges, "labels" | "description" | "requiredRoles" | "requiredClaims" | "expiresAt"> & { ttlSeconds?: number | null | undefined },
+  {
+    ttlSeconds,
+    ...changes
+  }: Pick<MachineChanges, "labels" | "description" | "requiredRoles" | "requiredClaims" | "expiresAt"> & {
+    ttlSeconds?: number | null | undefined;
+  },
 ): Promise<Machine | null> {
   const found = await findMachine(tx, id, { lock: true });
   if (!found.ok) return null;

@@ -38,7 +38,15 @@ export interface CodeFacts {
 }
 
 /** One stable code per thing that can go wrong. Adding a code is compatible, changing one is not. */
-export const codes = { ...accessCodes, ...catalogCodes, ...configCodes, ...hostCodes, ...machineCodes, ...operationCodes, ...webhookCodes } as const;
+export const codes = {
+  ...accessCodes,
+  ...catalogCodes,
+  ...configCodes,
+  ...hostCodes,
+  ...machineCodes,
+  ...operationCodes,
+  ...webhookCodes,
+} as const;
 export type Code = keyof typeof codes;
 
 export interface Fault {

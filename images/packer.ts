@@ -17,8 +17,8 @@ export interface PackerOptions {
   readonly parallel: number;
   readonly line: Line;
   readonly signal: AbortSignal;
-  /** Told when a pack is full, with how many others are on their way or wait for it. */
-  readonly onFull: (onTheWay: number) => void;
+  /** Told when a pack is full: how many others are on their way or wait for it, of how many that may be. */
+  readonly onFull: (others: number, most: number) => void;
   /** Told when the store has acknowledged a pack. */
   readonly onSent: (pack: { number: number; sha256: string; bytes: number }) => void;
 }
@@ -42,6 +42,9 @@ interface Filling {
   bytes: number;
 }
 
+/** Packs that are full and wait for their turn: what does not shrink is read faster than any line takes it, and what does slower, so each works ahead for the other. */
+const readyBytes = 3 * packBytes;
+
 /** What a pack of a push holds at most, when so many may be on their way at once. */
 export const sharedPackBytes = (parallel: number): number => Math.floor(packBytes / parallel);
 
@@ -49,6 +52,7 @@ export const sharedPackBytes = (parallel: number): number => Math.floor(packByte
 export function openPacker(options: PackerOptions, firstNumber: number): Packer {
   const limitBytes = sharedPackBytes(options.parallel);
   const turns = openTurns(options.parallel);
+  const mostPacks = Math.floor((packBytes + readyBytes) / limitBytes);
   const free: Buffer[] = [];
   const sending = new Set<Promise<void>>();
   let next = firstNumber;
@@ -78,15 +82,14 @@ export function openPacker(options: PackerOptions, firstNumber: number): Packer 
   return {
     take: (hash, body) => {
       if (filling && filling.bytes + body.byteLength > limitBytes) {
-        options.onFull(sending.size);
+        options.onFull(sending.size, mostPacks);
         send(filling);
       }
       filling ??= begin();
       return { pack: filling.number, ...add(filling, hash, body) };
     },
     room: async () => {
-      // One more than may be on their way: it is noted and ready when its turn comes, so that the line does not wait for it.
-      while (sending.size > options.parallel && !failure) await Promise.race(sending);
+      while (sending.size >= mostPacks && !failure) await Promise.race(sending);
       check();
     },
     finish: async () => {

@@ -175,7 +175,7 @@ function packerOf(push: Push, journal: PushJournal, level: LevelChoice): Packer 
     totals.packsDone++;
     report(push, "sending");
   };
-  const onFull = (onTheWay: number) => level.packFull(onTheWay, parallel);
+  const { packFull: onFull } = level;
   return openPacker({ store: ask.store, line: ask.line ?? freeLine, journal, parallel, signal: ask.signal, onFull, onSent }, packs.length);
 }
 

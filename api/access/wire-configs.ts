@@ -33,11 +33,16 @@ const UserConfigResponse = z
   })
   .meta({ id: "UserConfigResponse" });
 
+const tag = "user configurations";
+const common = { tag, needs: {}, status: 200, reply: UserConfigResponse } as const;
+
 export function userConfigRoutes(hub: Hub, mount: Mount): void {
-  const tag = "user configurations";
-  const common = { tag, needs: {}, status: 200, reply: UserConfigResponse } as const;
+  readRoutes(hub, mount);
+  writeRoutes(hub, mount);
+}
+
+function readRoutes(hub: Hub, mount: Mount): void {
   const shown = shownBy(hub);
-  const keep = keptBy(hub);
   const found = async (userId: string, word: string): Promise<UserConfig> => {
     const config = await findUserConfig(hub.db, userId, word);
     if (config) return config;
@@ -54,6 +59,14 @@ export function userConfigRoutes(hub: Hub, mount: Mount): void {
   mount("get", "/user/configs/{id}", "Get a configuration by id or slug", common, async ({ actor, param }) =>
     shown(await found(actor.userId, param("id"))),
   );
+  mount("delete", "/user/configs/{id}", "Remove a configuration", { tag, needs: {}, status: 202 }, async ({ actor, param }) =>
+    removeUserConfig(hub.db, (await found(actor.userId, param("id"))).id),
+  );
+}
+
+function writeRoutes(hub: Hub, mount: Mount): void {
+  const shown = shownBy(hub);
+  const keep = keptBy(hub);
   mount(
     "post",
     "/user/configs",
@@ -84,9 +97,6 @@ export function userConfigRoutes(hub: Hub, mount: Mount): void {
       const { config, made } = await keep(actor.userId, slug, values);
       return c.json(await shown(config), made ? 201 : 200);
     },
-  );
-  mount("delete", "/user/configs/{id}", "Remove a configuration", { tag, needs: {}, status: 202 }, async ({ actor, param }) =>
-    removeUserConfig(hub.db, (await found(actor.userId, param("id"))).id),
   );
 }
 

@@ -98,13 +98,13 @@ export const catalogCodes = {
     kind: "unavailable",
     wireStatus: 502,
     parks: true,
-    remedy: "See that the other catalog runs and that the hub reaches its address, then try again.",
+    remedy: "See that the other catalog runs and that the hub reaches its address, then retry the step.",
   },
   remote_denied: {
     kind: "unavailable",
     wireStatus: 502,
     parks: true,
     retryable: false,
-    remedy: "Give the catalog manager credentials that the other catalog accepts.",
+    remedy: "Give the catalog manager credentials that the other catalog accepts, then retry the step.",
   },
 } as const satisfies Record<string, CodeFacts>;

@@ -93,17 +93,17 @@ export const Variables = z.object({
     .prefault("Authorization,Content-Type,X-Api-Key,X-Drover-Host,X-Filter,X-Logging,X-Source,X-Source-Id,Idempotency-Key,Last-Event-ID")
     .meta(about("Request headers that browsers may send.")),
   DROVER_RATE_CALLER: count(0, 100_000_000)
-    .prefault("120000")
+    .prefault("600000")
     .meta(about("Requests per minute that one API key or user may send to one API process; 0 for any number.")),
   DROVER_RATE_SOURCE: count(0, 100_000_000)
-    .prefault("12000")
+    .prefault("60000")
     .meta(about("Requests per minute without good credentials that one API process takes from one address; 0 for any number.")),
-  DROVER_REQUESTS_CALLER: count(1).prefault("500").meta(about("Requests of one API key or user that one API process works on at once.")),
+  DROVER_REQUESTS_CALLER: count(1).prefault("1000").meta(about("Requests of one API key or user that one API process works on at once.")),
   DROVER_REQUESTS: count(1)
     .prefault("1000")
     .meta(about("Requests that one API process works on at once, apart from those that wait; more are asked to come again.")),
   DROVER_OVERLOAD_DELAY: duration
-    .prefault("1s")
+    .prefault("2s")
     .meta(about("How late an API process may be with its work before it asks new requests to come again.")),
 
   GATEWAY_HOST: text.prefault("127.0.0.1").meta(about("Address that the host gateway listens on; 0.0.0.0 for all.")),

@@ -3,9 +3,9 @@ import { codes, factsOf, isCode } from "../errors.ts";
 
 it("parks on what an operator can mend, and on nothing else", () => {
   const parking = Object.keys(codes).filter((code) => isCode(code) && factsOf(code).parks === true);
-  // Space, disks, credentials and stores, be it in the middle of a collection; the host; Parallels Desktop, its tools and its licence; whatever kept a step silent.
+  // Space, disks, credentials, stores and other catalogs, be it in the middle of a collection; the host; Parallels Desktop, its tools and its licence; whatever kept a step silent.
   const mendable = `address_missing disk_failed host_lost licence_expired no_space object_leaving prlctl_busy prlctl_failed prlctl_timeout prlctl_unavailable
-    prlctl_unreadable step_timeout store_denied store_unavailable tools_unavailable`;
+    prlctl_unreadable remote_denied remote_unreachable step_timeout store_denied store_unavailable tools_unavailable`;
   expect(parking.toSorted((a, b) => a.localeCompare(b))).toEqual(mendable.split(/\s+/));
 });
 

@@ -133,7 +133,12 @@ function activitiesOf(world: World, hostIds: readonly string[]): Readonly<Record
     ...archivesOfHost(world, name, untilCancelled),
     ...careOfHost(world, name, untilCancelled),
   });
-  const hub = { ...hubOf(world, hostIds, untilCancelled), ...archivesOfHub(world, untilCancelled), ...careOfHub(world, untilCancelled), ...deliveriesOfHub(world) };
+  const hub = {
+    ...hubOf(world, hostIds, untilCancelled),
+    ...archivesOfHub(world, untilCancelled),
+    ...careOfHub(world, untilCancelled),
+    ...deliveriesOfHub(world),
+  };
   return { hub, "mac-1": host("mac-1"), "mac-2": host("mac-2") } as unknown as Record<"hub" | HostName, Activities>;
 }
 
