@@ -163,9 +163,10 @@ describe("push", () => {
     const taken: number[] = [];
     const line: Line = { take: async (bytes) => void taken.push(bytes) };
     const image = await push(join(folder.path, "bundle"), { line });
-    expect(taken).toEqual([image.sentBytes]);
+    const took = () => taken.splice(0).reduce((sum, bytes) => sum + bytes, 0);
+    expect(took()).toBe(image.sentBytes);
     const { fetchedBytes } = await pull(image, { line });
-    expect(taken.slice(1).reduce((sum, bytes) => sum + bytes, 0)).toBe(fetchedBytes);
+    expect(took()).toBe(fetchedBytes);
   });
 
   it("gives equal bundles equal digests, in whatever order their chunks were packed", async () => {
