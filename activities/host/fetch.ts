@@ -44,7 +44,9 @@ export function cacheActivities(fetching: Fetching): CacheActivities {
       attempts.run(operationId, "room", async (attempt) => {
         // First kept, then looked at: from here on nobody evicts it.
         await pins.keep(wanted.digest, operationId);
-        if (await turns.run(wanted.digest, attempt.signal, () => isReady(context, { operationId, wanted }, attempt))) {
+        const ready = () => turns.run(wanted.digest, attempt.signal, () => isReady(context, { operationId, wanted }, attempt));
+        // What is still on its way is not waited for here.
+        if ((await cache.has(wanted.digest)) && (await ready())) {
           await cache.touch(wanted.digest);
           return { cached: true, evicted: [] };
         }
@@ -92,7 +94,7 @@ export interface Fetching {
   /** Archives on their way, by the names they have until their digest is known. */
   readonly unpackings: SharedTransfers<Unpacked, PullProgress>;
   readonly arrivals: Arrivals;
-  /** One after the other per image: what one operation verifies, another must not rename or remove meanwhile. */
+  /** One after the other per image: what one operation fetches or verifies, another must not begin anew, rename or remove meanwhile. */
   readonly turns: KeyedSlots;
 }
 
@@ -115,7 +117,7 @@ async function isReady(context: HostContext, ask: { operationId: string; wanted:
 }
 
 async function fetchImage(
-  { context, transfers, unpackings, arrivals }: Fetching,
+  { context, transfers, unpackings, arrivals, turns }: Fetching,
   ask: Parameters<CacheActivities["fetchImage"]>[0],
   attempt: Attempt,
 ): Promise<Fetched> {
@@ -123,7 +125,8 @@ async function fetchImage(
   const { signal, note } = attempt;
   const { archive } = wanted;
   arrivals.want(archive?.standIn ?? wanted.digest, operationId);
-  if (arrivals.isHere(wanted.digest) || (await context.cache.has(wanted.digest))) return fetchedOf(wanted, null);
+  const isHere = async () => (await context.cache.has(wanted.digest)) || arrivals.isHere(wanted.digest);
+  if (await isHere()) return fetchedOf(wanted, null);
 
   const { fence } = await context.link.grants({ operationId, begin: true }, signal);
   const reporter = openReporter(context.link, operationId, fence);
@@ -143,9 +146,12 @@ async function fetchImage(
     const { digest, logicalBytes } = unpacked;
     return { digest, logicalBytes, fetchedBytes: began ? archive.packBytes : 0, reusedBytes: 0, wasCached: false, unpacked };
   }
+  // While the hub answered, another operation may have brought it.
+  if (await isHere()) return fetchedOf(wanted, null);
   const pulled = await transfers.join(wanted.digest, { operationId, signal, onProgress }, (transfer) => {
     began = true;
-    return context.transfers.run(transfer.signal, () => transferImage(context, wanted, transfer), wait);
+    const bring = async () => ((await context.cache.has(wanted.digest)) ? nothingMoved(wanted) : transferImage(context, wanted, transfer));
+    return context.transfers.run(transfer.signal, () => turns.run(wanted.digest, transfer.signal, bring), wait);
   });
   arrivals.arrived(wanted.digest);
   // What travels once is counted once: for the operation that began the transfer.
@@ -157,6 +163,9 @@ async function verifyIncoming(cache: Cache, digest: string, signal: AbortSignal)
   const parsed = parseTree(await readFile(tree), digest);
   return verifyFolder({ path: bundle, tree: parsed, full: false, seal: parseSeal(await readFile(seal, "utf8")), signal });
 }
+
+/** It was shown while its transfer waited for its turn. */
+const nothingMoved = ({ logicalBytes }: Wanted): PullResult => ({ files: 0, logicalBytes, fetchedBytes: 0, reusedBytes: logicalBytes });
 
 const fetchedOf = ({ digest, logicalBytes }: Wanted, pulled: PullResult | null): Fetched => ({
   digest,

@@ -1,5 +1,5 @@
-/** A host's cache is pruned beside many operations that use it: none of them loses an image, and what none of them uses goes. */
-import { mkdir, rm } from "node:fs/promises";
+/** Operations side by side in one cache: a prune takes nothing that one of them uses, and none begins anew what another has just brought. */
+import { mkdir, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { MockActivityEnvironment } from "@temporalio/testing";
 import { DefaultLogger } from "@temporalio/worker";
@@ -10,6 +10,7 @@ import type { HostContext } from "../../activities/host/context.ts";
 import { copyMarked } from "../../activities/host/prepare.ts";
 import { pullTree } from "../../images/pull.ts";
 import { pushBundle } from "../../images/push.ts";
+import { parseSeal, sealHolds } from "../../images/seal.ts";
 import { makeBundle } from "../../parallels/bundle/make.ts";
 import { memoryStore } from "../../stores/memory.ts";
 import type { Wanted } from "../../workflows/catalog/fetch.ts";
@@ -71,10 +72,34 @@ describe("a prune beside 50 operations", () => {
   }, 120_000);
 });
 
+describe("two operations that want one image", () => {
+  it.each(["shown", "arrived"] as const)("find it %s although the hub answered the second one late", async (how) => {
+    const image = await incomingImage(how);
+    const [asked, answer] = [Promise.withResolvers<void>(), Promise.withResolvers<{ fence: number }>()];
+    const grants = () => (asked.resolve(), answer.promise);
+    const fetching = openFetching({ ...context, link: { ...context.link, grants } as unknown as HostContext["link"] });
+    const late = act(() => cacheActivities(fetching).fetchImage({ operationId: "late", step: "fetch", wanted: image }));
+    await asked.promise;
+    if (how === "shown") await context.cache.reveal(image.digest);
+    else fetching.arrivals.arrived(image.digest);
+    answer.resolve({ fence: 1 });
+    expect(await late).toMatchObject({ wasCached: true, fetchedBytes: 0 });
+    const { bundle, seal } = how === "shown" ? context.cache.paths(image.digest) : context.cache.incoming(image.digest);
+    const kept = parseSeal(await readFile(seal, "utf8"));
+    expect(kept && (await sealHolds(bundle, kept))).toBe(true);
+  });
+});
+
 const act = <T>(work: () => Promise<T>): Promise<T> => new MockActivityEnvironment({}, { logger }).run<[], T, () => Promise<T>>(work);
 
 /** An image as a pull brings it: with its tree and its seal. */
 async function cachedImage(name: string): Promise<Wanted> {
+  const image = await incomingImage(name);
+  await context.cache.reveal(image.digest);
+  return image;
+}
+
+async function incomingImage(name: string): Promise<Wanted> {
   const folder = join(home, "made", name);
   await mkdir(folder, { recursive: true });
   const facts = { kind: "pvm", osType: 9, osNumber: 2314, cpus: 1, memoryMegabytes: 512, diskBytes: 8 * 1024 ** 2 } as const;
@@ -83,6 +108,5 @@ async function cachedImage(name: string): Promise<Wanted> {
   const journalPath = join(folder, "journal");
   const { digest } = await pushBundle({ bundlePath, store, bases: [], journalPath, generation: 1, signal });
   await pullTree({ digest, generation: 1, store, targetPath: context.cache.incoming(digest).folder, seeds: [], signal, threads: 1 });
-  await context.cache.reveal(digest);
   return { digest, generation: 1, kind: "pvm", logicalBytes: 1, allocatedBytes: 1, image: `${name}/1/arm64` };
 }
