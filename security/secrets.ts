@@ -8,9 +8,15 @@ import type { Passwords } from "./passwords.ts";
 
 const prefix = "sha256:";
 
+/** Random bytes as base64url that no command line takes for an option. */
+export function randomWord(bytes: number): string {
+  const word = randomBytes(bytes).toString("base64url");
+  return word.startsWith("-") ? randomWord(bytes) : word;
+}
+
 /** The secret, shown once, and what is stored of it. */
 export function newSecret(): { secret: string; hash: string } {
-  const secret = randomBytes(32).toString("base64url");
+  const secret = randomWord(32);
   return { secret, hash: secretHash(secret) };
 }
 

@@ -3,13 +3,13 @@
  *
  * The one idea: a configured password is in force at each start; without one a random one is made once and told in a file that only its owner reads.
  */
-import { randomBytes } from "node:crypto";
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import type { Database } from "../../db/connect.ts";
 import { seedRoles } from "../../db/roles.ts";
 import { ensureRoot, findUser, rootName } from "../../db/users.ts";
 import type { Passwords } from "../../security/passwords.ts";
+import { randomWord } from "../../security/secrets.ts";
 
 export interface RootOptions {
   readonly db: Database;
@@ -32,7 +32,7 @@ export async function seedAccess({ db, passwords, password, home }: RootOptions)
 async function keptPassword(file: string): Promise<string> {
   const kept = (await readFile(file, "utf8").catch(() => "")).trim();
   if (kept !== "") return kept;
-  const made = randomBytes(24).toString("base64url");
+  const made = randomWord(24);
   await mkdir(dirname(file), { recursive: true });
   await writeFile(file, `${made}\n`, { mode: 0o600 });
   return made;

@@ -184,6 +184,10 @@ describe("host tokens", () => {
 });
 
 describe("passwords and secrets", () => {
+  it("begins with nothing that a command line takes for an option", () => {
+    expect(Array.from({ length: 2000 }, () => newSecret().secret).filter((secret) => secret.startsWith("-"))).toEqual([]);
+  });
+
   it("match themselves, hashed by Argon2id and again from memory, and nothing else", async () => {
     const passwords = passwordHasher();
     const stored = await passwords.hash("correct horse");
