@@ -3,32 +3,18 @@
  *
  * The one idea: the limits against abuse stay, but none is reached, since what they cost belongs to what is measured.
  */
-import { chmod, mkdtemp } from "node:fs/promises";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { z } from "zod";
 import { startDrover, type Drover } from "../deploy/drover.ts";
-import { outsideOf } from "../deploy/embedded/postgres-place.ts";
-import { freePorts } from "../deploy/ports.ts";
 import { readConfig } from "../domain/config/schema.ts";
 import { unwrap } from "../domain/errors.ts";
 import { Operation } from "../cli/wire.ts";
 import type { Operation as Ended } from "../domain/operations/schema.ts";
-import { removeFolder } from "../images/files.ts";
 import { makeBundle } from "../parallels/bundle/make.ts";
 import { controlSimulator, usualControl } from "../parallels/simulator/control.ts";
 import { pathsIn } from "../parallels/simulator/home.ts";
+import { openStackHome } from "../tests/e2e/home.ts";
 
-const ports = [
-  "API_PORT",
-  "GATEWAY_PORT",
-  "GATEWAY_GRPC_PORT",
-  "HUB_HEALTH_PORT",
-  "GATEWAY_HEALTH_PORT",
-  "POSTGRES_PORT",
-  "TEMPORAL_PORT",
-  "TEMPORAL_UI_PORT",
-];
 const mebibyte = 1024 ** 2;
 const HostName = z.object({ id: z.string(), name: z.string() });
 export const image = { catalogId: "bench", version: "1", architecture: "arm64" } as const;
@@ -44,16 +30,11 @@ export interface BenchStack extends Drover {
 }
 
 export async function openBenchStack(): Promise<BenchStack> {
-  const home = await mkdtemp(join(tmpdir(), "drover-bench-api-"));
-  await chmod(home, 0o711); // As root, PostgreSQL runs as a user who must pass through.
-  const free = await freePorts(ports.length);
-  const chosen = Object.fromEntries(ports.map((name, index) => [name, String(free[index])]));
-  const room = { SYSTEM_RESERVED_DISK: "0", CATALOG_CACHE_KEEP_FREE_DISK_SPACE: "0" };
-  const wanted = { DROVER_HOME: home, DROVER_HOSTS: "1", DROVER_RATE_CALLER: "100000000", BASE_URL: "", MODE: "", LOG_LEVEL: "info" };
-  const env = { ...process.env, ...chosen, ...room, ...wanted };
-  const remove = async () => {
-    for (const folder of [await outsideOf(home), home]) if (folder !== null) await removeFolder(folder);
-  };
+  const { home, env, remove } = await openStackHome("drover-bench-api-", {
+    DROVER_HOSTS: "1",
+    DROVER_RATE_CALLER: "100000000",
+    LOG_LEVEL: "info",
+  });
   const drover = await startDrover({ config: unwrap(readConfig(env)), env, onLine: () => {} }).catch(async (error: unknown) => {
     await remove();
     throw error;

@@ -5,8 +5,6 @@
  */
 import { spawn } from "node:child_process";
 import { randomUUID } from "node:crypto";
-import { chmod, mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
 import { Readable, Writable } from "node:stream";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -16,10 +14,9 @@ import type { Parts } from "../../cli/parts.ts";
 import { runCommand as runProgram } from "../../cli/program.ts";
 import { startDrover, type Drover } from "../../deploy/drover.ts";
 import { createDatabase } from "../../deploy/embedded/postgres.ts";
-import { outsideOf } from "../../deploy/embedded/postgres-place.ts";
-import { freePorts } from "../../deploy/ports.ts";
 import { readConfig } from "../../domain/config/schema.ts";
 import { unwrap } from "../../domain/errors.ts";
+import { openStackHome } from "./home.ts";
 
 export interface Ran {
   readonly code: number;
@@ -36,17 +33,6 @@ export interface TestStack extends Drover {
   close(): Promise<void>;
 }
 
-const ports = [
-  "API_PORT",
-  "GATEWAY_PORT",
-  "GATEWAY_GRPC_PORT",
-  "HUB_HEALTH_PORT",
-  "GATEWAY_HEALTH_PORT",
-  "POSTGRES_PORT",
-  "TEMPORAL_PORT",
-  "TEMPORAL_UI_PORT",
-];
-
 /** PostgreSQL and Temporal of one's own, as an operator would bring them: a new database, and a namespace prepared by the command for it. */
 export async function ownServers(): Promise<Record<string, string>> {
   const servers = {
@@ -60,18 +46,11 @@ export async function ownServers(): Promise<Record<string, string>> {
 }
 
 export async function openStack(variables: Readonly<Record<string, string>> = {}): Promise<TestStack> {
-  const home = await mkdtemp(join(tmpdir(), "drover-e2e-"));
-  await chmod(home, 0o711); // As root, PostgreSQL runs as a user who must pass through.
-  const free = await freePorts(ports.length);
-  const chosen = Object.fromEntries(ports.map((name, index) => [name, String(free[index])]));
-  // A small computer's disk is not a Mac's: what is kept free on one would leave nothing here.
-  const small = { SYSTEM_RESERVED_DISK: "0", CATALOG_CACHE_KEEP_FREE_DISK_SPACE: "0" };
-  // The test runner has a BASE_URL and a MODE of its own.
-  const env = { ...process.env, BASE_URL: "", MODE: "", ...chosen, ...small, DROVER_HOME: home, ...variables };
+  const { home, env, remove } = await openStackHome("drover-e2e-", variables);
   const lines: string[] = [];
   const drover = await startDrover({ config: unwrap(readConfig(env)), env, onLine: (line) => void lines.push(line) }).catch(
     async (error: unknown) => {
-      await removeHome(home);
+      await remove();
       throw new Error(`The stack did not start:\n${lines.join("\n")}`, { cause: error });
     },
   );
@@ -90,13 +69,9 @@ export async function openStack(variables: Readonly<Record<string, string>> = {}
     },
     close: async () => {
       await drover.stack.stop();
-      await removeHome(home);
+      await remove();
     },
   };
-}
-
-async function removeHome(home: string): Promise<void> {
-  for (const folder of [await outsideOf(home), home]) if (folder !== null) await rm(folder, { recursive: true, force: true });
 }
 
 const withJson = (words: string[]): string[] =>
