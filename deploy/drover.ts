@@ -3,7 +3,6 @@
  *
  * The one idea: what starts here uses the doors that everybody uses. The first user is root with its kept password, and hosts come in by a token.
  */
-import { randomBytes } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { writePrivate } from "../cli/access/login-file.ts";
@@ -15,6 +14,7 @@ import { unwrap } from "../domain/errors.ts";
 import { locatePrlctl } from "../parallels/locate.ts";
 import { enrolHere } from "../workers/enrol.ts";
 import { openLog } from "../workers/log.ts";
+import { randomWord } from "../security/secrets.ts";
 import { type EmbeddedHost, embeddedHosts, hostChild, hostVariables, hubChildren, isEnrolled } from "./children.ts";
 import { type Stack, startStack } from "./stack.ts";
 
@@ -51,7 +51,7 @@ export async function startDrover({ config, env, onLine }: DroverOptions): Promi
 async function keepPassword({ home, security }: Config): Promise<string> {
   const file = join(home, "root-password");
   const kept = (await readFile(file, "utf8").catch(() => "")).trim();
-  const password = security.rootPassword ?? (kept || randomBytes(24).toString("base64url"));
+  const password = security.rootPassword ?? (kept || randomWord(24));
   if (password !== kept) await writePrivate(file, password);
   return file;
 }

@@ -7,7 +7,7 @@ import { FaultError } from "../domain/errors.ts";
 import type { ByteRange, ObjectStore } from "../stores/object-store.ts";
 import type { ChunkPool } from "./chunk-pool.ts";
 import type { PlacedChunk } from "./chunk-work.ts";
-import { corrupt, packKey } from "./format.ts";
+import { corrupt, packBytes, packKey } from "./format.ts";
 import { forEachLimited } from "./limited.ts";
 import type { Line } from "./line.ts";
 import { filler, type Filler } from "./fill.ts";
@@ -35,7 +35,7 @@ export const fetchWhole = (ask: FetchAsk, span: Span): Promise<void> => fetchRun
 /** What a request holds in memory: a span that comes, and one that the threads have. */
 const spansHeld = 2;
 /** A pack whole by one request: more of them cost the store and this host more than they win. */
-const runBytes = 16 * 1024 * 1024;
+const runBytes = packBytes;
 
 /** The spans in their order, those together that one request can bring. */
 function* runsOf(spans: readonly Span[]): Generator<readonly Span[]> {

@@ -63,20 +63,27 @@ interface Parts extends Who {
   readonly transport: Transport;
 }
 
+/** What all listeners begin with. */
+const begun = ({ actor, standing, after, transport }: Parts) => ({
+  standing,
+  connectedAt: new Date(),
+  actor,
+  position: after,
+  sent: 0,
+  isReady: transport.isReady,
+  end: transport.end,
+});
+
 /** A client of the wire: its types, its envelope. `types` may be changed while it listens. */
-export function wireListener({ actor, standing, after, transport }: Parts, id: string, types: Set<WireEventType>): Listener {
+export function wireListener(parts: Parts, id: string, types: Set<WireEventType>): Listener {
+  const { transport } = parts;
   const send = (message: Message, of?: { event: Event; place: number }): void => {
     transport.send({ ...(of ? { cursor: of.event.number } : {}), name: message.event_type, data: framed(message, of) });
     listener.sent += 1;
   };
   const listener: Listener = {
+    ...begun(parts),
     id,
-    standing,
-    connectedAt: new Date(),
-    actor,
-    position: after,
-    sent: 0,
-    isReady: transport.isReady,
     tell: async (seen) => {
       const told = await seen.messages();
       for (const [place, message] of told.entries())
@@ -88,21 +95,16 @@ export function wireListener({ actor, standing, after, transport }: Parts, id: s
       if (transport.isReady() && types.has(message.event_type) && maySeeMessage(listener.actor, message.event_type, facts)) send(message);
     },
     wants: (type) => types.has(type),
-    end: transport.end,
   };
   return listener;
 }
 
 /** A client of ours: events as they are. */
-export function ownListener({ actor, standing, after, transport }: Parts, patterns: readonly string[]): Listener {
+export function ownListener(parts: Parts, patterns: readonly string[]): Listener {
+  const { transport } = parts;
   const listener: Listener = {
+    ...begun(parts),
     id: crypto.randomUUID(),
-    standing,
-    connectedAt: new Date(),
-    actor,
-    position: after,
-    sent: 0,
-    isReady: transport.isReady,
     tell: async ({ event, facts }) => {
       if (!wantsEvent(patterns, event.name) || !maySeeEvent(listener.actor, facts)) return;
       transport.send({ cursor: event.number, name: event.name, data: JSON.stringify(event) });
@@ -111,7 +113,6 @@ export function ownListener({ actor, standing, after, transport }: Parts, patter
     lost: (since, until) => transport.send({ cursor: until, name: "lost", data: JSON.stringify({ after: since, until }) }),
     news: () => undefined,
     wants: () => false,
-    end: transport.end,
   };
   return listener;
 }
