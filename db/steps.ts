@@ -1,7 +1,8 @@
 /**
  * The steps of operations, as workflows and hosts tell them.
  *
- * The one idea: a step that ended does not open again by a late word. Only its workflow's next attempt (`running`) opens it, and is counted.
+ * The one idea: a step that ended does not open again by a late word. Only its workflow opens it, and that is counted: by its next attempt (`running`), or
+ * by announcing it at a later position, as the second placement of a machine does with every step of the first.
  */
 import { and, asc, eq, sql } from "drizzle-orm";
 import type { StepState } from "../domain/operations/rules.ts";
@@ -42,19 +43,21 @@ export async function writeStep(db: Database, operationId: string, { name, posit
         state,
         position,
         fault: fault ?? null,
-        attempt: state === "running" ? sql`${steps.attempt} + (${steps.state} <> 'pending')::int` : sql`${steps.attempt}`,
+        attempt: state === "pending" || state === "running" ? sql`${steps.attempt} + ${beganBefore}::int` : sql`${steps.attempt}`,
         startedAt: began ? sql`coalesce(${steps.startedAt}, now())` : sql`${steps.startedAt}`,
         endedAt: ended ? sql`coalesce(${steps.endedAt}, now())` : null,
+        ...(state === "pending" ? { progress: null } : {}),
       },
-      setWhere: sql`${steps.state} <> ${state} and ${mayBecome(state)}`,
+      setWhere: state === "pending" ? sql`${steps.position} < ${position}` : sql`${steps.state} <> ${state} and ${mayBecome(state)}`,
     })
     .returning({ name: steps.name });
   return written.length === 1;
 }
 
-/** `running` begins a new attempt, of whatever came before; an announcement changes nothing that is there; what is done or left out stays so. */
+const beganBefore = sql`(${steps.state} <> 'pending')`;
+
+/** `running` begins a new attempt, of whatever came before; what is done or left out stays so. */
 function mayBecome(state: StepState) {
-  if (state === "pending") return sql`false`;
   return state === "running" ? sql`true` : sql`${steps.state} not in ('done', 'skipped')`;
 }
 

@@ -101,6 +101,28 @@ describe("a step", () => {
     const [step] = await listSteps(open.db, operationId);
     expect(step).toMatchObject({ state: "done", attempt: 2 });
   });
+
+  it("is opened by an announcement at a later position, once, and stands there from then on", async () => {
+    const operationId = await newOperation();
+    const tell = (name: string, position: number, state: "running" | "done" | "pending") =>
+      writeStep(open.db, operationId, { name, position, state });
+    await tell("start", 0, "running");
+    for (const name of ["address", "answers"]) await tell(name, name === "address" ? 1 : 2, "pending");
+    for (const state of ["running", "done"] as const) await tell("address", 1, state);
+    const again = async () => {
+      for (const [position, name] of ["address", "answers"].entries()) await tell(name, 4 + position, "pending");
+    };
+    await tell("start", 3, "running");
+    await again();
+    const placedAgain = [
+      { name: "address", position: 4, state: "pending", attempt: 2 },
+      { name: "answers", position: 5, state: "pending", attempt: 1 },
+    ];
+    expect((await listSteps(open.db, operationId)).slice(-2)).toMatchObject(placedAgain);
+    await again();
+    await tell("address", 1, "pending");
+    expect((await listSteps(open.db, operationId)).slice(-2)).toMatchObject(placedAgain);
+  });
 });
 
 describe("the relay", () => {
