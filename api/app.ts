@@ -59,6 +59,7 @@ import { routedPath } from "./paths.ts";
 import type { Hub } from "./ports.ts";
 import { routingWireRoutes } from "./routing/wire-routes.ts";
 import { webhookRoutes } from "./webhooks/routes.ts";
+import { sources } from "./source.ts";
 import { mounting } from "./wire/mount.ts";
 
 export function createApp(hub: Hub): OpenAPIHono<ApiEnv> {
@@ -67,7 +68,7 @@ export function createApp(hub: Hub): OpenAPIHono<ApiEnv> {
   const app = new OpenAPIHono<ApiEnv>({ defaultHook: rejectInvalid, getPath: pathOf });
   app.onError(onError);
   const metrics = apiMetrics();
-  app.use(admission(settings, metrics), requestLog(log, metrics), headsEnd);
+  app.use(admission(settings, metrics), requestLog(log, metrics, sources(settings.proxies)), headsEnd);
   // Before the rule for all browsers: the codec answers one origin only, preflights included.
   app.use("/codec/*", boundedRequest, withoutZeros);
   const login = logins(hub);

@@ -10,7 +10,7 @@ import { deleteCookie, getCookie, setCookie } from "hono/cookie";
 import { z } from "zod";
 import { findUser, type UserRow } from "../db/users.ts";
 import { FaultError, kindOf, type Fault } from "../domain/errors.ts";
-import { sourceOf, type Logins } from "./access/login.ts";
+import type { Logins } from "./access/login.ts";
 import type { ApiEnv } from "./http.ts";
 import type { Hub } from "./ports.ts";
 
@@ -30,7 +30,7 @@ export function sessionRoutes(hub: Hub, login: Logins, routes: OpenAPIHono<ApiEn
     const form = Form.safeParse(await c.req.parseBody());
     if (!form.success) return page(c, "Give a name and a password.", 400);
     const { username, password } = form.data;
-    const known = await login.byPassword(username, password, sourceOf(c));
+    const known = await login.byPassword(username, password, c.var.source);
     if (!known.ok) return refused(c, known.fault);
     if (!known.value.user.isSuperUser) return refused(c, { code: "forbidden", message: "Only super users may decode." });
     setCookie(c, cookie, await sessionOf(hub, known.value.user), {

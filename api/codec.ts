@@ -10,11 +10,12 @@ import { cors } from "hono/cors";
 import { z } from "zod";
 import { mayUse } from "../domain/access/rules.ts";
 import { FaultError } from "../domain/errors.ts";
-import { sourceOf, type Logins } from "./access/login.ts";
+import type { Logins } from "./access/login.ts";
 import { hasSession, sessionRoutes } from "./codec-session.ts";
 import { parsed, type ApiEnv } from "./http.ts";
 import { identify } from "./middleware/authenticate.ts";
 import type { Hub } from "./ports.ts";
+import { peerOf } from "./source.ts";
 
 const Base64 = z.base64().transform((text) => new Uint8Array(Buffer.from(text, "base64")));
 const Payloads = z.object({ payloads: z.array(z.object({ metadata: z.record(z.string(), Base64).optional(), data: Base64.optional() })) });
@@ -40,7 +41,7 @@ export function codecRoutes(hub: Hub, login: Logins): OpenAPIHono<ApiEnv> {
 }
 
 /** From this computer itself; a call inside the process comes from nowhere else either. */
-const isLocal = (c: Context<ApiEnv>): boolean => /^(127\.|::1$|::ffff:127\.|unknown$)/.test(sourceOf(c));
+const isLocal = (c: Context<ApiEnv>): boolean => [peerOf(c), c.var.source].every((address) => /^(127\.|::1$|unknown$)/.test(address));
 
 async function mustBeSuperUser(hub: Hub, c: Parameters<typeof identify>[1]): Promise<void> {
   const identity = await identify(hub, c);

@@ -36,6 +36,8 @@ export interface Standing {
 export interface ApiEnv {
   Variables: {
     requestId: string;
+    /** The address that it comes from, as far as anybody trustworthy knows it. */
+    source: string;
     actor: Actor | undefined;
     standing: Standing | undefined;
     claimant: Claimant | undefined;

@@ -192,6 +192,7 @@ function settingsOf(config: Config, { hubId, authority }: Security): Settings {
     limits: api.limits,
     tokenLifetimeMs: security.tokenLifetimeMs,
     loginLimitMs: security.loginLimitMs,
+    proxies: api.proxies,
     defaultHost: hosts.defaultHost,
     reserved: hosts.reserved,
     temporalUi: { url: temporal.uiUrl, namespace: temporal.namespace },

@@ -24,6 +24,7 @@ const shaping = {
     cors: { origins: [], methods: [], headers: [] },
     codec: { path: null, origin: null },
     limits: { mostOpen: 1, mostDelayMs: 1 },
+    proxies: { trusted: [], header: "x-forwarded-for" },
     version: "0",
   },
 };

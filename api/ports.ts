@@ -36,6 +36,7 @@ import type { AdmissionSettings } from "./middleware/admission.ts";
 import type { Rates } from "./middleware/rates.ts";
 import type { Notifications } from "./notifications.ts";
 
+import type { ProxySettings } from "./source.ts";
 /** Long work: each answers as soon as the intent is written and its workflow started. */
 export interface Operations {
   push(wanted: NewImageVersion, asked: Asked): Promise<Result<Operation>>;
@@ -146,6 +147,8 @@ export interface Settings {
   /** From when on this process takes no more. */
   readonly limits: AdmissionSettings;
   readonly tokenLifetimeMs: number;
+  /** Whose word counts on where a request comes from. */
+  readonly proxies: ProxySettings;
   /** How long a login may be renewed. */
   readonly loginLimitMs: number;
   readonly defaultHost: string | undefined;

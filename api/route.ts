@@ -22,5 +22,5 @@ export const idempotent = z.object({ "idempotency-key": z.string().min(1).max(25
 export function askedBy(c: Context<ApiEnv>, body?: unknown): Asked {
   const key = c.req.header("Idempotency-Key");
   const idempotency = key === undefined ? {} : { idempotency: { key, route: `${c.req.method} ${c.req.path}`, body: body ?? null } };
-  return { actor: actorOf(c), requestId: c.var.requestId, ...idempotency };
+  return { actor: actorOf(c), requestId: c.var.requestId, source: c.var.source, ...idempotency };
 }

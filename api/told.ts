@@ -29,18 +29,18 @@ export function telling<T>(hub: Pick<Hub, "db">, asked: By, { subject, ...event 
   });
 }
 
-type By = Pick<Asked, "actor" | "requestId">;
+type By = Pick<Asked, "actor" | "requestId" | "source">;
 
 /** For changes that tell their event themselves. */
 export function audited<T>(
   { db }: Pick<Hub, "db">,
-  { actor, requestId }: By,
+  { actor, requestId, source }: By,
   { action, subject }: { action: string; subject: string },
   change: (tx: Database) => Promise<T>,
 ): Promise<T> {
   return db.transaction(async (tx) => {
     const result = await change(tx);
-    await recordAudit(tx, { actor: actor.username, action, subject, outcome: "done", requestId });
+    await recordAudit(tx, { actor: actor.username, action, subject, outcome: "done", requestId, source });
     return result;
   });
 }

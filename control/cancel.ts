@@ -13,7 +13,11 @@ import type { Operation } from "../domain/operations/schema.ts";
 import { answered, type Asked, type Control } from "./start.ts";
 
 /** Asking twice is asking once; what has ended is refused with `operation_settled`. */
-export async function cancelOperation(control: Control, operationId: string, { actor, requestId }: Asked): Promise<Result<Operation>> {
+export async function cancelOperation(
+  control: Control,
+  operationId: string,
+  { actor, requestId, source }: Asked,
+): Promise<Result<Operation>> {
   const asked = await inTransaction(control.db, async (tx) => {
     const { operation } = unwrap(await readOperation(tx, operationId, { lock: true }));
     if (operation.project !== actor.project) {
@@ -22,7 +26,15 @@ export async function cancelOperation(control: Control, operationId: string, { a
     unwrap(mayCancel(operation.state));
     const { id, subject, verb, workflowId } = operation;
     if (await moveOperation(tx, id, ["pending", "running", "parked"], "cancelling")) {
-      await recordAudit(tx, { actor: actor.username, action: `${verb}.cancel`, subject, outcome: "accepted", operationId: id, requestId });
+      await recordAudit(tx, {
+        actor: actor.username,
+        action: `${verb}.cancel`,
+        subject,
+        outcome: "accepted",
+        operationId: id,
+        requestId,
+        source,
+      });
     }
     return workflowId;
   });

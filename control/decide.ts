@@ -55,7 +55,7 @@ interface Deciding {
   readonly asked: Asked;
   readonly decision: StepDecision;
 }
-const byOf = ({ actor, requestId }: Asked) => ({ actor: actor.username, requestId });
+const byOf = ({ actor, requestId, source }: Asked) => ({ actor: actor.username, requestId, source });
 
 /** Without a key each request is one of its own: a client may send one request id with many. */
 function decisionId(word: Decision, { actor, idempotency }: Asked): string {

@@ -114,12 +114,20 @@ const keeps = async (tx: Database, { id }: Operation): Promise<boolean> =>
   unwrap(await readOperation(tx, id)).input["keepsBundle"] === true;
 
 /** Writes that the end that is under way is to be a forced one; `false` when it is already. A workflow that is still to start begins so. */
-async function noteForce(tx: Database, { id, subject }: Operation, { actor, requestId }: Asked): Promise<boolean> {
+async function noteForce(tx: Database, { id, subject }: Operation, { actor, requestId, source }: Asked): Promise<boolean> {
   const { input } = unwrap(await readOperation(tx, id, { lock: true }));
   if (input["force"] === true) return false;
   await changeInput(tx, id, { force: true });
   await changeIntent(tx, id, { graceMs: 0 });
-  await recordAudit(tx, { actor: actor.username, action: "retire.hurry", subject, outcome: "accepted", operationId: id, requestId });
+  await recordAudit(tx, {
+    actor: actor.username,
+    action: "retire.hurry",
+    subject,
+    outcome: "accepted",
+    operationId: id,
+    requestId,
+    source,
+  });
   return true;
 }
 

@@ -40,6 +40,8 @@ export interface Control {
 export interface Asked {
   readonly actor: Actor;
   readonly requestId: string | null;
+  /** The address that asks; absent where the hub asks itself. */
+  readonly source?: string;
   readonly idempotency?: { readonly key: string; readonly route: string; readonly body: unknown };
   /** For requests that do not say it themselves: `park` unless the caller cannot know of parking. */
   readonly onFault?: OnFault;
@@ -110,7 +112,7 @@ async function intend(
   { control, asked, prepare, operationId, sealed }: Intending,
   tx: Database,
 ): Promise<{ operation: Operation; intent: Intent | null }> {
-  const { actor, requestId, idempotency } = asked;
+  const { actor, requestId, source, idempotency } = asked;
   const earlier = idempotency ? await claimKey(tx, { caller: actor.userId, ...idempotency }, operationId) : null;
   if (earlier !== null) return { operation: unwrap(await findOperation(tx, earlier)), intent: null };
   const draft = await prepare(tx, operationId);
@@ -147,7 +149,7 @@ async function intend(
     project: by.project,
     body: { verb, subject },
   });
-  await recordAudit(tx, { actor: by.actor, action: `${verb}.accepted`, subject, outcome: "accepted", operationId, requestId });
+  await recordAudit(tx, { actor: by.actor, action: `${verb}.accepted`, subject, outcome: "accepted", operationId, requestId, source });
   return { operation, intent };
 }
 

@@ -18,6 +18,8 @@ export interface NewAuditRecord {
   readonly outcome: AuditRecord["outcome"];
   readonly operationId?: string | null;
   readonly requestId?: string | null;
+  /** The address that asked for it. */
+  readonly source?: string | null | undefined;
 }
 type Row = typeof audit.$inferSelect;
 
@@ -143,7 +145,9 @@ export async function dropOldAudit(db: Database, olderThanMs: number, batch: num
   });
 }
 
-function hashOf({ id, number, at, actor, action, subject, outcome, operationId, requestId }: Row, previousHash: string): string {
-  const fields = [previousHash, id, number, at.toISOString(), actor, action, subject, outcome, operationId, requestId];
+/** Records of before addresses were kept have none, and the hash that they had. */
+function hashOf({ id, number, at, actor, action, subject, outcome, operationId, requestId, source }: Row, previousHash: string): string {
+  const of = source === null ? [] : [source];
+  const fields = [previousHash, id, number, at.toISOString(), actor, action, subject, outcome, operationId, requestId, ...of];
   return createHash("sha256").update(JSON.stringify(fields)).digest("hex");
 }

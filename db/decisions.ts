@@ -19,6 +19,7 @@ export interface StepDecision {
 interface By {
   readonly actor: string;
   readonly requestId: string | null;
+  readonly source?: string | undefined;
 }
 
 /** Whoever may send updates to the Temporal server; its history tells more. */

@@ -903,6 +903,8 @@ export const audit = pgTable(
     outcome: text("outcome").$type<"accepted" | "done" | "failed" | "cancelled" | "refused">().notNull(),
     operationId: uuid("operation_id"),
     requestId: text("request_id"),
+    /** The address that the request came from. */
+    source: text("source"),
     previousHash: text("previous_hash"),
     hash: text("hash"),
   },

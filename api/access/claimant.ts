@@ -9,6 +9,7 @@ import type { Claimant } from "../http.ts";
 /** A request with such a token. */
 export interface Called {
   readonly requestId: string;
+  readonly source: string;
   readonly claimant: (who: Claimant) => void;
 }
 

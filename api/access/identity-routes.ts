@@ -66,4 +66,8 @@ export function identityRoutes(hub: Hub, login: Logins) {
     });
 }
 
-const calledBy = (c: Context<ApiEnv>): Called => ({ requestId: c.var.requestId, claimant: (who) => c.set("claimant", who) });
+const calledBy = (c: Context<ApiEnv>): Called => ({
+  requestId: c.var.requestId,
+  source: c.var.source,
+  claimant: (who) => c.set("claimant", who),
+});

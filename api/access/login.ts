@@ -5,8 +5,6 @@
  * a second, whoever logs in elsewhere notices nothing, and a right password works at once. A name that nobody has is counted and hashed for like any other.
  */
 import { createHash } from "node:crypto";
-import { IncomingMessage } from "node:http";
-import type { Context } from "hono";
 import { FaultError, ok, refuse, type Result } from "../../domain/errors.ts";
 import { countTry, forgetGuesses, guessKey } from "../../db/guesses.ts";
 import { isBelieved } from "../../db/identities.ts";
@@ -90,12 +88,6 @@ function tooMany(leftMs: number): Result<never> {
     message: `Too many failed logins: try again in ${retryAfterSeconds} s.`,
     details: { retryAfterSeconds },
   });
-}
-
-/** The address behind a request; all that come through one proxy have one. */
-export function sourceOf(c: Context): string {
-  const incoming: unknown = c.env?.incoming;
-  return incoming instanceof IncomingMessage ? (incoming.socket.remoteAddress ?? "unknown") : "unknown";
 }
 
 /** Of a token that is given to us: garbage is the caller's mistake, a foreign or old one is nobody's. */

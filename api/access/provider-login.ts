@@ -27,7 +27,7 @@ export async function logInByProvider(
   hub: Pick<Hub, "db" | "foreign">,
   login: Logins,
   { provider: name, idToken }: ProviderLogin,
-  { requestId, claimant }: Called,
+  { claimant, ...from }: Called,
 ): Promise<IssuedToken> {
   claimant(unverified(idToken));
   const provider = await findProvider(hub.db, name);
@@ -45,7 +45,7 @@ export async function logInByProvider(
       throw refused("The token was exchanged already.");
     const { user, identityId } = await arrive(tx, provider, personOf(claims, provider));
     const record = { actor: user.username, action: "login.provider", subject: `${provider.name}: ${brief(claims.sub)}` };
-    await recordAudit(tx, { ...record, outcome: "done", requestId });
+    await recordAudit(tx, { ...record, outcome: "done", ...from });
     return login.issue(user, { login: { since: Math.floor(Date.now() / 1000), identity: identityId } });
   });
 }

@@ -7,7 +7,7 @@ import { faults, json } from "../http.ts";
 import { actorOf, authorised } from "../middleware/authorise.ts";
 import type { Hub } from "../ports.ts";
 import { routesOf } from "../route.ts";
-import { sourceOf, toldToken, type Logins } from "./login.ts";
+import { toldToken, type Logins } from "./login.ts";
 
 const tags = ["access"];
 
@@ -52,7 +52,7 @@ export function accessRoutes(hub: Hub, login: Logins) {
   return routesOf()
     .openapi(logIn, async (c) => {
       const { username, password } = c.req.valid("json");
-      return c.json(toldToken(unwrap(await login.byPassword(username, password, sourceOf(c)))), 200);
+      return c.json(toldToken(unwrap(await login.byPassword(username, password, c.var.source))), 200);
     })
     .openapi(renew, async (c) => {
       const token = (c.req.header("Authorization") ?? "").slice("Bearer ".length);

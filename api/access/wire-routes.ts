@@ -19,7 +19,7 @@ import { userConfigRoutes } from "./wire-configs.ts";
 import { apiKeyRoutes } from "./wire-keys.ts";
 import { rightRoutes } from "./wire-rights.ts";
 import { roleRoutes } from "./wire-roles.ts";
-import { sourceOf, validateToken, type IssuedToken, type Logins } from "./login.ts";
+import { validateToken, type IssuedToken, type Logins } from "./login.ts";
 import {
   ApiUser,
   LoginRequest,
@@ -49,7 +49,7 @@ function tokenRoutes(hub: Hub, mount: Mount, login: Logins): void {
     "Log in",
     { tag, needs: "public", status: 200, body: LoginRequest, reply: LoginResponse },
     async ({ body, c }) => {
-      const { token, expiresAt, user } = body.api_key === "" ? await byPassword(body, sourceOf(c)) : await byKey(body.api_key);
+      const { token, expiresAt, user } = body.api_key === "" ? await byPassword(body, c.var.source) : await byKey(body.api_key);
       return { email: user.email, token, expires_at: Math.floor(expiresAt.getTime() / 1000) };
     },
   );

@@ -17,7 +17,7 @@ import type { IssuedToken, Logins } from "./login.ts";
 
 type Believing = Pick<Hub, "db" | "foreign">;
 
-export async function logInWorkload(hub: Believing, login: Logins, token: string, { requestId, claimant }: Called): Promise<IssuedToken> {
+export async function logInWorkload(hub: Believing, login: Logins, token: string, { claimant, ...from }: Called): Promise<IssuedToken> {
   claimant(unverified(token));
   const { claims, rules } = await verified(hub, token);
   claimant({ subject: brief(claims.sub), verified: true });
@@ -31,7 +31,7 @@ export async function logInWorkload(hub: Believing, login: Logins, token: string
     const user = await findUser(tx, rule.userId);
     if (!user) throw refused(`The user of the identity rule ${rule.name} was removed.`);
     const subject = `${rule.name}: ${brief(claims.sub)}`;
-    await recordAudit(tx, { actor: user.username, action: "login.workload", subject, outcome: "done", requestId });
+    await recordAudit(tx, { actor: user.username, action: "login.workload", subject, outcome: "done", ...from });
     return login.issue(user, { identity_rule_id: rule.id }, rule.lifetimeSeconds * 1000);
   });
 }

@@ -11,6 +11,7 @@ import type { ApiEnv } from "../http.ts";
 import type { Hub } from "../ports.ts";
 import { isWire } from "../paths.ts";
 import { identify } from "./authenticate.ts";
+import { bringsNone } from "./rates.ts";
 import { stillStanding } from "./standing.ts";
 
 /** What each guard asks for: the routes of an app tell by it what they need. */
@@ -28,7 +29,8 @@ const guarding =
   async (c, next) => {
     const identity = await identify(hub, c);
     if (!identity.ok) {
-      hub.rates.stranger(c);
+      // One that brings none was counted when it came.
+      if (!bringsNone(c)) hub.rates.stranger(c);
       return unauthenticated(c, identity.description);
     }
     // Also of whoever is refused: the log and the audit tell who it was.

@@ -7,7 +7,6 @@
 import type { Context, MiddlewareHandler } from "hono";
 import type { Actor } from "../../domain/access/schema.ts";
 import { FaultError } from "../../domain/errors.ts";
-import { sourceOf } from "../access/login.ts";
 import { setHeader } from "../headers.ts";
 import type { ApiEnv } from "../http.ts";
 
@@ -28,7 +27,7 @@ export interface Rates {
   /** Counts a request of somebody known, and works on it where that is allowed. */
   readonly during: <T>(c: Context<ApiEnv>, actor: Actor, work: () => Promise<T>) => Promise<T>;
   /** Counts a request of somebody unknown. */
-  readonly stranger: (c: Context) => void;
+  readonly stranger: (c: Context<ApiEnv>) => void;
 }
 
 export function openRates({ callerPerMinute, sourcePerMinute, callerAtOnce }: RateSettings, now = () => performance.now()): Rates {
@@ -36,7 +35,7 @@ export function openRates({ callerPerMinute, sourcePerMinute, callerAtOnce }: Ra
   const sources = openBuckets(sourcePerMinute, now);
   const atOnce = new Map<string, number>();
   return {
-    stranger: (c) => charge(c, sources, sourceOf(c), "from this address without good credentials"),
+    stranger: (c) => charge(c, sources, c.var.source, "from this address without good credentials"),
     during: async (c, { apiKeyId, userId, username }, work) => {
       const key = apiKeyId ?? userId;
       charge(c, callers, key, `of ${apiKeyId === null ? username : "this API key"}`);
@@ -57,12 +56,16 @@ export function openRates({ callerPerMinute, sourcePerMinute, callerAtOnce }: Ra
 /** Where everybody is a stranger, whatever headers they send. */
 const logins = /^\/api\/(v1\/auth\/token|v2\/login)/;
 
+/** The last one: of a service that reads an archive. */
+const credentials = ["Authorization", "X-Api-Key", "X-JFrog-Art-Api"];
+
+export const bringsNone = (c: Context): boolean => credentials.every((name) => c.req.header(name) === undefined);
+
 /** Requests that bring no credentials; those that bring wrong ones are counted when that is known. */
 export const strangersLimited =
   (hub: { readonly rates: Rates }): MiddlewareHandler<ApiEnv> =>
   (c, next) => {
-    const none = c.req.header("Authorization") === undefined && c.req.header("X-Api-Key") === undefined;
-    if ((none || logins.test(c.req.path)) && !health.test(c.req.path)) hub.rates.stranger(c);
+    if ((bringsNone(c) || logins.test(c.req.path)) && !health.test(c.req.path)) hub.rates.stranger(c);
     return next();
   };
 

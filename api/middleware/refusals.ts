@@ -41,7 +41,7 @@ function atMost(perMinute: number): () => boolean {
 
 /** The path of a stranger is not kept: it may hold what they put into the wrong place. Whom their token named is. */
 function refusal(c: Context<ApiEnv>) {
-  const { actor, requestId, claimant } = c.var;
+  const { actor, requestId, source, claimant } = c.var;
   const route = routePath(c, -1);
   return {
     actor: actor?.username ?? "anonymous",
@@ -49,5 +49,6 @@ function refusal(c: Context<ApiEnv>) {
     subject: actor ? withoutSecrets(c.req.path) : (claimant?.subject ?? route),
     outcome: "refused" as const,
     requestId,
+    source,
   };
 }

@@ -4,7 +4,7 @@
  * The one idea: the log tells the path without what follows it, because addresses may carry tokens; and where a path names nothing of ours, only which
  * route it came to, because somebody may have put a secret in the wrong place.
  */
-import type { MiddlewareHandler } from "hono";
+import type { Context, MiddlewareHandler } from "hono";
 import { HTTPException } from "hono/http-exception";
 import { routePath } from "hono/route";
 import type { Logger } from "pino";
@@ -26,7 +26,8 @@ const missed = new Set([400, 401, 404, 405]);
 /** Asked for every few seconds by balancers and supervisors. */
 const quiet = /health|readyz|metrics/;
 
-export const requestLog = (log: Logger, metrics: Metrics): MiddlewareHandler<ApiEnv> => {
+/** `sourceOf`: the address behind a request. */
+export const requestLog = (log: Logger, metrics: Metrics, sourceOf: (c: Context) => string): MiddlewareHandler<ApiEnv> => {
   // None of these fields is ever a secret, so none has to be looked for in each line.
   const lines = log.child({}, { redact: [] });
   return async (c, next) => {
@@ -34,6 +35,7 @@ export const requestLog = (log: Logger, metrics: Metrics): MiddlewareHandler<Api
     const requestId = sent !== undefined && harmless.test(sent) ? sent : crypto.randomUUID();
     c.set("requestId", requestId);
     c.set("log", log);
+    c.set("source", sourceOf(c));
     const began = performance.now();
     await next();
     setHeader(c, "X-Request-Id", requestId);
@@ -50,6 +52,7 @@ export const requestLog = (log: Logger, metrics: Metrics): MiddlewareHandler<Api
         status: c.res.status,
         ms: Math.round(ms),
         actor,
+        source: c.var.source,
       },
       "request",
     );

@@ -59,7 +59,7 @@ const takenBack = new FaultError({ code: "internal", message: "A dry run changes
 
 async function moveRows(hub: Hub, data: DevopsDatabase, how: { asked: Asked; dryRun: boolean; host: string | null }): Promise<Moved[]> {
   const items: Moved[] = [];
-  const { actor, requestId } = how.asked;
+  const { actor, requestId, source } = how.asked;
   const { project, username } = actor;
   try {
     await hub.db.transaction(async (tx) => {
@@ -68,7 +68,7 @@ async function moveRows(hub: Hub, data: DevopsDatabase, how: { asked: Asked; dry
       await moveThings(moving, await movePeople(moving), how.host);
       if (how.dryRun) throw takenBack;
       const added = items.filter(({ what }) => what === "added").length;
-      await recordAudit(tx, { actor: username, action: "import.devops", subject: `${added} records`, outcome: "done", requestId });
+      await recordAudit(tx, { actor: username, action: "import.devops", subject: `${added} records`, outcome: "done", requestId, source });
     });
   } catch (error) {
     if (error !== takenBack) throw error;

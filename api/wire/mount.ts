@@ -86,7 +86,7 @@ async function served<Body extends z.ZodType>(
       return actorOf(c);
     },
     get asked(): Asked {
-      return { actor: actorOf(c), requestId: c.var.requestId, onFault: "fail" };
+      return { actor: actorOf(c), requestId: c.var.requestId, source: c.var.source, onFault: "fail" };
     },
     param: (name) => c.req.param(name) ?? "",
     query: (name) => c.req.query(name),

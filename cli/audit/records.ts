@@ -43,6 +43,7 @@ export async function listAudit(context: Context, _args: readonly string[], opti
         { title: "WHAT", of: ({ action }) => action },
         { title: "TARGET", of: ({ subject }) => subject },
         { title: "OUTCOME", of: ({ outcome }) => outcome },
+        { title: "FROM", of: ({ source }) => source },
         { title: "OPERATION", of: ({ operationId }) => operationId },
       ],
       "No audit records.",

@@ -197,6 +197,7 @@ function apiGroup(v: Variables) {
       mostOpen: v.DROVER_REQUESTS,
       mostDelayMs: v.DROVER_OVERLOAD_DELAY,
     },
+    proxies: { trusted: v.DROVER_TRUSTED_PROXIES, header: v.DROVER_PROXY_HEADER },
     cors: { origins: v.CORS_ALLOWED_ORIGINS, methods: v.CORS_ALLOWED_METHODS, headers: v.CORS_ALLOWED_HEADERS },
   };
 }

@@ -92,6 +92,18 @@ export const Variables = z.object({
   CORS_ALLOWED_HEADERS: words
     .prefault("Authorization,Content-Type,X-Api-Key,X-Drover-Host,X-Filter,X-Logging,X-Source,X-Source-Id,Idempotency-Key,Last-Event-ID")
     .meta(about("Request headers that browsers may send.")),
+  DROVER_TRUSTED_PROXIES: networks
+    .prefault("")
+    .meta(
+      about(
+        "Networks, such as 10.1.0.0/16, of reverse proxies and balancers in front of the API whose word on the address of a client counts; nobody else's does.",
+      ),
+    ),
+  DROVER_PROXY_HEADER: text
+    .toLowerCase()
+    .pipe(oneOf("x-forwarded-for", "forwarded"))
+    .prefault("x-forwarded-for")
+    .meta(about("The one header in which those proxies tell that address: X-Forwarded-For, or Forwarded (RFC 7239).")),
   DROVER_RATE_CALLER: count(0, 100_000_000)
     .prefault("600000")
     .meta(about("Requests per minute that one API key or user may send to one API process; 0 for any number.")),

@@ -28,6 +28,7 @@ export const AuditRecord = z
     outcome: z.enum(["accepted", "done", "failed", "cancelled", "refused"]),
     operationId: z.string().nullable(),
     requestId: z.string().nullable(),
+    source: z.string().nullable().meta({ description: "The address that asked for it; null of what the hub did by itself." }),
     hash: z.string(),
   })
   .meta({ id: "AuditRecord" });

@@ -20,7 +20,7 @@ import { refuse } from "../../domain/errors.ts";
 import type { Verb } from "../../domain/operations/rules.ts";
 import { foreignTokens } from "../../security/foreign-tokens.ts";
 import { passwordHasher } from "../../security/passwords.ts";
-import { archiveOf } from "../../workers/archives.ts";
+import { archiveOf, keptArchive } from "../../workers/archives.ts";
 import { sshRunner } from "../../workers/ssh.ts";
 import { remoteCatalogs } from "../../workers/remote-catalogs.ts";
 import { openLog } from "../../workers/log.ts";
@@ -74,6 +74,8 @@ export async function openWorld({ rates, ...more }: Partial<Settings> & { rates?
     archives: async (store) => refuse({ code: "store_not_found", message: `There is no store ${store}.` }),
     ssh: sshRunner({ knownHosts: join(home, "known_hosts"), insecure: true, allowed: ["127.0.0.1"], unchecked: false }),
     archiveOf: (image, how) => archiveOf(base.control, image, how),
+    keptArchive: (image) => keptArchive(base.control, image),
+    archiveRights: base.archives,
     remotes: remoteCatalogs({ db, sealer: base.control.sealer, reaching: { allowed: ["127.0.0.1"], unchecked: false } }),
     checks: { database: async () => ((await base.sql`select 1`).length === 1 ? null : "does not answer") },
     settings: {
@@ -83,6 +85,7 @@ export async function openWorld({ rates, ...more }: Partial<Settings> & { rates?
       passwords: { minimumLength: 12, maximumLength: 40, lowercase: true, uppercase: true, number: true, special: true },
       // A test shares its event loop with what it tests.
       limits: { mostOpen: 1000, mostDelayMs: 60_000 },
+      proxies: { trusted: [], header: "x-forwarded-for" },
       guard: { attempts: 5, lockoutMs: 5000, incremental: true },
       tokenLifetimeMs: 900_000,
       loginLimitMs: 43_200_000,
