@@ -46,6 +46,7 @@ import { admission } from "./middleware/admission.ts";
 import { marked } from "./middleware/conditional.ts";
 import { crossOrigin } from "./middleware/cross-origin.ts";
 import { asLines } from "./middleware/lines.ts";
+import { deadlines } from "./middleware/deadline.ts";
 import { strangersLimited } from "./middleware/rates.ts";
 import { auditRefusals } from "./middleware/refusals.ts";
 import { headsEnd, requestLog, withoutZeros } from "./middleware/request.ts";
@@ -68,7 +69,7 @@ export function createApp(hub: Hub): OpenAPIHono<ApiEnv> {
   const app = new OpenAPIHono<ApiEnv>({ defaultHook: rejectInvalid, getPath: pathOf });
   app.onError(onError);
   const metrics = apiMetrics();
-  app.use(admission(settings, metrics), requestLog(log, metrics, sources(settings.proxies)), headsEnd);
+  app.use(admission(settings, metrics), requestLog(log, metrics, sources(settings.proxies)), headsEnd, deadlines);
   // Before the rule for all browsers: the codec answers one origin only, preflights included.
   app.use("/codec/*", boundedRequest, withoutZeros);
   const login = logins(hub);

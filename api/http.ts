@@ -42,6 +42,8 @@ export interface ApiEnv {
     standing: Standing | undefined;
     claimant: Claimant | undefined;
     needs: Needs | undefined;
+    /** Aborted when the time that the request said it has is nearly over. */
+    deadline: AbortSignal | undefined;
     log: Logger;
   };
 }
@@ -94,7 +96,8 @@ export const parsed = <S extends z.ZodType>(schema: S, value: unknown): z.output
 
 /** The one place where whatever went wrong becomes an answer. */
 export function onError(error: unknown, c: Context<ApiEnv>): Response {
-  const fault = faultOf(error);
+  // What a deadline broke off ends in whatever way it does.
+  const fault = faultOf(error) ?? (c.var.deadline?.aborted ? tooLate : null);
   const known = fault !== null && fault.code !== "internal";
   if (!known) c.var.log.error({ event: "request.failed", requestId: c.var.requestId, error }, "a request failed in an unforeseen way");
   const told: Fault = fault ?? { code: "internal", message: "The request failed in an unforeseen way." };
@@ -104,6 +107,11 @@ export function onError(error: unknown, c: Context<ApiEnv>): Response {
   if (typeof waits === "number") c.header("Retry-After", String(waits));
   return c.body(JSON.stringify(problemOf(c, told)), kindOf(told.code).status as ContentfulStatusCode, problemType);
 }
+
+export const tooLate: Fault = {
+  code: "deadline_exceeded",
+  message: "The time that the request had is over; what it asked for may have been done.",
+};
 
 const problemType = { "Content-Type": "application/problem+json" };
 

@@ -30,6 +30,7 @@ const endings: Readonly<Record<Kind, Ending>> = {
   internal: "internal",
   corrupt: "failed",
   unavailable: "unreachable",
+  late: "timeout",
 };
 
 export const exitCodeOfKind = (kind: Kind): number => exitCodes[endings[kind]].code;

@@ -4,6 +4,7 @@
  * The one idea: a read begins after all who get its answer have asked. So every answer was read after its question came, as if nobody had shared it, and
  * a crowd costs hardly more than one.
  */
+import { withoutDeadline } from "./deadline.ts";
 
 /** Answers what was read for the key; null where there is nothing. */
 export type Together<V> = (key: string) => Promise<V | null>;
@@ -35,7 +36,8 @@ export function together<V>(read: (keys: readonly string[]) => Promise<ReadonlyM
   const plan = () => {
     if (due || waiting.size === 0 || reading >= readsAtOnce) return;
     due = true;
-    setImmediate(begin);
+    // Of those who wait, none's deadline is the others'.
+    setImmediate(() => withoutDeadline(begin));
   };
 
   return (key) => {
@@ -55,7 +57,7 @@ export function eachTogether<V>(read: (key: string) => Promise<V>): (key: string
     const promised = new Promise<V>((resolve, reject) =>
       setImmediate(() => {
         waiting.delete(key);
-        read(key).then(resolve, reject);
+        withoutDeadline(() => read(key)).then(resolve, reject);
       }),
     );
     waiting.set(key, promised);

@@ -24,6 +24,7 @@ export const kinds = {
   internal: { status: 500, retryable: true },
   corrupt: { status: 502, retryable: true },
   unavailable: { status: 503, retryable: true },
+  late: { status: 504, retryable: false },
 } as const satisfies Record<string, { status: number; retryable: boolean }>;
 export type Kind = keyof typeof kinds;
 

@@ -36,6 +36,8 @@ export function foreignFault(error: unknown): Fault | null {
     const code: unknown = "code" in cause ? cause.code : undefined;
     if (databaseAway.has(code)) return away("The hub's database does not answer.");
     if (temporalAway.has(code)) return away("The hub's Temporal server does not answer.");
+    // A statement that the deadline of its request ended: nothing else bounds one.
+    if (code === "57014") return { code: "deadline_exceeded", message: "The time that the request had is over." };
     if (unstorable.has(code)) return { code: "invalid_request", message: "The request holds a value that cannot be stored." };
   }
   return null;

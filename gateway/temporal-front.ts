@@ -123,6 +123,7 @@ const codeOfKind: Readonly<Record<Kind, status>> = {
   internal: status.INTERNAL,
   corrupt: status.DATA_LOSS,
   unavailable: status.UNAVAILABLE,
+  late: status.DEADLINE_EXCEEDED,
 };
 
 /** What the SDK on the host is told. Temporal's own errors pass with their details, save those that speak of our rights there. */

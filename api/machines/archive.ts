@@ -9,14 +9,14 @@ import { z } from "zod";
 import { deleteVersion, findImageById } from "../../db/images.ts";
 import { findMachine } from "../../db/machines.ts";
 import { NewImageVersion } from "../../domain/catalog/schema.ts";
-import { FaultError, isCode, unwrap } from "../../domain/errors.ts";
-import type { Operation } from "../../domain/operations/schema.ts";
+import { FaultError, unwrap } from "../../domain/errors.ts";
 import { archiveHeaders, streamOf } from "../catalog/archive-stream.ts";
 import { faults } from "../http.ts";
 import { actorOf, authorised, mustStillBe } from "../middleware/authorise.ts";
 import { settled } from "../operations/settled.ts";
 import { wordIn } from "../operations/wire.ts";
 import type { Hub } from "../ports.ts";
+import { mustBeDone } from "./act.ts";
 import { askedBy, routesOf } from "../route.ts";
 
 export function machineArchive(hub: Hub) {
@@ -58,17 +58,10 @@ export function machineArchive(hub: Hub) {
     const asked = { ...askedBy(c), actor: { ...actor, claims: [...actor.claims, claim] } };
     const begun = unwrap(await hub.operations.push(wanted, asked));
     const signal = AbortSignal.any([c.req.raw.signal, hub.closing]);
-    const done = mustBeDone(await settled(hub, begun.id, signal, async () => void (await mustStillBe(hub, c))));
+    const done = mustBeDone(c, await settled(hub, begun.id, signal, async () => void (await mustStillBe(hub, c))));
     const image = unwrap(await findImageById(hub.db, wordIn(done.result, "imageVersionId") ?? ""));
     const { bytes, content } = await hub.archiveOf(image, { compress: c.req.valid("query").compress === "true", signal });
     await hub.db.transaction((tx) => deleteVersion(tx, image));
     return c.body(streamOf(content), 200, archiveHeaders(`machine-${id}`, bytes));
   });
-}
-
-function mustBeDone(operation: Operation): Operation {
-  const { id, state, fault } = operation;
-  if (state === "done") return operation;
-  if (fault && isCode(fault.code)) throw new FaultError({ code: fault.code, message: fault.message });
-  throw new FaultError({ code: "hub_unavailable", message: `The push of the machine (${id}) is still ${state}.`, subject: id });
 }

@@ -90,7 +90,9 @@ export const Variables = z.object({
   CORS_ALLOWED_ORIGINS: words.prefault("*").meta(about("Origins that browsers may call the API from.")),
   CORS_ALLOWED_METHODS: words.prefault("GET,HEAD,POST,PUT,PATCH,DELETE,OPTIONS").meta(about("Methods that browsers may use.")),
   CORS_ALLOWED_HEADERS: words
-    .prefault("Authorization,Content-Type,X-Api-Key,X-Drover-Host,X-Filter,X-Logging,X-Source,X-Source-Id,Idempotency-Key,Last-Event-ID")
+    .prefault(
+      "Authorization,Content-Type,X-Api-Key,X-Drover-Host,X-Filter,X-Logging,X-Source,X-Source-Id,Idempotency-Key,Last-Event-ID,Request-Timeout",
+    )
     .meta(about("Request headers that browsers may send.")),
   DROVER_TRUSTED_PROXIES: networks
     .prefault("")

@@ -24,5 +24,9 @@ export const operationCodes = {
     retryable: false,
     remedy: "Run `drover push` again and let it run to its end: what was sent already does not travel again.",
   },
+  deadline_exceeded: {
+    kind: "late",
+    remedy: "Ask with more time, or without `Request-Timeout`; what was begun goes on, and `drover operation list` shows it.",
+  },
   step_timeout: { kind: "unavailable", parks: true, remedy: "See why the host or the store was silent for so long, then retry the step." },
 } as const satisfies Record<string, CodeFacts>;

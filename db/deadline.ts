@@ -1,0 +1,58 @@
+/**
+ * Statements that end with the request that sent them.
+ *
+ * The one idea: PostgreSQL itself ends what is too late, by the time that is left when a transaction begins, so a statement of somebody else on the same
+ * connection is never hit. Where nobody set a deadline, which is nearly always, nothing is added.
+ */
+import { AsyncLocalStorage } from "node:async_hooks";
+import type postgres from "postgres";
+import { FaultError } from "../domain/errors.ts";
+
+export interface Deadline {
+  /** By `performance.now()`. */
+  readonly at: number;
+  /** What outlives its request has no deadline any more. */
+  ended: boolean;
+}
+const deadlines = new AsyncLocalStorage<Deadline>();
+
+/** All statements that `work` sends end by then, or fail with `deadline_exceeded`. */
+export const within = <T>(deadline: Deadline, work: () => T): T => deadlines.run(deadline, work);
+/** For what several requests share. */
+export const withoutDeadline = <T>(work: () => T): T => deadlines.exit(work);
+
+function leftMs(): number | null {
+  const deadline = deadlines.getStore();
+  if (!deadline || deadline.ended) return null;
+  const left = Math.ceil(deadline.at - performance.now());
+  if (left > 0) return left;
+  throw new FaultError({ code: "deadline_exceeded", message: "The time that the request had is over." });
+}
+
+/** The same connections, for an ORM: its statements heed the deadline of whoever sends them. */
+export function heedingDeadlines(sql: postgres.Sql): postgres.Sql {
+  const begin = (work: (tx: postgres.TransactionSql) => unknown) => {
+    const left = leftMs();
+    return left === null ? sql.begin(work) : sql.begin(async (tx) => bounded(tx, left).then(() => work(tx)));
+  };
+  const unsafe = (...statement: Parameters<postgres.Sql["unsafe"]>) => {
+    const left = leftMs();
+    return left === null ? sql.unsafe(...statement) : alone(sql, statement, left);
+  };
+  const own: Record<string | symbol, unknown> = { begin, unsafe };
+  return new Proxy(sql, { get: (target, name) => own[name] ?? Reflect.get(target, name) });
+}
+
+const bounded = (tx: postgres.TransactionSql, left: number) => tx.unsafe(`set local statement_timeout = ${left}`);
+
+/** A statement in a transaction of its own, since only there a limit is its own. Sent in one go. */
+function alone(sql: postgres.Sql, statement: Parameters<postgres.Sql["unsafe"]>, left: number) {
+  const run = (asValues: boolean) =>
+    sql.begin(async (tx) => {
+      const sent = [bounded(tx, left), asValues ? tx.unsafe(...statement).values() : tx.unsafe(...statement)] as const;
+      return (await Promise.all(sent))[1];
+    });
+  const settled = (...ways: Parameters<Promise<unknown>["then"]>) => run(false).then(...ways);
+  // oxlint-disable-next-line unicorn/no-thenable -- it stands for a query, which is one
+  return { values: () => run(true), then: settled };
+}
