@@ -9,18 +9,25 @@ import { join } from "node:path";
 import { FaultError } from "../domain/errors.ts";
 import { errorCode, onDisk, removeFolder } from "./files.ts";
 import { forEachLimited } from "./limited.ts";
-import { copyRange, dataExtents, writeFinderInfo } from "./native.ts";
+import { copyRange, dataExtents, writeBackBeside, writeFinderInfo } from "./native.ts";
 import { scanFolder, type ScannedEntry } from "./scan.ts";
 
 /** What the systems answer where a clone is not to be had: other file system, other disk, no such call. */
 const noClone = new Set(["ENOTSUP", "EOPNOTSUPP", "ENOSYS", "EXDEV", "EINVAL", "ENOTTY"]);
 /** Large steps make few calls; two of them are in memory while files are copied in turn. */
 const stepBytes = 4 * 1024 * 1024;
+/** What the disk is given at once while a copy goes on: enough for long writes, little enough to begin soon. */
+const behindBytes = 16 * 1024 * 1024;
 
 export type CopyKind = "cloned" | "copied";
 
+export interface CloneOptions {
+  /** What is copied will be synced: the disk begins with it at once, beside the copying. */
+  readonly toDisk?: boolean;
+}
+
 /** Copies the content of one file to a new one; mode and times are the caller's. */
-export async function cloneFile(from: string, to: string, signal: AbortSignal): Promise<CopyKind> {
+export async function cloneFile(from: string, to: string, signal: AbortSignal, { toDisk = false }: CloneOptions = {}): Promise<CopyKind> {
   signal.throwIfAborted();
   return onDisk(to, async () => {
     try {
@@ -30,27 +37,56 @@ export async function cloneFile(from: string, to: string, signal: AbortSignal): 
       if (!noClone.has(errorCode(error) ?? "")) throw error;
     }
     await rm(to, { force: true });
-    await copySparse(from, to, signal);
+    await copySparse(from, to, signal, toDisk);
     return "copied";
   });
 }
 
-async function copySparse(from: string, to: string, signal: AbortSignal): Promise<void> {
+async function copySparse(from: string, to: string, signal: AbortSignal, toDisk: boolean): Promise<void> {
   await using source = await open(from, "r");
   await using target = await open(to, "wx", 0o600);
   const { size } = await source.stat();
   await target.truncate(size);
-  for (const { offsetBytes, lengthBytes } of dataExtents(source.fd, size)) {
-    const end = offsetBytes + lengthBytes;
-    for (let at = offsetBytes; at < end;) {
-      signal.throwIfAborted();
-      const step = Math.min(stepBytes, end - at);
-      const copied = (await copyRange(source.fd, target.fd, at, step)) ?? (await copyStep(source, target, at, step));
-      if (copied === 0)
-        throw new FaultError({ code: "bundle_changed", message: `"${from}" became shorter while it was copied.`, subject: from });
-      at += copied;
+  const behind = openBehind(target.fd, toDisk);
+  try {
+    for (const { offsetBytes, lengthBytes } of dataExtents(source.fd, size)) {
+      const end = offsetBytes + lengthBytes;
+      for (let at = offsetBytes; at < end;) {
+        signal.throwIfAborted();
+        const step = Math.min(stepBytes, end - at);
+        const copied = (await copyRange(source.fd, target.fd, at, step)) ?? (await copyStep(source, target, at, step));
+        if (copied === 0)
+          throw new FaultError({ code: "bundle_changed", message: `"${from}" became shorter while it was copied.`, subject: from });
+        at += copied;
+        behind.wrote(at);
+      }
     }
+  } finally {
+    await behind.settle();
   }
+}
+
+/** Follows a copy with the disk: one range at a time, of all that came meanwhile. */
+function openBehind(fd: number, wanted: boolean): { wrote(end: number): void; settle(): Promise<void> } {
+  let [begun, written] = [0, 0];
+  let writing: Promise<void> | null = null;
+  const begin = () => {
+    const [from, to] = [begun, written];
+    begun = to;
+    writing = writeBackBeside(fd, from, to - from).then(() => {
+      writing = null;
+      if (written - begun >= behindBytes) begin();
+    });
+  };
+  return {
+    wrote: (end) => {
+      written = end;
+      if (wanted && !writing && written - begun >= behindBytes) begin();
+    },
+    settle: async () => {
+      while (writing) await writing;
+    },
+  };
 }
 
 /** Also finds out what kept the system from copying by itself: a full disk fails here with its own code. */

@@ -22,6 +22,8 @@ export interface FetchAsk {
   readonly signal: AbortSignal;
   /** Reads on their way at once. */
   readonly parallel: number;
+  /** Before it nothing may be written. */
+  readonly ready: Promise<void>;
   /** Told per finished read; `fetchedBytes` are those of the store. */
   readonly onFetched: (done: { fetchedBytes: number; plainBytes: number }) => void;
 }
@@ -109,8 +111,9 @@ export interface Came {
 }
 
 /** Verifies and writes; answers the number of the first chunk that is wrong, or null. */
-export async function placeSpan({ pool, onFetched }: FetchAsk, { body, chunks, storedBytes }: Came): Promise<number | null> {
+export async function placeSpan({ pool, ready, onFetched }: FetchAsk, { body, chunks, storedBytes }: Came): Promise<number | null> {
   const task = chunks.map(({ offset, length, plainBytes, hash, targets }): PlacedChunk => ({ offset, length, plainBytes, hash, targets }));
+  await ready;
   const placed = await pool.place({ kind: "place", body, chunks: task });
   // What came from elsewhere is memory of its own, which nobody would take back out.
   if (storedBytes > 0) pool.giveBack(placed);

@@ -7,6 +7,7 @@ import { readSync, writeSync } from "node:fs";
 import { chmod, lstat, open, readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { FaultError } from "../domain/errors.ts";
+import { forEachLimited } from "./limited.ts";
 
 /** The code that Node gives a failed system call, such as ENOSPC. */
 export function errorCode(error: unknown): string | undefined {
@@ -65,6 +66,16 @@ export async function syncPath(path: string): Promise<void> {
   } finally {
     await handle.close();
   }
+}
+
+/** The disk makes one of what waits together. */
+const syncedAtOnce = 8;
+
+/** All files and folders of a bundle, its own folder among them. */
+export async function syncEntries(root: string, entries: Iterable<{ readonly kind: string; readonly path: string }>): Promise<void> {
+  await forEachLimited(entries, syncedAtOnce, async ({ kind, path }) => {
+    if (kind !== "link") await syncPath(join(root, path));
+  });
 }
 
 /** Removes a folder and all below it, also where folders may not be written; succeeds when it is not there. */

@@ -11,6 +11,10 @@ interface SystemCalls {
   punch(fd: number, offset: number, bytes: number): boolean;
   /** Copies within the system, without the bytes passing through us; answers how many, or -1. Absent where there is no such call. */
   readonly copyRange?: (from: number, to: number, offset: number, bytes: number) => Promise<number>;
+  /** Begins to write a range to the disk, and waits for none of it; 0 bytes are all that follow. Absent where there is no such call. */
+  readonly writeBack?: (fd: number, offset: number, bytes: number) => void;
+  /** The same beside the caller, whom the handing over would hold up. */
+  readonly writeBackBeside?: (fd: number, offset: number, bytes: number) => Promise<void>;
   getFinderInfo(path: string): Buffer | null;
   setFinderInfo(path: string, info: Buffer): boolean;
 }
@@ -44,7 +48,9 @@ function linuxCalls(): SystemCalls {
   const lseek = library.func("int64_t lseek(int, int64_t, int)");
   const fallocate = library.func("int fallocate(int, int, int64_t, int64_t)");
   const copyFileRange = library.func("int64_t copy_file_range(int, _Inout_ int64_t *, int, _Inout_ int64_t *, size_t, unsigned int)");
+  const syncFileRange = library.func("int sync_file_range(int, int64_t, int64_t, unsigned int)");
   const keepSizeAndPunch = 0x01 | 0x02;
+  const onlyBegin = 0x02;
   return {
     seek: (fd, offset, whence) => Number(lseek(fd, offset, whence)),
     punch: (fd, offset, bytes) => fallocate(fd, keepSizeAndPunch, offset, bytes) === 0,
@@ -55,6 +61,9 @@ function linuxCalls(): SystemCalls {
           else resolve(Number(copied));
         });
       }),
+    // Whatever goes wrong is told by the sync that follows.
+    writeBack: (fd, offset, bytes) => void syncFileRange(fd, offset, bytes, onlyBegin),
+    writeBackBeside: (fd, offset, bytes) => new Promise((resolve) => syncFileRange.async(fd, offset, bytes, onlyBegin, () => resolve())),
     getFinderInfo: () => null,
     setFinderInfo: () => false,
   };
@@ -113,6 +122,12 @@ export async function copyRange(from: number, to: number, offsetBytes: number, l
   const copied = (await system()?.copyRange?.(from, to, offsetBytes, lengthBytes)) ?? -1;
   return copied > 0 ? copied : null;
 }
+
+/** Lets the disk begin with what will be synced later; nothing where the system has no such call. */
+export const beginWriteBack = (fd: number): void => system()?.writeBack?.(fd, 0, 0);
+/** The file must stay open until it ends. */
+export const writeBackBeside = async (fd: number, offsetBytes: number, lengthBytes: number): Promise<void> =>
+  system()?.writeBackBeside?.(fd, offsetBytes, lengthBytes);
 
 export const readFinderInfo = (path: string): Buffer | null => system()?.getFinderInfo(path) ?? null;
 export const writeFinderInfo = (path: string, info: Buffer): boolean => system()?.setFinderInfo(path, info) ?? false;

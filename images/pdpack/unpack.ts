@@ -9,7 +9,7 @@ import { join } from "node:path";
 import { FaultError } from "../../domain/errors.ts";
 import { openChunkPool, type ChunkPool } from "../chunk-pool.ts";
 import { dress, makeLinks, type Attributes } from "../clone-file.ts";
-import { onDisk, removeFolder, syncPath } from "../files.ts";
+import { onDisk, removeFolder, syncEntries, syncPath } from "../files.ts";
 import { imagePaths, type ImagePaths } from "../layout.ts";
 import { linkTargetInside } from "../paths.ts";
 import { sealFolder } from "../seal.ts";
@@ -203,7 +203,7 @@ async function finish(
   await onDisk(paths.folder, async () => {
     for (const { kind, path } of attributes) if (kind === "folder") await mkdir(join(paths.bundle, path), { recursive: true, mode: 0o700 });
     await makeLinks(paths.bundle, attributes);
-    for (const { kind, path } of attributes) if (kind !== "link") await syncPath(join(paths.bundle, path));
+    await syncEntries(paths.bundle, attributes);
     await dress(paths.bundle, attributes);
     await writeFile(paths.tree, bytes, { flush: true });
     await writeFile(paths.seal, JSON.stringify(await sealFolder(paths.bundle)), { flush: true });

@@ -1,8 +1,21 @@
 /** What goes in comes out: whole bundles, pushed and pulled, compared bit by bit. */
-import { closeSync, openSync, readFileSync, readSync, statSync, truncateSync, writeFileSync, writeSync } from "node:fs";
+import {
+  closeSync,
+  existsSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  readSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+  writeSync,
+} from "node:fs";
 import { mkdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, it, vi } from "vitest";
+import { FaultError } from "../../domain/errors.ts";
 import { cloneFolder } from "../../images/clone-file.ts";
 import { chunkBytes } from "../../images/format.ts";
 import { imagePaths } from "../../images/layout.ts";
@@ -201,6 +214,28 @@ describe("pull", () => {
     expect(seal && (await sealHolds(paths.bundle, seal))).toBe(true);
   });
 
+  it("has ended all its copying when a store that fails ends it", async () => {
+    await using folder = await workFolder();
+    const bundle = join(folder.path, "bundle");
+    makeDisk(bundle, "copied", 480 * chunkBytes);
+    const { push, pull, store } = world(folder.path);
+    const first = await push(bundle);
+    const seeds = [{ digest: first.digest, path: join(folder.path, "one") }];
+    await pull(first, { targetPath: join(folder.path, "one") });
+    poke(join(bundle, "disk.hdd", "disk.hds"), 0, Buffer.from("changed"));
+    const second = await push(bundle, { bases: [first] });
+    const read: typeof store.read = async (key, range, signal) => {
+      if (range) throw new FaultError({ code: "store_unavailable", message: "It is away." });
+      return store.read(key, range, signal);
+    };
+    const target = join(folder.path, "two");
+    const failing = pull(second, { targetPath: target, seeds, store: { ...store, read } });
+    await expect(failing).rejects.toMatchObject({ fault: { code: "store_unavailable" } });
+    expect(openBelow(target)).toEqual([]);
+    await pull(second, { targetPath: target, seeds });
+    expect(listTree(join(target, "bundle"))).toEqual(listTree(bundle));
+  });
+
   it("does not believe a seed whose seal is broken", async () => {
     await using folder = await workFolder();
     const bundle = join(folder.path, "bundle");
@@ -234,6 +269,19 @@ describe("pull", () => {
     expect(again.reusedBytes).toBe(14 * chunkBytes);
   });
 });
+
+/** What this process has open in a folder, where the system tells. */
+function openBelow(path: string): string[] {
+  const links = existsSync("/proc/self/fd") ? readdirSync("/proc/self/fd") : [];
+  return links.flatMap((fd) => {
+    try {
+      const target = readlinkSync(`/proc/self/fd/${fd}`);
+      return target.startsWith(path) ? [target] : [];
+    } catch {
+      return []; // Closed meanwhile.
+    }
+  });
+}
 
 function poke(path: string, position: number, bytes: Buffer): void {
   const fd = openSync(path, "r+");
