@@ -26,7 +26,12 @@ type Link = Pick<HubLink, "grants" | "send" | "stores" | "gates" | "now">;
 /** How soon a transfer hears of a store's limits, and that it shares them with more or fewer hosts. */
 const askAgainMs = 15_000;
 
-export function grantedStore(link: Link, operationId: string, signal: AbortSignal): GrantedStore {
+export interface GrantedOptions {
+  /** Attempts before this one may have brought packs that nobody here wrote down. */
+  readonly again?: boolean;
+}
+
+export function grantedStore(link: Link, operationId: string, signal: AbortSignal, { again = false }: GrantedOptions = {}): GrantedStore {
   let fence: number | undefined;
   const limits: { gate: StoreGate | null; toldAt: number } = { gate: null, toldAt: 0 };
   const batches = grantBatches(async (asked) => {
@@ -55,9 +60,9 @@ export function grantedStore(link: Link, operationId: string, signal: AbortSigna
       return steadyRead({ key, range, open, retry, signal: AbortSignal.any([signal, within]) });
     },
     write: (key, body, sha256, within) => {
-      let tried = false;
+      let tried = again;
       return act({ key, sha256, bytes: body.byteLength }, within, async (object, either) => {
-        // The answer may have been lost after the store took it all: a pack is asked for before it travels again.
+        // The answer may have been lost after the store took it all, with the attempt even: a pack is asked for before it travels again. By now nobody removes it.
         if (tried && isPack(key) && (await sizeOf(link, operationId, key, either)) === body.byteLength) return "present";
         tried = true;
         return sentWithin(limits.gate, body, either, () => write(link, object, body, either));

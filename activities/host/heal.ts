@@ -17,7 +17,8 @@ export function healActivities({ attempts, cache, link, pins, transfers }: HostC
         const { digest, from, to, broken, image } = plan;
         if (!(await cache.has(digest)))
           throw new FaultError({ code: "image_not_found", message: `This host has ${image} no more.`, subject: image });
-        const store = grantedStore(link, operationId, signal);
+        // The same chunks make the same packs: what an attempt that was killed has brought does not travel again.
+        const store = grantedStore(link, operationId, signal, { again: true });
         const reporter = openReporter(link, operationId, await store.begin());
         const wait = () => {
           note({ waitsFor: "a transfer slot" });

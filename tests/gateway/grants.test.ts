@@ -9,6 +9,8 @@ import type { HostIdentity, HubLink } from "../../activities/host/hub-link.ts";
 import { operations, stores } from "../../db/schema.ts";
 import { FaultError } from "../../domain/errors.ts";
 import { locationsKey, packKey, treeKey } from "../../images/format.ts";
+import { writeAnew } from "../../images/heal.ts";
+import { imagePaths } from "../../images/layout.ts";
 import { pullTree } from "../../images/pull.ts";
 import { pushBundle } from "../../images/push.ts";
 import { openHubLink } from "../../activities/host/hub-link.ts";
@@ -84,6 +86,31 @@ describe("a transfer by grants", () => {
     const body = randomBytes(1000);
     expect(await store.write(packKey(sha256(body)), body, sha256(body), signal)).toBe("present");
     expect(puts).toBe(1);
+  });
+
+  it("heals with what a killed attempt has brought, and sends none of its packs again", async () => {
+    const { pushed } = await pushOne("healed", 40 * 1024 ** 2);
+    const cached = imagePaths(join(folder, "cached"));
+    const { digest } = pushed;
+    const near = folderStore(join(folder, "store"));
+    await pullTree({ ...treeOf(pushed), store: near, targetPath: cached.folder, seeds: [], signal });
+    const id = await operation(a, "heal", { storeId, digest, generation: 2 });
+    const packs: string[] = [];
+    const attempt = async (most: number) => {
+      const killed = new AbortController();
+      const send: HubLink["send"] = async (ask) => {
+        if (ask.method === "PUT" && ask.path.includes("/packs/")) packs.push(ask.path.replace(/\?.*/, ""));
+        if (packs.length > most) killed.abort();
+        return linkA.send(ask);
+      };
+      const store = grantedStore({ ...linkA, send }, id, killed.signal, { again: true });
+      await store.begin();
+      return writeAnew({ paths: cached, digest, from: null, to: 2, broken: new Set(), store, signal: killed.signal });
+    };
+    await expect(attempt(2)).rejects.toThrow();
+    await attempt(Infinity);
+    // Of two that had come and one that broke off, only that one travels again.
+    expect([packs.length, new Set(packs).size]).toEqual([4, 3]);
   });
 
   it("reads ranges, and only what the operation is about", async () => {
@@ -226,15 +253,19 @@ describe("a transfer by grants", () => {
   });
 });
 
-async function operation(host: HostIdentity | null, verb: "push" | "pull" | "execute", input: Record<string, unknown>): Promise<string> {
+async function operation(
+  host: HostIdentity | null,
+  verb: "push" | "pull" | "execute" | "heal",
+  input: Record<string, unknown>,
+): Promise<string> {
   const id = randomUUID();
   const said = { verb, state: "running", subject: "x", actor: "root", actorId: "root", onFault: "fail", input } as const;
   await hub.db.insert(operations).values({ id, hostId: host?.hostId ?? null, workflowId: `${verb}/${id}`, ...said });
   return id;
 }
 
-async function pushOne(name: string) {
-  const content = randomBytes(3 * 1024 ** 2);
+async function pushOne(name: string, bytes = 3 * 1024 ** 2) {
+  const content = randomBytes(bytes);
   const bundlePath = join(folder, `${name}.pvm`);
   await mkdir(bundlePath);
   await writeFile(join(bundlePath, "disk.bin"), content);
