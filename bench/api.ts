@@ -4,6 +4,7 @@
  * One table; with `--json` its last line is the same as data.
  * Arguments: `--what <row>` (all four; may be repeated), `--runs <n>` (3), `--seconds <n>` (3, of each read), `--machines <n>` (500), `--hosts <n>` (50), `--json`.
  */
+import "../deploy/lifeline.ts";
 import { cpus, loadavg, totalmem } from "node:os";
 import { parseArgs } from "node:util";
 import { measureMany, measureOne } from "./api-machines.ts";
