@@ -16,6 +16,7 @@ import { accessWireRoutes } from "./access/wire-routes.ts";
 import { templateWireRoutes } from "./builds/wire-templates.ts";
 import { prefetchRoutes } from "./catalog/prefetch-routes.ts";
 import { catalogRoutes } from "./catalog/routes.ts";
+import { serviceArchives } from "./catalog/service-archives.ts";
 import { throughTransferRoutes } from "./catalog/through-transfers.ts";
 import { managerWireRoutes } from "./catalog/wire-managers.ts";
 import { manifestWireRoutes } from "./catalog/wire-manifests.ts";
@@ -93,6 +94,7 @@ export function createApp(hub: Hub): OpenAPIHono<ApiEnv> {
     decisionRoutes(hub),
     transferRoutes(hub),
     catalogRoutes(hub),
+    serviceArchives(hub),
     movingRoutes(hub),
     machineRoutes(hub),
     machineArchive(hub),

@@ -34,7 +34,7 @@ import { masterKeySource } from "../security/master-key.ts";
 import { openSecurity, type Security } from "../security/open.ts";
 import { passwordHasher } from "../security/passwords.ts";
 import { runProcess, type Running } from "../workers/process.ts";
-import { archiveOf, listArchives } from "../workers/archives.ts";
+import { archiveOf, keptArchive, listArchives } from "../workers/archives.ts";
 import { sshRunner } from "../workers/ssh.ts";
 import { remoteCatalogs } from "../workers/remote-catalogs.ts";
 import { keptStores } from "../workers/kept-stores.ts";
@@ -84,6 +84,8 @@ export async function runApi({ config, log, logs, signal }: Running): Promise<vo
     archives: (idOrName, project) => listArchives(control, idOrName, project),
     ssh: sshRunner({ ...config.security.ssh, ...config.security.remotes }),
     archiveOf: (image, how) => archiveOf(control, image, how),
+    keptArchive: (image) => keptArchive(control, image),
+    archiveRights: security.archives,
     remotes: remoteCatalogs({ db: open.db, sealer: security.sealer, reaching: config.security.remotes }),
     checks: checksOf(open, temporal),
     settings: settingsOf(config, security),

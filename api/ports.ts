@@ -31,6 +31,7 @@ import type { ForeignTokens } from "../security/foreign-tokens.ts";
 import type { Sealer } from "../security/sealing.ts";
 import type { Passwords } from "../security/passwords.ts";
 import type { TransferTokens } from "../security/transfer-tokens.ts";
+import type { ArchiveTokens } from "../security/archive-tokens.ts";
 import type { Signer } from "../security/user-tokens.ts";
 import type { AdmissionSettings } from "./middleware/admission.ts";
 import type { Rates } from "./middleware/rates.ts";
@@ -166,6 +167,15 @@ export interface Settings {
   readonly version: string;
 }
 
+export interface KeptArchive {
+  readonly packBytes: number;
+  /** Where somebody measured it. */
+  readonly md5: string | null;
+  isThere(): Promise<boolean>;
+  read(range: { offsetBytes: number; lengthBytes: number }, signal: AbortSignal): Promise<AsyncIterable<Uint8Array>>;
+  manifest(signal: AbortSignal): Promise<Buffer>;
+}
+
 export interface Hub {
   readonly db: Database;
   readonly reads: Reads;
@@ -188,6 +198,10 @@ export interface Hub {
     image: ImageVersion,
     how: { compress: boolean; signal: AbortSignal },
   ) => Promise<{ bytes: number | null; content: AsyncIterable<Uint8Array> }>;
+  /** An image as the Parallels DevOps service finds it in a store; null where it lies in none so. */
+  readonly keptArchive: (image: ImageVersion) => Promise<KeptArchive | null>;
+  /** Rights of such a service to read one. */
+  readonly archiveRights: ArchiveTokens;
   readonly remotes: Remotes;
   readonly ssh: RunSsh;
   readonly codec: PayloadCodec;

@@ -447,6 +447,26 @@ export const imageArchives = pgTable("image_archives", {
   createdAt: created(),
 });
 
+/** Archives of versions of ours that were written for that service. */
+export const imageExports = pgTable(
+  "image_exports",
+  {
+    imageVersionId: uuid("image_version_id")
+      .notNull()
+      .references(() => imageVersions.id, { onDelete: "cascade" }),
+    storeId: uuid("store_id")
+      .notNull()
+      .references(() => stores.id, { onDelete: "cascade" }),
+    packKey: text("pack_key").notNull(),
+    packBytes: bytes("pack_bytes").notNull(),
+    md5: text("md5").notNull(),
+    /** Of the content that it was written from: a version may be pointed to other content later. */
+    digest: text("digest").notNull(),
+    createdAt: created(),
+  },
+  (table) => [primaryKey({ columns: [table.storeId, table.packKey] }), index("image_exports_version").on(table.imageVersionId)],
+);
+
 export const hosts = pgTable(
   "hosts",
   {

@@ -5,6 +5,7 @@
  */
 import { randomUUID } from "node:crypto";
 import type { PayloadCodec } from "@temporalio/common";
+import { type ArchiveTokens, archiveTokens } from "./archive-tokens.ts";
 import { type Authority, newAuthority, openAuthority } from "./authority.ts";
 import { type KeyRing, keyRing, newKey, unwrapping } from "./key-ring.ts";
 import type { KeyRows, KeyTable } from "./key-rows.ts";
@@ -22,6 +23,7 @@ export interface Security {
   readonly codec: PayloadCodec;
   readonly signer: Signer;
   readonly transfers: TransferTokens;
+  readonly archives: ArchiveTokens;
   readonly authority: Authority;
 }
 
@@ -44,6 +46,7 @@ export async function openSecurity({ masterKey, keys, tokenSecret }: SecurityOpt
     codec: payloadCodec(ring),
     signer: userTokens(ring, { hubId, secret: tokenSecret }),
     transfers: transferTokens(ring),
+    archives: archiveTokens(ring),
     authority,
   };
 }

@@ -3,8 +3,10 @@
  *
  * The one idea: the same rows and sealed secrets as for every store; only what is looked at, or written, is another's.
  */
+import type { KeptArchive } from "../api/ports.ts";
 import type { Database } from "../db/connect.ts";
 import { archivedGeneration, findArchive } from "../db/archives.ts";
+import { findExport } from "../db/exports.ts";
 import { findImage } from "../db/images.ts";
 import { findStore, sealedCredentials } from "../db/stores.ts";
 import type { StoredArchive } from "../domain/catalog/archives.ts";
@@ -16,11 +18,13 @@ import type { ImageVersion } from "../domain/catalog/schema.ts";
 import { FaultError, ok, unwrap, type Result } from "../domain/errors.ts";
 import { credentialsContext, openStores } from "../gateway/stores.ts";
 import { listCatalog, type FoundManifest } from "../images/pdpack/catalog.ts";
+import { manifestKeyOf, writeManifest } from "../images/pdpack/manifest.ts";
 import { archiveBytes } from "../images/pdpack/pack.ts";
 import { storedFiles } from "../images/pdpack/stored-files.ts";
 import { readImage } from "../images/stored.ts";
 import type { Sealer } from "../security/sealing.ts";
 import { openLargeObjects, type LargeObjects } from "../stores/large-objects.ts";
+import { readAll, type ObjectStore } from "../stores/object-store.ts";
 import { storePorts } from "./stores.ts";
 
 interface Keeper {
@@ -94,4 +98,33 @@ export async function archiveOf(
     throw new FaultError({ code: "archive_invalid", message, subject: imageName(image) });
   }
   return { bytes: null, content: archiveBytes(storedFiles(store, stored, signal), compress) };
+}
+
+/** An image as it lies in a store for the Parallels DevOps service: where that service wrote it, or where it was exported to. Null: nowhere. */
+export async function keptArchive({ db, sealer }: Keeper, image: ImageVersion): Promise<KeptArchive | null> {
+  const lying = image.generation === archivedGeneration ? await findArchive(db, image.id) : await findExport(db, image);
+  if (!lying) return null;
+  const { packKey, packBytes, md5 } = lying;
+  const store = await openStores({ db, sealer, ports: storePorts }).open(lying.storeId);
+  return {
+    packBytes,
+    md5,
+    isThere: async () => (await store.size(packKey)) === packBytes,
+    read: (range, signal) => store.read(packKey, range, signal),
+    manifest: async (signal) => (await storedManifest(store, image, signal)) ?? madeManifest(image, { packBytes, md5 }),
+  };
+}
+
+/** It lists each file of a bundle, in some hundred bytes. */
+const mostManifestBytes = 32 * 1024 * 1024;
+
+async function storedManifest(store: ObjectStore, image: ImageVersion, signal: AbortSignal): Promise<Buffer | null> {
+  const key = manifestKeyOf(image);
+  return (await store.size(key)) === null ? null : readAll(await store.read(key, null, signal), key, mostManifestBytes);
+}
+
+/** For an archive without one. The same each time while the image stays as it is: it is read in parts. */
+function madeManifest(image: ImageVersion, { packBytes, md5 }: Pick<KeptArchive, "packBytes" | "md5">): Buffer {
+  const { id, createdAt, updatedAt: writtenAt } = image;
+  return writeManifest(image, { id, compressed: true, packBytes, md5: md5 ?? "", contents: [], createdAt, writtenAt });
 }

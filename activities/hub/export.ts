@@ -11,6 +11,7 @@ import { archivedGeneration } from "../../db/archives.ts";
 import { recordAudit } from "../../db/audit.ts";
 import type { Database } from "../../db/connect.ts";
 import { hasTold, recordEvent } from "../../db/events.ts";
+import { keepExport } from "../../db/exports.ts";
 import { chooseTree } from "../../db/grants.ts";
 import { findImageById } from "../../db/images.ts";
 import { writeProgress } from "../../db/steps.ts";
@@ -77,10 +78,15 @@ export function exportActivities(parts: Exporting): ExportActivities {
     },
     recordExported: ({ operationId, plan, exported }) =>
       db.transaction(async (tx) => {
-        const { operation, requestId } = await underWay(tx, operationId, ExportRequest);
+        const { operation, input, requestId } = await underWay(tx, operationId, ExportRequest);
+        const { imageVersionId, digest } = plan;
+        const { packKey, packBytes, md5 } = exported;
+        // A version may be removed while it is written.
+        if ((await findImageById(tx, imageVersionId)).ok)
+          await keepExport(tx, { imageVersionId, storeId: input.storeId, packKey, packBytes, md5, digest });
         if (await hasTold(tx, operationId, "image.exported")) return;
         const { project, actor } = operation;
-        const subject = { subjectId: plan.imageVersionId, operationId, project };
+        const subject = { subjectId: imageVersionId, operationId, project };
         await recordEvent(tx, { type: "image", name: "image.exported", ...subject, body: { image: plan.image, ...exported } });
         await recordAudit(tx, { actor, action: "image.export", subject: plan.image, outcome: "done", operationId, requestId });
       }),

@@ -72,8 +72,10 @@ export async function bringMachine(
   const host = machine.hostId === undefined ? null : unwrap(await findHost(hub.db, machine.hostId));
   const chosen = await choose(hub, call, manager, wanted, host?.facts?.architecture ?? null);
   const path = `/catalog/${[chosen.catalog_id, chosen.version, chosen.architecture].map(encodeURIComponent).join("/")}/download`;
-  // Where its bytes lie is told to whoever says that it is a service of the same kind, and goes no further than this function.
-  const answer = await askThere(hub, manager, call, { method: "get", path, headers: { "X-Internal-Api-Client": "true" } });
+  // Where its bytes lie is told to whoever says that it is a service of the same kind, and goes no further than this function. A hub hands us its own archive.
+  const isHub = chosen.provider?.type === "drover";
+  const headers: Record<string, string> = isHub ? {} : { "X-Internal-Api-Client": "true" };
+  const answer = await askThere(hub, manager, call, { method: "get", path, headers });
   const told = RemoteManifest.safeParse(jsonIn(answer, manager.url));
   if (!told.success) throw refusal(400, "Error pulling manifest: the other catalog answers no manifest");
   const key = keyHere(manager, chosen);

@@ -14,6 +14,7 @@ import { refusal } from "../wire/errors.ts";
 import { filtered } from "../wire/filter.ts";
 import type { Call, Mount } from "../wire/mount.ts";
 import { importWireRoutes } from "./import-wire.ts";
+import { isService, placeFor } from "./service-archives.ts";
 import { transferRoutes } from "./transfers.ts";
 import {
   CatalogManifest,
@@ -107,8 +108,9 @@ function listRoutes(hub: Hub, mount: Mount): void {
     async (call) => {
       const image = await mustFind(hub, call);
       unwrap(mayPull(image));
+      const place = isService(call.c) ? { provider: await placeFor(hub, call.c, call.actor, image) } : {};
       await countDownload(hub.db, image.id, call.actor.username);
-      return wireManifest(unwrap(await findImageById(hub.db, image.id)));
+      return { ...wireManifest(unwrap(await findImageById(hub.db, image.id))), ...place };
     },
   );
 }

@@ -107,7 +107,8 @@ export const UpdateCatalogManifestMetadataRequest = z
   })
   .meta({ id: "UpdateCatalogManifestMetadataRequest" });
 
-const nameOf = ({ catalogId, architecture, version }: ImageVersion): string => `${catalogId}-${architecture}-${version}`;
+/** What the contract calls a version, and its files. */
+export const nameOf = ({ catalogId, architecture, version }: ImageVersion): string => `${catalogId}-${architecture}-${version}`;
 const time = (at: Date | null): string => at?.toISOString() ?? "";
 const provider = { type: "drover" };
 const minimumOf = ({ minimum }: ImageVersion) =>

@@ -55,7 +55,7 @@ function tokenInAddress(c: Context<ApiEnv>): string | undefined {
 }
 
 /** The same caller with the rights of this moment; null when its user or its key is worth nothing any more. */
-export async function actorAgain({ db }: Pick<Hub, "db">, { userId, apiKeyId }: Actor): Promise<Actor | null> {
+export async function actorAgain({ db }: Pick<Hub, "db">, { userId, apiKeyId }: Pick<Actor, "userId" | "apiKeyId">): Promise<Actor | null> {
   const key = apiKeyId === null ? null : await usableKey(db, apiKeyId);
   if (apiKeyId !== null && !key) return null;
   const user = await findUser(db, userId);

@@ -39,8 +39,8 @@ it("each route declares what it needs, or that it is for everybody", () => {
   const silent = routes.filter(({ needs }) => needs === "undeclared").map(({ name }) => name);
   expect(silent, "give the route `authorised(...)`, or `security: []` where anybody may call it").toEqual(carriesItsOwnToken);
 });
-/** The right of one transfer, which is no caller's. */
-const carriesItsOwnToken = ["GET /api/v2/operations/{id}/transfer"];
+/** The rights of one archive and of one transfer, which are no caller's. */
+const carriesItsOwnToken = ["GET /api/v2/archives/artifactory/{image}/{catalogId}/{file}", "GET /api/v2/operations/{id}/transfer"];
 
 it("each route answers each caller as the table says", () => {
   const actual: Line[] = asked.map(({ route, answers }) => ({

@@ -117,6 +117,10 @@ function catalogRecipes(targets: Targets): Record<string, Recipe> {
     "POST /api/v1/catalog-managers/{id}/catalog/push/async": { body: push },
     "POST /api/v1/catalog-managers": { body: manager },
     "PUT /api/v1/catalog-managers/{id}": { body: manager },
+    "GET /api/v2/archives/artifactory/{image}/{catalogId}/{file}": {
+      params: { image: targets.imageId, catalogId: "golden", file: "golden-arm64-1.pdpack" },
+      refused: [401, "only the archive's own token opens it"],
+    },
     "GET /api/v2/images/{catalogId}/{version}/{architecture}/archive": { refused: [502, "its bytes are in no store"] },
   };
 }

@@ -54,7 +54,8 @@ export async function openHub() {
     await open.close();
     await rm(home, { recursive: true, force: true });
   };
-  return { control, url, sql: open.sql, namespace, codec: security.codec, signer: security.signer, transfers: security.transfers, close };
+  const { codec, signer, transfers, archives } = security;
+  return { control, url, sql: open.sql, namespace, codec, signer, transfers, archives, close };
 }
 export type Hub = Awaited<ReturnType<typeof openHub>>;
 

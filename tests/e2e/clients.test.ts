@@ -13,6 +13,7 @@ import { playConsole } from "../api/clients/console.ts";
 import { playDisk } from "../api/clients/disk.ts";
 import { playJenkins } from "../api/clients/jenkins.ts";
 import { playManagers } from "../api/clients/managers.ts";
+import { playService } from "../api/clients/service.ts";
 import { playTerraform } from "../api/clients/terraform.ts";
 import { playVsCode } from "../api/clients/vscode.ts";
 
@@ -72,6 +73,7 @@ describe("whoever fills the catalog", () => {
 });
 
 describe("a host's own disk", () => playDisk(() => session));
+describe("the service itself, to which this is a remote catalog", () => playService(() => session));
 describe("another hub's catalog", () => playManagers(() => session));
 describe("the Terraform provider", () => playTerraform(() => session));
 describe("the GitHub Action", () => playGitHubAction(() => session));
