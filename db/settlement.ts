@@ -40,15 +40,14 @@ export async function settleOperation(db: Database, { operationId, steps, ...end
     const ended = await endOperation(tx, operationId, ending);
     if (!ended) return false;
     const { operation, input } = ended;
-    for (const step of steps) await writeStep(tx, operationId, step);
+    // Sent together, carried out in their order.
+    await Promise.all(steps.map((step) => writeStep(tx, operationId, step)));
     if (ending.outcome !== "done") {
       await closeSteps(tx, operationId, ending.outcome);
       await putBack(tx, operation, input);
     }
-    await markActed(tx, operationId);
-    await releaseHolds(tx, operationId);
-    await deleteIntent(tx, operationId);
-    await tellEnd(tx, operation, ended.requestId);
+    const free = [markActed(tx, operationId), releaseHolds(tx, operationId), deleteIntent(tx, operationId)];
+    await Promise.all([...free, tellEnd(tx, operation, ended.requestId)]);
     return true;
   });
 }
@@ -79,11 +78,22 @@ async function putBack(tx: Database, { machineId }: Operation, input: Readonly<R
   await deletePlacement(tx, cloneId);
 }
 
+const changesSnapshots = new Set<Operation["verb"]>(["snapshot-create", "snapshot-revert", "snapshot-delete"]);
+
 async function tellEnd(tx: Database, operation: Operation, requestId: string | null): Promise<void> {
-  const { id, project, verb, state, subject, actor, fault } = operation;
+  const { id, project, verb, state, subject, machineId, actor, fault } = operation;
   if (!isSettled(state)) return;
   const body = { verb, subject, ...(fault ? { code: fault.code, message: fault.message } : {}) };
   await recordEvent(tx, { type: "operation", name: `operation.${state}`, subjectId: id, operationId: id, project, body });
+  if (state === "done" && machineId !== null && changesSnapshots.has(verb))
+    await recordEvent(tx, {
+      type: "machine",
+      name: "machine.snapshots",
+      subjectId: machineId,
+      operationId: id,
+      project,
+      body: { name: subject },
+    });
   await recordAudit(tx, { actor, action: `${verb}.settled`, subject, outcome: state, operationId: id, requestId });
   // Who waits for the end looks at the row at once; who follows events gets this one with its number a moment later.
   await wakeListeners(tx);

@@ -13,9 +13,10 @@ import type { HostContext } from "./context.ts";
 import { thisMoment, type Moment } from "./guard.ts";
 import { readMark } from "./mark.ts";
 import { markOf, observedBundle, unregisteredBundles } from "./unregistered.ts";
+import { openUsage } from "./usage.ts";
 
-/** Changes come in bursts; one inventory tells them all. */
-const gatherMs = 150;
+/** Changes come in bursts, and operations tell what they did themselves: one inventory tells all of a second. */
+const gatherMs = 1_000;
 
 export interface InventoryLoop {
   /** Something changed: tell it soon. */
@@ -42,6 +43,7 @@ export function inventoryLoop({ context, facts, bootId, onRemove, onError }: Inv
   let hurried = false;
   let wake = Promise.withResolvers<void>();
   const guests = openGuestAddresses();
+  const usage = openUsage();
 
   const tell = async (boot: string) => {
     const host = context();
@@ -49,7 +51,7 @@ export function inventoryLoop({ context, facts, bootId, onRemove, onError }: Inv
     const [own, machines, cached] = await Promise.all([facts(), observe(host, guests), cachedImages(host)]);
     const { session, clockOffsetMs } = host.link;
     const offsetMs = clockOffsetMs();
-    const seen = { ...own, ...(offsetMs === null ? {} : { clockOffsetMs: offsetMs }) };
+    const seen = { ...own, usage: usage(), ...(offsetMs === null ? {} : { clockOffsetMs: offsetMs }) };
     const asked = thisMoment();
     const known = { sequence: ++sequence, session, bootId: boot, at, after };
     const answer = await host.link.report([{ kind: "inventory", ...known, facts: seen, machines, cached }]);

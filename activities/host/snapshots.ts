@@ -24,19 +24,19 @@ export async function snapshotAction(act: Act, action: SnapshotAction): Promise<
       const earlier = (await listed()).find(({ id, name }) => !ids.includes(id) && name === action.name);
       const snapshotId =
         earlier?.id ?? (await prlctl.snapshotCreate(machineId, { name: action.name, description: action.description }, { signal }));
-      return effectOf(act, { snapshotId, name: action.name });
+      return effectOf(act, { snapshotId, name: action.name, snapshots: await listed() });
     }
     case "snapshot-revert": {
       await mustHave(act, action.snapshotId);
       await prlctl.snapshotRevert(machineId, { snapshotId: action.snapshotId, resume: action.resume }, { signal });
-      return effectOf(act, { snapshotId: action.snapshotId });
+      return effectOf(act, { snapshotId: action.snapshotId, snapshots: await listed() });
     }
     case "snapshot-delete": {
       const tree = await listed();
       const there = tree.some(({ id }) => id === action.snapshotId);
       if (there) await mustNotCarry(act, action.children ? below(tree, action.snapshotId) : [action.snapshotId]);
       if (there) await prlctl.snapshotRemove(machineId, { snapshotId: action.snapshotId, children: action.children }, { signal });
-      return effectOf(act, { snapshotId: action.snapshotId });
+      return effectOf(act, { snapshotId: action.snapshotId, snapshots: await listed() });
     }
   }
 }

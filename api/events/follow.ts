@@ -15,6 +15,7 @@ import { mostBehind, type Listener, type Listeners } from "./listeners.ts";
 import { progressTeller } from "./progress.ts";
 import { seenEvent } from "./seen.ts";
 
+import { tellUsage, uptimeEveryMs, uptimeTeller, usageEveryMs } from "./fleet-news.ts";
 import { tellLogs, tellStats, statsEveryMs } from "./process-news.ts";
 
 const batch = 500;
@@ -27,6 +28,7 @@ const slowMs = 50;
 /** Ends when nobody listens any more. */
 export async function follow(hub: Hub, listeners: Listeners): Promise<void> {
   const progress = progressTeller(hub);
+  const tellUptimes = uptimeTeller(hub);
   const due = timers();
   const over = new AbortController();
   const logs = tellLogs(hub, listeners, AbortSignal.any([over.signal, hub.closing]));
@@ -35,6 +37,8 @@ export async function follow(hub: Hub, listeners: Listeners): Promise<void> {
       const isBehind = await tellAll(hub, listeners, progress.note);
       if (due("progress", progressEveryMs)) await progress.tell(listeners);
       if (due("stats", statsEveryMs)) tellStats(listeners);
+      if (due("usage", usageEveryMs)) await tellUsage(hub, listeners);
+      if (due("uptime", uptimeEveryMs)) await tellUptimes(listeners);
       if (due("check", checkEveryMs)) await checkAll(hub, listeners);
       if (!isBehind) await hub.notifications.next(hub.closing);
       else await delay(slowMs);

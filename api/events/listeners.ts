@@ -87,12 +87,12 @@ export function wireListener(parts: Parts, id: string, types: Set<WireEventType>
     tell: async (seen) => {
       const told = await seen.messages();
       for (const [place, message] of told.entries())
-        if (types.has(message.event_type) && maySeeMessage(listener.actor, message.event_type, seen.facts))
+        if (types.has(message.event_type) && maySeeMessage(listener.actor, message, seen.facts))
           send(message, { event: seen.event, place });
     },
     lost: (since, until) => send({ event_type: "global", message: "lost", body: { after: since, until } }),
     news: (message, facts) => {
-      if (transport.isReady() && types.has(message.event_type) && maySeeMessage(listener.actor, message.event_type, facts)) send(message);
+      if (transport.isReady() && types.has(message.event_type) && maySeeMessage(listener.actor, message, facts)) send(message);
     },
     wants: (type) => types.has(type),
   };

@@ -11,7 +11,7 @@ import { readOperation } from "../../db/operations.ts";
 import { jobIn } from "../operations/job.ts";
 import type { Hub } from "../ports.ts";
 import type { Seen } from "./listeners.ts";
-import { accessMessages, hostMessages, jobMessage, machineMessages, type Message } from "./wire.ts";
+import { accessMessages, hostMessages, jobMessage, machineMessages, snapshotMessages, type Message } from "./wire.ts";
 
 type Reading = Pick<Hub, "db">;
 
@@ -22,6 +22,7 @@ export function seenEvent(hub: Reading, event: Event, facts: EventFacts): Seen {
 
 async function messagesOf(hub: Reading, event: Event): Promise<readonly Message[]> {
   const { type, subjectId, name } = event;
+  if (name === "machine.snapshots") return snapshotMessages(event, await seenMachine(hub.db, subjectId), await snapshotsAfter(hub, event));
   if (type === "machine") return machineMessages(event, await seenMachine(hub.db, subjectId));
   if (type === "host") return hostMessages(event);
   if (type === "access") return accessMessages(event);
@@ -29,6 +30,11 @@ async function messagesOf(hub: Reading, event: Event): Promise<readonly Message[
   const message = jobMessage(name);
   const row = message === null ? null : await rowOf(hub, subjectId);
   return message === null || !row ? [] : [{ event_type: "job_manager", message, body: await jobIn(hub, row) }];
+}
+
+async function snapshotsAfter({ db }: Reading, { operationId }: Event): Promise<unknown> {
+  const found = operationId === null ? null : await readOperation(db, operationId);
+  return found?.ok ? found.value.operation.result?.["snapshots"] : undefined;
 }
 
 /** A hidden one too: its removal is told with what it was. */

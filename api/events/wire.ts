@@ -6,12 +6,13 @@
 import { createHash, randomBytes } from "node:crypto";
 import { z } from "zod";
 import type { ClaimId } from "../../domain/access/claims.ts";
-import { mayUse, type Needs, type Reader } from "../../domain/access/rules.ts";
+import { holds, mayUse, type Needs, type Reader } from "../../domain/access/rules.ts";
 import { maySeeEvent, type EventFacts } from "../../domain/events/rules.ts";
 import type { Event } from "../../domain/events/schema.ts";
 import { machineStates, mayReach } from "../../domain/machines/rules.ts";
 import type { SeenMachine } from "../../db/observed.ts";
-import { wireHostState, wireMachine, wireState } from "../machines/wire.ts";
+import { Snapshot } from "../../domain/machines/schema.ts";
+import { wireHostState, wireMachine, wireSnapshots, wireState } from "../machines/wire.ts";
 
 export const wireEventTypes = [
   "global",
@@ -57,24 +58,37 @@ const seeing: Partial<Record<WireEventType, Needs>> = {
 };
 
 /** `facts`: of the event that the message tells; null for what tells of this process. */
-export function maySeeMessage(reader: Reader, type: WireEventType, facts: EventFacts | null): boolean {
+export function maySeeMessage(reader: Reader, { event_type: type, message }: Message, facts: EventFacts | null): boolean {
   if (facts === null) return mayUse(reader, seeing[type] ?? { superUser: true }).ok;
   if (type === "job_manager" || type === "auth") return maySeeEvent(reader, facts);
   const { project, machine } = facts;
+  if (message.endsWith("VM_SNAPSHOTS_UPDATED") && !maySeeSnapshots(reader, machine)) return false;
   const reaches = facts.type !== "machine" || (machine !== null && mayReach({ ...machine, project }, reader));
   return project === reader.project && reaches && mayUse(reader, seeing[type] ?? { superUser: true }).ok;
 }
 
+/** As the list of them asks. */
+const maySeeSnapshots = (reader: Reader, machine: EventFacts["machine"]): boolean =>
+  holds(reader, "LIST_SNAPSHOT_VM") || (holds(reader, "LIST_OWN_VM_SNAPSHOT") && machine?.owner === reader.userId);
+
 const State = z.enum(machineStates).catch("unknown");
+
+/** For who listens to machines, and for who listens to hosts. */
+const twice = (one: SeenMachine | null, message: string, told: object): Message[] => [
+  { event_type: "pdfm", message, body: told },
+  ...(one?.host ? [{ event_type: "orchestrator", message: `HOST_${message}`, body: { host_id: one.host.id, event: told } } as const] : []),
+];
+
+/** As the host listed them when the operation that changed them ended. */
+export function snapshotMessages({ subjectId }: Event, one: SeenMachine | null, listed: unknown): Message[] {
+  const snapshots = z.array(Snapshot).safeParse(listed);
+  if (!one || !snapshots.success) return [];
+  return twice(one, "VM_SNAPSHOTS_UPDATED", { vm_id: subjectId, snapshots: [], ...wireSnapshots(snapshots.data, false) });
+}
 
 /** `one`: the machine that the event tells of, null when it is gone. */
 export function machineMessages({ name, subjectId, body }: Event, one: SeenMachine | null): Message[] {
-  const about = (message: string, told: object): Message[] => [
-    { event_type: "pdfm", message, body: told },
-    ...(one?.host
-      ? [{ event_type: "orchestrator", message: `HOST_${message}`, body: { host_id: one.host.id, event: told } } as const]
-      : []),
-  ];
+  const about = (message: string, told: object) => twice(one, message, told);
   if (name === "machine.retired" || name === "machine.forgotten") return about("VM_REMOVED", { vm_id: subjectId });
   if (!one) return [];
   const shown = { vm_id: subjectId, new_vm: wireMachine(one, { fleet: false }) };

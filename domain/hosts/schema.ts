@@ -27,6 +27,18 @@ export const Hypervisor = z.object({
 });
 
 /** What a host has; sizes in bytes. `hardwareId` is Parallels Desktop's. */
+/** What the host's own process uses. */
+export const HostUsage = z.object({
+  memoryBytes: z.int().nonnegative(),
+  heapBytes: z.int().nonnegative(),
+  cpuUserMs: z.number().nonnegative(),
+  cpuSystemMs: z.number().nonnegative(),
+  cpuPercent: z.number().nonnegative().meta({ description: "Of one core, since the report before." }),
+  /** What holds the process alive: sockets, timers, requests. */
+  resources: z.int().nonnegative(),
+});
+export type HostUsage = z.infer<typeof HostUsage>;
+
 export const HostFacts = z
   .object({
     hardwareId: z.string().min(1),
@@ -44,6 +56,7 @@ export const HostFacts = z
     workerVersion: z.string(),
     interfaceVersion: z.int().positive(),
     peer: PeerAddress.optional().meta({ description: "Where it serves other hosts, where its peer port is on." }),
+    usage: HostUsage.optional().meta({ description: "What the host's own process uses." }),
     clockOffsetMs: z.int().optional().meta({ description: "How far the host's clock is ahead of the hub's, to the second." }),
   })
   .meta({ id: "HostFacts" });

@@ -8,6 +8,10 @@ export const describeSnapshots = () =>
     it("are made, listed as a tree, gone back to and deleted", async () => {
       const created = await stack.json<OperationDetail>("machine", "snapshot", "create", "still", "clean", "--description", "first");
       const clean = String(created.result?.["snapshotId"]);
+      // What followers of events are told is what the host saw after it.
+      expect(created.result?.["snapshots"]).toMatchObject([{ id: clean, name: "clean", current: true }]);
+      const [host] = await stack.json<{ facts: { usage: { memoryBytes: number } } }[]>("host", "list");
+      expect(host?.facts.usage.memoryBytes).toBeGreaterThan(0);
       await stack.json("machine", "snapshot", "create", "still", "later");
       const listed = await stack.json<{ id: string; name: string; parentId: string | null; current: boolean }[]>(
         "machine",
