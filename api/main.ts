@@ -62,17 +62,17 @@ export async function runApi({ config, log, logs, signal }: Running): Promise<vo
   const told = await seedAccess({ db: open.db, passwords, password: config.security.rootPassword, home: config.home });
   if (told !== null) log.info({ event: "root.made", file: told }, `The password of root stands in ${told}.`);
   const temporal = await connectTemporal(security.codec);
-  const notifications = listenForEvents(url);
+  const reads = openReads(open);
   const control = controlOf({ config, log }, open, temporal, security);
   const hub: Hub = {
     db: open.db,
-    reads: openReads(open),
+    reads,
     rates: openRates(config.api.limits),
     log,
     logs,
     passwords,
     sealer: security.sealer,
-    notifications,
+    notifications: listenForEvents(url, reads.rights.tell),
     closing: signal,
     signer: security.signer,
     foreign: foreignTokens(),
@@ -96,7 +96,7 @@ export async function runApi({ config, log, logs, signal }: Running): Promise<vo
   log.info({ event: "api.started", url: config.api.url }, `The API listens at ${config.api.url}.`);
   if (!signal.aborted) await new Promise<void>((resolve) => signal.addEventListener("abort", () => resolve(), { once: true }));
   await Promise.all(served.map((one) => one.close(graceMs)));
-  await notifications.close();
+  await hub.notifications.close();
   await temporal.connection.close();
   await open.close();
 }
@@ -192,9 +192,9 @@ function settingsOf(config: Config, { hubId, authority }: Security): Settings {
     passwords: security.passwords,
     guard: security.bruteForce,
     limits: api.limits,
+    proxies: api.proxies,
     tokenLifetimeMs: security.tokenLifetimeMs,
     loginLimitMs: security.loginLimitMs,
-    proxies: api.proxies,
     defaultHost: hosts.defaultHost,
     reserved: hosts.reserved,
     temporalUi: { url: temporal.uiUrl, namespace: temporal.namespace },

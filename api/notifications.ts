@@ -6,6 +6,7 @@
  */
 import { setTimeout as delay } from "node:timers/promises";
 import postgres from "postgres";
+import { rightsChannel } from "../db/callers.ts";
 import { eventsChannel } from "../db/events.ts";
 import { breaksAfter } from "../db/silence.ts";
 
@@ -22,7 +23,8 @@ export interface Notifications {
   close(): Promise<void>;
 }
 
-export function listenForEvents(url: string): Notifications {
+/** `rightsChanged` is called when somebody's rights may have changed, whoever changed them, and when that may have gone unheard. */
+export function listenForEvents(url: string, rightsChanged = () => {}): Notifications {
   const closing = new AbortController();
   const waiting = new Set<() => void>();
   const wake = () => {
@@ -30,7 +32,7 @@ export function listenForEvents(url: string): Notifications {
     waiting.clear();
     for (const one of all) one();
   };
-  const listening = listen(url, wake, closing.signal);
+  const listening = listen(url, { wake, rightsChanged }, closing.signal);
   return {
     next: (signal) =>
       new Promise((resolve) => {
@@ -53,8 +55,13 @@ export function listenForEvents(url: string): Notifications {
   };
 }
 
+interface Heard {
+  readonly wake: () => void;
+  readonly rightsChanged: () => void;
+}
+
 /** Session after session, until the signal is aborted. */
-async function listen(url: string, wake: () => void, signal: AbortSignal): Promise<void> {
+async function listen(url: string, heard: Heard, signal: AbortSignal): Promise<void> {
   while (!signal.aborted) {
     const sql = postgres(url, {
       max: 1,
@@ -64,19 +71,21 @@ async function listen(url: string, wake: () => void, signal: AbortSignal): Promi
       connection: { application_name: "drover-events" },
       ...breaksAfter(deafMs),
     });
-    await hear(sql, wake, signal).catch(() => undefined);
+    await hear(sql, heard, signal).catch(() => undefined);
     await sql.end({ timeout: 1 }).catch(() => undefined);
     // Whatever was told meanwhile stands in the rows.
-    wake();
+    heard.wake();
+    heard.rightsChanged();
     await rested(proofMs, signal);
   }
 }
 
 /** Ends when the session does not hear any more. */
-async function hear(sql: postgres.Sql, wake: () => void, signal: AbortSignal): Promise<void> {
+async function hear(sql: postgres.Sql, { wake, rightsChanged }: Heard, signal: AbortSignal): Promise<void> {
   const own = `drover_proof_${crypto.randomUUID().replaceAll("-", "")}`;
   let heardAt = performance.now();
   await sql.listen(eventsChannel, wake, wake);
+  await sql.listen(rightsChannel, rightsChanged, rightsChanged);
   await sql.listen(own, () => (heardAt = performance.now()));
   while (await rested(proofMs, signal)) {
     await sql.notify(own, "");

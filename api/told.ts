@@ -2,6 +2,7 @@
  * Changes that are told: the change, its event and its audit record are one transaction.
  *
  * The one idea: whoever changes rights, images or hosts says here what it was, so nothing is changed in silence and nothing is told that did not happen.
+ * The database tells all API processes that rights changed; this one knows it before it answers.
  */
 import { recordAudit } from "../db/audit.ts";
 import type { Database } from "../db/connect.ts";
@@ -21,7 +22,12 @@ export interface Told {
 }
 
 /** A change that throws is neither done nor told. */
-export function telling<T>(hub: Pick<Hub, "db">, asked: By, { subject, ...event }: Told, change: (tx: Database) => Promise<T>): Promise<T> {
+export function telling<T>(
+  hub: Pick<Hub, "db" | "reads">,
+  asked: By,
+  { subject, ...event }: Told,
+  change: (tx: Database) => Promise<T>,
+): Promise<T> {
   return audited(hub, asked, { action: event.name, subject }, async (tx) => {
     const result = await change(tx);
     await recordEvent(tx, { ...event, project: asked.actor.project });
@@ -32,17 +38,20 @@ export function telling<T>(hub: Pick<Hub, "db">, asked: By, { subject, ...event 
 type By = Pick<Asked, "actor" | "requestId" | "source">;
 
 /** For changes that tell their event themselves. */
-export function audited<T>(
-  { db }: Pick<Hub, "db">,
+export async function audited<T>(
+  { db, reads }: Pick<Hub, "db" | "reads">,
   { actor, requestId, source }: By,
   { action, subject }: { action: string; subject: string },
   change: (tx: Database) => Promise<T>,
 ): Promise<T> {
-  return db.transaction(async (tx) => {
-    const result = await change(tx);
+  const result = await db.transaction(async (tx) => {
+    const done = await change(tx);
     await recordAudit(tx, { actor: actor.username, action, subject, outcome: "done", requestId, source });
-    return result;
+    return done;
   });
+  // It may have been rights.
+  reads.rights.tell();
+  return result;
 }
 
 const access = (name: string, subjectId: string, subject: string, body: Record<string, unknown>): Told => ({

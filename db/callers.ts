@@ -8,6 +8,9 @@ import { superUserRole } from "../domain/access/claims.ts";
 import type { Actor } from "../domain/access/schema.ts";
 import { together, type Together } from "./together.ts";
 
+/** Where the database itself says that rights may have changed: a user, a role, an API key or a rule for workloads, whoever changed it. */
+export const rightsChannel = "drover_rights";
+
 /** A user, by the right of whom something is asked. */
 export type Caller = Omit<Actor, "apiKeyId">;
 

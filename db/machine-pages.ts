@@ -2,7 +2,8 @@
  * Machines as their readers get them: JSON that PostgreSQL writes, with a mark of which version of the rows it shows.
  *
  * The one idea: what a row says is turned into JSON once, where it lies. The mark is made of the rows' own versions (`xmin`, which every change
- * of a row moves), so whether anything has changed is told without writing, or comparing, a page of megabytes.
+ * of a row moves), so whether anything has changed is told without writing, or comparing, a page of megabytes. A page that was written is kept, and
+ * answered again where the database says that it would write the same.
  */
 import { getTableColumns, sql, type SQL } from "drizzle-orm";
 import { PgDialect, PgTimestamp } from "drizzle-orm/pg-core";
@@ -11,8 +12,9 @@ import type { Reader } from "../domain/access/rules.ts";
 import { Uuid } from "../domain/ids.ts";
 import { mayReach } from "../domain/machines/rules.ts";
 import { Machine } from "../domain/machines/schema.ts";
+import { keeping, type Kept } from "./kept.ts";
 import { wantedMachines, type MachineFilter } from "./machines.ts";
-import { cursorAt, newestFirst, placeOf, type PageAsk } from "./pages.ts";
+import { afterCursor, cursorAt, newestFirst, placeOf, type PageAsk } from "./pages.ts";
 import { machines } from "./schema.ts";
 import { together } from "./together.ts";
 
@@ -45,12 +47,12 @@ const shown = sql.join(
 const written = sql`(select row_to_json(shown)::text from (select ${shown}) shown)`;
 const version = sql`${machines}.xmin::text`;
 
+/** Some eighty pages of 500 machines. */
+const mostKeptBytes = 32 * 1024 ** 2;
+
 export function machineReads(client: postgres.Sql): MachineReads {
   /** Prepared once per connection, which a page of 100 machines notices and a single one more so. */
-  const run = <Row>(query: SQL): Promise<Row[]> => {
-    const { sql: text, params } = dialect.sqlToQuery(query);
-    return client.unsafe<Row[] & postgres.Row[]>(text, params as postgres.ParameterOrJSON<never>[], { prepare: true });
-  };
+  const run: Run = ({ text, params }) => client.unsafe(text, params as postgres.ParameterOrJSON<never>[], { prepare: true });
   const named = (text: string) =>
     together(async (words) => {
       const rows = await client.unsafe<Found[]>(text, [[...words]], { prepare: true });
@@ -58,26 +60,38 @@ export function machineReads(client: postgres.Sql): MachineReads {
     });
   const byId = named(namedBy(sql`unnest(${sql.param([])}::uuid[]) asked(word) on ${machines.id} = asked.word`));
   const byName = named(namedBy(sql`unnest(${sql.param([])}::text[]) asked(word) on lower(${machines.name}) = lower(asked.word)`));
-  const pages = together(async (keys) => new Map(await Promise.all(keys.map(async (key) => [key, await page(run, key)] as const))));
+  const kept = keeping<WrittenPage>(mostKeptBytes);
+  const pages = eachOf((key) => pageNow(run, kept, key));
+  const versions = eachOf((key) => versionNow(run, kept, key));
+  /** A cursor that is none is refused to whoever sent it, and to nobody who asks at the same moment. */
+  const keyOf = (filter: MachineFilter, ask: PageAsk): string => {
+    afterCursor(machines, ask.cursor);
+    return JSON.stringify([filterKey(filter), ask]);
+  };
   return {
     one: async (idOrName, reader) => {
       const id = Uuid.safeParse(idOrName);
       const row = await (id.success ? byId(id.data) : byName(idOrName));
       return row && mayReach(row, reader) ? row : null;
     },
-    page: async (filter, ask) => {
-      // A cursor that is none is refused to whoever sent it alone.
-      wantedMachines(filter, ask.cursor);
-      return (await pages(JSON.stringify([filterKey(filter), ask]))) ?? empty;
-    },
-    pageVersion: async (filter, ask) => {
-      const [row] = await run<{ version: string | null }>(sql`select ${versionOf} as version from (${rowsOf(filter, ask)}) page`);
-      return row?.version ?? empty.version;
-    },
+    page: async (filter, ask) => (await pages(keyOf(filter, ask))) ?? empty,
+    pageVersion: async (filter, ask) => (await versions(keyOf(filter, ask))) ?? empty.version,
   };
 }
 
-type Run = <Row>(query: SQL) => Promise<Row[]>;
+interface Query {
+  readonly text: string;
+  readonly params: readonly unknown[];
+}
+type Run = <Row extends object>(query: Query) => Promise<Row[]>;
+const queryOf = (query: SQL): Query => {
+  const { sql: text, params } = dialect.sqlToQuery(query);
+  return { text, params };
+};
+
+const eachOf = <V>(read: (key: string) => Promise<V>) =>
+  together(async (keys) => new Map(await Promise.all(keys.map(async (key) => [key, await read(key)] as const))));
+
 interface Found extends Written {
   readonly word: string;
   readonly project: string;
@@ -112,17 +126,79 @@ export function sightOf({ project, userId, isSuperUser, roles, claims }: Reader)
 }
 const filterKey = ({ reader, ...filter }: MachineFilter): MachineFilter => (reader ? { ...filter, reader: sightOf(reader) } : filter);
 
-async function page(run: Run, key: string): Promise<Written> {
+interface WrittenPage {
+  readonly written: Written;
+  /** What was committed when it was written, or found to be the same. */
+  readonly moment: string;
+  /** Asks for the version of the page, unless the moment is still the one of its first parameter. */
+  readonly again: Query;
+}
+
+/**
+ * Which transactions a statement sees, in the words of PostgreSQL: two statements that see the same ones read the same. A server that was started anew,
+ * or took the place of another, may have another history under the same words.
+ */
+const moment = sql`pg_postmaster_start_time()::text || pg_current_snapshot()::text`;
+
+/** What the key asks for as it is now: written anew only where it is not what is kept. */
+async function pageNow(run: Run, kept: Kept<WrittenPage>, key: string): Promise<Written> {
+  const last = kept.get(key);
+  if (last && (await isStill(run, kept, key, last))) return last.written;
+  const page = await write(run, key);
+  kept.set(key, page, page.written.json.length + key.length);
+  return page.written;
+}
+
+async function versionNow(run: Run, kept: Kept<WrittenPage>, key: string): Promise<string> {
+  const last = kept.get(key);
+  if (last && (await isStill(run, kept, key, last))) return last.written.version;
+  const [row] = await run<Again>(againOf(key));
+  return row?.version ?? empty.version;
+}
+
+interface Again {
+  readonly moment: string;
+  /** Null also where there are no rows. */
+  readonly version: string | null;
+}
+
+async function isStill(run: Run, kept: Kept<WrittenPage>, key: string, last: WrittenPage): Promise<boolean> {
+  const [row] = await run<Again>({ ...last.again, params: [last.moment, ...last.again.params.slice(1)] });
+  if (row?.moment === last.moment) return true;
+  if (!row || (row.version ?? empty.version) !== last.written.version) return false;
+  kept.set(key, { ...last, moment: row.moment }, last.written.json.length + key.length);
+  return true;
+}
+
+function againOf(key: string): Query {
+  const [filter, ask] = JSON.parse(key) as [MachineFilter, PageAsk];
+  return queryOf(sql`select ${moment} as moment,
+    case when ${moment} <> ${"none"}::text then (select ${versionOf} from (${rowsOf(filter, ask)}) page) end as version`);
+}
+
+async function write(run: Run, key: string): Promise<WrittenPage> {
   const [filter, ask] = JSON.parse(key) as [MachineFilter, PageAsk];
   const within = sql`filter (where page.place <= ${ask.limit})`;
   const last = sql`filter (where page.place = ${ask.limit})`;
-  const [row] = await run<{ items: string | null; version: string; count: number; at: string | null; id: string | null }>(
-    sql`select string_agg(page.json, ',' order by page.place) ${within} as items, ${versionOf} as version, count(*)::int as count,
-        max(page.at) ${last} as at, max(page.id) ${last} as id
-      from (${rowsOf(filter, ask, sql`, ${placeOf(machines)} as at, ${written} as json`)}) page`,
+  const [row] = await run<PageRow>(
+    queryOf(sql`select string_agg(page.json, ',' order by page.place) ${within} as items, ${versionOf} as version, count(*)::int as count,
+        max(page.at) ${last} as at, max(page.id) ${last} as id, ${moment} as moment
+      from (${rowsOf(filter, ask, sql`, ${placeOf(machines)} as at, ${written} as json`)}) page`),
   );
-  if (!row || row.items === null) return empty;
-  const next = row.count > ask.limit && row.at !== null && row.id !== null ? `"${cursorAt([row.at, row.id])}"` : "null";
-  const json = `{"items":[${row.items}],"nextCursor":${next}}`;
-  return { json: Buffer.from(json), version: row.version };
+  return { written: row ? pageOf(row, ask) : empty, moment: row?.moment ?? "none", again: againOf(key) };
+}
+
+interface PageRow {
+  readonly items: string | null;
+  readonly version: string;
+  readonly count: number;
+  readonly at: string | null;
+  readonly id: string | null;
+  readonly moment: string;
+}
+
+function pageOf({ items, version, count, at, id }: PageRow, { limit }: PageAsk): Written {
+  if (items === null) return empty;
+  const next = count > limit && at !== null && id !== null ? `"${cursorAt([at, id])}"` : "null";
+  return { json: Buffer.from(`{"items":[${items}],"nextCursor":${next}}`), version };
 }

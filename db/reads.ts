@@ -3,12 +3,15 @@ import { findApiKey, type ApiKey } from "./api-keys.ts";
 import { callers, type Caller } from "./callers.ts";
 import type { OpenDatabase } from "./connect.ts";
 import { machineReads, type MachineReads } from "./machine-pages.ts";
+import { openChanges, type Changes } from "./remembered.ts";
 import { together, type Together } from "./together.ts";
 
 export interface Reads {
   /** By the exact id. */
   readonly caller: Together<Caller>;
   readonly apiKey: Together<ApiKey>;
+  /** Of what callers may do: whoever remembers any of it is told here that it may have changed. */
+  readonly rights: Changes;
   readonly machines: MachineReads;
 }
 
@@ -17,5 +20,5 @@ export function openReads({ db, sql }: Pick<OpenDatabase, "db" | "sql">): Reads 
     const keys = await Promise.all(words.map(async (word) => [word, await findApiKey(db, word)] as const));
     return new Map(keys.flatMap(([word, key]) => (key ? [[word, key]] : [])));
   });
-  return { caller: callers(sql), apiKey, machines: machineReads(sql) };
+  return { caller: callers(sql), apiKey, rights: openChanges(), machines: machineReads(sql) };
 }

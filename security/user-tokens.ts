@@ -8,7 +8,7 @@ import { createPrivateKey, createPublicKey, randomUUID } from "node:crypto";
 import { decodeProtectedHeader, errors, jwtVerify, SignJWT } from "jose";
 import { z } from "zod";
 import { FaultError } from "../domain/errors.ts";
-import { freshMs, type KeyRing } from "./key-ring.ts";
+import type { KeyRing } from "./key-ring.ts";
 
 export const UserClaims = z.object({
   email: z.string(),
@@ -57,7 +57,7 @@ export function userTokens(ring: KeyRing, { hubId, secret }: { hubId: string; se
     return { token: await token.setProtectedHeader({ alg: "ES256", typ: "JWT", kid: key.id }).sign(privateKey), expiresAt };
   };
   const expected = { issuer, audience, typ: "JWT", requiredClaims: ["exp", "jti"] };
-  const verified = async (token: string): Promise<VerifiedToken> => {
+  const verify: Signer["verify"] = async (token) => {
     try {
       const { payload } = shared
         ? await jwtVerify(token, shared, { ...expected, algorithms: ["HS256"] })
@@ -67,29 +67,8 @@ export function userTokens(ring: KeyRing, { hubId, secret }: { hubId: string; se
       throw refused(cause);
     }
   };
-  const verify = remembering(verified);
   const jwks: Signer["jwks"] = async () => ({ keys: shared ? [] : (await ring.all("signing")).map((key) => ({ ...key.public })) });
   return { issue, verify, jwks };
-}
-
-/** More tokens than are in use at once in one process; bounds the memory. */
-const rememberedTokens = 10_000;
-
-/**
- * A signature that was good stays so: it is checked once, and again when the ring may know better about its key. Only good ones are remembered, and
- * only until they expire.
- */
-function remembering(verify: Signer["verify"]): Signer["verify"] {
-  const known = new Map<string, { token: VerifiedToken; untilMs: number }>();
-  return async (word) => {
-    const kept = known.get(word);
-    if (kept && kept.untilMs > Date.now()) return kept.token;
-    known.delete(word);
-    const token = await verify(word);
-    if (known.size >= rememberedTokens) known.clear();
-    known.set(word, { token, untilMs: Math.min(Date.now() + freshMs, token.expiresAt.getTime()) });
-    return token;
-  };
 }
 
 async function publicKeyOf(ring: KeyRing, token: string) {

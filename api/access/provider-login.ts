@@ -24,7 +24,7 @@ import type { IssuedToken, Logins } from "./login.ts";
 const freshSeconds = 120;
 
 export async function logInByProvider(
-  hub: Pick<Hub, "db" | "foreign">,
+  hub: Pick<Hub, "db" | "foreign" | "reads">,
   login: Logins,
   { provider: name, idToken }: ProviderLogin,
   { claimant, ...from }: Called,
@@ -39,7 +39,7 @@ export async function logInByProvider(
   if ((claims["azp"] ?? clientId) !== clientId || (Array.isArray(claims.aud) && claims.aud.length > 1 && claims["azp"] === undefined))
     throw refused("The token was given to another client.");
   if (claims["events"] !== undefined) throw refused("The token is no ID token.");
-  return hub.db.transaction(async (tx) => {
+  const issued = await hub.db.transaction(async (tx) => {
     const signed = idToken.slice(0, idToken.lastIndexOf("."));
     if (!(await takeOnce(tx, issuer, signed, new Date((claims.exp + toleranceSeconds) * 1000))))
       throw refused("The token was exchanged already.");
@@ -48,6 +48,9 @@ export async function logInByProvider(
     await recordAudit(tx, { ...record, outcome: "done", ...from });
     return login.issue(user, { login: { since: Math.floor(Date.now() / 1000), identity: identityId } });
   });
+  // Groups are roles.
+  hub.reads.rights.tell();
+  return issued;
 }
 
 /** The user whom this person is, with the roles of this moment. */

@@ -1,7 +1,8 @@
 /**
  * Who a request speaks for: the bearer of a token, ours or an identity provider's, or the user behind an API key.
  *
- * The one idea: credentials only name a user; what that user may do is read from the database at each request, so a change of rights acts at once.
+ * The one idea: credentials only name a user; what that user may do stands in the database, and is believed for as long as nobody says that it changed,
+ * and for a few seconds at most.
  */
 import type { Context } from "hono";
 import type { Actor } from "../../domain/access/schema.ts";
@@ -12,6 +13,7 @@ import type { Caller } from "../../db/callers.ts";
 import { findIdentity } from "../../db/identities.ts";
 import { providerOfIssuer } from "../../db/identity-providers.ts";
 import { ruleHolds } from "../../db/identity-rules.ts";
+import { remembered } from "../../db/remembered.ts";
 import { eachTogether } from "../../db/together.ts";
 import { findUser, rootName, type UserRow } from "../../db/users.ts";
 import { claimed } from "../../security/foreign-tokens.ts";
@@ -24,15 +26,15 @@ type Access = Pick<Hub, "db" | "reads" | "signer" | "passwords" | "foreign">;
 
 const lasting: Standing = { endsAt: null, login: null, ruleId: null };
 
-/** `description` is null where the wire answers the four characters `null`. */
-export type Identity = { ok: true; actor: Actor; standing: Standing } | { ok: false; description: string | null };
+/** `endsAt`: when the credentials end by themselves. `description` is null where the wire answers the four characters `null`. */
+export type Identity = { ok: true; actor: Actor; standing: Standing; endsAt: Date | null } | { ok: false; description: string | null };
 const unknown = (description: string | null): Identity => ({ ok: false, description });
 
 /** One per hub, so that all its routes look callers up together. */
 const lookUps = new WeakMap<object, ReturnType<typeof lookingUp>>();
 
 /** Who a request speaks for. Requests of one moment with the same credentials are looked up once, after all of them came. */
-export async function identify(hub: Access, c: Context<ApiEnv>): Promise<Identity> {
+export function identify(hub: Access, c: Context<ApiEnv>): Identity | Promise<Identity> {
   const authorization = c.req.header("Authorization") ?? tokenInAddress(c);
   const apiKey = c.req.header("X-Api-Key");
   if (authorization !== undefined && (apiKey !== undefined || !authorization.startsWith(bearer))) return unknown(null);
@@ -41,8 +43,12 @@ export async function identify(hub: Access, c: Context<ApiEnv>): Promise<Identit
   return known(authorization ?? `${keyed}${apiKey ?? ""}`);
 }
 
+/** Credentials that are worth nothing are looked up each time: they may be worth something in a moment. */
 const lookingUp = (hub: Access) =>
-  eachTogether((word) => (word.startsWith(bearer) ? byToken(hub, word.slice(bearer.length)) : byApiKey(hub, word.slice(keyed.length))));
+  remembered(
+    eachTogether((word) => (word.startsWith(bearer) ? byToken(hub, word.slice(bearer.length)) : byApiKey(hub, word.slice(keyed.length)))),
+    { changes: hub.reads.rights, endOf: (identity) => (identity.ok ? (identity.endsAt?.getTime() ?? Infinity) : null) },
+  );
 const bearer = "Bearer ";
 const keyed = "key ";
 
@@ -82,7 +88,9 @@ async function byToken(hub: Access, token: string): Promise<Identity> {
   if (identity_rule_id !== undefined && !(await ruleHolds(hub.db, identity_rule_id, uid))) return unknown("error: invalid claims");
   const caller = await hub.reads.caller(uid);
   const standing = { endsAt: identity_rule_id === undefined ? null : expiresAt, login, ruleId: identity_rule_id ?? null };
-  return caller ? { ok: true, actor: actorOf(caller, key), standing } : unknown("error 404: user not found");
+  return caller
+    ? { ok: true, actor: actorOf(caller, key), standing, endsAt: earlier(expiresAt, key) }
+    : unknown("error 404: user not found");
 }
 
 /** An access token that a provider made for this API, in the hands of somebody who logged in through it before. */
@@ -96,8 +104,8 @@ async function byForeignToken(hub: Access, token: string, issuer: string): Promi
   });
   const identity = verified && (await findIdentity(hub.db, issuer, verified.sub));
   const caller = identity && (await hub.reads.caller(identity.userId));
-  const standing = { ...lasting, endsAt: new Date((verified?.exp ?? 0) * 1000) };
-  return caller ? { ok: true, actor: actorOf(caller, null), standing } : unknown("error: invalid claims");
+  const endsAt = new Date((verified?.exp ?? 0) * 1000);
+  return caller ? { ok: true, actor: actorOf(caller, null), standing: { ...lasting, endsAt }, endsAt } : unknown("error: invalid claims");
 }
 
 async function byApiKey(hub: Access, encoded: string): Promise<Identity> {
@@ -106,8 +114,10 @@ async function byApiKey(hub: Access, encoded: string): Promise<Identity> {
   const { key } = found;
   const root = key.userId === null ? await findUser(hub.db, rootName) : null;
   const caller = key.userId === null ? root && callerOf(root) : await hub.reads.caller(key.userId);
-  return caller ? { ok: true, actor: actorOf(caller, key), standing: lasting } : unknown("Invalid API key");
+  return caller ? { ok: true, actor: actorOf(caller, key), standing: lasting, endsAt: key.expiresAt } : unknown("Invalid API key");
 }
+
+const earlier = (end: Date, key: ApiKey | null): Date => (key?.expiresAt && key.expiresAt < end ? key.expiresAt : end);
 
 interface RefusedKey {
   readonly ok: false;

@@ -73,5 +73,6 @@ async function moveRows(hub: Hub, data: DevopsDatabase, how: { asked: Asked; dry
   } catch (error) {
     if (error !== takenBack) throw error;
   }
+  hub.reads.rights.tell();
   return items;
 }

@@ -1,6 +1,9 @@
 /** Who may come in, in the statuses and shapes that clients of the Parallels DevOps contract know. */
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { createApp } from "../../api/app.ts";
+import { listenForEvents, type Notifications } from "../../api/notifications.ts";
 import { relay } from "../../control/relay.ts";
+import { openReads } from "../../db/reads.ts";
 import { openWorld, rootPassword, type World } from "./world.ts";
 
 let world: World;
@@ -68,7 +71,7 @@ describe("credentials", () => {
   });
 
   it("lets nobody give away what they do not hold", async () => {
-    await world.sql`update users set claims = claims || '{CREATE_USER}' where username = 'jdoe'`;
+    await world.call("POST", "/api/v1/auth/users/jdoe/claims", { token: root, body: { name: "CREATE_USER" } });
     const body = { username: "x", name: "x", email: "x@example.com", password: "Correct-horse-6!" };
     expect((await world.call("POST", "/api/v1/auth/users", { token: jane, body: { ...body, is_super_user: true } })).status).toBe(403);
     expect((await world.call("POST", "/api/v1/auth/users", { token: jane, body: { ...body, claims: ["DELETE_VM"] } })).status).toBe(403);
@@ -87,6 +90,70 @@ describe("credentials", () => {
     expect((await world.call("GET", "/api/v1/machines", { token })).status).toBe(200);
     expect((await world.call("DELETE", "/api/v1/auth/users/gone@example.com", { token: root })).status).toBe(202);
     expect((await world.call("GET", "/api/v1/machines", { token })).status).toBe(401);
+  });
+});
+
+describe("rights that are changed behind the API's back", () => {
+  /** Another API process, which hears of changes by `reads.rights` where somebody tells it. */
+  const replica = () => {
+    const reads = openReads({ db: world.hub.db, sql: world.sql });
+    const app = createApp({ ...world.hub, reads });
+    const status = async (headers: Record<string, string>) => (await app.request("/api/v2/machines", { headers })).status;
+    return { rights: reads.rights, status };
+  };
+  const person = async (username: string) => {
+    const password = "Correct-horse-4!";
+    const body = { username, name: username, email: `${username}@example.com`, password };
+    await world.call("POST", "/api/v1/auth/users", { token: root, body });
+    await world.sql`update users set claims = '{LIST_VM}', roles = '{}' where username = ${username}`;
+    return { Authorization: `Bearer ${await world.login(username, password)}` };
+  };
+
+  it("end at the request after they were heard of, whatever was changed", async () => {
+    const { sql } = world;
+    const { rights, status } = replica();
+    const caller = await person("heard");
+    const { secret } = (await world.call("POST", "/api/v2/api-keys", { token: root, body: { name: "heard of" } })).body;
+    const key = { "X-Api-Key": secret };
+    let heard = 0;
+    /** It is told once when it begins to listen, and once for each change. */
+    const hears = async (change: () => Promise<unknown>): Promise<void> => {
+      await change();
+      heard += 1;
+      while (rights.count() < heard) await new Promise((resolve) => setTimeout(resolve, 5));
+    };
+    const ears: Notifications[] = [];
+    await hears(async () => ears.push(listenForEvents(world.url, rights.tell)));
+    expect([await status(caller), await status(key)]).toEqual([200, 200]);
+    await hears(() => sql`update users set claims = '{}' where username = 'heard'`);
+    expect(await status(caller)).toBe(403);
+    await hears(() => sql`insert into roles (id, claims) values ('LISTER', '{LIST_VM}')`);
+    await hears(() => sql`update users set roles = '{LISTER}' where username = 'heard'`);
+    expect(await status(caller)).toBe(200);
+    await hears(() => sql`update roles set claims = '{}' where id = 'LISTER'`);
+    expect(await status(caller)).toBe(403);
+    await hears(() => sql`delete from users where username = 'heard'`);
+    expect(await status(caller)).toBe(401);
+    await hears(() => sql`update api_keys set revoked_at = now() where name = 'heard of'`);
+    expect(await status(key)).toBe(401);
+    expect(rights.count()).toBe(heard);
+    for (const one of ears) await one.close();
+  });
+
+  it("end within five seconds where nobody hears of it", async () => {
+    const { status } = replica();
+    const caller = await person("unheard");
+    expect(await status(caller)).toBe(200);
+    const began = performance.now();
+    await world.sql`update users set claims = '{}' where username = 'unheard'`;
+    const answers: number[] = [];
+    while (answers.at(-1) !== 403) {
+      answers.push(await status(caller));
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+    // Believed until then, and not for much longer: the rest is this computer's.
+    expect(answers[0]).toBe(200);
+    expect(performance.now() - began).toBeLessThan(8_000);
   });
 });
 
@@ -121,7 +188,7 @@ describe("roles and claims", () => {
     expect((await as("DELETE", "/roles/SUPER_USER")).status).toBe(400);
   });
   it("are handed on and never made: nobody lifts itself or takes over who holds more", async () => {
-    await world.sql`update users set claims = claims || '{UPDATE_USER}' where username = 'jdoe'`;
+    expect((await as("POST", "/users/jdoe/claims", { name: "UPDATE_USER" })).status).toBe(201);
     expect((await as("POST", "/users/jdoe/roles", { name: "SUPER_USER" }, jane)).status).toBe(403);
     expect((await as("POST", "/users/jdoe/claims", { name: "DELETE_VM" }, jane)).status).toBe(403);
     expect((await as("PUT", "/users/root", { password: "Correct-horse-1!" }, jane)).status).toBe(403);

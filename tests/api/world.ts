@@ -38,10 +38,11 @@ export async function openWorld({ rates, ...more }: Partial<Settings> & { rates?
   const closing = new AbortController();
   const lines: string[] = [];
   const kept = keepingLines({ write: (line) => void lines.push(line) });
-  const notifications = listenForEvents(base.url);
+  const reads = openReads({ db, sql: base.sql });
+  const notifications = listenForEvents(base.url, reads.rights.tell);
   const hub: Hub = {
     db,
-    reads: openReads({ db, sql: base.sql }),
+    reads,
     rates: openRates({ callerPerMinute: 0, sourcePerMinute: 0, callerAtOnce: 1000, ...rates }),
     log: openLog("api", "info", kept.to),
     logs: kept.lines,

@@ -24,6 +24,19 @@ const row = (name: string): NewMachineRow => ({
   ttlSeconds: 3600,
 });
 
+/** The database, with every statement noted. */
+const spying = (texts: string[], asked: postgres.ParameterOrJSON<never>[][] = []) =>
+  new Proxy(hub.sql, {
+    get: (sql, name) =>
+      name === "unsafe"
+        ? (text: string, params: postgres.ParameterOrJSON<never>[], options: object) => {
+            texts.push(text);
+            asked.push(params);
+            return sql.unsafe(text, params, options);
+          }
+        : Reflect.get(sql, name),
+  });
+
 it("says of a machine exactly what the vocabulary says of it", async () => {
   const { db } = hub.control;
   const { id } = await insertMachine(db, row("Straße 1"));
@@ -52,6 +65,43 @@ it("cuts pages where the other list cuts them, to the last", async () => {
   await expect(reads.page({ reader }, { limit: 3, cursor: "garbage" })).rejects.toMatchObject({ fault: { code: "invalid_request" } });
 });
 
+it("answers a page again only as long as it is true: not before a change is committed, and not after", async () => {
+  const { db } = hub.control;
+  const { id } = await insertMachine(db, row("again"));
+  const sent: string[] = [];
+  const reads = machineReads(spying(sent));
+  const ask = { limit: 5 };
+  const fresh = () => machineReads(hub.sql).page({ reader }, ask);
+  const again = async () => {
+    const begun = sent.length;
+    const [page, version, now] = [await reads.page({ reader }, ask), await reads.pageVersion({ reader }, ask), await fresh()];
+    expect(parsed(page.json)).toEqual(parsed(now.json));
+    expect([page.version, version]).toEqual([now.version, now.version]);
+    return sent.slice(begun).some((text) => text.includes("row_to_json"));
+  };
+  expect([await again(), await again()]).toEqual([true, false]);
+  await hub.sql
+    .begin(async (tx) => {
+      await tx`update machines set description = 'not yet' where id = ${id}`;
+      expect(await again()).toBe(false);
+      throw new Error("taken back");
+    })
+    .catch(() => undefined);
+  expect(await again()).toBe(false);
+  await hub.sql.begin(async (tx) => {
+    await tx`update machines set description = 'now' where id = ${id}`;
+    expect(await again()).toBe(false);
+  });
+  expect([await again(), await again()]).toEqual([true, false]);
+  // What others do moves the moment, and not the page.
+  await hub.sql`update hub set created_at = created_at`;
+  expect(await again()).toBe(false);
+  await insertMachine(db, row("again, newer"));
+  expect(await again()).toBe(true);
+  await updateMachine(db, id, { retiredAt: new Date() });
+  expect(await again()).toBe(true);
+});
+
 it("reads no more than the page, however many machines and operations there are", async () => {
   const { db } = hub.control;
   await hub.sql`
@@ -64,24 +114,16 @@ it("reads no more than the page, however many machines and operations there are"
     from generate_series(1, 10000) n`;
   await hub.sql`analyze machines, operations`;
 
-  const asked: [string, postgres.ParameterOrJSON<never>[]][] = [];
-  const spying = new Proxy(hub.sql, {
-    get: (sql, name) =>
-      name === "unsafe" || name === "then"
-        ? (text: string, params: postgres.ParameterOrJSON<never>[], options: object) => (
-            asked.push([text, params]),
-            sql.unsafe(text, params, options)
-          )
-        : Reflect.get(sql, name),
-  });
-  const reads = machineReads(spying);
+  const texts: string[] = [];
+  const asked: postgres.ParameterOrJSON<never>[][] = [];
+  const reads = machineReads(spying(texts, asked));
   const first = await reads.page({ reader }, { limit: 100 });
   const { nextCursor } = parsed(first.json) as { nextCursor: string };
   await reads.page({ reader }, { limit: 100, cursor: nextCursor });
   await reads.pageVersion({ reader }, { limit: 100 });
   await reads.one("many-5000", reader);
-  for (const [text, params] of asked) {
-    const [plan] = await hub.sql.unsafe<{ "QUERY PLAN": unknown }[]>(`explain (analyze, format json) ${text}`, params);
+  for (const [at, text] of texts.entries()) {
+    const [plan] = await hub.sql.unsafe<{ "QUERY PLAN": unknown }[]>(`explain (analyze, format json) ${text}`, asked[at]);
     const told = JSON.stringify(plan?.["QUERY PLAN"]);
     expect(told).not.toContain("Seq Scan");
     expect(Math.max(...[...told.matchAll(/"Actual Rows":\s*([\d.]+)/g)].map(([, rows]) => Number(rows)))).toBeLessThan(500);
