@@ -9,7 +9,10 @@ import { dirname, join } from "node:path";
 import { OpenAPIHono } from "@hono/zod-openapi";
 import type { ApiEnv } from "./http.ts";
 
-const assets: Readonly<Record<string, string>> = { "swagger-ui.css": "text/css", "swagger-ui-bundle.js": "text/javascript" };
+const assets: ReadonlyMap<string, string> = new Map([
+  ["swagger-ui.css", "text/css"],
+  ["swagger-ui-bundle.js", "text/javascript"],
+]);
 const folder = dirname(createRequire(import.meta.url).resolve("swagger-ui-dist/package.json"));
 
 export function documentation(described: OpenAPIHono<ApiEnv>, version: string): OpenAPIHono<ApiEnv> {
@@ -20,7 +23,7 @@ export function documentation(described: OpenAPIHono<ApiEnv>, version: string): 
   pages.get("/docs/start.js", (c) => c.body(start, 200, { "Content-Type": "text/javascript" }));
   pages.get("/docs/:asset", async (c, next) => {
     const name = c.req.param("asset");
-    const type = assets[name];
+    const type = assets.get(name);
     if (type === undefined) return next();
     return c.body(await readFile(join(folder, name)), 200, { "Content-Type": type, "Cache-Control": "max-age=86400" });
   });

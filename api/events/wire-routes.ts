@@ -9,6 +9,7 @@ import { WebSocket } from "ws";
 import { z } from "zod";
 import { dropClient, insertClient, leaveTypes, listClients, type EventClient } from "../../db/event-clients.ts";
 import type { Hub } from "../ports.ts";
+import { asksForWebSocket } from "../web-socket.ts";
 import { refusal } from "../wire/errors.ts";
 import type { Call, Mount } from "../wire/mount.ts";
 import { answerTo } from "./answers.ts";
@@ -55,7 +56,7 @@ export function eventWireRoutes(hub: Hub, mount: Mount, listeners: Listeners, cl
     const { c, query } = call;
     const types = typesOf(query("event_types") ?? "");
     const who = await whoOf(hub, call);
-    if (c.req.header("Upgrade")?.toLowerCase() !== "websocket") {
+    if (!asksForWebSocket(c)) {
       if (!c.req.header("Accept")?.includes("text/event-stream"))
         throw refusal(400, "Failed to upgrade connection: the client is not using the websocket protocol");
       return eventStream(hub, c, listeners, (transport) => {

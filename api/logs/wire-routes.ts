@@ -11,6 +11,7 @@ import { unwrap } from "../../domain/errors.ts";
 import { mustStillBe } from "../middleware/authorise.ts";
 import { checkEveryMs } from "../middleware/standing.ts";
 import type { Hub } from "../ports.ts";
+import { asksForWebSocket } from "../web-socket.ts";
 import { refusal } from "../wire/errors.ts";
 import type { Call, Mount } from "../wire/mount.ts";
 
@@ -40,7 +41,7 @@ export function logWireRoutes(hub: Hub, mount: Mount, orchestrator: Mount): void
     { tag, needs, status: 101 },
     async (call) => {
       const earlier = hub.logs.recent(tailOf(call) ?? 0);
-      if (call.c.req.header("Upgrade")?.toLowerCase() !== "websocket") return asText(hub, call, earlier);
+      if (!asksForWebSocket(call.c)) return asText(hub, call, earlier);
       return (await upgradeWebSocket(() => frames(hub, call, earlier))(call.c, async () => {})) ?? call.c.body(null, 400);
     },
   );
