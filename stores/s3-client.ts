@@ -64,6 +64,8 @@ function s3Client({ endpoint, region, style, credentials, profile, ca }: S3Optio
     // Our own SHA-256 is sent with each write; the SDK's default would add a second checksum, which presigned writes cannot carry.
     requestChecksumCalculation: "WHEN_REQUIRED",
     responseChecksumValidation: "WHEN_REQUIRED",
+    // A request that waits for leave to send its body gets a connection of its own from this SDK, closed after it: with TLS four ways there and back more per pack.
+    expectContinueHeader: false,
     requestHandler: {
       // 10 s to connect; 60 s of silence: a pack of 16 MiB passes in that time at 300 KB/s.
       connectionTimeout: 10_000,

@@ -55,7 +55,16 @@ export function s3Store(options: S3Options): ObjectStore {
         restated(place, key, () => opened(place, key, wanted, within), wanted);
       return steadyRead({ key, range, open, retry: place.retry, signal });
     },
-    write: (key, body, sha256, signal) => steadily(key, () => write(place, key, body, sha256, signal), signal),
+    write: (key, body, sha256, signal) => {
+      let tried = false;
+      const once = async () => {
+        // A server that has the object may refuse it so early that its answer is lost with the connection; so may an answer that it was taken.
+        if (tried && key.endsWith(sha256) && (await size(place, key)) === body.byteLength) return "present";
+        tried = true;
+        return write(place, key, body, sha256, signal);
+      };
+      return steadily(key, once, signal);
+    },
     size: (key) => steadily(key, () => size(place, key)),
     list: (prefix) => list(place, prefix),
     remove: (key) => steadily(key, async () => void (await place.access.client().send(new DeleteObjectCommand(at(place, key))))),
