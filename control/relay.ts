@@ -8,7 +8,7 @@ import { chainAudit } from "../db/audit.ts";
 import type { Database } from "../db/connect.ts";
 import { numberEvents, wakeListeners } from "../db/events.ts";
 
-/** Events are numbered in one statement, audit records one by one. */
+/** Events are numbered in one statement, audit records are read and chained. */
 const eventsPerBatch = 1_000;
 const recordsPerBatch = 200;
 /** What one pass does at most: under a flood of events the loop still ends its turn, so that a leader that must go goes. The rest comes next. */

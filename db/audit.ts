@@ -50,12 +50,15 @@ export async function chainAudit(db: Database, limit: number): Promise<number> {
   const [dropped] = last ? [] : await db.select({ number: hub.auditDroppedNumber, hash: hub.auditDroppedHash }).from(hub);
   let number = last?.number ?? dropped?.number ?? 0;
   let previousHash = last?.hash ?? dropped?.hash ?? "";
-  for (const row of waiting) {
+  const chained = waiting.map((row) => {
     number += 1;
-    const hash = hashOf({ ...row, number }, previousHash);
-    await db.update(audit).set({ number, previousHash, hash }).where(eq(audit.id, row.id));
-    previousHash = hash;
-  }
+    const link = { id: row.id, number, previousHash, hash: hashOf({ ...row, number }, previousHash) };
+    previousHash = link.hash;
+    return link;
+  });
+  await db.execute(sql`
+    update audit set number = link.number, previous_hash = link."previousHash", hash = link.hash
+    from jsonb_to_recordset(${JSON.stringify(chained)}::jsonb) as link(id uuid, number bigint, "previousHash" text, hash text) where audit.id = link.id`);
   return waiting.length;
 }
 

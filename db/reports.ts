@@ -31,7 +31,8 @@ export async function takeLines(
       const operation = known.get(line.operationId);
       return operation && !isSettled(operation.state) ? [{ operation, line }] : [];
     });
-    for (const { operation, line } of theirs) if (line.kind !== "output") await takeLine(tx, operation, line);
+    // Sent together, carried out in their order.
+    await Promise.all(theirs.map(({ operation, line }) => (line.kind === "output" ? undefined : takeLine(tx, operation, line))));
     await takeOutput(
       tx,
       seal,
@@ -118,9 +119,10 @@ async function takeState(
   at: ReturnType<typeof and>,
 ): Promise<void> {
   const ended = ["done", "skipped", "failed", "cancelled"].includes(line.state);
-  const [before] = await tx.select({ state: steps.state }).from(steps).where(at).for("update");
-  if (before?.state !== "pending" && before?.state !== "running") return;
-  await tx
+  const open = and(at, inArray(steps.state, ["pending", "running"]));
+  const before = tx.$with("before").as(tx.select({ name: steps.name, state: steps.state }).from(steps).where(open).for("update"));
+  const [moved] = await tx
+    .with(before)
     .update(steps)
     .set({
       ...place,
@@ -129,8 +131,10 @@ async function takeState(
       startedAt: line.state === "pending" ? sql`${steps.startedAt}` : sql`coalesce(${steps.startedAt}, now())`,
       endedAt: ended ? sql`now()` : null,
     })
-    .where(at);
-  if (before.state === line.state) return;
+    .from(before)
+    .where(and(eq(steps.operationId, line.operationId), eq(steps.name, before.name)))
+    .returning({ before: sql<string>`${before.state}` });
+  if (!moved || moved.before === line.state) return;
   const body = { step: line.step, state: line.state };
   await recordEvent(tx, {
     type: "step",

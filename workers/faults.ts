@@ -10,6 +10,7 @@ import { ApplicationFailure, TemporalFailure } from "@temporalio/common";
 import type { ActivityInterceptorsFactory } from "@temporalio/worker";
 import { FaultError, isRetryable, type Fault } from "../domain/errors.ts";
 import { foreignFault } from "../domain/foreign.ts";
+import type { RecordActivities } from "../workflows/records.ts";
 
 export type OnUnforeseen = (error: unknown) => void;
 
@@ -40,10 +41,12 @@ const unforeseen: Fault = {
   message: "The step failed in an unforeseen way; the log of the process that ran it has the cause.",
 };
 
-/** Local activities write what must be written, however often it takes. */
+/** What must be written, however often it takes. */
+const records: ReadonlySet<string> = new Set<keyof RecordActivities>(["recordSteps", "firstUnfinished", "settle"]);
+
 function failureOf(fault: Fault, most: number): ApplicationFailure {
-  const { attempt, isLocal } = Context.current().info;
-  const tired = fault.code !== "hub_unavailable" && !isLocal && attempt >= most;
+  const { attempt, activityType } = Context.current().info;
+  const tired = fault.code !== "hub_unavailable" && !records.has(activityType) && attempt >= most;
   const nonRetryable = tired || !isRetryable(fault.code);
   return ApplicationFailure.create({ type: fault.code, message: fault.message, nonRetryable, details: [fault] });
 }

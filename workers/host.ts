@@ -139,6 +139,7 @@ async function openHost({ config, log }: Pick<Running, "config" | "log">, { link
     ...transferring(config.hosts.transfers, home),
     sessions: openSlots(sessionsAtOnce),
     machines: openKeyedSlots(),
+    images: openKeyedSlots(),
     sources: openKeyedSlots(),
     pins,
     peers,

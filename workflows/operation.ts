@@ -8,7 +8,7 @@ import { CancellationScope, isCancellation } from "@temporalio/workflow";
 import type { Fault } from "../domain/errors.ts";
 import { faultRecord } from "../domain/operations/rules.ts";
 import { faultOf, refusal } from "./faults.ts";
-import { watchHosts, type OnHost } from "./host-loss.ts";
+import { watchHosts } from "./host-loss.ts";
 import { records, type OperationInput } from "./records.ts";
 import { nameActivities, openShown } from "./shown.ts";
 import { stepRunner, type StepOptions } from "./steps.ts";
@@ -21,7 +21,7 @@ export interface OperationFrame {
    */
   step<T>(names: string | readonly string[], act: (skip: string[]) => Promise<T>, options?: StepOptions): Promise<T | null>;
   /** The same for a step that cannot be skipped. */
-  must<T>(names: string | readonly string[], act: () => Promise<T>, options?: { on?: OnHost }): Promise<T>;
+  must<T>(names: string | readonly string[], act: () => Promise<T>, options?: Omit<StepOptions, "skippable">): Promise<T>;
   /** Registers what takes back the next act. Call it before the act. */
   undo(label: string, act: () => Promise<unknown>, hostId?: string): void;
   /** A mark to which `standsNow` goes back: what was registered after it needs no undo any more, because someone else takes it back. */
@@ -53,7 +53,7 @@ export async function runOperation(
     standsNow: (mark) => void undo.splice(mark),
     conclude: (name, act) => {
       undo.length = 0;
-      return CancellationScope.nonCancellable(() => frame.must(name, act));
+      return CancellationScope.nonCancellable(() => frame.must(name, act, { brief: true }));
     },
   };
   try {

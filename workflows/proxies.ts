@@ -1,34 +1,44 @@
 /**
  * How long each kind of step may take and how often it is tried. Named by kind, so that a number stands in one place.
  */
-import { proxyActivities, type ActivityInterfaceFor, type ActivityOptions } from "@temporalio/workflow";
+import {
+  proxyActivities,
+  proxyLocalActivities,
+  type ActivityInterfaceFor,
+  type ActivityOptions,
+  type LocalActivityOptions,
+} from "@temporalio/workflow";
 import { hostQueue, hubQueue } from "../domain/operations/rules.ts";
 import { summary } from "./shown.ts";
 
+type Calls = Readonly<Record<string | symbol, (...args: unknown[]) => Promise<unknown>>>;
+
 /** Activities that say in the web UI which step they are and what it is about: `subject`, or the operation's own. */
-function named<A>(options: ActivityOptions, subject?: string): ActivityInterfaceFor<A> {
-  type Calls = Readonly<Record<string | symbol, (...args: unknown[]) => Promise<unknown>>>;
-  const call = (name: string | symbol, args: unknown[]) =>
-    proxyActivities<Calls>({ ...options, summary: summary(subject) })[name]?.(...args);
+const named = <A>(options: ActivityOptions, subject?: string): ActivityInterfaceFor<A> =>
+  byName<A>(() => proxyActivities<Calls>({ ...options, summary: summary(subject) }));
+
+/** `proxy` is asked anew at each call, when it is known which step it is for. */
+function byName<A>(proxy: () => Calls): ActivityInterfaceFor<A> {
   const names: ProxyHandler<object> = {
     get:
       (_, name) =>
       (...args: unknown[]) =>
-        call(name, args),
+        proxy()[name]?.(...args),
   };
   return new Proxy({}, names) as ActivityInterfaceFor<A>;
 }
 
 /**
- * Reads and writes of the hub's database: milliseconds; 30 s outlast a failover. Without a limit on attempts, because a database that is away for an hour
- * must not fail what runs; every other fault ends after eight, which the worker sees to.
+ * Reads and writes of the hub's database: milliseconds, so they run within the workflow's own task and cost no turn of the server. 30 s outlast a failover.
+ * Without a limit on attempts, because a database that is away for an hour must not fail what runs; every other fault ends after eight, which the worker sees
+ * to. While an attempt waits for longer than five seconds its workflow can be told something.
  */
-export const quick = <A>(): ActivityInterfaceFor<A> =>
-  named<A>({
-    taskQueue: hubQueue,
-    startToCloseTimeout: "30 seconds",
-    retry: { initialInterval: "200 milliseconds", maximumInterval: "10 seconds" },
-  });
+const ownHub: LocalActivityOptions = {
+  startToCloseTimeout: "30 seconds",
+  localRetryThreshold: "5 seconds",
+  retry: { initialInterval: "200 milliseconds", maximumInterval: "10 seconds" },
+};
+export const quick = <A>(): ActivityInterfaceFor<A> => byName<A>(() => proxyLocalActivities<Calls>({ ...ownHub, summary: summary() }));
 
 /** Waits in the hub for another operation's undo: 60 s are allowed, 90 s leave room for the database. Heartbeats tell a dead hub worker. */
 export const patient = <A>(): ActivityInterfaceFor<A> =>

@@ -20,6 +20,8 @@ export interface OperationInput {
 /** How the frame tells the database. Implemented in `activities/hub/operations.ts`; repeating a call changes nothing. */
 export interface RecordActivities {
   recordSteps(input: { operationId: string; steps: StepRecord[] }): Promise<void>;
+  /** Of steps that one act does, the first that is neither done nor left out, as far as its host has told. */
+  firstUnfinished(input: { operationId: string; steps: readonly string[] }): Promise<string>;
   /** Ends the operation in one transaction: steps, state, result or fault, holds released, sealed input dropped, events, audit. */
   settle(input: {
     operationId: string;
@@ -57,5 +59,6 @@ export const records: RecordActivities = {
     const summary = `record ${input.steps.map(({ name, state }) => `${name} ${state}`).join(", ")}`;
     return local.recordSteps.executeWithOptions({ ...patience, summary }, [input]);
   },
+  firstUnfinished: (input) => local.firstUnfinished.executeWithOptions({ ...patience, summary: "which step it was" }, [input]),
   settle: (input) => local.settle.executeWithOptions({ ...patience, summary: `settle as ${input.outcome}` }, [input]),
 };

@@ -16,6 +16,8 @@ export interface StepOptions {
   /** Which of the names an operator may leave out; what a wholly skipped step would have returned is null. */
   readonly skippable?: readonly string[];
   readonly on?: OnHost;
+  /** A write of the hub, over in milliseconds: that it runs is told together with what comes of it. */
+  readonly brief?: boolean;
 }
 
 export interface StepRunner {
@@ -44,8 +46,8 @@ export function stepRunner(input: OperationInput, lost: HostWatch, shown: Shown)
     for (const name of names.slice(1)) tell(name, "pending");
     tell(names[0] ?? "", "running");
 
-    for (;;) {
-      await tellings.flush();
+    for (let again = false; ; again = true) {
+      if (again || options.brief !== true) await tellings.flush();
       nameActivities(remaining().join(", "));
       try {
         const value = await lost.unless(options.on?.hostId, () => act([...skipped]));
@@ -56,9 +58,10 @@ export function stepRunner(input: OperationInput, lost: HostWatch, shown: Shown)
         const name = await failed(error, { tell, remaining: left, options });
         if (name === null) continue;
         skipped.push(name);
-        const following = left[left.indexOf(name) + 1] ?? remaining()[0];
-        if (following === undefined) return null;
-        tell(following, "running");
+        if (remaining().length === 0) return null;
+        // Those before it are done: the act looks at them again, and says itself what it does.
+        const following = left[left.indexOf(name) + 1];
+        if (following !== undefined) tell(following, "running");
       }
     }
   }
@@ -78,7 +81,7 @@ function failureJudge(input: OperationInput, { lost, tellings, shown }: Around):
   const decide = decider(input, shown);
   return async function failed(error, { tell, remaining, options }) {
     const fault = isCancellation(error) ? null : faultOf(error);
-    const name = failedStep(fault, remaining);
+    const name = fault ? await failedStep(input.operationId, fault, remaining) : (remaining[0] ?? "");
     if (!fault || !parks(fault, input.onFault, options.on)) {
       tell(name, fault ? "failed" : "cancelled", fault ? { fault } : {});
       throw error;
@@ -116,10 +119,13 @@ interface Failed {
 const parks = (fault: Fault, onFault: OnFault, on: OnHost | undefined): boolean =>
   fault.code === "host_lost" ? on?.whenLost === "wait" : factsOf(fault.code).parks === true && onFault === "park";
 
-const failedStep = (fault: Fault | null, remaining: readonly string[]): string => {
-  const told = fault?.details?.["step"];
-  return typeof told === "string" && remaining.includes(told) ? told : (remaining[0] ?? "");
-};
+/** A host that died or fell silent names none; how far it had got is what it told before. */
+async function failedStep(operationId: string, fault: Fault, steps: readonly string[]): Promise<string> {
+  const told = fault.details?.["step"];
+  if (typeof told === "string" && steps.includes(told)) return told;
+  const [only = ""] = steps;
+  return steps.length < 2 ? only : CancellationScope.nonCancellable(() => records.firstUnfinished({ operationId, steps }));
+}
 
 type Tellings = ReturnType<typeof openTellings>;
 

@@ -62,6 +62,8 @@ export interface HostContext extends TransferContext {
   readonly limits: BootLimits;
   /** One change per machine at a time. */
   readonly machines: KeyedSlots;
+  /** One after the other per image: what one operation fetches or verifies, another must not begin anew, rename or remove meanwhile. */
+  readonly images: KeyedSlots;
   /** Parallels Desktop refuses two linked clones of one source at once. */
   readonly sources: KeyedSlots;
   /** macOS guests take two sessions at once, then refuse logons. */

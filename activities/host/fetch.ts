@@ -18,8 +18,7 @@ import { openArrivals, type Arrivals } from "./arrivals.ts";
 import type { Attempt } from "./attempt.ts";
 import type { HostContext } from "./context.ts";
 import { openReporter } from "./reporter.ts";
-import { openKeyedSlots, type KeyedSlots } from "./slots.ts";
-import { damageOf } from "./soundness.ts";
+import { isReady, type FoundDamage } from "./soundness.ts";
 import { openSharedTransfers, type SharedTransfers } from "./shared-transfer.ts";
 import { transferImage } from "./transfer.ts";
 
@@ -29,27 +28,22 @@ export function openFetching(context: HostContext): Fetching {
     transfers: openSharedTransfers(),
     unpackings: openSharedTransfers(),
     arrivals: openArrivals(),
-    turns: openKeyedSlots(),
   };
 }
 
 export function cacheActivities(fetching: Fetching): CacheActivities {
-  const { context, transfers, unpackings, arrivals, turns } = fetching;
-  const { attempts, cache, pins } = context;
+  const { context, transfers, unpackings, arrivals } = fetching;
+  const { attempts, cache, pins, images } = context;
   const inTurn = <T>(operationId: string, act: string, digest: string, work: (attempt: Attempt) => Promise<T>) =>
-    attempts.run(operationId, act, (attempt) => turns.run(digest, attempt.signal, () => work(attempt)));
+    attempts.run(operationId, act, (attempt) => images.run(digest, attempt.signal, () => work(attempt)));
 
   return {
     makeRoom: ({ operationId, wanted }) =>
       attempts.run(operationId, "room", async (attempt) => {
         // First kept, then looked at: from here on nobody evicts it.
         await pins.keep(wanted.digest, operationId);
-        const ready = () => turns.run(wanted.digest, attempt.signal, () => isReady(context, { operationId, wanted }, attempt));
-        // What is still on its way is not waited for here.
-        if ((await cache.has(wanted.digest)) && (await ready())) {
-          await cache.touch(wanted.digest);
-          return { cached: true, evicted: [] };
-        }
+        const damaged = (found: FoundDamage) => tellDamage(context, operationId, found, attempt);
+        if (await isReady(context, wanted, { ...attempt, damaged })) return { cached: true, evicted: [] };
         const evicted = await roomFor(context, wanted);
         if (evicted.length > 0) context.changed();
         return { cached: false, evicted };
@@ -94,30 +88,18 @@ export interface Fetching {
   /** Archives on their way, by the names they have until their digest is known. */
   readonly unpackings: SharedTransfers<Unpacked, PullProgress>;
   readonly arrivals: Arrivals;
-  /** One after the other per image: what one operation fetches or verifies, another must not begin anew, rename or remove meanwhile. */
-  readonly turns: KeyedSlots;
 }
 
 const roomFor = ({ cache, keepBytes, cacheBytes, pins }: HostContext, { allocatedBytes }: Wanted): Promise<string[]> =>
   cache.ensureRoom({ bytes: allocatedBytes, keepBytes, maximumBytes: cacheBytes, uses: pins });
 
-/** Whether the image is here and sound; one that is damaged is taken out and told, so that it is fetched anew. */
-async function isReady(context: HostContext, ask: { operationId: string; wanted: Wanted }, { signal, note }: Attempt): Promise<boolean> {
-  const { operationId, wanted } = ask;
-  const { cache, link } = context;
-  if (!(await cache.has(wanted.digest))) return false;
-  const damage = await damageOf(context, wanted.digest, signal, () => note({ waitsFor: "the cached image to be read again" }));
-  if (!damage) return true;
+async function tellDamage({ link }: HostContext, operationId: string, found: FoundDamage, { signal }: Attempt): Promise<void> {
   const { fence } = await link.grants({ operationId, begin: true }, signal);
-  const message = `The cached image ${wanted.image} was damaged: ${damage.path} (${damage.problem}); it is fetched anew.`;
-  openReporter(link, operationId, fence).damaged("make room", { digest: wanted.digest, message });
-  await cache.remove(wanted.digest);
-  context.changed();
-  return false;
+  openReporter(link, operationId, fence).damaged("make room", found);
 }
 
 async function fetchImage(
-  { context, transfers, unpackings, arrivals, turns }: Fetching,
+  { context, transfers, unpackings, arrivals }: Fetching,
   ask: Parameters<CacheActivities["fetchImage"]>[0],
   attempt: Attempt,
 ): Promise<Fetched> {
@@ -151,7 +133,7 @@ async function fetchImage(
   const pulled = await transfers.join(wanted.digest, { operationId, signal, onProgress }, (transfer) => {
     began = true;
     const bring = async () => ((await context.cache.has(wanted.digest)) ? nothingMoved(wanted) : transferImage(context, wanted, transfer));
-    return context.transfers.run(transfer.signal, () => turns.run(wanted.digest, transfer.signal, bring), wait);
+    return context.transfers.run(transfer.signal, () => context.images.run(wanted.digest, transfer.signal, bring), wait);
   });
   arrivals.arrived(wanted.digest);
   // What travels once is counted once: for the operation that began the transfer.

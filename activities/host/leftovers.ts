@@ -50,8 +50,8 @@ async function removeLeftovers(fetching: Fetching, signal: AbortSignal): Promise
 }
 
 /** Asked again right before: an operation that wants the image says so before it touches the disk. */
-function discardUnwanted({ context, transfers, arrivals, turns }: Fetching, digest: string, signal: AbortSignal): Promise<void> {
-  return turns.run(digest, signal, async () => {
+function discardUnwanted({ context, transfers, arrivals }: Fetching, digest: string, signal: AbortSignal): Promise<void> {
+  return context.images.run(digest, signal, async () => {
     if (arrivals.wantedBy(digest).length === 0 && !transfers.isRunning(digest)) await context.cache.discard(digest);
   });
 }

@@ -1,7 +1,7 @@
 /**
  * What provisioning and retiring do on a host.
  *
- * The one idea: all four are ensures under the machine's own lock, so they may come twice, late, or for a machine that is half there.
+ * The one idea: all are ensures under the machine's own lock, so they may come twice, late, or for a machine that is half there.
  */
 import { rm } from "node:fs/promises";
 import { FaultError } from "../../domain/errors.ts";
@@ -11,7 +11,7 @@ import type { HostContext } from "./context.ts";
 import { madeLinked } from "./clone.ts";
 import { dropSnapshots, mustCarryNone, originOf } from "./linked.ts";
 import { readMark, removeMarked } from "./mark.ts";
-import { prepare } from "./prepare.ts";
+import { prepare, type Preparation } from "./prepare.ts";
 import { openReporter } from "./reporter.ts";
 import { ensured, inStep } from "./steps.ts";
 import { unregisteredBundles } from "./unregistered.ts";
@@ -19,27 +19,15 @@ import { unregisteredBundles } from "./unregistered.ts";
 export function machineActivities(context: HostContext): MachineActivities {
   const { attempts, machines, link, pins } = context;
   return {
-    prepareMachine: ({ operationId, placement }) =>
-      attempts.run(operationId, "prepare", ({ signal }) =>
-        machines.run(placement.machineId, signal, async () => {
+    createMachine: ({ operationId, placement, skip }) =>
+      attempts.run(operationId, "create", (attempt) =>
+        machines.run(placement.machineId, attempt.signal, async () => {
+          const { signal } = attempt;
           const { fence } = await link.grants({ operationId, begin: true }, signal);
           const reporter = openReporter(link, operationId, fence);
-          return pins.holding([placement.wanted.digest], () => prepare({ context, operationId, placement, reporter, signal }));
-        }),
-      ),
-
-    startMachine: ({ operationId, placement, skip }) =>
-      attempts.run(operationId, "start", ({ signal }) =>
-        machines.run(placement.machineId, signal, async () => {
-          const { fence } = await link.grants({ operationId, begin: true }, signal);
-          const reporter = openReporter(link, operationId, fence);
-          const { machineId, probe } = placement;
-          await inStep(reporter, "start", () => ensureRunning(context, machineId, signal));
-          const addresses = skip.includes("address")
-            ? []
-            : await inStep(reporter, "address", () => awaitAddress(context, machineId, signal));
-          if (!skip.includes("answers")) await inStep(reporter, "answers", () => awaitAnswer(context, machineId, probe, addresses, signal));
-          return { addresses };
+          const work = { context, operationId, placement, reporter, signal };
+          const prepared = await pins.holding([placement.wanted.digest], () => prepare(work, attempt));
+          return { ...prepared, addresses: placement.start ? await bringUp(work, skip) : [] };
         }),
       ),
 
@@ -60,6 +48,15 @@ export function machineActivities(context: HostContext): MachineActivities {
         }),
       ),
   };
+}
+
+/** Answers its addresses. */
+async function bringUp({ context, placement, reporter, signal }: Preparation, skip: readonly string[]): Promise<string[]> {
+  const { machineId, probe } = placement;
+  await inStep(reporter, "start", () => ensureRunning(context, machineId, signal));
+  const addresses = skip.includes("address") ? [] : await inStep(reporter, "address", () => awaitAddress(context, machineId, signal));
+  if (!skip.includes("answers")) await inStep(reporter, "answers", () => awaitAnswer(context, machineId, probe, addresses, signal));
+  return addresses;
 }
 
 /** Unregistered, deleted, absent on disk. A newer placement of the same machine on this host is not what was meant, and stays. */

@@ -10,11 +10,14 @@ import { FaultError } from "../../domain/errors.ts";
 import { cloneFolder } from "../../images/clone-file.ts";
 import { elementOf, withElement } from "../../parallels/bundle/config.ts";
 import type { MadeMachine, Placement } from "../../workflows/machines/provision.ts";
+import type { Attempt } from "./attempt.ts";
 import type { HostContext } from "./context.ts";
 import { makingName, readMark, writeMark } from "./mark.ts";
 import type { Reporter } from "./reporter.ts";
-import { damageOf } from "./soundness.ts";
+import { isReady } from "./soundness.ts";
 import { inStep } from "./steps.ts";
+
+export type Prepared = Omit<MadeMachine, "addresses">;
 
 export interface Preparation {
   readonly context: HostContext;
@@ -24,35 +27,33 @@ export interface Preparation {
   readonly signal: AbortSignal;
 }
 
-export async function prepare(work: Preparation): Promise<MadeMachine> {
+export async function prepare(work: Preparation, attempt: Pick<Attempt, "note">): Promise<Prepared> {
   const { context, placement, reporter, signal } = work;
-  const bundlePath = await inStep(reporter, "clone", () => cloneBundle(work));
-  const { machineId } = placement;
+  const { machineId, cached = false } = placement;
+  if (cached) await inStep(reporter, "make room", () => mustBeCached(work, attempt));
+  const bundlePath = await inStep(reporter, "clone", async () => {
+    if (!cached) await mustBeCached(work, attempt);
+    return cloneBundle(work);
+  });
   await inStep(reporter, "register", () => register(context, machineId, bundlePath, placement.name, signal));
   return inStep(reporter, "configure", () => configure(work));
+}
+
+/** What was there when the hub or the step before looked may have gone or been damaged since. */
+async function mustBeCached({ context, placement, reporter, signal }: Preparation, { note }: Pick<Attempt, "note">): Promise<void> {
+  const { wanted, cached = false } = placement;
+  const step = cached ? "make room" : "clone";
+  if (await isReady(context, wanted, { signal, note, damaged: (found) => reporter.damaged(step, found) })) return;
+  const message = `The image ${wanted.image} is not whole in this host's cache.`;
+  throw new FaultError({ code: "image_not_cached", message, subject: wanted.image });
 }
 
 async function cloneBundle({ context, operationId, placement, signal }: Preparation): Promise<string> {
   const { machineId, epoch, hubId, name, wanted } = placement;
   const source = context.cache.paths(wanted.digest).bundle;
-  if (!(await context.cache.has(wanted.digest)))
-    throw new FaultError({
-      code: "store_object_missing",
-      message: `The image ${wanted.image} left this host's cache before it was cloned.`,
-    });
-  await mustBeSound(context, wanted, signal);
   const bundlePath = join(context.machineFolder, `${name}.${wanted.kind}`);
   await copyMarked(context, { from: source, to: bundlePath, mark: { hubId, machineId, epoch, operationId }, signal });
   return bundlePath;
-}
-
-/** It was sound when the operation made sure that it is here; what touched it since is found before a machine is made of it. */
-async function mustBeSound({ cache }: HostContext, { digest, image }: Placement["wanted"], signal: AbortSignal): Promise<void> {
-  const damage = (await cache.open(digest)) === null ? null : await damageOf({ cache }, digest, signal, () => {});
-  if (!damage) return;
-  await cache.remove(digest);
-  const message = `The cached image ${image} was damaged before it was cloned: ${damage.path} (${damage.problem}). It is gone from this host's cache.`;
-  throw new FaultError({ code: "cache_damaged", message, subject: image });
 }
 
 /** Ensures a whole, marked copy under its final name; refuses to write over anything that is not this very copy. */
@@ -104,7 +105,7 @@ async function replaceFile(path: string, text: string): Promise<void> {
   await rename(`${path}.new`, path);
 }
 
-async function configure({ context, placement, signal }: Preparation): Promise<MadeMachine> {
+async function configure({ context, placement, signal }: Preparation): Promise<Prepared> {
   const { machineId, name, vcpus, memoryBytes, description } = placement;
   const before = await found(context, machineId, signal);
   const wanted = {

@@ -33,12 +33,12 @@ export function placementActivities(deps: Placing): PlacementActivities {
         await retireRow(tx, machineId, "machine.forgotten");
         await deletePlacement(tx, machineId);
       }),
-    recordMachine: ({ operationId, placement, made, started }) =>
+    recordMachine: ({ operationId, placement, made }) =>
       db.transaction(async (tx) => {
         await underWay(tx, operationId, z.unknown());
         const { machineId } = placement;
-        const addresses = [...(started?.addresses ?? [])];
-        const machine = await recordActed(tx, machineId, placement.start ? "running" : "stopped", { ...made, addresses });
+        const seen = { ...made, addresses: [...made.addresses] };
+        const machine = await recordActed(tx, machineId, placement.start ? "running" : "stopped", seen);
         await changePlacement(tx, machineId, { runs: placement.start, diskBytes: made.diskBytes });
         if (machine) await tellMachine(tx, machine, "machine.ready", { hostId: placement.hostId });
       }),

@@ -9,13 +9,18 @@ import { takeDecision } from "../../db/decisions.ts";
 import { recordEvent } from "../../db/events.ts";
 import { moveOperation } from "../../db/operations.ts";
 import { settleOperation } from "../../db/settlement.ts";
-import { writeStep } from "../../db/steps.ts";
+import { listSteps, writeStep } from "../../db/steps.ts";
 import type { RecordActivities, StepRecord } from "../../workflows/records.ts";
 import { underWay } from "./under-way.ts";
 
 export function recordActivities({ db }: { db: Database }): RecordActivities {
   return {
     recordSteps: ({ operationId, steps }) => db.transaction((tx) => recordSteps(tx, operationId, steps)),
+    firstUnfinished: async ({ operationId, steps }) => {
+      const told = new Map((await listSteps(db, operationId)).map(({ name, state }) => [name, state]));
+      const isOpen = (name: string) => !["done", "skipped"].includes(told.get(name) ?? "pending");
+      return steps.find(isOpen) ?? steps.at(-1) ?? "";
+    },
     settle: async ({ operationId, steps, outcome, fault, result }) => {
       await settleOperation(db, { operationId, steps, outcome, fault, result });
     },
@@ -26,12 +31,16 @@ async function recordSteps(tx: Database, operationId: string, steps: readonly St
   // A workflow that was reset after its operation had ended stops here, before it does anything once more.
   const { operation } = await underWay(tx, operationId, z.unknown());
   const { project } = operation;
-  for (const step of steps) {
-    if (step.decided) await takeDecision(tx, operation, { ...step.decided, step: step.name });
-    if (!(await writeStep(tx, operationId, step))) continue;
-    const body = { step: step.name, ...(step.fault ? { code: step.fault.code, message: step.fault.message } : {}) };
-    await recordEvent(tx, { type: "step", name: `step.${step.state}`, subjectId: operationId, operationId, project, body });
-  }
+  for (const { decided, name } of steps) if (decided) await takeDecision(tx, operation, { ...decided, step: name });
+  // Sent together, carried out in their order.
+  const told = await Promise.all(steps.map((step) => writeStep(tx, operationId, step)));
+  const events = steps
+    .filter((_, index) => told[index])
+    .map(({ name, state, fault }) => {
+      const body = { step: name, ...(fault ? { code: fault.code, message: fault.message } : {}) };
+      return recordEvent(tx, { type: "step", name: `step.${state}`, subjectId: operationId, operationId, project, body });
+    });
+  await Promise.all(events);
   // The last word counts: a step that parked and was tried again since does not park its operation.
   const last = steps.findLast(({ state }) => state === "parked" || state === "running");
   // After an operator's word it goes on, be it to its undo.

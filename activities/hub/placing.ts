@@ -44,9 +44,10 @@ export async function placeMachine(
     await chooseTree(tx, operationId, image);
     if (machine.digest !== image.digest) await updateMachine(tx, machine.id, { digest: image.digest });
     const told = toldOf(machine, image, await wantedOf(tx, image));
-    const answer = (hostId: string, epoch: number): Placement => ({
+    const answer = (hostId: string, epoch: number, cached = false): Placement => ({
       hostId,
       epoch,
+      cached,
       hubId,
       start: input.start,
       ...(input.hostId === null ? {} : { only: true }),
@@ -58,13 +59,13 @@ export async function placeMachine(
     if (standing) await deletePlacement(tx, machine.id);
 
     const demand = demandOf(machine, image, input, excluded);
-    const { id: hostId } = unwrap(place(await lockSupplies(tx, reserve), demand));
+    const { id: hostId, cached } = unwrap(place(await lockSupplies(tx, reserve), demand));
     const epoch = machine.hostId === null ? machine.epoch : machine.epoch + 1;
     const { vcpus, memoryBytes, macos, diskBytes, runs } = demand;
     await insertPlacement(tx, { machineId: machine.id, epoch, hostId, vcpus, memoryBytes, diskBytes, macos, runs });
     await updateMachine(tx, machine.id, { hostId, epoch });
     await locateOperation(tx, operationId, { hostId });
-    return answer(hostId, epoch);
+    return answer(hostId, epoch, cached.includes(told.wanted.digest));
   });
 }
 

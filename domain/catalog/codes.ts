@@ -65,9 +65,8 @@ export const catalogCodes = {
   },
   prefetch_policy_not_found: { kind: "not_found", remedy: "`drover prefetch list` shows the policies." },
   prefetch_policy_exists: { kind: "conflict", remedy: "Choose another name, or remove that policy first." },
-  cache_damaged: {
-    kind: "corrupt",
-    retryable: false,
+  image_not_cached: {
+    kind: "conflict",
     remedy: "Try again: the image is fetched anew. Where it happens twice on one host, look at its disk.",
   },
   format_unknown: { kind: "corrupt", remedy: "Upgrade Drover: the object was written by a newer version." },

@@ -113,8 +113,8 @@ async function made({ id: operationId }: Operation, roll: (n: number) => number)
   const { db, hubId, reserve } = hub.control;
   const placing = placementActivities({ db, hubId, reserve });
   const placement = await placing.placeMachine({ operationId, excluded: [] });
-  const files = { macAddress: null, bundlePath: `/${roll(100)}.pvm`, diskBytes: 1 };
-  await placing.recordMachine({ operationId, placement, made: files, started: null });
+  const files = { macAddress: null, bundlePath: `/${roll(100)}.pvm`, diskBytes: 1, addresses: [] };
+  await placing.recordMachine({ operationId, placement, made: files });
 }
 
 async function end(operation: Operation, roll: (n: number) => number): Promise<void> {

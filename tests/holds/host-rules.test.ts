@@ -31,10 +31,8 @@ beforeEach(() => {
 let count = 0;
 async function machine(start = false): Promise<{ id: string; name: string }> {
   const [id, name] = [randomUUID(), `m-${++count}`];
-  const order = { operationId: randomUUID(), placement: placementOf(id, name, "small", 1), skip: [] };
-  await host.run(({ prepareMachine }) => prepareMachine(order));
-  const placement = { ...order.placement, probe: { kind: "tools" } as const };
-  if (start) await host.run(({ startMachine }) => startMachine({ ...order, skip: ["address"], placement }));
+  const placement = { ...placementOf(id, name, "small", 1), start, probe: { kind: "tools" } as const };
+  await host.run(({ createMachine }) => createMachine({ operationId: randomUUID(), placement, skip: ["address"] }));
   return { id, name };
 }
 const act = (machineId: string, action: Action, cloneId: string = randomUUID()) =>

@@ -54,9 +54,9 @@ describe("a machine in the making, whose host is killed with -9", () => {
     "$moment is made by the next attempt: one machine, whole, configured, nothing beside it",
     async ({ due }) => {
       const { order, machineId, name } = newOrder("large");
-      await killWhen({ home, prepare: order }, due(machineId));
+      await killWhen({ home, create: order }, due(machineId));
       controlSimulator(simulatorIn(home), { faults: [] });
-      const made = await host.run(({ prepareMachine }) => prepareMachine(order));
+      const made = await host.run(({ createMachine }) => createMachine(order));
       expect((await host.context.prlctl.list()).filter((machine) => machine.name === name)).toMatchObject([
         { id: machineId, state: "stopped" },
       ]);
@@ -77,7 +77,7 @@ describe("a machine in the making, whose host is killed with -9", () => {
     "$moment is removed without a trace when nobody wants it any more",
     async ({ due }) => {
       const { order, machineId } = newOrder("large");
-      await killWhen({ home, prepare: order }, due(machineId));
+      await killWhen({ home, create: order }, due(machineId));
       controlSimulator(simulatorIn(home), { faults: [] });
       await host.run(({ removeMachine }) => removeMachine({ operationId: order.operationId, machineId, epoch: 1 }));
       await host.run(({ removeMachine }) => removeMachine({ operationId: order.operationId, machineId, epoch: 1 }));
@@ -92,7 +92,7 @@ describe("a machine in the making, whose host is killed with -9", () => {
 
   it("leaves no unfinished copy once the host is back, even if nobody asks for it", async () => {
     const { order, machineId } = newOrder("large");
-    await killWhen({ home, prepare: order }, moments[0]?.due(machineId) ?? (async () => true));
+    await killWhen({ home, create: order }, moments[0]?.due(machineId) ?? (async () => true));
     expect(await bundlesIn(home)).toHaveLength(1);
     await removeUnfinished(machineFolderIn(home));
     expect(await bundlesIn(home)).toEqual([]);
@@ -281,11 +281,8 @@ function newOrder(size: ImageSize, epoch = 1) {
 
 async function machine({ start = false, epoch = 1 }: { start?: boolean; epoch?: number } = {}): Promise<Made> {
   const { order, machineId: id, name } = newOrder("small", epoch);
-  const { bundlePath } = await host.run(({ prepareMachine }) => prepareMachine(order));
-  if (start)
-    await host.run(({ startMachine }) =>
-      startMachine({ ...order, skip: ["address"], placement: { ...order.placement, probe: { kind: "tools" } } }),
-    );
+  const placement = { ...order.placement, start, probe: { kind: "tools" } as const };
+  const { bundlePath } = await host.run(({ createMachine }) => createMachine({ ...order, skip: ["address"], placement }));
   return { id, name, bundlePath, remove: () => absent(id, epoch) };
 }
 

@@ -4,5 +4,5 @@ import type { Order } from "./victims.ts";
 
 const order = JSON.parse(process.argv[2] ?? "{}") as Order;
 const host = openTestHost(order.home, order.sealed ?? {}, (line) => process.stdout.write(`${JSON.stringify(line)}\n`));
-if ("prepare" in order) await host.run(({ prepareMachine }) => prepareMachine(order.prepare));
+if ("create" in order) await host.run(({ createMachine }) => createMachine(order.create));
 else await host.run(({ actOnMachine }) => actOnMachine(order.act));

@@ -9,7 +9,7 @@ import type { MachineActivities } from "../../workflows/machines/provision.ts";
 import { simulatorIn } from "./host.ts";
 
 export type Order = { readonly home: string; readonly sealed?: Record<string, unknown> } & (
-  | { readonly prepare: Parameters<MachineActivities["prepareMachine"]>[0] }
+  | { readonly create: Parameters<MachineActivities["createMachine"]>[0] }
   | { readonly act: Parameters<HostActionActivities["actOnMachine"]>[0] }
 );
 

@@ -175,6 +175,13 @@ const special: readonly Scenario[] = [
   scenario("pull", "host-lost", { before: endless, after: lostAndBack }),
   scenario("pull", "cached", { before: (world) => void world.cached.add(digest) }),
   scenario("provision", "cached", { before: (world) => void world.cached.add(digest) }),
+  scenario("provision", "in-one-turn", {
+    before: (world) => {
+      world.cached.add(digest);
+      world.believesCached = true;
+    },
+  }),
+  scenario("provision", "believed-cached", { before: (world) => void (world.believesCached = true) }),
   scenario("provision", "no-capacity", { setting: { step: "place" }, before: meets("no_capacity", forEver) }),
   scenario("provision", "skipped", { setting: { step: "answers" }, before: meets("tools_unavailable", forEver), after: told("skip") }),
   scenario("provision", "placed-again", {

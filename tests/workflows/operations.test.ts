@@ -165,6 +165,21 @@ describe("provision", () => {
     });
   });
 
+  it.each([
+    ["in one turn of its host where the image is cached", true, []],
+    ["with what the host fetches where the hub was wrong about its cache", false, ["fetch", "verify", "show in cache"]],
+  ])("makes it %s", async (_, isCached, fetched) => {
+    const world = newWorld();
+    world.believesCached = true;
+    if (isCached) world.cached.add(digest);
+    const run = await provision(world);
+    await run.ended;
+    expect(world.machines.get("m")).toMatchObject({ host: "mac-1", state: "running" });
+    const making = ["clone", "register", "configure", "start", "address", "answers"];
+    const steps = ["place", "make room", ...making, ...fetched, "record"];
+    expect(world.steps).toEqual(new Map(steps.map((step) => [step, "done"])));
+  });
+
   it("leaves no machine, no reservation and a free name when a later step fails", async () => {
     const world = newWorld();
     world.troubles.set("start", { code: "macos_limit", times: 99 });
@@ -195,7 +210,7 @@ describe("provision", () => {
     const run = await provision(world);
     await run.until(() => world.machines.has("m"), "the host works");
     await run.handle.signal(hostLostSignal, run.hosts["mac-1"] ?? "");
-    await parked(run, world, "clone");
+    await parked(run, world, "register");
     world.endless.clear();
     await run.handle.signal(hostBackSignal, run.hosts["mac-1"] ?? "");
     await run.ended;

@@ -61,6 +61,8 @@ export interface World {
   readonly endless: Set<string>;
   /** Whether the request for a machine names its host. */
   namesHost: boolean;
+  /** Whether the hub believes that the host has the image. */
+  believesCached: boolean;
   /** What each step of a host waits for before it acts. */
   readonly pace: () => Promise<void>;
 }
@@ -82,6 +84,7 @@ export function newWorld(pace: World["pace"] = async () => {}): World {
     acted: [],
     endless: new Set(),
     namesHost: false,
+    believesCached: false,
     pace,
   };
 }
@@ -105,6 +108,7 @@ export function hubOf(world: World, hosts: readonly string[], endless: Endless) 
     recordSteps: async ({ steps }) => {
       for (const { name, state } of steps) world.steps.set(name, state);
     },
+    firstUnfinished: async ({ steps }) => steps.find((step) => world.steps.get(step) !== "done") ?? "",
     settle: async ({ steps, outcome, fault, result }) => {
       for (const { name, state } of steps) world.steps.set(name, state);
       world.settled = { outcome, ...(fault ? { fault } : {}), ...(result ? { result } : {}) };
@@ -172,6 +176,7 @@ function placing(world: World, hosts: readonly string[]): PlacementActivities & 
         start: true,
         probe: { kind: "tools" },
         wanted,
+        cached: world.believesCached,
         ...(world.namesHost ? { only: true } : {}),
       };
     },
@@ -288,15 +293,18 @@ function making(
       world.machines.delete(machineId);
     },
     unmarkMachine: async () => void world.acted.push("unmark"),
-    prepareMachine: async ({ placement }) => {
+    createMachine: async ({ placement, skip }) => {
+      const told = async (step: string) => {
+        world.steps.set(step, "running");
+        await at(step);
+        world.steps.set(step, "done");
+      };
+      if (placement.cached) await told("make room");
+      if (!world.cached.has(digest)) throw new FaultError({ code: "image_not_cached", message: "The image is not there." });
       world.machines.set("m", { host, state: "stopped", epoch: placement.epoch });
-      for (const step of ["clone", "register", "configure"]) await at(step);
-      return { macAddress: "001C42000001", bundlePath: "/vm/ci-1.pvm", diskBytes: 10 };
-    },
-    startMachine: async ({ skip }) => {
-      for (const step of ["start", "address", "answers"]) if (!skip.includes(step)) await at(step);
+      for (const step of ["clone", "register", "configure", "start", "address", "answers"]) if (!skip.includes(step)) await told(step);
       world.machines.set("m", { host, state: "running", epoch: 1 });
-      return { addresses: ["10.211.55.3"] };
+      return { macAddress: "001C42000001", bundlePath: "/vm/ci-1.pvm", diskBytes: 10, addresses: ["10.211.55.3"] };
     },
     stopMachine: async ({ machineId }) => {
       await at("stop");

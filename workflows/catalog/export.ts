@@ -47,6 +47,7 @@ export interface SendActivities {
 }
 
 const hub = quick<ExportActivities>();
+const look = external<ExportActivities>();
 const store = storeWork<ExportActivities>();
 const far = storeWork<SendActivities>();
 const there = external<SendActivities>();
@@ -62,7 +63,7 @@ export async function exportImage(input: ExportInput): Promise<Record<string, un
         return pushed;
       });
     }
-    const plan = await must("authorise", () => hub.authoriseExport({ operationId }));
+    const plan = await must("authorise", () => look.authoriseExport({ operationId }));
     const exported = await must("write archive", () => store.writeArchive({ operationId, step: "write archive", plan }));
     if (through) {
       const { image } = plan;

@@ -36,7 +36,7 @@ export async function pull(input: PullInput): Promise<Record<string, unknown>> {
     await CancellationScope.nonCancellable(() => beginning.beginPull({ operationId, prefetchId, hostId, workflowId }));
   }
   return runOperation(input, async (frame) => {
-    const wanted = await frame.must("authorise", () => hub.authorisePull({ operationId }));
+    const wanted = await frame.must("authorise", () => hub.authorisePull({ operationId }), { brief: true });
     const fetched = await fetchTo(lossOf(hostId, input.onFault), wanted, operationId, frame);
     await frame.conclude("record", async () => ({ recorded: await hub.recordCached({ operationId, hostId, fetched }) }));
     return { ...fetched, image: wanted.image, hostId };

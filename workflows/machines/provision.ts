@@ -1,10 +1,10 @@
 /**
- * Makes a machine from an image: place, fetch if missing, prepare, start, prove that it answers.
+ * Makes a machine from an image: place, fetch if missing, make, start, prove that it answers.
  *
  * The one idea: a host that dies in between costs one more placement, or is waited for where the request names it. What it had made carries an older
- * epoch, so it is removed when the host is back.
+ * epoch, so it is removed when the host is back. Where the image is cached all of it is one turn of the host.
  */
-import { faultOf } from "../faults.ts";
+import { faultOf, refusal } from "../faults.ts";
 import { lossOf, type OnHost } from "../host-loss.ts";
 import { runOperation, type OperationFrame } from "../operation.ts";
 import type { OperationInput } from "../records.ts";
@@ -32,14 +32,15 @@ export interface Placement {
   readonly wanted: Wanted;
   /** The request names this host, so that no other can take its place. */
   readonly only?: boolean;
+  /** The hub believes that the image lies in the host's cache. Whoever makes the machine looks first, and fails with `image_not_cached`. */
+  readonly cached?: boolean;
 }
 /** What a host made of it. */
 export interface MadeMachine {
   readonly macAddress: string | null;
   readonly bundlePath: string;
   readonly diskBytes: number;
-}
-export interface StartedMachine {
+  /** None of a machine that was not started. */
   readonly addresses: readonly string[];
 }
 
@@ -51,15 +52,13 @@ export interface PlacementActivities {
   releasePlacement(input: { operationId: string; machineId: string; epoch: number }): Promise<void>;
   /** A machine that never came to be: its name is free again. */
   forgetMachine(input: { operationId: string; machineId: string }): Promise<void>;
-  recordMachine(input: { operationId: string; placement: Placement; made: MadeMachine; started: StartedMachine | null }): Promise<void>;
+  recordMachine(input: { operationId: string; placement: Placement; made: MadeMachine }): Promise<void>;
 }
 
 /** What provisioning and retiring ask of a host. Implemented in `activities/host/machines.ts`. */
 export interface MachineActivities {
-  /** Clone, register, configure: reports each step, resumes at the first unfinished one. */
-  prepareMachine(input: { operationId: string; placement: Placement; skip: string[] }): Promise<MadeMachine>;
-  /** Start, address, answers. */
-  startMachine(input: { operationId: string; placement: Placement; skip: string[] }): Promise<StartedMachine>;
+  /** Clone, register, configure, and where it is to run start, address, answers: reports each step, resumes at the first unfinished one. */
+  createMachine(input: { operationId: string; placement: Placement; skip: string[] }): Promise<MadeMachine>;
   /** `ifStarted`: only when this very operation started it. `unlessCloned`: refused while linked clones stand on the machine. */
   stopMachine(input: {
     operationId: string;
@@ -84,7 +83,7 @@ export async function provision(input: ProvisionInput): Promise<Record<string, u
     const excluded: string[] = [];
     for (;;) {
       const mark = frame.mark();
-      const placement = await frame.must("place", () => hub.placeMachine({ operationId, excluded }));
+      const placement = await frame.must("place", () => hub.placeMachine({ operationId, excluded }), { brief: true });
       markHost(placement.hostId);
       try {
         return await makeOn(placement, input, frame);
@@ -100,24 +99,48 @@ export async function provision(input: ProvisionInput): Promise<Record<string, u
 
 async function makeOn(placed: Placement, { operationId, onFault }: ProvisionInput, frame: OperationFrame) {
   const { hostId, machineId, epoch, wanted } = placed;
-  const host = onHost<MachineActivities>(hostId, placed.name);
   const on: OnHost = placed.only === true ? lossOf(hostId, onFault) : { hostId, whenLost: "fail" };
   frame.undo("release placement", () => hub.releasePlacement({ operationId, machineId, epoch }));
-  const fetched = await fetchTo(on, wanted, operationId, frame);
-  // Of an archive the digest is known only now.
-  const placement: Placement = { ...placed, wanted: { ...wanted, digest: fetched.digest } };
-
-  const back = undoOnHost<MachineActivities>(hostId, placement.name);
-  frame.undo("remove machine", () => back.removeMachine({ operationId, machineId, epoch }), hostId);
-  const made = await frame.must(["clone", "register", "configure"], () => host.prepareMachine({ operationId, placement, skip: [] }), {
-    on,
-  });
-  const started = placement.start
-    ? await frame.step(["start", "address", "answers"], (skip) => host.startMachine({ operationId, placement, skip }), {
-        on,
-        skippable: ["address", "answers"],
-      })
-    : null;
-  await frame.conclude("record", async () => ({ recorded: await hub.recordMachine({ operationId, placement, made, started }) }));
-  return { machineId, hostId, image: wanted.image, fetchedBytes: fetched.fetchedBytes, addresses: [...(started?.addresses ?? [])] };
+  const { made, placement, fetchedBytes } = await fromCache(placed, { operationId, on, frame });
+  await frame.conclude("record", async () => ({ recorded: await hub.recordMachine({ operationId, placement, made }) }));
+  return { machineId, hostId, image: wanted.image, fetchedBytes, addresses: [...made.addresses] };
 }
+
+interface Making {
+  readonly operationId: string;
+  readonly on: OnHost;
+  readonly frame: OperationFrame;
+}
+
+/** In one turn where the hub is right about the cache; otherwise the image is fetched before. */
+async function fromCache({ cached = false, ...placed }: Placement, making: Making) {
+  const { operationId, on, frame } = making;
+  if (cached) {
+    const mark = frame.mark();
+    try {
+      return { made: await make({ ...placed, cached }, making), placement: placed, fetchedBytes: 0 };
+    } catch (error) {
+      if (faultOf(error).code !== "image_not_cached") throw error;
+      frame.standsNow(mark);
+    }
+  }
+  const { digest, fetchedBytes } = await fetchTo(on, placed.wanted, operationId, frame);
+  // Of an archive the digest is known only now.
+  const placement: Placement = { ...placed, wanted: { ...placed.wanted, digest } };
+  return { made: await make(placement, making), placement, fetchedBytes };
+}
+
+async function make(placement: Placement, { operationId, on, frame }: Making): Promise<MadeMachine> {
+  const { hostId, machineId, epoch, name, cached } = placement;
+  const back = undoOnHost<MachineActivities>(hostId, name);
+  frame.undo("remove machine", () => back.removeMachine({ operationId, machineId, epoch }), hostId);
+  const steps = [...(cached ? ["make room"] : []), "clone", "register", "configure", ...(placement.start ? starting : [])];
+  const host = onHost<MachineActivities>(hostId, name);
+  const made = await frame.step(steps, (skip) => host.createMachine({ operationId, placement, skip }), { on, skippable });
+  if (made === null) throw refusal("internal", "A machine is not made by leaving out its steps.");
+  return made;
+}
+
+const starting = ["start", "address", "answers"] as const;
+/** A machine may do without them. */
+const skippable = ["address", "answers"] as const;
