@@ -32,7 +32,7 @@ export async function takeLines(
       return operation && !isSettled(operation.state) ? [{ operation, line }] : [];
     });
     // Sent together, carried out in their order.
-    await Promise.all(theirs.map(({ operation, line }) => (line.kind === "output" ? undefined : takeLine(tx, operation, line))));
+    await Promise.all(theirs.flatMap(({ operation, line }) => (line.kind === "output" ? [] : [takeLine(tx, operation, line)])));
     await takeOutput(
       tx,
       seal,
