@@ -36,6 +36,7 @@ interface Waiting {
 
 interface Lane {
   readonly worker: Worker;
+  readonly gone: Promise<unknown>;
   load: number;
 }
 
@@ -57,7 +58,8 @@ export function openChunkPool(threads = defaultThreads): ChunkPool {
   let lastId = 0;
 
   const begin = (): Lane => {
-    const lane = { worker: startWorker(waiting), load: 0 };
+    const worker = startWorker(waiting);
+    const lane = { worker, gone: new Promise((resolve) => worker.once("exit", resolve)), load: 0 };
     if (hashes) lane.worker.postMessage({ known: hashes } satisfies WorkerQuestion);
     lanes.push(lane);
     return lane;
@@ -99,7 +101,11 @@ export function openChunkPool(threads = defaultThreads): ChunkPool {
       hashes = known;
       lanes.forEach(({ worker }) => worker.postMessage({ known } satisfies WorkerQuestion));
     },
-    close: async () => void (await Promise.all(lanes.map(({ worker }) => worker.terminate()))),
+    // Asked to end, and waited for: a thread that is ended while it still loads the calls of the system takes the whole process with it.
+    close: async () => {
+      lanes.forEach(({ worker }) => worker.postMessage({ end: true } satisfies WorkerQuestion));
+      await Promise.all(lanes.map(({ gone }) => gone));
+    },
   };
 }
 

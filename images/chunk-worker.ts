@@ -17,7 +17,7 @@ import { diskFault } from "./files.ts";
 
 export type WorkerTask = ReadTask | PlaceTask | WriteTask;
 export type WorkerResult = ReadResult | PlaceResult | WriteResult;
-export type WorkerQuestion = { readonly id: number; readonly task: WorkerTask } | { readonly known: SharedHashes };
+export type WorkerQuestion = { readonly id: number; readonly task: WorkerTask } | { readonly known: SharedHashes } | { readonly end: true };
 export type WorkerAnswer =
   | { readonly id: number; readonly result: WorkerResult }
   | { readonly id: number; readonly fault: Fault }
@@ -26,7 +26,8 @@ export type WorkerAnswer =
 let known: SharedHashes | null = null;
 
 parentPort?.on("message", (question: WorkerQuestion) => {
-  if ("known" in question) known = question.known;
+  if ("end" in question) parentPort?.close();
+  else if ("known" in question) known = question.known;
   else answer(question.id, question.task);
 });
 
