@@ -6,6 +6,8 @@
  */
 import { FaultError } from "../../domain/errors.ts";
 import type { ByteRange } from "../../stores/object-store.ts";
+import { filler } from "../fill.ts";
+import type { RangeMemory } from "./range-memory.ts";
 import type { Spool } from "./spool.ts";
 
 export interface ArchiveSource {
@@ -22,15 +24,21 @@ const quickMs = 80;
 /** A connection that breaks is no accident any more when the same range broke off four times. */
 const triesPerRange = 4;
 
-/** `spool`: where ranges of an earlier attempt may lie, and where those of this one go. */
-export async function* readAhead(source: ArchiveSource, signal: AbortSignal, spool: Spool | null): AsyncGenerator<Uint8Array> {
+export interface ReadAhead {
+  readonly memory: Pick<RangeMemory, "room">;
+  /** Where ranges of an earlier attempt may lie, and where those of this one go. */
+  readonly spool: Spool | null;
+  readonly signal: AbortSignal;
+}
+
+export async function* readAhead(source: ArchiveSource, { memory, spool, signal }: ReadAhead): AsyncGenerator<Uint8Array<ArrayBuffer>> {
   const abort = new AbortController();
   const either = AbortSignal.any([signal, abort.signal]);
-  const underWay: Promise<Uint8Array>[] = [];
+  const underWay: Promise<Uint8Array<ArrayBuffer>>[] = [];
   let asked = 0;
   const ask = () => {
     const lengthBytes = Math.min(rangeBytes, source.bytes - asked);
-    const range = rangeAt(source, { offsetBytes: asked, lengthBytes }, spool, either);
+    const range = rangeAt(source, { offsetBytes: asked, lengthBytes }, { memory, spool, signal: either });
     range.catch(() => undefined); // Told to whoever takes it; one that nobody takes any more is nobody's.
     underWay.push(range);
     asked += lengthBytes;
@@ -48,21 +56,22 @@ export async function* readAhead(source: ArchiveSource, signal: AbortSignal, spo
   }
 }
 
-async function rangeAt(source: ArchiveSource, range: ByteRange, spool: Spool | null, signal: AbortSignal): Promise<Uint8Array> {
+async function rangeAt(source: ArchiveSource, range: ByteRange, ahead: ReadAhead): Promise<Uint8Array<ArrayBuffer>> {
+  const { spool } = ahead;
   const number = range.offsetBytes / rangeBytes;
   const known = await spool?.take(number, range.lengthBytes);
   if (known) return known;
   const began = performance.now();
-  const whole = await readRange(source, range, signal);
+  const whole = await readRange(source, range, ahead);
   if (performance.now() - began > quickMs) await spool?.keep(number, whole);
   return whole;
 }
 
-async function readRange(source: ArchiveSource, range: ByteRange, signal: AbortSignal): Promise<Uint8Array> {
+async function readRange(source: ArchiveSource, range: ByteRange, { memory, signal }: ReadAhead): Promise<Uint8Array<ArrayBuffer>> {
   for (let tried = 1; ; tried++) {
     try {
       signal.throwIfAborted();
-      return await collect(source, range, await source.read(range, signal));
+      return await collect(source, await source.read(range, signal), memory.room(range.lengthBytes));
     } catch (error) {
       signal.throwIfAborted();
       if (error instanceof FaultError && error.fault.code !== "store_unavailable") throw error;
@@ -72,16 +81,20 @@ async function readRange(source: ArchiveSource, range: ByteRange, signal: AbortS
   }
 }
 
-async function collect(source: ArchiveSource, { lengthBytes }: ByteRange, parts: AsyncIterable<Uint8Array>): Promise<Uint8Array> {
-  const whole = Buffer.allocUnsafeSlow(lengthBytes);
-  let at = 0;
-  for await (const part of parts) {
-    if (at + part.byteLength > lengthBytes) throw otherThanTold(source, "longer");
-    whole.set(part, at);
-    at += part.byteLength;
+async function collect(
+  source: ArchiveSource,
+  stream: ReadableStream<Uint8Array>,
+  room: Uint8Array<ArrayBuffer>,
+): Promise<Uint8Array<ArrayBuffer>> {
+  const reader = filler(stream);
+  try {
+    const { body, bytes } = await reader.fill(room);
+    if (bytes < body.byteLength) throw new Error(`The answer ended after ${bytes} of ${body.byteLength} bytes.`);
+    if ((await reader.fill(new Uint8Array(1))).bytes > 0) throw otherThanTold(source, "longer");
+    return body;
+  } finally {
+    await reader.end().catch(() => undefined); // What failed was told.
   }
-  if (at < lengthBytes) throw new Error(`The answer ended after ${at} of ${lengthBytes} bytes.`);
-  return whole;
 }
 
 const otherThanTold = ({ name }: ArchiveSource, how: string) =>

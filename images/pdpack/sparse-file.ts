@@ -23,6 +23,8 @@ interface Writing {
   readonly bytes: number;
   /** Asked for with the first body that is full: an archive of small files needs no thread. */
   readonly pool: () => ChunkPool;
+  /** Told of each part of the content as it comes; what came before it is not looked at any more. */
+  readonly onReached: (part: Uint8Array) => void;
   /** Told of the bytes of chunks that are not zero, while they are written. */
   readonly onData: (bytes: number) => void;
   readonly signal: AbortSignal;
@@ -33,7 +35,7 @@ const bodyBytes = 8 * chunkBytes;
 
 /** The file must not be there yet. */
 export async function writeSparse(writing: Writing): Promise<WrittenFile> {
-  const { path, content, pool, onData, signal } = writing;
+  const { path, content, pool, onReached, onData, signal } = writing;
   const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
   await onDisk(path, () => closeSync(openSync(path, flags, 0o600)));
   const threads = bodiesInThreads(writing);
@@ -42,6 +44,7 @@ export async function writeSparse(writing: Writing): Promise<WrittenFile> {
   try {
     for await (const part of content) {
       signal.throwIfAborted();
+      onReached(part);
       for (let at = 0; at < part.byteLength;) {
         if (body.byteLength === 0) body = memoryFor(writing.bytes - bytes, bytes === 0 ? null : pool());
         const step = Math.min(part.byteLength - at, body.byteLength - filled);

@@ -12,7 +12,7 @@ import { chunkBytes, isZero } from "../format.ts";
 
 export interface Spool {
   /** The range, if it is here and whole. */
-  take(number: number, bytes: number): Promise<Uint8Array | null>;
+  take(number: number, bytes: number): Promise<Uint8Array<ArrayBuffer> | null>;
   keep(number: number, range: Uint8Array): Promise<void>;
   close(): Promise<void>;
 }

@@ -25,6 +25,7 @@ import {
   type Admitted,
 } from "./admission.ts";
 import { openMd5 } from "./md5.ts";
+import { openRangeMemory } from "./range-memory.ts";
 import { rangeBytes, readAhead, type ArchiveSource } from "./read-ahead.ts";
 import { writeSparse, type WrittenFile } from "./sparse-file.ts";
 import { openSpool, removeSpool, type Spool } from "./spool.ts";
@@ -111,16 +112,18 @@ function limitOf({ told }: UnpackAsk): number {
 async function stream(paths: ImagePaths, ask: UnpackAsk, admission: Admission, spool: Spool | null): Promise<Found> {
   const { source, signal } = ask;
   const md5 = ask.md5 === null ? null : openMd5(source.bytes);
+  const memory = openRangeMemory(Math.min(rangeBytes, source.bytes));
   let pool: ChunkPool | null = null;
   try {
     const threads = () => (pool ??= openChunkPool());
     async function* packed() {
-      for await (const part of readAhead(source, signal, spool)) {
-        await md5?.update(part);
-        yield part;
+      for await (const range of readAhead(source, { memory, spool, signal })) {
+        await md5?.update(range);
+        memory.given(range);
+        yield range;
       }
     }
-    const found = await takeEntries({ paths, ask, admission, threads }, packed());
+    const found = await takeEntries({ paths, ask, admission, threads, onReached: memory.reached }, packed());
     const told = await md5?.digest();
     if (told !== undefined && told !== ask.md5) throw corrupt(source.name, `its MD5 is ${told}, and its manifest tells of ${ask.md5}`);
     return found;
@@ -135,9 +138,11 @@ interface Taking {
   readonly ask: UnpackAsk;
   readonly admission: Admission;
   readonly threads: () => ChunkPool;
+  /** Told of each part that is to be written, before it is. */
+  readonly onReached: (part: Uint8Array) => void;
 }
 
-async function takeEntries({ paths, ask, admission, threads: pool }: Taking, packed: AsyncIterable<Uint8Array>): Promise<Found> {
+async function takeEntries({ paths, ask, admission, threads: pool, onReached }: Taking, packed: AsyncIterable<Uint8Array>): Promise<Found> {
   const { source, signal, onProgress } = ask;
   let [packedBytes, dataBytes] = [0, 0];
   const onPacked = (part: Uint8Array) => {
@@ -155,7 +160,7 @@ async function takeEntries({ paths, ask, admission, threads: pool }: Taking, pac
     if (entry?.kind !== "file") continue;
     const path = join(paths.bundle, entry.path);
     await onDisk(path, () => mkdir(join(path, ".."), { recursive: true, mode: 0o700 }));
-    const file = await writeSparse({ path, content, bytes: entry.bytes, pool, onData, signal });
+    const file = await writeSparse({ path, content, bytes: entry.bytes, pool, onReached, onData, signal });
     if (file.bytes !== entry.bytes) throw corrupt(source.name, `"${entry.path}" ends after ${file.bytes} of ${entry.bytes} bytes`);
     written.set(entry.path, file);
   }

@@ -1,0 +1,27 @@
+/**
+ * Memory for the ranges of an archive, used again and again: as much as is on its way, whatever the archive's size, and nothing to collect.
+ *
+ * The one idea: an archive is read in its order. So whoever is handed a part of one range has done with all ranges before it, and theirs can be filled anew.
+ */
+
+export interface RangeMemory {
+  /** Room for a range. */
+  room(bytes: number): Uint8Array<ArrayBuffer>;
+  /** This one is read next. */
+  given(range: Uint8Array<ArrayBuffer>): void;
+  /** Its reader has come to this part of it. One that is of no range says nothing. */
+  reached(part: Uint8Array): void;
+}
+
+export function openRangeMemory(rangeBytes: number): RangeMemory {
+  const free: ArrayBuffer[] = [];
+  const reading: ArrayBuffer[] = [];
+  return {
+    room: (bytes) => new Uint8Array(free.pop() ?? new ArrayBuffer(rangeBytes), 0, bytes),
+    given: ({ buffer }) => void reading.push(buffer),
+    reached: ({ buffer }) => {
+      const at = reading.findIndex((one) => one === buffer);
+      if (at > 0) free.push(...reading.splice(0, at).filter(({ byteLength }) => byteLength === rangeBytes));
+    },
+  };
+}
