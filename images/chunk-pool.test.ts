@@ -4,7 +4,7 @@ import { expect, it } from "vitest";
 import { openChunkPool } from "./chunk-pool.ts";
 
 /** From before a thread runs at all until after it has loaded all that it needs. */
-const momentsMs = Array.from({ length: 20 }, (_, n) => n * 8);
+const momentsMs = Array.from({ length: 10 }, (_, n) => n * 16);
 
 it("ends well at any moment of its threads' beginning", async () => {
   for (const momentMs of momentsMs) {

@@ -105,6 +105,11 @@ export function openChunkPool(threads = defaultThreads): ChunkPool {
   };
 }
 
+function startLane(waiting: Map<number, Waiting>): Lane {
+  const worker = startWorker(waiting);
+  return { worker, gone: new Promise((resolve) => worker.once("exit", resolve)), load: 0 };
+}
+
 /** Asked to end, and waited for: a thread that is ended while it still loads the calls of the system takes the whole process with it. */
 function endLane({ worker, gone }: Lane): Promise<unknown> {
   worker.postMessage({ end: true } satisfies WorkerQuestion);
