@@ -10,6 +10,7 @@ import { callerNames, type CallerName } from "./callers.ts";
 import { recipesFor } from "./recipes.ts";
 import { requestFor, type Recipe } from "./requests.ts";
 import { routesOf, ruleOf, type Route } from "./routes.ts";
+import { filteredLists, hostileFilters, inOtherCase, lasting, withMoreSlashes } from "./spellings.ts";
 import { differences, readTable, writeTable, type Line } from "./table.ts";
 import { openContract, type Answered, type Contract, type Sent } from "./world.ts";
 
@@ -147,6 +148,59 @@ it("each answer has the shape that the document gives it", () => {
     });
   });
   expect(wrong).toEqual([]);
+});
+
+describe("however a request is spelled, it is the same one", () => {
+  const served = (method?: string) => asked.filter(({ route }) => method === undefined || route.method === method);
+  const told = ({ status, text }: Answered) => `${status} ${lasting(text)}`.slice(0, 400);
+
+  it("field names of the contract's bodies are known in any case", async () => {
+    const wrong: string[] = [];
+    const bodied = served().filter(({ route, sent }) => route.path.startsWith("/api/v1/") && sent.body !== undefined);
+    for (const { route, sent, answers } of bodied) {
+      const answer = await contract.ask("admin", { ...sent, body: inOtherCase(sent.body) });
+      if (told(answer) !== told(answers.admin)) wrong.push(`${route.name}: ${told(answer)}, not ${told(answers.admin)}`);
+    }
+    expect(wrong).toEqual([]);
+    expect(bodied.length).toBeGreaterThan(80);
+  });
+
+  it("double and trailing slashes are served, not redirected", async () => {
+    const wrong: string[] = [];
+    for (const { route, sent, answers } of served("GET")) {
+      const { status } = await contract.ask("admin", withMoreSlashes(sent));
+      if (status !== answers.admin.status) wrong.push(`${route.name}: ${status}, not ${answers.admin.status}`);
+    }
+    expect(wrong).toEqual([]);
+  });
+});
+
+describe("a filter", () => {
+  const lists = () => asked.filter(({ route }) => filteredLists.includes(route.name));
+  it("that fits nothing leaves nothing of a list, and one that makes no sense is told so", async () => {
+    expect(
+      lists()
+        .map(({ route }) => route.name)
+        .toSorted(),
+    ).toEqual(filteredLists.toSorted());
+    for (const { route, sent, answers } of lists()) {
+      const asFiltered = (filter: string) => contract.ask("admin", { ...sent, headers: { ...sent.headers, "X-Filter": filter } });
+      expect(await asFiltered("id=^none-such$"), route.name).toMatchObject({ status: answers.admin.status, text: "[]" });
+      expect(JSON.parse((await asFiltered("id")).text), route.name).toMatchObject({ code: 404 });
+    }
+  });
+
+  it("that wants to do harm, on whatever route, is refused or fits little, and soon", async () => {
+    const wrong: string[] = [];
+    for (const { route, sent, answers } of asked.filter(({ route: { method, path } }) => method === "GET" && path.startsWith("/api/v1/")))
+      for (const filter of filteredLists.includes(route.name) ? hostileFilters : hostileFilters.slice(0, 2)) {
+        const began = performance.now();
+        const { status } = await contract.ask("admin", { ...sent, headers: { ...sent.headers, "X-Filter": filter } });
+        const ms = performance.now() - began;
+        if (![answers.admin.status, 404].includes(status) || ms > 10_000) wrong.push(`${route.name} by ${filter}: ${status} in ${ms} ms`);
+      }
+    expect(wrong).toEqual([]);
+  });
 });
 
 interface Described {

@@ -112,7 +112,7 @@ async function arrived(request: Request): Promise<Request> {
 async function ended(response: Response, address: string): Promise<Response> {
   // Taken over by a WebSocket.
   if (response.status < 200) return response;
-  const endless = /event-stream/.test(response.headers.get("Content-Type") ?? "") || /\/logs\/stream/.test(address);
+  const endless = /event-stream/.test(response.headers.get("Content-Type") ?? "") || /\/logs\/+stream/.test(address);
   if (endless) {
     void response.body?.cancel();
     return new Response(null, { status: response.status, headers: { "Content-Type": response.headers.get("Content-Type") ?? "" } });
