@@ -58,8 +58,7 @@ export function openChunkPool(threads = defaultThreads): ChunkPool {
   let lastId = 0;
 
   const begin = (): Lane => {
-    const worker = startWorker(waiting);
-    const lane = { worker, gone: new Promise((resolve) => worker.once("exit", resolve)), load: 0 };
+    const lane = startLane(waiting);
     if (hashes) lane.worker.postMessage({ known: hashes } satisfies WorkerQuestion);
     lanes.push(lane);
     return lane;
