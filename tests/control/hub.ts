@@ -55,7 +55,7 @@ export async function openHub() {
     await rm(home, { recursive: true, force: true });
   };
   const { codec, signer, transfers, archives } = security;
-  return { control, url, sql: open.sql, namespace, codec, signer, transfers, archives, close };
+  return { control, url, sql: open.sql, namespace, security, codec, signer, transfers, archives, close };
 }
 export type Hub = Awaited<ReturnType<typeof openHub>>;
 

@@ -1,158 +1,183 @@
 /**
- * Sixty forged tokens, none of which is believed: wrong algorithms, keys, headers, audiences, issuers, times and payloads, and true tokens that were touched.
+ * Forged tokens, none of which is believed: by the signer, by routes of both APIs, by a WebSocket, by the gateway.
  *
- * The one idea: each forgery differs from a good token in one thing only, and the good one is believed in the same breath.
+ * The one idea: the good token is believed in the same breath at the same places, so a refusal is one of the forgery.
  */
-import { createPrivateKey, generateKeyPairSync, randomBytes, randomUUID } from "node:crypto";
+import { randomBytes } from "node:crypto";
+import { once } from "node:events";
 import { mkdtemp, rm } from "node:fs/promises";
+import { request as httpsRequest } from "node:https";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { exportJWK, SignJWT, type JWTHeaderParameters } from "jose";
+import { Connection } from "@temporalio/client";
+import { pino } from "pino";
+import { Registry } from "prom-client";
 import { afterAll, beforeAll, expect, inject, it } from "vitest";
-import { openDatabase, type OpenDatabase } from "../../db/connect.ts";
+import { WebSocket } from "ws";
+import { serveApi, type Served } from "../../api/serve.ts";
+import { openDatabase } from "../../db/connect.ts";
 import { keyRows } from "../../db/keys.ts";
 import { migrate } from "../../db/migrate.ts";
+import { findUser } from "../../db/users.ts";
 import { createDatabase } from "../../deploy/embedded/postgres.ts";
+import { FaultError } from "../../domain/errors.ts";
+import { gatewayMetrics } from "../../gateway/metrics.ts";
+import { startGateway, type Gateway } from "../../gateway/start.ts";
 import { masterKeySource } from "../../security/master-key.ts";
-import { openSecurity, type Security } from "../../security/open.ts";
+import { openSecurity } from "../../security/open.ts";
+import { storePorts } from "../../workers/stores.ts";
+import { openWorld, type World } from "../api/world.ts";
+import { forgeFor, forgeriesOf, type Forge, type Forgery } from "./forgeries.ts";
 
-let open: OpenDatabase;
+let world: World;
+let served: Served;
+let gateway: Gateway;
+let connection: Connection;
+let mine: Forge;
+let forgeries: readonly Forgery[];
 let home: string;
-let security: Security;
-let kid: string;
-let shown: Readonly<Record<string, unknown>>;
-let privateKey: ReturnType<typeof createPrivateKey>;
-
-const claims = { email: "root@localhost", username: "Root", uid: randomUUID(), roles: ["SUPER_USER"], claims: [] };
-const now = () => Math.floor(Date.now() / 1000);
-const other = generateKeyPairSync("ec", { namedCurve: "P-256" });
-const rsa = generateKeyPairSync("rsa", { modulusLength: 2048 });
-const ed = generateKeyPairSync("ed25519");
-const p384 = generateKeyPairSync("ec", { namedCurve: "P-384" });
 
 beforeAll(async () => {
+  world = await openWorld();
+  const root = await findUser(world.control.db, "root");
+  mine = await forgeFor(world.security, { uid: root?.id ?? "", email: "root@localhost" });
+  served = await serveApi((request, connection) => world.app.fetch(request, connection), { host: "127.0.0.1", port: 0 });
+  const { db } = world.control;
+  connection = await Connection.connect({ address: inject("temporalAddress") });
+  gateway = await startGateway({
+    metrics: gatewayMetrics(new Registry()),
+    db,
+    security: world.security,
+    connection,
+    namespace: world.namespace,
+    ports: storePorts,
+    log: pino({ level: "silent" }),
+    listen: { host: "127.0.0.1", port: 0, grpcPort: 0 },
+    publicHosts: ["localhost", "127.0.0.1"],
+  });
   home = await mkdtemp(join(tmpdir(), "drover-forged-"));
-  const url = await createDatabase(inject("databaseUrl"));
-  await migrate(url);
-  open = openDatabase(url);
-  security = await openSecurity({ masterKey: masterKeySource({ given: undefined, home }), keys: keyRows(open.db) });
-  const key = await security.ring.current("signing");
-  kid = key.id;
-  shown = key.public ?? {};
-  privateKey = createPrivateKey({ key: Buffer.from(key.secret), format: "der", type: "pkcs8" });
+  forgeries = forgeriesOf(world.security, mine, await anotherHub({ uid: root?.id ?? "", email: "root@localhost" }));
 }, 180_000);
 afterAll(async () => {
-  await open.close();
+  await gateway?.close(100);
+  await connection?.close();
+  await served?.close(100);
+  await world?.close();
   await rm(home, { recursive: true, force: true });
 });
 
-const good = () => ({
-  ...claims,
-  iss: `urn:uuid:${security.hubId}`,
-  aud: "drover-api",
-  jti: randomUUID(),
-  iat: now(),
-  exp: now() + 600,
-});
-const header = (): JWTHeaderParameters => ({ alg: "ES256", typ: "JWT", kid });
-const encode = (part: unknown) => Buffer.from(typeof part === "string" ? part : JSON.stringify(part)).toString("base64url");
-type Key = Parameters<SignJWT["sign"]>[0];
-const signed = (payload: object, { head = header(), key = privateKey as Key }: { head?: JWTHeaderParameters; key?: Key } = {}) =>
-  new SignJWT({ ...payload }).setProtectedHeader(head).sign(key);
-/** With our own key, which nobody has: only what is said is wrong. */
-const saying = (changed: object) => () => signed({ ...good(), ...changed });
-const without = (name: string) => () => signed(Object.fromEntries(Object.entries(good()).filter(([key]) => key !== name)));
-const headed = (changed: object) => () => signed(good(), { head: { ...header(), ...changed } });
-const unsigned =
-  (head: object, signature = "") =>
-  () =>
-    `${encode(head)}.${encode(good())}.${signature}`;
-const parts = async () => (await signed(good())).split(".") as [string, string, string];
-const touched = (touch: (of: [string, string, string]) => string) => async () => touch(await parts());
-const flipped = (part: string, at: number) => part.slice(0, at) + (part[at] === "A" ? "B" : "A") + part.slice(at + 1);
+async function anotherHub(holder: Parameters<typeof forgeFor>[1]): Promise<Forge> {
+  const url = await createDatabase(inject("databaseUrl"));
+  await migrate(url);
+  const open = openDatabase(url);
+  try {
+    return await forgeFor(await openSecurity({ masterKey: masterKeySource({ given: undefined, home }), keys: keyRows(open.db) }), holder);
+  } finally {
+    await open.close();
+  }
+}
 
-const forgeries: ReadonlyArray<readonly [what: string, forge: () => Promise<string> | string]> = [
-  ...["none", "None", "NONE", "nOnE", ""].map((alg) => [`algorithm "${alg}"`, unsigned({ ...header(), alg })] as const),
-  ["no algorithm", unsigned({ typ: "JWT" })],
-  ["no header", touched(([, payload, signature]) => `.${payload}.${signature}`)],
-  ["a header that is no JSON", touched(([, payload, signature]) => `${encode("{")}.${payload}.${signature}`)],
-  ["a header that is a list", touched(([, payload, signature]) => `${encode([])}.${payload}.${signature}`)],
-  ...(["HS256", "HS384", "HS512"] as const).flatMap((alg) => [
-    [`${alg} by our public key as JSON`, () => signed(good(), { head: { ...header(), alg }, key: padded(JSON.stringify(shown)) })] as const,
-    [`${alg} by our key's id`, () => signed(good(), { head: { ...header(), alg }, key: padded(kid) })] as const,
-  ]),
-  ["HS256 by nothing but zeros", () => signed(good(), { head: { ...header(), alg: "HS256" }, key: new Uint8Array(32) })],
-  ["another key of our kind", () => signed(good(), { key: other.privateKey })],
-  [
-    "another key, shown in the header",
-    async () => signed(good(), { head: { ...header(), jwk: await exportJWK(other.publicKey) }, key: other.privateKey }),
-  ],
-  [
-    "another key, without our key's id",
-    async () => signed(good(), { head: { alg: "ES256", jwk: await exportJWK(other.publicKey) }, key: other.privateKey }),
-  ],
-  ["a key at an address", () => signed(good(), { head: { ...header(), jku: "http://127.0.0.1:1/keys" }, key: other.privateKey })],
-  ["a certificate at an address", () => signed(good(), { head: { ...header(), x5u: "http://127.0.0.1:1/key" }, key: other.privateKey })],
-  ["RS256", () => signed(good(), { head: { ...header(), alg: "RS256" }, key: rsa.privateKey })],
-  ["PS256", () => signed(good(), { head: { ...header(), alg: "PS256" }, key: rsa.privateKey })],
-  ["EdDSA", () => signed(good(), { head: { ...header(), alg: "EdDSA" }, key: ed.privateKey })],
-  ["ES384", () => signed(good(), { head: { ...header(), alg: "ES384" }, key: p384.privateKey })],
-  [
-    "the authority's key",
-    async () =>
-      signed(good(), {
-        key: createPrivateKey({ key: Buffer.from((await security.ring.current("authority")).secret), format: "der", type: "pkcs8" }),
-      }),
-  ],
-  ["no key's id", () => signed(good(), { head: { alg: "ES256", typ: "JWT" } })],
-  ["an id of no key", headed({ kid: randomUUID() })],
-  ["a path for an id", headed({ kid: "../../../dev/null" })],
-  ["SQL for an id", headed({ kid: "' or 1=1 --" })],
-  ["the payload key's id", async () => signed(good(), { head: { ...header(), kid: (await security.ring.current("payload")).id } })],
-  ["another type", headed({ typ: "at+jwt" })],
-  [
-    "a critical extension",
-    touched(([, payload, signature]) => `${encode({ ...header(), crit: ["exp"], exp: 1 })}.${payload}.${signature}`),
-  ],
-  ["an end in the past", saying({ exp: now() - 1 })],
-  ["an end long ago", saying({ exp: 0 })],
-  ["an end that is text", saying({ exp: "tomorrow" })],
-  ["no end", without("exp")],
-  ["a beginning in the future", saying({ nbf: now() + 600 })],
-  ["another issuer", saying({ iss: `urn:uuid:${randomUUID()}` })],
-  ["no issuer", without("iss")],
-  ["the audience of transfers", saying({ aud: "drover-gateway" })],
-  ["no audience", without("aud")],
-  ["no id of its own", without("jti")],
-  ["nobody", without("uid")],
-  ["a number for a user", saying({ uid: 1 })],
-  ["text for roles", saying({ roles: "SUPER_USER" })],
-  ["no roles", without("roles")],
-  ["no claims", without("claims")],
-  ["another payload", touched(([head, , signature]) => `${head}.${encode({ ...good(), uid: "root" })}.${signature}`)],
-  ["another header", touched(([, payload, signature]) => `${encode({ ...header(), x: 1 })}.${payload}.${signature}`)],
-  ["no signature", touched(([head, payload]) => `${head}.${payload}.`)],
-  ["a signature of zeros", touched(([head, payload]) => `${head}.${payload}.${Buffer.alloc(64).toString("base64url")}`)],
-  ["a signature that is too short", touched(([head, payload, signature]) => `${head}.${payload}.${signature.slice(0, -8)}`)],
-  ["a signature that is too long", touched(([head, payload, signature]) => `${head}.${payload}.${signature}AAAA`)],
-  ["one letter of the signature changed", touched(([head, payload, signature]) => `${head}.${payload}.${flipped(signature, 10)}`)],
-  ["one letter of the payload changed", touched(([head, payload, signature]) => `${head}.${flipped(payload, 20)}.${signature}`)],
-  ["four parts", touched((all) => `${all.join(".")}.${all[2]}`)],
-  ["two parts", touched(([head, payload]) => `${head}.${payload}`)],
-  ["five parts", touched((all) => `${all.join(".")}.a.b`)],
-  ["a transfer's token", async () => (await security.transfers.issue(randomUUID())).token],
-];
-const padded = (text: string): Uint8Array => Buffer.concat([Buffer.from(text), Buffer.alloc(64)]).subarray(0, 64);
+/** Of both APIs, reading and writing, and one that has tokens of its own. */
+const routes = [
+  ["GET", "/api/v1/machines"],
+  ["POST", "/api/v1/auth/users"],
+  ["PUT", "/api/v1/catalog/pull"],
+  ["GET", "/api/v2/whoami"],
+  ["POST", "/api/v2/machines"],
+  ["GET", "/api/v2/operations/01900000-0000-7000-8000-000000000000/transfer"],
+] as const;
+const own = routes.length - 1;
+const transfers = "a transfer's token";
 
-it("are sixty", () => expect(forgeries.length).toBeGreaterThanOrEqual(60));
+const atApi = (token: string) =>
+  Promise.all(
+    routes.map(async ([method, path]) => {
+      const body = method === "GET" ? {} : { body: "{}" };
+      return (await world.call(method, path, { token, ...body })).status;
+    }),
+  );
 
-it.each(forgeries)("is not believed with %s", async (_what, forge) => {
-  const forged = await forge();
-  await expect(security.signer.verify(forged)).rejects.toMatchObject({ fault: { code: "unauthenticated" } });
-  await expect(security.signer.verify(await signed(good()))).resolves.toMatchObject({ uid: claims.uid });
+/** 101 where it was opened. */
+async function atSocket(token: string): Promise<number> {
+  const socket = new WebSocket(
+    `ws://127.0.0.1:${served.port}/api/v1/ws/subscribe?event_types=pdfm&access_token=${encodeURIComponent(token)}`,
+  );
+  const opened = once(socket, "open").then(() => 101);
+  const refused = once(socket, "unexpected-response").then(([, response]: { statusCode: number }[]) => response?.statusCode ?? 0);
+  const status = await Promise.race([opened, refused]);
+  socket.on("error", () => {}).terminate();
+  return status;
+}
+
+function atGateway(token: string): Promise<number> {
+  const headers = { Authorization: `Bearer ${token}`, "Content-Type": "application/json" };
+  return new Promise((resolve, reject) => {
+    const request = httpsRequest(`${gateway.url}/host/v1/report`, { method: "POST", headers, rejectUnauthorized: false }, (response) => {
+      response.resume();
+      resolve(response.statusCode ?? 0);
+    });
+    request.once("error", reject).end("{}");
+  });
+}
+
+it("are at least sixty, each another one", async () => {
+  expect(new Set(forgeries.map(([what]) => what)).size).toBe(forgeries.length);
+  expect(forgeries.length).toBeGreaterThanOrEqual(60);
 });
 
-it("does not believe any text of chance", async () => {
-  for (let n = 0; n < 200; n += 1)
-    await expect(security.signer.verify(randomBytes(n).toString("latin1"))).rejects.toMatchObject({ fault: { code: "unauthenticated" } });
+it("are believed by no route of either API, while the good token is", async () => {
+  const good = await atApi(await mine.signed(mine.good()));
+  expect(good.map((status, at) => (at === own ? status : status !== 401))).toEqual([true, true, true, true, true, 401]);
+  const answers = await each(forgeries, async (what, token) => {
+    // A transfer's token is good for a transfer, but for no other one than its own.
+    const due = routes.map((_, at) => (at === own && what === transfers ? 404 : 401));
+    const statuses = await atApi(token);
+    return statuses.join() === due.join() ? null : statuses.join(", ");
+  });
+  expect(answers).toEqual([]);
 });
+
+it("open no WebSocket, while the good token does", async () => {
+  expect(await atSocket(await mine.signed(mine.good()))).toBe(101);
+  // An address may be too long to be looked at.
+  const answers = await each(forgeries, async (_, token) => {
+    const status = await atSocket(token);
+    return status === 401 || status === 414 ? null : String(status);
+  });
+  expect(answers).toEqual([]);
+});
+
+it("are no host and no push at the gateway, and neither is a user", async () => {
+  // This one is the gateway's own.
+  const atDoor = forgeries.filter(([what]) => what !== transfers);
+  const all: readonly Forgery[] = [...atDoor, ["a user's good token", () => mine.signed(mine.good())]];
+  const answers = await each(all, async (_, token) => {
+    const status = await atGateway(token);
+    return status === 401 ? null : String(status);
+  });
+  expect(answers).toEqual([]);
+});
+
+it("are refused by the signer as what they are, text of chance included", async () => {
+  const unknown = forgeries.filter(([what]) => !knownLater.test(what));
+  const chance: Forgery[] = Array.from({ length: 200 }, (_, n) => [`${n} bytes of chance`, () => randomBytes(n).toString("latin1")]);
+  const answers = await each([...unknown, ...chance], async (_, token) => {
+    const refused = await world.signer.verify(token).catch((error: unknown) => error);
+    return refused instanceof FaultError && refused.fault.code === "unauthenticated" ? null : JSON.stringify(refused);
+  });
+  expect(answers).toEqual([]);
+  await expect(world.signer.verify(await mine.signed(mine.good()))).resolves.toMatchObject({ email: "root@localhost" });
+});
+
+/** What is wrong with the answer to each, all asked at once: an unknown key is looked for once a second, for all who show one. */
+async function each(all: readonly Forgery[], wrongWith: (what: string, token: string) => Promise<string | null>): Promise<string[]> {
+  const answers = await Promise.all(
+    all.map(async ([what, forge]) => {
+      const wrong = await wrongWith(what, await forge());
+      return wrong === null ? [] : [`${what}: ${wrong}`];
+    }),
+  );
+  return answers.flat();
+}
+/** Whom they name is looked up by whoever asks. */
+const knownLater = /never there|twice/;

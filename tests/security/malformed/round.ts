@@ -23,7 +23,7 @@ export interface Round {
 
 /** Routes that ask somebody else, who is not there: that is told as 502 or 503. */
 const asksOthers =
-  /\/(stores|login\/provider|identity\/providers|(images|machines)\/.*\/archive|catalog-managers|catalog|images\/import|webhooks)(\/|$|\?)/;
+  /\/(stores|login\/provider|identity\/providers|(images|machines)\/.*\/archive|catalog-managers|catalog|images\/import|webhooks|ssh)(\/|$)/;
 const stack = /\n\s+at |node_modules|\.ts:\d+|drizzle|postgres\.js|Error: |select .* from "/;
 
 export async function openMalformed() {
@@ -60,7 +60,8 @@ export async function openMalformed() {
 
 function faultsOf(raw: Raw, { status, text, ms, hung }: Came, secrets: readonly string[]): string[] {
   const told = text.slice(0, 300);
-  const away = (status === 502 || status === 503) && asksOthers.test(raw.path);
+  const route = (raw.path.split(/[?#]/)[0] ?? "").replaceAll(/\/+/g, "/");
+  const away = (status === 502 || status === 503) && asksOthers.test(route);
   return [
     ...(hung ? [`no answer within ${Math.round(ms)} ms`] : []),
     ...(status >= 500 && !away ? [`${status}: ${told}`] : []),
