@@ -2,6 +2,8 @@
  * Two API processes behind one address serve every client as one does, request by request from the one or the other.
  *
  * The one idea: each request comes by a connection of its own and goes to the next process, so what a process keeps to itself is missed at once.
+ * Suites of tests/api open one process inside the test and look into its memory; what they hold of replicas is held by the clients here, and what two
+ * processes must know of each other (events, guesses at passwords, rights that end) by tests/api/events.test.ts and tests/api/limits.test.ts with two of them.
  */
 import { randomUUID } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -20,12 +22,14 @@ beforeAll(async () => {
   const call = await session.loggedIn();
   const { architecture, bundlePath, connections } = session;
   const needs = { required_roles: [], required_claims: [], minimum_requirements: { cpu: 1, memory: 128, disk: 1 } };
-  const push = { local_path: bundlePath, catalog_id: "sonoma-mini", architecture, description: "tiny", tags: ["ci"], ...needs };
-  for (const [version, tag] of [
-    ["1.0", "ci"],
-    ["1.1", "next"],
+  const push = { local_path: bundlePath, architecture, description: "tiny", ...needs };
+  for (const [catalog_id, version, tag] of [
+    ["sonoma-mini", "1.0", "ci"],
+    ["sonoma-mini", "1.1", "next"],
+    // The clients revoke and remove versions of the other.
+    ["kept-mini", "1.0", "ci"],
   ]) {
-    const body = { ...push, version, tags: [tag], connection: connections[1] };
+    const body = { ...push, catalog_id, version, tags: [tag], connection: connections[1] };
     const job = await call("POST", "/api/v1/catalog/push/async", { body });
     await jobDone(call, job.body.id);
   }
@@ -79,7 +83,7 @@ describe("both processes", () => {
   it("make one operation of one key, and mark the same rows alike", async () => {
     const token = await session.logIn();
     const headers = { Authorization: `Bearer ${token}`, "Content-Type": "application/json", "Idempotency-Key": randomUUID() };
-    const body = JSON.stringify({ name: `two-${randomUUID().slice(0, 8)}`, image: { catalogId: "sonoma-mini" }, start: false });
+    const body = JSON.stringify({ name: `two-${randomUUID().slice(0, 8)}`, image: { catalogId: "kept-mini" }, start: false });
     const made = await atEach("/api/v2/machines", headers, { method: "POST", body });
     expect(made.map(({ status }) => status)).toEqual([202, 202]);
     const ids = made.map((one) => (one.body["operation"] as { id: string }).id);
