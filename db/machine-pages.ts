@@ -1,29 +1,19 @@
 /**
  * Machines as their readers get them: JSON that PostgreSQL writes, with a mark of which version of the rows it shows.
  *
- * The one idea: what a row says is turned into JSON once, where it lies. The mark is made of the rows' own versions (`xmin`, which every change
- * of a row moves), so whether anything has changed is told without writing, or comparing, a page of megabytes. A page that was written is kept, and
- * answered again where the database says that it would write the same.
+ * The one idea: the mark is made of the rows' own versions, so whether anything has changed is told without writing, or comparing, a page of megabytes.
+ * A page that was written is kept, and answered again where the database says that it would write the same.
  */
-import { getTableColumns, sql, type SQL } from "drizzle-orm";
-import { PgDialect, PgTimestamp } from "drizzle-orm/pg-core";
+import { sql, type SQL } from "drizzle-orm";
 import type postgres from "postgres";
 import type { Reader } from "../domain/access/rules.ts";
-import { Uuid } from "../domain/ids.ts";
-import { mayReach } from "../domain/machines/rules.ts";
-import { Machine } from "../domain/machines/schema.ts";
 import { keeping, type Kept } from "./kept.ts";
+import { machineFinds } from "./machine-finds.ts";
+import { moment, queryOf, runOn, version, written, type Query, type Run, type Written } from "./machine-json.ts";
 import { wantedMachines, type MachineFilter } from "./machines.ts";
 import { afterCursor, cursorAt, newestFirst, placeOf, type PageAsk } from "./pages.ts";
 import { machines } from "./schema.ts";
 import { together } from "./together.ts";
-
-/** JSON, and what tells it from every other version of itself. */
-export interface Written {
-  /** Bytes where it is long and several may be answered with it. */
-  readonly json: string | Uint8Array<ArrayBuffer>;
-  readonly version: string;
-}
 
 export interface MachineReads {
   /** A living machine by id or, in any case, by name, as its reader may see it. */
@@ -33,33 +23,11 @@ export interface MachineReads {
   pageVersion(filter: MachineFilter, ask: PageAsk): Promise<string>;
 }
 
-const dialect = new PgDialect();
-const columns = getTableColumns(machines);
-/** Milliseconds of UTC, as JSON has dates. */
-const isoOf = (column: SQL) => sql`to_char(${column} at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')`;
-const shown = sql.join(
-  Object.keys(Machine.shape).map((name) => {
-    const column = columns[name as keyof typeof columns];
-    return sql`${column instanceof PgTimestamp ? isoOf(sql`${column}`) : column} as ${sql.identifier(name)}`;
-  }),
-  sql`, `,
-);
-const written = sql`(select row_to_json(shown)::text from (select ${shown}) shown)`;
-const version = sql`${machines}.xmin::text`;
-
 /** Some eighty pages of 500 machines. */
 const mostKeptBytes = 32 * 1024 ** 2;
 
 export function machineReads(client: postgres.Sql): MachineReads {
-  /** Prepared once per connection, which a page of 100 machines notices and a single one more so. */
-  const run: Run = ({ text, params }) => client.unsafe(text, params as postgres.ParameterOrJSON<never>[], { prepare: true });
-  const named = (text: string) =>
-    together(async (words) => {
-      const rows = await client.unsafe<Found[]>(text, [[...words]], { prepare: true });
-      return new Map(rows.map((row) => [row.word, row]));
-    });
-  const byId = named(namedBy(sql`unnest(${sql.param([])}::uuid[]) asked(word) on ${machines.id} = asked.word`));
-  const byName = named(namedBy(sql`unnest(${sql.param([])}::text[]) asked(word) on lower(${machines.name}) = lower(asked.word)`));
+  const run = runOn(client);
   const kept = keeping<WrittenPage>(mostKeptBytes);
   const pages = eachOf((key) => pageNow(run, kept, key));
   const versions = eachOf((key) => versionNow(run, kept, key));
@@ -69,46 +37,14 @@ export function machineReads(client: postgres.Sql): MachineReads {
     return JSON.stringify([filterKey(filter), ask]);
   };
   return {
-    one: async (idOrName, reader) => {
-      const id = Uuid.safeParse(idOrName);
-      const row = await (id.success ? byId(id.data) : byName(idOrName));
-      return row && mayReach(row, reader) ? row : null;
-    },
+    one: machineFinds(run),
     page: async (filter, ask) => (await pages(keyOf(filter, ask))) ?? empty,
     pageVersion: async (filter, ask) => (await versions(keyOf(filter, ask))) ?? empty.version,
   };
 }
 
-interface Query {
-  readonly text: string;
-  readonly params: readonly unknown[];
-}
-type Run = <Row extends object>(query: Query) => Promise<Row[]>;
-const queryOf = (query: SQL): Query => {
-  const { sql: text, params } = dialect.sqlToQuery(query);
-  return { text, params };
-};
-
 const eachOf = <V>(read: (key: string) => Promise<V>) =>
   together(async (keys) => new Map(await Promise.all(keys.map(async (key) => [key, await read(key)] as const))));
-
-interface Found extends Written {
-  readonly word: string;
-  readonly project: string;
-  readonly owner: string;
-  readonly requiredRoles: string[];
-  readonly requiredClaims: string[];
-}
-
-/** `asked`: the words, each with the machine that it names. Written once, since every read of a machine asks it. */
-function namedBy(asked: SQL): string {
-  const { id, project, owner, requiredRoles, requiredClaims } = machines;
-  const guarded = sql`${project}, ${owner}, ${requiredRoles} as "requiredRoles", ${requiredClaims} as "requiredClaims"`;
-  return dialect.sqlToQuery(
-    sql`select asked.word::text as word, ${guarded}, ${version} || ${id} as version, ${written} as json
-        from ${machines} join ${asked} where ${machines.retiredAt} is null`,
-  ).sql;
-}
 
 const empty: Written = { json: '{"items":[],"nextCursor":null}', version: "none" };
 const versionOf = sql`md5(string_agg(page.id || page.version, ',' order by page.place))`;
@@ -133,12 +69,6 @@ interface WrittenPage {
   /** Asks for the version of the page, unless the moment is still the one of its first parameter. */
   readonly again: Query;
 }
-
-/**
- * Which transactions a statement sees, in the words of PostgreSQL: two statements that see the same ones read the same. A server that was started anew,
- * or took the place of another, may have another history under the same words.
- */
-const moment = sql`pg_postmaster_start_time()::text || pg_current_snapshot()::text`;
 
 /** What the key asks for as it is now: written anew only where it is not what is kept. */
 async function pageNow(run: Run, kept: Kept<WrittenPage>, key: string): Promise<Written> {

@@ -8,7 +8,7 @@ import { createHash } from "node:crypto";
 import type { Context, MiddlewareHandler, TypedResponse } from "hono";
 import type { ContentfulStatusCode } from "hono/utils/http-status";
 import type { JSONParsed } from "hono/utils/types";
-import type { Written } from "../../db/machine-pages.ts";
+import type { Written } from "../../db/machine-json.ts";
 import { FaultError } from "../../domain/errors.ts";
 import { readyAnswer } from "../headers.ts";
 import type { ApiEnv } from "../http.ts";

@@ -65,7 +65,7 @@ it("cuts pages where the other list cuts them, to the last", async () => {
   await expect(reads.page({ reader }, { limit: 3, cursor: "garbage" })).rejects.toMatchObject({ fault: { code: "invalid_request" } });
 });
 
-it("answers a page again only as long as it is true: not before a change is committed, and not after", async () => {
+it("answers a page, and a machine, again only as long as it is true: not before a change is committed, and not after", async () => {
   const { db } = hub.control;
   const { id } = await insertMachine(db, row("again"));
   const sent: string[] = [];
@@ -73,6 +73,8 @@ it("answers a page again only as long as it is true: not before a change is comm
   const ask = { limit: 5 };
   const fresh = () => machineReads(hub.sql).page({ reader }, ask);
   const again = async () => {
+    // The second reading sees that all is quiet, the third one relies on it.
+    for (let n = 0; n < 3; n++) expect((await reads.one(id, reader))?.json).toBe((await machineReads(hub.sql).one(id, reader))?.json);
     const begun = sent.length;
     const [page, version, now] = [await reads.page({ reader }, ask), await reads.pageVersion({ reader }, ask), await fresh()];
     expect(parsed(page.json)).toEqual(parsed(now.json));
@@ -100,6 +102,15 @@ it("answers a page again only as long as it is true: not before a change is comm
   expect(await again()).toBe(true);
   await updateMachine(db, id, { retiredAt: new Date() });
   expect(await again()).toBe(true);
+});
+
+it("asks only whether anything was committed, where a machine was read a moment ago, and of nobody else's machine either", async () => {
+  const { id } = await insertMachine(hub.control.db, row("asked again"));
+  const sent: string[] = [];
+  const reads = machineReads(spying(sent));
+  for (let n = 0; n < 4; n++) expect(await reads.one(id, reader)).not.toBeNull();
+  expect(sent.map((text) => text.includes("row_to_json"))).toEqual([true, true, false, false]);
+  expect(await reads.one(id, { ...reader, project: "other" })).toBeNull();
 });
 
 it("reads no more than the page, however many machines and operations there are", async () => {
