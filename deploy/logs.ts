@@ -1,11 +1,11 @@
 /**
  * One log file per child, bounded: when it is full it becomes `<name>.1.log`, and the one before is dropped.
  *
- * The one idea: what a child says is cut into lines here, so that files, the terminal and messages about a failed start all speak of the same lines.
+ * The one idea: what a child says is cut into lines here, so that files, the terminal and messages about a failed start all speak of the same lines. What it
+ * says at once is written at once, before anybody hears of it, so lines survive a kill of this process and thousands of them cost few writes.
  */
 import { appendFileSync, mkdirSync, renameSync, statSync } from "node:fs";
 import { join } from "node:path";
-import { createInterface } from "node:readline";
 import type { Readable } from "node:stream";
 
 /** Two files of this size per child keep a day of a busy stack and never fill a disk. */
@@ -27,20 +27,31 @@ export function openLog(folder: string, name: string, onLine: (line: string) => 
   const last: string[] = [];
   let bytes = statSync(path, { throwIfNoEntry: false })?.size ?? 0;
 
-  const note = (line: string) => {
-    last.push(line);
-    if (last.length > keptLines) last.shift();
+  const take = (lines: readonly string[]) => {
+    if (lines.length === 0) return;
+    last.push(...lines.slice(-keptLines));
+    last.splice(0, last.length - keptLines);
     if (bytes > fullBytes) {
       renameSync(path, join(folder, `${name}.1.log`));
       bytes = 0;
     }
-    const text = `${line}\n`;
+    const text = `${lines.join("\n")}\n`;
     bytes += Buffer.byteLength(text);
-    // Lines are few and must survive a kill of this process: written at once.
     written(path, text);
-    onLine(line);
+    for (const line of lines) onLine(line);
   };
-  return { path, note, tail: () => [...last], follow: (stream) => void createInterface({ input: stream }).on("line", note) };
+  return { path, note: (line) => take([line]), tail: () => [...last], follow: (stream) => followLines(stream, take) };
+}
+
+function followLines(stream: Readable, take: (lines: readonly string[]) => void): void {
+  const decoder = new TextDecoder();
+  let begun = "";
+  stream.on("data", (part: Buffer) => {
+    const lines = (begun + decoder.decode(part, { stream: true })).split(/\r?\n/);
+    begun = lines.pop() ?? "";
+    take(lines);
+  });
+  stream.once("end", () => take(begun === "" ? [] : [begun]));
 }
 
 /** A full disk must not end the supervisor, which would end every child with it. */

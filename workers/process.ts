@@ -23,12 +23,15 @@ export interface Running {
 /** Longer than any process drains, so that this ends only one that hangs. */
 const graceMs = 30_000;
 
+/** A line for each request: a write for each of them would cost more than answering it. The last ones are written as the process ends. */
+const together = { sync: false, minLength: 8 * 1024, periodicFlush: 50 };
+
 export async function runProcess(name: string, program: (running: Running) => Promise<void>): Promise<void> {
   const end = new AbortController();
   try {
     const config = loadConfig();
     useProxies(config.proxies);
-    const { to, lines: logs } = keepingLines(destination({ dest: 1, sync: name !== "api" }));
+    const { to, lines: logs } = keepingLines(destination({ dest: 1, ...(name === "api" ? together : { sync: true }) }));
     const log = openLog(name, config.logLevel, to);
     for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
       process.on(signal, () => {

@@ -15,8 +15,11 @@ const longestLine = 64 * 1024;
 /** Behind that many, a reader has stopped reading. */
 const longestQueue = 1_000;
 
+/** `flushSync`: writes at once what waits to be written together; the log calls it with its last words. */
+type To = DestinationStream & { flushSync?(): void };
+
 /** `to` writes to the given stream and keeps what was written. */
-export function keepingLines(stream: DestinationStream): { to: DestinationStream; lines: LogLines } {
+export function keepingLines(stream: To): { to: To; lines: LogLines } {
   const kept: string[] = [];
   const readers = new Set<(line: string) => void>();
   let keptBytes = 0;
@@ -27,11 +30,12 @@ export function keepingLines(stream: DestinationStream): { to: DestinationStream
     while (kept.length > mostLines || keptBytes > mostBytes) keptBytes -= kept.shift()?.length ?? 0;
     for (const reader of readers) reader(line);
   };
-  const to: DestinationStream = {
+  const to: To = {
     write: (written) => {
       stream.write(written);
       keep(written);
     },
+    flushSync: () => stream.flushSync?.(),
   };
   const lines: LogLines = {
     recent: (most) => (most === 0 ? [] : kept.slice(-(most ?? mostLines))),
