@@ -14,6 +14,7 @@ import { accessRoutes } from "./access/routes.ts";
 import { ruleRoutes } from "./access/rule-routes.ts";
 import { accessWireRoutes } from "./access/wire-routes.ts";
 import { templateWireRoutes } from "./builds/wire-templates.ts";
+import { managerRoutes } from "./catalog/manager-routes.ts";
 import { prefetchRoutes } from "./catalog/prefetch-routes.ts";
 import { catalogRoutes } from "./catalog/routes.ts";
 import { serviceArchives } from "./catalog/service-archives.ts";
@@ -46,8 +47,8 @@ import { apiMetrics } from "./metrics.ts";
 import { admission } from "./middleware/admission.ts";
 import { marked } from "./middleware/conditional.ts";
 import { crossOrigin } from "./middleware/cross-origin.ts";
-import { asLines } from "./middleware/lines.ts";
 import { deadlines } from "./middleware/deadline.ts";
+import { asLines } from "./middleware/lines.ts";
 import { strangersLimited } from "./middleware/rates.ts";
 import { auditRefusals } from "./middleware/refusals.ts";
 import { headsEnd, requestLog, withoutZeros } from "./middleware/request.ts";
@@ -60,8 +61,8 @@ import { transferRoutes } from "./operations/transfer.ts";
 import { routedPath } from "./paths.ts";
 import type { Hub } from "./ports.ts";
 import { routingWireRoutes } from "./routing/wire-routes.ts";
-import { webhookRoutes } from "./webhooks/routes.ts";
 import { sources } from "./source.ts";
+import { webhookRoutes } from "./webhooks/routes.ts";
 import { mounting } from "./wire/mount.ts";
 
 export function createApp(hub: Hub): OpenAPIHono<ApiEnv> {
@@ -81,30 +82,7 @@ export function createApp(hub: Hub): OpenAPIHono<ApiEnv> {
 
   const { listeners, clients } = openEvents(hub);
   mountWire(app, hub, { login, listeners, clients });
-  for (const routes of [
-    accessRoutes(hub, login),
-    identityRoutes(hub, login),
-    providerRoutes(hub),
-    ruleRoutes(hub),
-    keyRoutes(hub),
-    projectRoutes(hub),
-    auditRoutes(hub),
-    eventRoutes(hub, listeners),
-    operationRoutes(hub),
-    decisionRoutes(hub),
-    transferRoutes(hub),
-    catalogRoutes(hub),
-    serviceArchives(hub),
-    movingRoutes(hub),
-    machineRoutes(hub),
-    machineArchive(hub),
-    unclaimedRoutes(hub),
-    cacheRoutes(hub),
-    prefetchRoutes(hub),
-    hostRoutes(hub),
-    webhookRoutes(hub),
-  ])
-    app.route("/api/v2", routes);
+  for (const routes of ownRoutes(hub, { login, listeners, clients })) app.route("/api/v2", routes);
   app.route("/", healthRoutes(hub, metrics));
   app.route("/", documentation(app, settings.version));
 
@@ -122,6 +100,32 @@ export function createApp(hub: Hub): OpenAPIHono<ApiEnv> {
 interface Shared extends Events {
   readonly login: Logins;
 }
+
+/** Ours, in the words of Drover. */
+const ownRoutes = (hub: Hub, { login, listeners }: Shared) => [
+  accessRoutes(hub, login),
+  identityRoutes(hub, login),
+  providerRoutes(hub),
+  ruleRoutes(hub),
+  keyRoutes(hub),
+  projectRoutes(hub),
+  auditRoutes(hub),
+  eventRoutes(hub, listeners),
+  operationRoutes(hub),
+  decisionRoutes(hub),
+  transferRoutes(hub),
+  catalogRoutes(hub),
+  managerRoutes(hub),
+  serviceArchives(hub),
+  movingRoutes(hub),
+  machineRoutes(hub),
+  machineArchive(hub),
+  unclaimedRoutes(hub),
+  cacheRoutes(hub),
+  prefetchRoutes(hub),
+  hostRoutes(hub),
+  webhookRoutes(hub),
+];
 
 /** The Parallels DevOps contract, each family under the module that it belongs to. */
 function mountWire(app: OpenAPIHono<ApiEnv>, hub: Hub, { login, listeners, clients }: Shared): void {

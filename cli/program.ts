@@ -9,6 +9,7 @@ import { apiKeyCommands } from "./api-keys/commands.ts";
 import { auditCommands } from "./audit/commands.ts";
 import { cachingCommands } from "./catalog/caching.ts";
 import { catalogCommands } from "./catalog/commands.ts";
+import { managerCommands } from "./catalog/manager-commands.ts";
 import { withOptions, type Context } from "./context.ts";
 import type { Answer } from "./declare.ts";
 import { eventCommands } from "./events/commands.ts";
@@ -47,6 +48,7 @@ export function makeProgram(answer: Answer): Command {
     accessCommands,
     catalogCommands,
     cachingCommands,
+    managerCommands,
     machineCommands,
     hostCommands,
     operationCommands,

@@ -10,10 +10,10 @@ import { findHost } from "../../db/hosts.ts";
 import { accessName } from "../../domain/access/rules.ts";
 import type { Actor } from "../../domain/access/schema.ts";
 import { ToldArchive } from "../../domain/catalog/archives.ts";
-import type { CatalogManager } from "../../domain/catalog/managers.ts";
+import type { CatalogManager, RemoteImage } from "../../domain/catalog/managers.ts";
 import { architectureOf, latest, normalise, type Architecture, type ImageKey } from "../../domain/catalog/rules.ts";
 import { CatalogId, Version } from "../../domain/catalog/schema.ts";
-import { unwrap } from "../../domain/errors.ts";
+import { FaultError, unwrap } from "../../domain/errors.ts";
 import type { NewMachine } from "../../domain/machines/schema.ts";
 import type { Operation } from "../../domain/operations/schema.ts";
 import type { JobKind } from "../operations/wire.ts";
@@ -58,7 +58,9 @@ export interface Wanted {
   readonly version: string;
   readonly architecture: string;
 }
-type Asking = Pick<Call<unknown>, "c" | "actor" | "asked" | "param">;
+type Asking = Pick<Call<unknown>, "c" | "actor" | "asked">;
+
+const notPulled = (message: string) => new FaultError({ code: "invalid_request", message });
 
 /** `manifest`: as the other side tells it, without where its bytes lie. */
 export async function bringMachine(
@@ -67,7 +69,7 @@ export async function bringMachine(
   manager: CatalogManager,
   wanted: Wanted,
   machine: NewMachine,
-  job: JobKind,
+  job?: JobKind,
 ): Promise<{ operation: Operation; manifest: unknown }> {
   const host = machine.hostId === undefined ? null : unwrap(await findHost(hub.db, machine.hostId));
   const chosen = await choose(hub, call, manager, wanted, host?.facts?.architecture ?? null);
@@ -77,7 +79,7 @@ export async function bringMachine(
   const headers: Record<string, string> = isHub ? {} : { "X-Internal-Api-Client": "true" };
   const answer = await askThere(hub, manager, call, { method: "get", path, headers });
   const told = RemoteManifest.safeParse(jsonIn(answer, manager.url));
-  if (!told.success) throw refusal(400, "Error pulling manifest: the other catalog answers no manifest");
+  if (!told.success) throw notPulled("the other catalog answers no manifest");
   const key = keyHere(manager, chosen);
   const claim = claimOf(manager);
   const from = await placeOf(hub, call.actor, told.data);
@@ -96,8 +98,19 @@ export async function bringMachine(
     machine: { ...machine, image: key },
   };
   const actor = { ...call.actor, claims: [...call.actor.claims, claim] };
-  const operation = unwrap(await hub.operations.bring(brought, { ...call.asked, actor, job }));
+  const operation = unwrap(await hub.operations.bring(brought, { ...call.asked, actor, ...(job ? { job } : {}) }));
   return { operation, manifest: withoutPlaces(chosen) };
+}
+
+/** In the contract's words. */
+export async function bringForWire(hub: Hub, call: Asking, manager: CatalogManager, wanted: Wanted, machine: NewMachine, job: JobKind) {
+  if (wanted.catalog_id === "") throw refusal(400, "Invalid request body: error 400: missing catalog id");
+  return bringMachine(hub, call, manager, wanted, machine, job).catch((error: unknown) => {
+    if (!(error instanceof FaultError)) throw error;
+    const { code, message } = error.fault;
+    if (code === "image_not_found") throw refusal(400, "Error pulling manifest: error 404: catalog manifest not found");
+    throw code === "invalid_request" ? refusal(400, `Error pulling manifest: ${message}`) : error;
+  });
 }
 
 async function choose(
@@ -107,7 +120,6 @@ async function choose(
   wanted: Wanted,
   preferred: Architecture | null,
 ): Promise<RemoteManifest> {
-  if (wanted.catalog_id === "") throw refusal(400, "Invalid request body: error 400: missing catalog id");
   const answer = await askThere(hub, manager, call, { method: "get", path: `/catalog/${encodeURIComponent(wanted.catalog_id)}` });
   const seen = z.array(RemoteManifest).safeParse(seenBy(jsonIn(answer, manager.url), holderIn(call.actor)));
   const architecture = wanted.architecture === "" ? null : architectureOf(wanted.architecture);
@@ -116,11 +128,30 @@ async function choose(
   );
   const [first, second] = fitting;
   const chosen = second ? fitting.find((one) => architectureOf(one.architecture) === preferred) : first;
-  if (!first) throw refusal(400, "Error pulling manifest: error 404: catalog manifest not found");
-  if (!chosen) throw refusal(400, "Error pulling manifest: the version is there for several architectures: name one");
-  if (chosen.revoked) throw refusal(403, "Manifest is revoked");
-  if (chosen.tainted) throw refusal(400, "Manifest is tainted");
+  if (!first) throw new FaultError({ code: "image_not_found", message: `There is no ${wanted.catalog_id} of that version there.` });
+  if (!chosen) throw notPulled("the version is there for several architectures: name one");
+  if (chosen.revoked) throw new FaultError({ code: "image_revoked", message: `${chosen.catalog_id}/${chosen.version} is revoked there.` });
+  if (chosen.tainted) throw new FaultError({ code: "image_tainted", message: `${chosen.catalog_id}/${chosen.version} is tainted there.` });
   return chosen;
+}
+
+/** The images there that the caller may see. */
+export async function imagesBehind(hub: Hub, call: Pick<Asking, "c" | "actor">, manager: CatalogManager): Promise<RemoteImage[]> {
+  const answer = await askThere(hub, manager, call, { method: "get", path: "/catalog" });
+  const groups = z
+    .array(z.record(z.string(), z.array(RemoteManifest)))
+    .safeParse(seenBy(jsonIn(answer, manager.url), holderIn(call.actor)));
+  const all = (groups.data ?? []).flatMap((group) => Object.values(group).flat());
+  return all.map((one) => ({
+    catalogId: one.catalog_id,
+    version: one.version,
+    architecture: architectureOf(one.architecture) ?? one.architecture,
+    description: one.description,
+    tags: one.tags ?? [],
+    bytes: bytesOf(one),
+    state: one.revoked ? "revoked" : one.tainted ? "tainted" : "usable",
+    updatedAt: one.updated_at,
+  }));
 }
 
 /** The version of that name, else those so tagged; for `latest` the tag comes first, and where nothing is called so, the newest. One per architecture. */
@@ -139,14 +170,14 @@ export function catalogIdHere({ id, name }: CatalogManager, catalogId: string): 
   const manager = `${normalise(name).slice(0, 40)}-${accessName(id).slice(0, 8).toLowerCase()}`;
   const kept = CatalogId.safeParse(normalise(`${manager}.${catalogId}`));
   if (kept.success) return kept.data;
-  throw refusal(400, `error 400: the image cannot be kept here under its name: ${kept.error.issues[0]?.message ?? ""}`);
+  throw notPulled(`the image cannot be kept here under its name: ${kept.error.issues[0]?.message ?? ""}`);
 }
 
 function keyHere(manager: CatalogManager, { catalog_id, version, architecture }: RemoteManifest): ImageKey {
   const known = architectureOf(architecture);
   const kept = Version.safeParse(normalise(version || latest));
   if (known && kept.success) return { catalogId: catalogIdHere(manager, catalog_id), version: kept.data, architecture: known };
-  throw refusal(400, "Error pulling manifest: the other catalog names the version in a way that cannot be kept here");
+  throw notPulled("the other catalog names the version in a way that cannot be kept here");
 }
 
 /** Nobody holds it but super users, and whoever comes through the manager for as long as that takes. */
@@ -175,13 +206,10 @@ async function placeOf(
   const type = provider?.type ?? "";
   if (type === "drover") return { storeId: null };
   if (type === "" || type === "local-storage")
-    throw refusal(
-      400,
-      "Error pulling manifest: the image lies on the disk of the other service, which hands it to nobody; push it to a store there",
-    );
+    throw notPulled("the image lies on the disk of the other service, which hands it to nobody; push it to a store there");
   const connection = [["provider", type], ...Object.entries(provider?.meta ?? {})].map((pair) => pair.join("=")).join(";");
   const named = storeIn(connection);
-  if (!named || pack_filename === "") throw refusal(400, "Error pulling manifest: the other service does not tell where the image lies");
+  if (!named || pack_filename === "") throw notPulled("the other service does not tell where the image lies");
   const store = unwrap(await hub.stores.add({ ...named, readOnly: "where refused" }, actor));
   const folder = path.replace(/^\/+|\/+$/g, "");
   return { storeId: store.id, packKey: folder === "" ? pack_filename : `${folder}/${pack_filename}` };

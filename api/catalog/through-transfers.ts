@@ -6,8 +6,11 @@
  */
 import { findImageById } from "../../db/images.ts";
 import { findMachine } from "../../db/machines.ts";
-import { unwrap } from "../../domain/errors.ts";
+import type { CatalogManager } from "../../domain/catalog/managers.ts";
+import type { NewImageVersion } from "../../domain/catalog/schema.ts";
+import { ok, refuse, unwrap, type Result } from "../../domain/errors.ts";
 import type { Operation } from "../../domain/operations/schema.ts";
+import type { Asked } from "../../control/start.ts";
 import { finished } from "../machines/act.ts";
 import { jobOf } from "../operations/job.ts";
 import { JobResponse, wordIn } from "../operations/wire.ts";
@@ -17,7 +20,7 @@ import type { Call, Mount } from "../wire/mount.ts";
 import { present } from "../wire/present.ts";
 import { storeIn } from "./connection.ts";
 import { parseConnection } from "./connection-string.ts";
-import { bringMachine, catalogIdHere, claimOf } from "./through-machines.ts";
+import { bringForWire, catalogIdHere, claimOf } from "./through-machines.ts";
 import { pulledMachine, pushedVersion } from "./transfers.ts";
 import {
   CatalogManifest,
@@ -31,8 +34,8 @@ import { mustPassThrough } from "./wire-through.ts";
 
 const tag = "catalog managers";
 const base = "/catalog-managers/{id}/catalog";
-const pushing = { claims: ["PUSH_CATALOG_MANIFEST", "CATALOG_MANAGER_PUSH_CATALOG_MANIFEST_OWN"], any: true } as const;
-const pulling = { claims: ["PULL_CATALOG_MANIFEST", "CATALOG_MANAGER_PULL_CATALOG_MANIFEST_OWN"], any: true } as const;
+export const pushing = { claims: ["PUSH_CATALOG_MANIFEST", "CATALOG_MANAGER_PUSH_CATALOG_MANIFEST_OWN"], any: true } as const;
+export const pulling = { claims: ["PULL_CATALOG_MANIFEST", "CATALOG_MANAGER_PULL_CATALOG_MANIFEST_OWN"], any: true } as const;
 
 export function throughTransferRoutes(hub: Hub, mount: Mount): void {
   const pull = { tag, needs: pulling, body: PullCatalogManifestRequest } as const;
@@ -86,7 +89,7 @@ async function begin(hub: Hub, call: Call<PullCatalogManifestRequest>) {
   const { body, actor } = call;
   const manager = await mustPassThrough(hub, actor, call.param("id"));
   if (body.connection !== "") throw refusal(400, "Invalid request body: error 400: a pull through a catalog manager takes no connection");
-  return bringMachine(hub, call, manager, body, await pulledMachine(hub, call), { type: "catalog", operation: "pull" });
+  return bringForWire(hub, call, manager, body, await pulledMachine(hub, call), { type: "catalog", operation: "pull" });
 }
 
 /** Clients of the contract replace what a version had. */
@@ -94,21 +97,46 @@ async function beginPush(hub: Hub, call: Call<PushCatalogManifestRequest>): Prom
   const { body, actor, asked } = call;
   const manager = await mustPassThrough(hub, actor, call.param("id"));
   checkPush(body);
-  const connection = parseConnection(body.connection);
-  const named = connection.ok ? storeIn(body.connection) : null;
-  if (!connection.ok) throw refusal(400, `Error pushing manifest: ${connection.fault.message}`);
-  const { provider, parts: meta } = connection.value;
-  if (!named || provider === null)
-    throw refusal(
-      400,
-      "Invalid request body: error 400: a push through a catalog manager needs a connection that names a store which both sides reach",
-    );
-  const store = unwrap(await hub.stores.add(named, actor));
+  const place = placeIn(body.connection);
+  if (!place.ok) throw refusal(400, `Error pushing manifest: ${place.fault.message}`);
   const version = await pushedVersion(hub, call, undefined);
+  return sendBundle(hub, { ...asked, job: { type: "catalog", operation: "push" } }, { manager, version, place: place.value });
+}
+
+/** A store that both sides reach, and how the other side reaches it. */
+interface Meeting {
+  readonly store: Parameters<Hub["stores"]["add"]>[0];
+  readonly place: { readonly type: string; readonly meta: Readonly<Record<string, string>> };
+}
+
+/** `connection`: as the Parallels DevOps contract writes it. */
+export function placeIn(written: string): Result<Meeting> {
+  const connection = parseConnection(written);
+  if (!connection.ok) return connection;
+  const { provider, parts: meta } = connection.value;
+  const store = storeIn(written);
+  if (store && provider !== null) return ok({ store, place: { type: provider, meta } });
+  const message = "a push through a catalog manager needs a connection that names a store which both sides reach";
+  return refuse({ code: "invalid_request", message });
+}
+
+interface Sending {
+  readonly manager: CatalogManager;
+  readonly version: NewImageVersion;
+  readonly place: Meeting;
+}
+
+export async function sendBundle(
+  hub: Hub,
+  asked: Asked,
+  { manager, version, place: { store: named, place } }: Sending,
+): Promise<Operation> {
+  const { actor } = asked;
+  const store = unwrap(await hub.stores.add(named, actor));
   const { requiredRoles, requiredClaims } = version;
   const claim = claimOf(manager);
   const push = { ...version, catalogId: catalogIdHere(manager, version.catalogId), requiredRoles: [], requiredClaims: [claim] };
   const as = { catalogId: version.catalogId, requiredRoles, requiredClaims };
-  const by = { ...asked, actor: { ...actor, claims: [...actor.claims, claim] }, job: { type: "catalog", operation: "push" } };
-  return unwrap(await hub.operations.send({ manager, push, as, storeId: store.id, place: { type: provider, meta } }, by));
+  const by = { ...asked, actor: { ...actor, claims: [...actor.claims, claim] } };
+  return unwrap(await hub.operations.send({ manager, push, as, storeId: store.id, place }, by));
 }

@@ -1,27 +1,15 @@
 /**
  * The wire's catalog managers: kept, changed and forgotten.
  *
- * The one idea: a manager is kept only after its catalog answered with its credentials, and credentials stay with the address that they were given for:
- * whoever changes the address brings them anew.
+ * The one idea: an empty secret, or its mask, means the one that is kept; what may be done with that is decided where all managers are changed.
  */
 import { z } from "zod";
-import {
-  changeCatalogManager,
-  findCatalogManager,
-  insertCatalogManager,
-  listCatalogManagers,
-  removeCatalogManager,
-  sealedManagerCredentials,
-} from "../../db/catalog-managers.ts";
-import { holds } from "../../domain/access/rules.ts";
-import type { Actor } from "../../domain/access/schema.ts";
-import { isWhole, managerUrl, mayManage, type CatalogManager, type ManagerCredentials } from "../../domain/catalog/managers.ts";
+import { managerUrl, type CatalogManager, type ManagerCredentials } from "../../domain/catalog/managers.ts";
 import { FaultError } from "../../domain/errors.ts";
-import { managerSeal } from "../../security/sealed-texts.ts";
 import type { Hub } from "../ports.ts";
-import { audited } from "../told.ts";
 import { refusal } from "../wire/errors.ts";
 import type { Call, Mount } from "../wire/mount.ts";
+import { changeManager, credentialsOf, forgetManager, keepManager, managerFor, managersSeen, type ManagerWords } from "./managers.ts";
 
 const hidden = "********";
 const text = z.string().max(2048).default("");
@@ -61,7 +49,8 @@ const WireCatalogManager = z
 const ApiCommonResponse = z.object({ success: z.boolean(), operation: z.string().optional() }).meta({ id: "ApiCommonResponse" });
 
 const tag = "catalog managers";
-const either = (deed: "LIST" | "CREATE" | "UPDATE" | "DELETE") =>
+/** What a deed on managers asks for: of all, or of one's own. */
+export const either = (deed: "LIST" | "CREATE" | "UPDATE" | "DELETE") =>
   ({ claims: [`CATALOG_MANAGER_${deed}`, `CATALOG_MANAGER_${deed}_OWN`], any: true }) as const;
 
 export function managerWireRoutes(hub: Hub, mount: Mount): void {
@@ -72,12 +61,11 @@ export function managerWireRoutes(hub: Hub, mount: Mount): void {
     "List catalog managers",
     { ...common, needs: either("LIST"), reply: z.array(WireCatalogManager) },
     async ({ actor }) => {
-      const managers = (await listCatalogManagers(hub.db, actor.project)).filter((one) => mayManage(one, actor, "LIST"));
-      return Promise.all(managers.map((one) => shown(hub, one)));
+      return Promise.all((await managersSeen(hub, actor)).map((one) => shown(hub, one)));
     },
   );
   mount("get", "/catalog-managers/{id}", "Get a catalog manager", { ...common, needs: either("LIST") }, async (call) =>
-    shown(hub, await mustManage(hub, call, "LIST")),
+    shown(hub, await managerFor(hub, call.actor, call.param("id"), "LIST")),
   );
   const body = CatalogManagerRequest;
   mount("post", "/catalog-managers", "Keep a catalog manager", { ...common, needs: either("CREATE"), body }, (call) => make(hub, call));
@@ -90,99 +78,55 @@ export function managerWireRoutes(hub: Hub, mount: Mount): void {
     "Forget a catalog manager",
     { tag, status: 200, needs: either("DELETE"), reply: ApiCommonResponse },
     async (call) => {
-      const { id, name } = await mustManage(hub, call, "DELETE");
-      await audited(hub, call.asked, { action: "catalog_manager.removed", subject: name }, (tx) => removeCatalogManager(tx, id));
+      await forgetManager(hub, call.asked, await managerFor(hub, call.actor, call.param("id"), "DELETE"));
       return { success: true, operation: "delete_catalog_manager" };
     },
   );
 }
 
-export const noManager = () => new FaultError({ code: "catalog_manager_not_found", message: "catalog manager not found" });
-
-async function mustManage(
-  { db }: Hub,
-  { actor, param }: Pick<Call<unknown>, "actor" | "param">,
-  deed: Parameters<typeof mayManage>[2],
-): Promise<CatalogManager> {
-  const found = await findCatalogManager(db, param("id"), { project: actor.project });
-  if (!found) throw noManager();
-  if (mayManage(found, actor, deed)) return found;
-  throw refusal(403, "you do not have access to this catalog manager");
-}
-
 const missing = (what: string) => refusal(400, `Invalid request body: error 400: ${what}`);
 
-function checked(body: CatalogManagerRequest, actor: Actor, deed: "CREATE" | "UPDATE") {
-  if (body.name === "") throw missing("name is required");
-  if (body.url === "") throw missing("url is required");
-  const url = managerUrl(body.url);
+function wordsIn({ name, url: written, authentication_method, required_claims, ...body }: CatalogManagerRequest): ManagerWords {
+  if (name === "") throw missing("name is required");
+  if (written === "") throw missing("url is required");
+  const url = managerUrl(written);
   if (url === null) throw missing("url: an http or https address without user name, query and fragment");
-  if ((body.global || body.internal) && !holds(actor, `CATALOG_MANAGER_${deed}`))
-    throw refusal(403, `only holders of the claim CATALOG_MANAGER_${deed} make catalog managers that are global or internal`);
-  const { name, internal, active, authentication_method, global, required_claims: requiredClaims } = body;
-  return { name, url, internal, active, authenticationMethod: authentication_method, global, requiredClaims };
+  const { internal, active, global } = body;
+  return { name, url, internal, active, authenticationMethod: authentication_method, global, requiredClaims: required_claims };
 }
 
-async function make(hub: Hub, { actor, asked, body }: Call<CatalogManagerRequest>) {
-  const values = checked(body, actor, "CREATE");
+/** The contract answers 400 also where it is the other side that is wrong. */
+async function inItsWords<T>(work: Promise<T>): Promise<T> {
+  return work.catch((error: unknown) => {
+    if (!(error instanceof FaultError)) throw error;
+    const { code, message } = error.fault;
+    if (code === "invalid_request") throw missing(message);
+    if (code === "remote_unreachable" || code === "remote_denied" || code === "address_forbidden")
+      throw refusal(400, `error 400: ${message}`);
+    throw error;
+  });
+}
+
+async function make(hub: Hub, { asked, body }: Call<CatalogManagerRequest>) {
   const credentials = { username: body.username, password: body.password, apiKey: body.api_key };
-  if (!isWhole(credentials)) throw missing("api_key, or username and password, are required");
-  const place = { id: crypto.randomUUID(), url: values.url, trusted: holds(actor, "CATALOG_MANAGER_CREATE") };
-  await mustAnswer(hub, place, credentials);
-  const row = { ...values, ...place, project: actor.project, ownerId: actor.userId };
-  const sealed = await managerSeal(hub.sealer).close(place.id, credentials);
-  return audited(hub, asked, { action: "catalog_manager.added", subject: values.name }, async (tx) => {
-    const made = await insertCatalogManager(tx, { ...row, sealed });
-    if (!made) throw noManager();
-    return wireManager(made, credentials);
-  });
+  return wireManager(await inItsWords(keepManager(hub, asked, wordsIn(body), credentials)), credentials);
 }
 
-async function change(hub: Hub, call: Call<CatalogManagerRequest>) {
-  const { actor, asked, body } = call;
-  const known = await mustManage(hub, call, "UPDATE");
-  const { ownerId, id } = known;
-  const values = checked(body, actor, "UPDATE");
-  const moves = values.url !== known.url;
-  const credentials = merged(await credentialsOf(hub, id), body);
-  if (moves && body.api_key === "" && body.password === "")
-    throw missing("another url needs its credentials anew: those that are kept are for the one before");
-  if (!isWhole(credentials)) throw missing("api_key, or username and password, are required");
-  const place = { id, url: values.url, trusted: moves ? holds(actor, "CATALOG_MANAGER_UPDATE") : known.trusted };
-  await mustAnswer(hub, place, credentials);
-  const sealed = await managerSeal(hub.sealer).close(id, credentials);
-  return audited(hub, asked, { action: "catalog_manager.changed", subject: values.name }, async (tx) => {
-    const changed = await changeCatalogManager(tx, id, { ...values, trusted: place.trusted, ownerId, sealed });
-    if (!changed) throw noManager();
-    return wireManager(changed, credentials);
-  });
+async function change(hub: Hub, { actor, asked, body, param }: Call<CatalogManagerRequest>) {
+  const known = await managerFor(hub, actor, param("id"), "UPDATE");
+  const words = wordsIn(body);
+  const credentials = merged(await credentialsOf(hub, known.id), body);
+  const renewed = isNew(body.api_key) || isNew(body.password);
+  return wireManager(await inItsWords(changeManager(hub, asked, known, words, { credentials, renewed })), credentials);
 }
+
+const isNew = (sent: string): boolean => sent !== "" && sent !== hidden;
 
 /** An empty secret, or its mask, keeps what there was; another kind of credentials takes the place of the kept ones. */
 function merged(before: ManagerCredentials, { username, password, api_key }: CatalogManagerRequest): ManagerCredentials {
-  const kept = (sent: string, old: string) => (sent === "" || sent === hidden ? old : sent);
-  if (api_key !== "" && api_key !== hidden) return { username: "", password: "", apiKey: api_key };
-  if (password !== "" && password !== hidden) return { username: kept(username, before.username), password, apiKey: "" };
-  return { ...before, username: kept(username, before.username) };
-}
-
-/** It logs in and lists its catalog. */
-async function mustAnswer(hub: Hub, place: Pick<CatalogManager, "id" | "url" | "trusted">, credentials: ManagerCredentials): Promise<void> {
-  const signal = AbortSignal.any([hub.closing, AbortSignal.timeout(tryMs)]);
-  const remote = hub.remotes.open(place, credentials);
-  const answer = await remote.ask({ method: "GET", path: "/catalog", signal }).catch((cause: unknown) => {
-    throw cause instanceof FaultError ? refusal(400, `error 400: ${cause.fault.message}`) : cause;
-  });
-  if (answer.status !== 200) throw refusal(400, `error 400: the catalog at ${place.url} answers with status ${answer.status}`);
-}
-
-/** Somebody waits for it, and a catalog that is not there in this time would be no use either. */
-const tryMs = 20_000;
-const none: ManagerCredentials = { username: "", password: "", apiKey: "" };
-
-async function credentialsOf({ db, sealer }: Hub, id: string): Promise<ManagerCredentials> {
-  const sealed = await sealedManagerCredentials(db, id);
-  return sealed ? managerSeal(sealer).open(id, sealed) : none;
+  const user = isNew(username) ? username : before.username;
+  if (isNew(api_key)) return { username: "", password: "", apiKey: api_key };
+  return isNew(password) ? { username: user, password, apiKey: "" } : { ...before, username: user };
 }
 
 const shown = async (hub: Hub, manager: CatalogManager) => wireManager(manager, await credentialsOf(hub, manager.id));

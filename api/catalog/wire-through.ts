@@ -17,7 +17,7 @@ import { refusal } from "../wire/errors.ts";
 import type { Call, Mount } from "../wire/mount.ts";
 import { jsonIn, refusalIn, seenBy, withoutPlaces } from "./remote-answers.ts";
 import { CatalogManifest, CatalogManifestRecord, GroupedCatalog } from "./wire.ts";
-import { noManager } from "./wire-managers.ts";
+import { noManager } from "./managers.ts";
 
 const tag = "catalog managers";
 const base = "/catalog-managers/{id}";
@@ -36,7 +36,7 @@ interface Passed {
   readonly reply?: z.ZodType;
   readonly body?: typeof PassedOn;
 }
-const list = { claims: ["LIST_CATALOG_MANIFEST", "CATALOG_MANAGER_LIST_CATALOG_MANIFEST_OWN"], any: true } as const;
+export const listing = { claims: ["LIST_CATALOG_MANIFEST", "CATALOG_MANAGER_LIST_CATALOG_MANIFEST_OWN"], any: true } as const;
 const remove = { claims: ["DELETE_CATALOG_MANIFEST", "CATALOG_MANAGER_DELETE_CATALOG_MANIFEST_OWN"], any: true } as const;
 const edit = { claims: ["CATALOG_MANAGER_UPDATE", "CATALOG_MANAGER_UPDATE_CATALOG_MANIFEST_OWN"], any: true } as const;
 const bring = { claims: ["PUSH_CATALOG_MANIFEST", "CATALOG_MANAGER_IMPORT_CATALOG_MANIFEST_OWN"], any: true } as const;
@@ -49,7 +49,7 @@ const reads = [
   { path: "/catalog/{catalogId}/{version}", summary: "List the architectures of a version there", reply: z.array(CatalogManifest) },
   { path: version, summary: "Get one version there", reply: CatalogManifest },
   { path: `${version}/download`, summary: "Get one version there to be pulled, and count it", reply: CatalogManifest },
-].map((read): Passed => ({ method: "get", needs: list, ...read }));
+].map((read): Passed => ({ method: "get", needs: listing, ...read }));
 const removals = ["/catalog/{catalogId}", "/catalog/{catalogId}/{version}", version].map((path): Passed => ({
   method: "delete",
   path,

@@ -7,7 +7,7 @@ import { NewMachine } from "../../domain/machines/schema.ts";
 import { unwrap } from "../../domain/errors.ts";
 import { findMachine } from "../../db/machines.ts";
 import { findUser } from "../../db/users.ts";
-import { bringMachine } from "../catalog/through-machines.ts";
+import { bringForWire } from "../catalog/through-machines.ts";
 import { mustPassThrough } from "../catalog/wire-through.ts";
 import { jobOf } from "../operations/job.ts";
 import { JobResponse, wordIn } from "../operations/wire.ts";
@@ -49,7 +49,7 @@ export function createRoutes(hub: Hub, mount: Mount, family: Family): void {
     if (!manifest?.catalog_manager_id) return (await provision(hub, call, wanted, job)).operation;
     const manager = await mustPassThrough(hub, call.actor, manifest.catalog_manager_id);
     const image = { ...manifest, architecture: manifest.architecture || architecture };
-    return (await bringMachine(hub, call, manager, image, wanted, job)).operation;
+    return (await bringForWire(hub, call, manager, image, wanted, job)).operation;
   }
 }
 

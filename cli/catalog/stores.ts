@@ -3,9 +3,6 @@
  *
  * The one idea: what is secret comes from a file, standard input or a variable, and is read into the vocabulary before anything is sent.
  */
-import { readFile } from "node:fs/promises";
-import { resolve } from "node:path";
-import { text as textOf } from "node:stream/consumers";
 import { z } from "zod";
 import type { Store as StoreShape } from "../../domain/catalog/schema.ts";
 import { parseCredentials, type StoreCredentials } from "../../domain/catalog/store-credentials.ts";
@@ -14,6 +11,7 @@ import type { Context } from "../context.ts";
 import { bytes, time } from "../output/format.ts";
 import { facts, table } from "../output/table.ts";
 import { usageFault } from "../problem.ts";
+import { secretText } from "../secrets.ts";
 import { byteSize, given, wholeNumber } from "../values.ts";
 import { Store } from "../wire.ts";
 
@@ -86,23 +84,13 @@ interface SecretOptions {
   readonly credentialsEnv?: string | undefined;
 }
 
-/** Never from the arguments, where every user of the computer could read them. */
-async function credentialsOf({ env, streams, folder }: Context, secret: SecretOptions): Promise<StoreCredentials | undefined> {
-  const { credentialsFile: file, credentialsEnv: variable } = secret;
-  if (file === undefined && variable === undefined) return undefined;
-  if (file !== undefined && variable !== undefined)
-    throw usageFault("--credentials-file and --credentials-env exclude each other.", "drover store");
-  const text = file === undefined ? env[variable ?? ""] : await (file === "-" ? textOf(streams.in) : contentOf(resolve(folder, file)));
-  if (text === undefined || text.trim() === "") throw usageFault("There are no credentials where they were said to be.", "drover store");
+async function credentialsOf(context: Context, secret: SecretOptions): Promise<StoreCredentials | undefined> {
+  const source = { file: secret.credentialsFile, env: secret.credentialsEnv };
+  const text = await secretText(context, source, { what: "credentials", usage: "drover store" });
+  if (text === undefined) return undefined;
   const parsed = parseCredentials(text);
   if (parsed.ok) return parsed.value;
   throw usageFault(parsed.fault.message, "drover store");
-}
-
-async function contentOf(path: string): Promise<string> {
-  return readFile(path, "utf8").catch(() => {
-    throw usageFault(`The file ${path} cannot be read.`, "drover store");
-  });
 }
 
 export async function defaultStore(context: Context, [nameOrId = ""]: readonly string[]): Promise<void> {

@@ -79,3 +79,64 @@ export interface RemoteCatalog {
   /** A file below `/api`; only a 200 is an answer. */
   download(path: string, signal: AbortSignal): Promise<AsyncIterable<Uint8Array>>;
 }
+
+const ManagerAddress = z
+  .string()
+  .max(2048)
+  .refine((written) => managerUrl(written) !== null, "must be an http or https address without user name, query and fragment");
+const secret = z.string().min(1).max(2048);
+const GivenCredentials = z.union([z.strictObject({ apiKey: secret }), z.strictObject({ username: secret, password: secret })]).meta({
+  description: "An API key (base64 of key:secret), or a user name and a password; never told again.",
+});
+const words = {
+  name: z.string().min(1).max(128),
+  url: ManagerAddress,
+  active: z.boolean().meta({ description: "One that is not is kept and reached by nobody." }),
+  global: z.boolean().meta({ description: "Whether everybody of the project who holds the required claims may use it." }),
+  requiredClaims: z.array(z.string().min(1).max(128)).max(64),
+};
+export const NewCatalogManager = z
+  .object({
+    ...words,
+    active: words.active.default(true),
+    global: words.global.default(false),
+    requiredClaims: words.requiredClaims.default([]),
+    credentials: GivenCredentials,
+  })
+  .meta({ id: "NewCatalogManager" });
+export const CatalogManagerChange = z
+  .object({ ...words, credentials: GivenCredentials })
+  .partial()
+  .meta({ id: "CatalogManagerChange", description: "Another url needs its credentials anew." });
+
+/** As it is told: whether it has a key or a password, and neither of them. */
+export const ToldCatalogManager = z
+  .object({
+    id: z.string(),
+    ...words,
+    url: z.string(),
+    authentication: z.enum(["api_key", "password", "none"]),
+    ownerId: z.string().nullable(),
+    createdAt: z.date(),
+    updatedAt: z.date(),
+  })
+  .meta({ id: "ToldCatalogManager" });
+export type ToldCatalogManager = z.infer<typeof ToldCatalogManager>;
+
+/** A version in another catalog, as that catalog calls it. */
+export const RemoteImage = z
+  .object({
+    catalogId: z.string(),
+    version: z.string(),
+    architecture: z.string(),
+    description: z.string(),
+    tags: z.array(z.string()),
+    bytes: z.number(),
+    state: z.enum(["usable", "tainted", "revoked"]),
+    updatedAt: z.string(),
+  })
+  .meta({ id: "RemoteImage" });
+export type RemoteImage = z.infer<typeof RemoteImage>;
+
+export const credentialsIn = (given: z.infer<typeof GivenCredentials>): ManagerCredentials =>
+  "apiKey" in given ? { username: "", password: "", apiKey: given.apiKey } : { ...given, apiKey: "" };

@@ -117,6 +117,12 @@ function catalogRecipes(targets: Targets): Record<string, Recipe> {
     "POST /api/v1/catalog-managers/{id}/catalog/push/async": { body: push },
     "POST /api/v1/catalog-managers": { body: manager },
     "PUT /api/v1/catalog-managers/{id}": { body: manager },
+    "POST /api/v2/catalog-managers": { body: { name: "made", url: "http://127.0.0.1:1", credentials: { apiKey: "a-secret-key" } } },
+    "PATCH /api/v2/catalog-managers/{id}": { body: { name: "renamed" } },
+    "POST /api/v2/catalog-managers/{id}/machines": { body: { name: "made", image: { catalogId: "golden", version: "1" } } },
+    "POST /api/v2/catalog-managers/{id}/images": {
+      body: { path: "/machines/own.pvm", catalogId: "made", version: "1", hostId: targets.hostId, connection: push.connection },
+    },
     "GET /api/v2/archives/artifactory/{image}/{catalogId}/{file}": {
       params: { image: targets.imageId, catalogId: "golden", file: "golden-arm64-1.pdpack" },
       refused: [401, "only the archive's own token opens it"],
