@@ -4,9 +4,8 @@
 import { randomFillSync } from "node:crypto";
 import { chunkIndex } from "../images/chunk-index.ts";
 import { chunkBytes, hashBytes } from "../images/format.ts";
-import { sharedPackBytes } from "../images/packer.ts";
+import { defaultParallel, sharedPackBytes } from "../images/pack-width.ts";
 import { publishTree, type Published } from "../images/publish.ts";
-import { defaultParallel } from "../images/push.ts";
 import { rowBytes, treeFiles, type TreeEntry } from "../images/tree.ts";
 import { memoryStore } from "../stores/memory.ts";
 import type { ObjectStore } from "../stores/object-store.ts";

@@ -29,13 +29,13 @@ export interface FetchAsk {
 }
 
 export async function fetchChunks(ask: FetchAsk, spans: readonly Span[]): Promise<void> {
-  await forEachLimited(runsOf(spans), Math.max(1, Math.floor(ask.parallel / spansHeld)), (run) => fetchRun(ask, run));
+  await forEachLimited(runsOf(spans), ask.parallel, (run) => fetchRun(ask, run), heldBy);
 }
 
 export const fetchWhole = (ask: FetchAsk, span: Span): Promise<void> => fetchRun(ask, [span]);
 
-/** What a request holds in memory: a span that comes, and one that the threads have. */
-const spansHeld = 2;
+/** What a request holds in memory: a span that comes, and one that the threads have. So small packs are fetched by twice as many requests as large ones. */
+const heldBy = (run: readonly Span[]): number => Math.min(2, run.length);
 /** A pack whole by one request: more of them cost the store and this host more than they win. */
 const runBytes = packBytes;
 

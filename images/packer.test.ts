@@ -3,20 +3,22 @@ import { randomBytes } from "node:crypto";
 import { expect, it } from "vitest";
 import { chunkBytes, packBytes } from "./format.ts";
 import { freeLine } from "./line.ts";
+import { openPackWidth, type PackWidth } from "./pack-width.ts";
 import { openPacker } from "./packer.ts";
 
 const hash = Buffer.alloc(32);
 const body = randomBytes(chunkBytes);
 
-it.each([1, 4, 8])("sends %i packs side by side that together hold what one may", async (parallel) => {
+/** A packer, and the packs that are on their way from it until they are let arrive. */
+function onTheWay(width: PackWidth) {
   const ways: { bytes: number; arrive: () => void }[] = [];
-  let [mostBytes, noted, sent] = [0, 0, 0];
+  const seen = { mostBytes: 0, noted: 0, sent: 0 };
   const packer = openPacker(
     {
-      parallel,
+      width,
       line: freeLine,
       signal: new AbortController().signal,
-      journal: { packs: [], begin: async () => void noted++, finish: async () => undefined, close: async () => undefined },
+      journal: { packs: [], begin: async () => void seen.noted++, finish: async () => undefined, close: async () => undefined },
       store: {
         write: (_key, { byteLength: bytes }) =>
           new Promise((resolve) => {
@@ -28,29 +30,49 @@ it.each([1, 4, 8])("sends %i packs side by side that together hold what one may"
               },
             };
             ways.push(way);
-            mostBytes = Math.max(
-              mostBytes,
+            seen.mostBytes = Math.max(
+              seen.mostBytes,
               ways.reduce((sum, one) => sum + one.bytes, 0),
             );
           }),
       },
       onFull: () => undefined,
-      onSent: ({ bytes }) => void (sent += bytes),
+      onSent: ({ bytes }) => void (seen.sent += bytes),
     },
     0,
   );
-  const chunks = (6 * packBytes) / chunkBytes;
-  let taken = 0;
-  const filling = (async () => {
-    for (; taken < chunks; taken++) {
+  const fill = async (bytes: number, onTaken = (_chunks: number) => {}) => {
+    for (let taken = 0; taken * chunkBytes < bytes; taken++) {
       await packer.room();
       packer.take(hash, body);
+      onTaken(taken + 1);
     }
     await packer.finish();
-  })();
-  await expect.poll(() => [ways.length, noted]).toEqual([parallel, 4 * parallel]);
+  };
+  return { ways, seen, fill };
+}
+
+it.each([1, 4, 8])("sends %i packs side by side that together hold what one may", async (parallel) => {
+  const { ways, seen, fill } = onTheWay(openPackWidth(parallel));
+  let taken = 0;
+  const filling = fill(6 * packBytes, (chunks) => void (taken = chunks));
+  await expect.poll(() => [ways.length, seen.noted]).toEqual([parallel, 4 * parallel]);
   expect(taken * chunkBytes).toBeLessThanOrEqual(4 * packBytes + (2 * packBytes) / parallel);
   const clearing = setInterval(() => ways[0]?.arrive(), 1);
   await filling.finally(() => clearInterval(clearing));
-  expect({ sent, mostBytes }).toEqual({ sent: 6 * packBytes, mostBytes: packBytes });
+  expect(seen).toMatchObject({ sent: 6 * packBytes, mostBytes: packBytes });
+});
+
+it("sends no more at once while packs change their size", async () => {
+  let came = 0;
+  const { ways, seen, fill } = onTheWay({ current: () => (Math.floor(came / 7) % 2 === 0 ? 4 : 8), came: () => void came++ });
+  const filling = fill(8 * packBytes);
+  const sizes = new Set<number>();
+  const clearing = setInterval(() => {
+    ways.forEach(({ bytes }) => sizes.add(bytes));
+    ways[0]?.arrive();
+  }, 1);
+  await filling.finally(() => clearInterval(clearing));
+  expect([...sizes]).toEqual(expect.arrayContaining([packBytes / 4, packBytes / 8]));
+  expect(seen).toMatchObject({ sent: 8 * packBytes, mostBytes: packBytes });
 });

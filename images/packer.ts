@@ -9,12 +9,14 @@ import type { ObjectStore } from "../stores/object-store.ts";
 import { packBytes, packKey } from "./format.ts";
 import type { PackedChunk, PushJournal } from "./journal.ts";
 import type { Line } from "./line.ts";
+import { openPackTurns, type PackTurns } from "./pack-turns.ts";
+import { sharedPackBytes, type PackWidth } from "./pack-width.ts";
 
 export interface PackerOptions {
   readonly store: Pick<ObjectStore, "write">;
   readonly journal: PushJournal;
-  /** How many packs may be on their way at once; the more, the smaller they are. */
-  readonly parallel: number;
+  /** How many packs may be on their way at once: the more, the smaller they are. */
+  readonly width: PackWidth;
   readonly line: Line;
   readonly signal: AbortSignal;
   /** Told when a pack is full: how many others are on their way or wait for it, of how many that may be. */
@@ -37,6 +39,7 @@ export interface Packer {
 interface Filling {
   readonly number: number;
   readonly buffer: Buffer;
+  readonly limitBytes: number;
   readonly hash: ReturnType<typeof createHash>;
   readonly chunks: PackedChunk[];
   bytes: number;
@@ -45,14 +48,13 @@ interface Filling {
 /** Packs that are full and wait for their turn: what does not shrink is read faster than any line takes it, and what does slower, so each works ahead for the other. */
 const readyBytes = 3 * packBytes;
 
-/** What a pack of a push holds at most, when so many may be on their way at once. */
-export const sharedPackBytes = (parallel: number): number => Math.floor(packBytes / parallel);
-
 /** Packs are numbered from `firstNumber` on. */
 export function openPacker(options: PackerOptions, firstNumber: number): Packer {
-  const limitBytes = sharedPackBytes(options.parallel);
-  const turns = openTurns(options.parallel);
-  const mostPacks = Math.floor((packBytes + readyBytes) / limitBytes);
+  const { width } = options;
+  const turns = openPackTurns(width.current);
+  // As many buffers as fit when packs are largest, as they are in the beginning; smaller ones leave some of theirs empty.
+  const bufferBytes = sharedPackBytes(width.current());
+  const mostPacks = Math.floor((packBytes + readyBytes) / bufferBytes);
   const free: Buffer[] = [];
   const sending = new Set<Promise<void>>();
   let next = firstNumber;
@@ -60,8 +62,8 @@ export function openPacker(options: PackerOptions, firstNumber: number): Packer 
   let failure: { error: unknown } | null = null;
 
   const begin = (): Filling => {
-    const buffer = free.pop() ?? Buffer.allocUnsafeSlow(limitBytes);
-    return { number: next++, buffer, hash: createHash("sha256"), chunks: [], bytes: 0 };
+    const buffer = free.pop() ?? Buffer.allocUnsafeSlow(bufferBytes);
+    return { number: next++, buffer, limitBytes: sharedPackBytes(width.current()), hash: createHash("sha256"), chunks: [], bytes: 0 };
   };
 
   const check = () => {
@@ -81,7 +83,7 @@ export function openPacker(options: PackerOptions, firstNumber: number): Packer 
 
   return {
     take: (hash, body) => {
-      if (filling && filling.bytes + body.byteLength > limitBytes) {
+      if (filling && filling.bytes + body.byteLength > filling.limitBytes) {
         options.onFull(sending.size, mostPacks);
         send(filling);
       }
@@ -111,42 +113,22 @@ function add(pack: Filling, hash: Buffer, body: Uint8Array): { offset: number; l
 }
 
 async function sendPack(
-  { store, journal, line, signal, onSent, turns, check }: PackerOptions & { turns: Turns; check: () => void },
+  { store, journal, line, width, signal, onSent, turns, check }: PackerOptions & { turns: PackTurns; check: () => void },
   { number, buffer, hash, chunks, bytes }: Filling,
 ): Promise<void> {
   signal.throwIfAborted();
   const sha256 = hash.digest("hex");
   await journal.begin({ sha256, bytes, chunks });
-  await turns.take();
+  await turns.take(bytes);
   try {
     check();
+    const [began, crowded] = [performance.now(), turns.crowded()];
     await line.take(bytes, signal);
     await store.write(packKey(sha256), buffer.subarray(0, bytes), sha256, signal);
+    width.came({ bytes, ms: performance.now() - began, crowded: crowded && turns.crowded() });
   } finally {
-    turns.leave();
+    turns.leave(bytes);
   }
   await journal.finish(sha256);
   onSent({ number, sha256, bytes });
-}
-
-interface Turns {
-  take(): Promise<void>;
-  leave(): void;
-}
-
-/** Lets so many pass at once, first come, first served. */
-function openTurns(limit: number): Turns {
-  const waiting: (() => void)[] = [];
-  let free = limit;
-  return {
-    take: async () => {
-      if (free > 0) free--;
-      else await new Promise<void>((resolve) => waiting.push(resolve));
-    },
-    leave: () => {
-      const next = waiting.shift();
-      if (next) next();
-      else free++;
-    },
-  };
 }

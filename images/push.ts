@@ -16,6 +16,7 @@ import { eachPackedChunk, openPushJournal, type PushJournal } from "./journal.ts
 import { chooseLevel, type Level, type LevelChoice } from "./level.ts";
 import { freeLine, type Line } from "./line.ts";
 import { placeAt, type PackRef } from "./locations.ts";
+import { openPackWidth } from "./pack-width.ts";
 import { openPacker, type Packer } from "./packer.ts";
 import { publishTree, treeEntry } from "./publish.ts";
 import { readPushRecord, unknownBundle, writePushRecord, type PushRecord } from "./push-record.ts";
@@ -53,7 +54,7 @@ export interface PushAsk {
   readonly line?: Line;
   readonly signal: AbortSignal;
   readonly onProgress?: (progress: PushProgress) => void;
-  /** Packs on their way at once, which share the bytes of one. */
+  /** Packs on their way at once, which share the bytes of one; without it as many as suit the line. */
   readonly parallel?: number;
   readonly threads?: number;
 }
@@ -77,10 +78,6 @@ export interface PushResult extends ImageRef {
   readonly unreadBytes: number;
   readonly packs: number;
 }
-
-/** Four packs of 4 MiB fill a line of 1 Gbit/s whose answers take 100 ms, and a pull reads each at once; more are smaller, and more than eight too small for that. */
-export const defaultParallel = 4;
-const maxParallel = 8;
 
 /** What a push knows while it runs. */
 interface Push {
@@ -169,14 +166,14 @@ async function sendChunks(push: Push, scan: Scan, journal: PushJournal): Promise
 
 function packerOf(push: Push, journal: PushJournal, level: LevelChoice): Packer {
   const { ask, packs, totals } = push;
-  const parallel = Math.min(ask.parallel ?? defaultParallel, maxParallel);
+  const width = openPackWidth(ask.parallel);
   const onSent = ({ number, sha256, bytes }: { number: number; sha256: string; bytes: number }) => {
     packs[number] = { sha256, bytes };
     totals.packsDone++;
     report(push, "sending");
   };
   const { packFull: onFull } = level;
-  return openPacker({ store: ask.store, line: ask.line ?? freeLine, journal, parallel, signal: ask.signal, onFull, onSent }, packs.length);
+  return openPacker({ store: ask.store, line: ask.line ?? freeLine, journal, width, signal: ask.signal, onFull, onSent }, packs.length);
 }
 
 /** Packs what came back from a thread. Two threads may bring one chunk: the index keeps the first. */
