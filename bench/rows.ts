@@ -64,10 +64,13 @@ function pullRows(place: Place, look: Look): Row[] {
   const pull = look("pull");
   const provision = look("provision");
   const copied = { name: "cp --sparse=always", value: provision.theirs?.seconds ?? 0 };
+  const delta = look("delta pull");
+  const seed = { name: "cp --sparse=always of the seed, sync", value: delta.theirs?.settledSeconds ?? 0 };
   const unpacked = { name: `${place.suffix && "S3 | "}zstd -d | tar -xS`, value: pull.theirs?.seconds ?? 0 };
   return [
     secondsRow(place, "pull", pull, unpacked, { leastRatio: 1 }),
-    secondsRow(place, "delta pull", look("delta pull"), { name: "our pull", value: pull.ours.seconds }, { leastRatio: 4 }),
+    secondsRow(place, "delta pull", delta, { name: "our pull", value: pull.ours.seconds }, { leastRatio: 4 }),
+    ...(place.clones ? [] : [secondsRow(place, "delta pull, of a copied seed", delta, seed, { leastRatio: 1 })]),
     secondsRow(place, place.clones ? "provision (clone)" : "provision (copy)", provision, copied, { leastRatio: 1 }),
   ];
 }
