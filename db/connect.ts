@@ -8,6 +8,7 @@ import type { PgDatabase } from "drizzle-orm/pg-core";
 import postgres from "postgres";
 import { FaultError, refuse, ok, type Result } from "../domain/errors.ts";
 import { heedingDeadlines } from "./deadline.ts";
+import { preparing } from "./prepared.ts";
 import { breaksAfter } from "./silence.ts";
 
 export type Database = PgDatabase<PostgresJsQueryResultHKT, Record<string, never>>;
@@ -39,7 +40,7 @@ export function openDatabase(url: string, { connections = 10 } = {}): OpenDataba
     ...breaksAfter(silentMs),
   });
   // Two seconds let queries in flight end; what is longer is broken off.
-  return { db: drizzle(heedingDeadlines(sql)), sql, close: () => sql.end({ timeout: 2 }) };
+  return { db: drizzle(heedingDeadlines(preparing(sql))), sql, close: () => sql.end({ timeout: 2 }) };
 }
 
 /** Runs `work` in one transaction. A fault thrown inside rolls it back and is answered; anything else is thrown on. */

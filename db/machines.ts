@@ -178,7 +178,7 @@ export async function recordActed(tx: Database, id: string, observed: MachineSta
 
 /** Marks the machines that an operation holds as acted on until now. */
 export async function markActed(tx: Database, operationId: string): Promise<void> {
-  const held = sql`${machines.id}::text in (select h.subject_id from holds h where h.kind = 'machine' and h.mode = 'exclusive' and h.operation_id = ${operationId})`;
+  const held = sql`${machines.id} in (select case when h.kind = 'machine' then h.subject_id::uuid end from holds h where h.kind = 'machine' and h.mode = 'exclusive' and h.operation_id = ${operationId})`;
   await tx
     .update(machines)
     .set({ actedAt: sql`clock_timestamp()` })

@@ -1,11 +1,12 @@
 /**
  * Placements: which host a machine is on and what it holds there, and what hosts have left.
  *
- * The one idea: whoever reads what a host has left holds its row until the reservation is committed, so two placements never count on the same room.
+ * The one idea: whoever reserves room on a host holds its row from the look at what it has left until the commit, so two placements never count on the same
+ * room.
  */
-import { and, asc, desc, eq, inArray, sql } from "drizzle-orm";
+import { and, asc, desc, eq, inArray, isNotNull, sql } from "drizzle-orm";
 import { hostStateAt, type HostState, type Supply } from "../domain/hosts/rules.ts";
-import { CachedImage, HostFacts } from "../domain/hosts/schema.ts";
+import { HostFacts } from "../domain/hosts/schema.ts";
 import { holdsProcessor, macosSlotsPerHost, machineStates } from "../domain/machines/rules.ts";
 import type { Database } from "./connect.ts";
 import { hosts, placements } from "./schema.ts";
@@ -44,6 +45,75 @@ export async function deletePlacement(db: Database, machineId: string, epoch?: n
     .where(and(eq(placements.machineId, machineId), epoch === undefined ? undefined : eq(placements.epoch, epoch)));
 }
 
+/** What hosts that have told of themselves have left, all or the named ones. True until it is used only of hosts that the caller has locked. */
+export async function readSupplies(tx: Database, reserve: SystemReserve, hostIds?: readonly string[]): Promise<Supply[]> {
+  const told = and(isNotNull(hosts.facts), hostIds === undefined ? undefined : inArray(hosts.id, [...hostIds]));
+  const found = await tx.select(supplyColumns).from(hosts).where(told).orderBy(asc(hosts.id));
+  const ids = found.map(({ id }) => id);
+  const used = ids.length === 0 ? [] : (await Promise.all([placed(tx, ids), foreign(tx, ids)])).flat();
+  const usedBy = Map.groupBy(used, ({ hostId }) => hostId);
+  return found.map(({ facts, silentMs, toldState, overcommitCpu, overcommitMemory, ...host }) => {
+    const rows = usedBy.get(host.id) ?? [];
+    const sum = (column: "vcpus" | "memoryBytes" | "diskBytes" | "macos") => rows.reduce((total, row) => total + Number(row[column]), 0);
+    const { cpus, memoryBytes, freeBytes, architecture } = HostFacts.pick({
+      cpus: true,
+      memoryBytes: true,
+      freeBytes: true,
+      architecture: true,
+    }).parse(facts);
+    return {
+      ...host,
+      architecture,
+      state: stateOf(toldState, silentMs),
+      freeVcpus: Math.floor((cpus - reserve.cpus) * overcommitCpu) - sum("vcpus"),
+      freeMemoryBytes: Math.floor((memoryBytes - reserve.memoryBytes) * overcommitMemory) - sum("memoryBytes"),
+      freeDiskBytes: freeBytes - reserve.diskBytes - sum("diskBytes"),
+      freeMacosSlots: macosSlotsPerHost - sum("macos"),
+    };
+  });
+}
+
+/** No more of the facts and of the cache than a placement asks for: both may be long. */
+const supplyColumns = {
+  id: hosts.id,
+  name: hosts.name,
+  enabled: hosts.enabled,
+  labels: hosts.labels,
+  overcommitCpu: hosts.overcommitCpu,
+  overcommitMemory: hosts.overcommitMemory,
+  toldState: hosts.toldState,
+  silentMs: sql<string | null>`extract(epoch from clock_timestamp() - ${hosts.lastReportAt}) * 1000`,
+  facts: sql`jsonb_build_object('cpus', ${hosts.facts}->'cpus', 'memoryBytes', ${hosts.facts}->'memoryBytes', 'freeBytes', ${hosts.facts}->'freeBytes', 'architecture', ${hosts.facts}->'architecture')`,
+  cached: sql<string[]>`array(select one->>'digest' from jsonb_array_elements(${hosts.cached}) one)`,
+};
+
+/** Locks the named hosts, always in one order, so that nobody waits in a circle, and answers what each has left. */
+export async function lockSupplies(tx: Database, reserve: SystemReserve, hostIds: readonly string[]): Promise<Supply[]> {
+  await tx
+    .select({ id: hosts.id })
+    .from(hosts)
+    .where(inArray(hosts.id, [...hostIds]))
+    .orderBy(asc(hosts.id))
+    .for("no key update");
+  return readSupplies(tx, reserve, hostIds);
+}
+
+/** Locks the first of these hosts that nobody else holds, or waits for the very first. */
+export async function lockOneOf(tx: Database, hostIds: readonly string[]): Promise<string> {
+  const [first = ""] = hostIds;
+  const place = sql`array_position(${sql.param([...hostIds])}::uuid[], ${hosts.id})`;
+  const [free] = await tx
+    .select({ id: hosts.id })
+    .from(hosts)
+    .where(inArray(hosts.id, [...hostIds]))
+    .orderBy(place)
+    .limit(1)
+    .for("no key update", { skipLocked: true });
+  if (free) return free.id;
+  await tx.select({ id: hosts.id }).from(hosts).where(eq(hosts.id, first)).for("no key update");
+  return first;
+}
+
 interface Usage {
   readonly [column: string]: unknown;
   readonly hostId: string;
@@ -51,43 +121,6 @@ interface Usage {
   readonly memoryBytes: string;
   readonly diskBytes: string;
   readonly macos: string;
-}
-
-/** Locks the hosts (all, or the named ones; always in one order, so that nobody waits in a circle) and answers what each has left. */
-export async function lockSupplies(tx: Database, reserve: SystemReserve, hostIds?: readonly string[]): Promise<Supply[]> {
-  const wanted = hostIds === undefined ? undefined : inArray(hosts.id, [...hostIds]);
-  const silentMs = sql<string | null>`extract(epoch from clock_timestamp() - ${hosts.lastReportAt}) * 1000`;
-  const locked = await tx.select({ host: hosts, silentMs }).from(hosts).where(wanted).orderBy(asc(hosts.id)).for("no key update");
-  const ids = locked.map(({ host }) => host.id);
-  const used = ids.length === 0 ? [] : [...(await placed(tx, ids)), ...(await foreign(tx, ids))];
-  return locked.flatMap(({ host, silentMs }) => {
-    const facts = HostFacts.nullable().parse(host.facts);
-    if (!facts) return [];
-    const sum = (column: "vcpus" | "memoryBytes" | "diskBytes" | "macos") =>
-      used.filter(({ hostId }) => hostId === host.id).reduce((total, row) => total + Number(row[column]), 0);
-    const left = {
-      freeVcpus: Math.floor((facts.cpus - reserve.cpus) * host.overcommitCpu) - sum("vcpus"),
-      freeMemoryBytes: Math.floor((facts.memoryBytes - reserve.memoryBytes) * host.overcommitMemory) - sum("memoryBytes"),
-      freeDiskBytes: facts.freeBytes - reserve.diskBytes - sum("diskBytes"),
-      freeMacosSlots: macosSlotsPerHost - sum("macos"),
-    };
-    const { id, name, enabled, labels } = host;
-    const cached = CachedImage.array()
-      .parse(host.cached)
-      .map(({ digest }) => digest);
-    return [
-      {
-        id,
-        name,
-        enabled,
-        labels,
-        architecture: facts.architecture,
-        state: stateOf(host.toldState, silentMs),
-        cached,
-        ...left,
-      },
-    ];
-  });
 }
 
 /** Lost is only who was told to be: silence alone may be the hub's own. */

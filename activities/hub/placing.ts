@@ -1,8 +1,8 @@
 /**
  * Chooses the host of a new machine and takes its room there.
  *
- * The one idea: all hosts are locked while one is chosen, so the choice is still right when it is committed. A placement that stands is answered again;
- * one on a host that was given up is followed by the next epoch.
+ * The one idea: the host that was chosen is locked and looked at once more, so the choice is still right when it is committed. A placement that stands is
+ * answered again; one on a host that was given up is followed by the next epoch.
  */
 import { z } from "zod";
 import type { Database } from "../../db/connect.ts";
@@ -10,10 +10,10 @@ import { chooseTree } from "../../db/grants.ts";
 import { findImageById } from "../../db/images.ts";
 import { findMachine, updateMachine } from "../../db/machines.ts";
 import { locateOperation } from "../../db/operations.ts";
-import { deletePlacement, findPlacement, insertPlacement, lockSupplies, type SystemReserve } from "../../db/placements.ts";
+import { deletePlacement, findPlacement, insertPlacement, lockOneOf, readSupplies, type SystemReserve } from "../../db/placements.ts";
 import type { ImageVersion } from "../../domain/catalog/schema.ts";
 import { unwrap } from "../../domain/errors.ts";
-import { place, type Demand } from "../../domain/hosts/rules.ts";
+import { candidates, lacks, type Demand, type Supply } from "../../domain/hosts/rules.ts";
 import { isMacOS } from "../../domain/machines/rules.ts";
 import type { Machine } from "../../domain/machines/schema.ts";
 import type { Wanted } from "../../workflows/catalog/fetch.ts";
@@ -59,7 +59,7 @@ export async function placeMachine(
     if (standing) await deletePlacement(tx, machine.id);
 
     const demand = demandOf(machine, image, input, excluded);
-    const { id: hostId, cached } = unwrap(place(await lockSupplies(tx, reserve), demand));
+    const { id: hostId, cached } = await takeHost(tx, reserve, demand);
     const epoch = machine.hostId === null ? machine.epoch : machine.epoch + 1;
     const { vcpus, memoryBytes, macos, diskBytes, runs } = demand;
     await insertPlacement(tx, { machineId: machine.id, epoch, hostId, vcpus, memoryBytes, diskBytes, macos, runs });
@@ -67,6 +67,35 @@ export async function placeMachine(
     await locateOperation(tx, operationId, { hostId });
     return answer(hostId, epoch, cached.includes(told.wanted.digest));
   });
+}
+
+/** Locks the host that it answers. Many that are placed at once wait for one another only where one host is all that is left. */
+async function takeHost(tx: Database, reserve: SystemReserve, demand: Demand): Promise<Supply> {
+  for (;;) {
+    const best = unwrap(candidates(await readSupplies(tx, reserve), demand));
+    const taken = await tx.transaction((attempt) => lockIfFree(attempt, { reserve, demand, best })).catch(unlessFilled);
+    if (taken) return taken;
+  }
+}
+
+/** Another placement took the room between the look and the lock, which is given back: the next look sees what is left. */
+class FilledMeanwhile extends Error {}
+const unlessFilled = (error: unknown): null => {
+  if (error instanceof FilledMeanwhile) return null;
+  throw error;
+};
+
+async function lockIfFree(
+  attempt: Database,
+  { reserve, demand, best }: { reserve: SystemReserve; demand: Demand; best: readonly Supply[] },
+): Promise<Supply> {
+  const hostId = await lockOneOf(
+    attempt,
+    best.map(({ id }) => id),
+  );
+  const [supply] = await readSupplies(attempt, reserve, [hostId]);
+  if (!supply || lacks(supply, demand).length > 0) throw new FilledMeanwhile();
+  return supply;
 }
 
 function demandOf(

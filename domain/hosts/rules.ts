@@ -80,13 +80,16 @@ export function lacks(supply: Supply, demand: Demand): string[] {
 const takesWork = ({ state, id }: Supply, { hostId }: Demand): boolean =>
   state === "online" || state === "late" || (state === "lost" && id === hostId);
 
-/** The host that takes the machine: one that has the image first, then the one with the most memory left, then by name. */
-export function place(supplies: readonly Supply[], demand: Demand): Result<Supply> {
+/**
+ * The hosts that may take the machine, best first: those that have the image, and only without any of them the others; then by the memory that they have left,
+ * then by name. Of those that are named every one will do; the order is a preference.
+ */
+export function candidates(supplies: readonly Supply[], demand: Demand): Result<Supply[]> {
   const judged = supplies.map((supply) => ({ supply, missing: lacks(supply, demand) }));
   const fit = judged.filter(({ missing }) => missing.length === 0).map(({ supply }) => supply);
-  const warm = (supply: Supply) => (supply.cached.includes(demand.digest) ? 1 : 0);
-  const [best] = fit.toSorted((a, b) => warm(b) - warm(a) || b.freeMemoryBytes - a.freeMemoryBytes || a.name.localeCompare(b.name));
-  if (best) return ok(best);
+  const warm = fit.filter(({ cached }) => cached.includes(demand.digest));
+  if (fit.length > 0)
+    return ok((warm.length > 0 ? warm : fit).toSorted((a, b) => b.freeMemoryBytes - a.freeMemoryBytes || a.name.localeCompare(b.name)));
   const reasons = judged.map(({ supply, missing }) => `${supply.name} ${missing.join(", ")}`);
   const message = reasons.length === 0 ? "No host is enrolled." : `No host can take the machine: ${reasons.join("; ")}.`;
   return refuse({ code: "no_capacity", message, details: { hosts: reasons } });
