@@ -10,7 +10,7 @@ import { findAnyMachine, findMachine, insertMachine, renameMachine, updateMachin
 import { findPlacement, insertPlacement } from "../db/placements.ts";
 import { mustFit } from "../db/projects.ts";
 import type { Before } from "../db/settlement.ts";
-import type { Usage } from "../domain/access/projects.ts";
+import { growthOf } from "../domain/access/projects.ts";
 import { imageName } from "../domain/catalog/rules.ts";
 import type { ImageVersion } from "../domain/catalog/schema.ts";
 import { FaultError, ok, unwrap, type Result } from "../domain/errors.ts";
@@ -157,7 +157,7 @@ async function reserve(control: Control, tx: Database, machine: Machine, action:
     before.desired = machine.desired;
     await updateMachine(tx, machine.id, { desired });
   }
-  if (action.verb === "configure") await mustFit(tx, machine.project, growth(machine, action));
+  if (action.verb === "configure") await mustFit(tx, machine.project, growthOf(machine, action));
   const heldBefore = await reserveProcessor(tx, machine, action.verb, control.reserve);
   if (heldBefore !== null) before.runs = heldBefore;
   if (action.verb === "rename") {
@@ -166,13 +166,6 @@ async function reserve(control: Control, tx: Database, machine: Machine, action:
   }
   if (action.verb === "clone") before.cloneId = await addClone(control, tx, machine, action, asked);
   return before;
-}
-
-/** What a machine gets more than it has; what it gets less counts as none. */
-function growth(machine: Machine, { vcpus, memoryBytes }: Extract<MachineAction, { verb: "configure" }>): Partial<Usage> {
-  const more = (wanted: number | undefined, has: number) => Math.max(0, (wanted ?? has) - has);
-  const [cpus, bytes] = [more(vcpus, machine.vcpus), more(memoryBytes, machine.memoryBytes)];
-  return { ...(cpus > 0 ? { vcpus: cpus } : {}), ...(bytes > 0 ? { memoryBytes: bytes } : {}) };
 }
 
 async function addClone(

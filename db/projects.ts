@@ -4,21 +4,24 @@
  * The one idea: whoever adds to a project that has limits holds its row until what was added is committed, so two who ask at once are counted one after
  * the other. A project without limits is not locked.
  */
-import { asc, eq, sql } from "drizzle-orm";
+import { asc, eq, sql, type SQL } from "drizzle-orm";
 import { Project, withinQuota, type Quota, type Usage } from "../domain/access/projects.ts";
 import { ok, refuse, unwrap, type Result } from "../domain/errors.ts";
 import type { Database } from "./connect.ts";
-import { imageVersions, machines, projects, users } from "./schema.ts";
+import { imageVersions, machines, operations, projects, users } from "./schema.ts";
 
 /** With its table's name, which a select of one table leaves out: inside, another table has an id too. */
 const own = sql.raw('"projects"."id"');
 const living = sql`from ${machines} m where m.project = ${own} and m.retired_at is null`;
+/** What machines of it get more by an operation under way: none of it is in their rows yet. In the words of the index of what is unsettled. */
+const grows = (wanted: "vcpus" | "memoryBytes", has: SQL) =>
+  sql`coalesce((select sum(greatest(0, (o.input->'action'->>'${sql.raw(wanted)}')::float8 - ${has})) from ${operations} o join ${machines} m on m.id = o.machine_id where o.state not in ('done', 'failed', 'cancelled') and o.verb = 'configure' and m.project = ${own} and m.retired_at is null), 0)`;
 const stored = sql<number>`(select coalesce(sum(v.stored_bytes), 0)::float8 from ${imageVersions} v where v.project = ${own})`;
 const selected = {
   row: projects,
   machines: sql<number>`(select count(*)::int ${living})`,
-  vcpus: sql<number>`(select coalesce(sum(m.vcpus), 0)::int ${living})`,
-  memoryBytes: sql<number>`(select coalesce(sum(m.memory_bytes), 0)::float8 ${living})`,
+  vcpus: sql<number>`((select coalesce(sum(m.vcpus), 0) ${living}) + ${grows("vcpus", sql`m.vcpus`)})::int`,
+  memoryBytes: sql<number>`((select coalesce(sum(m.memory_bytes), 0) ${living}) + ${grows("memoryBytes", sql`m.memory_bytes`)})::float8`,
   storageBytes: stored,
   users: sql<number>`(select count(*)::int from ${users} u where u.project = ${own})`,
 };

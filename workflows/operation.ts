@@ -5,7 +5,7 @@
  * waits for `retry`, `skip` or `abort`; any other fails the operation; whatever ends it early undoes what was done, newest first, and settles.
  */
 import { CancellationScope, isCancellation } from "@temporalio/workflow";
-import type { Fault } from "../domain/errors.ts";
+import type { Code, Fault } from "../domain/errors.ts";
 import { faultRecord } from "../domain/operations/rules.ts";
 import { faultOf, refusal } from "./faults.ts";
 import { watchHosts } from "./host-loss.ts";
@@ -27,8 +27,11 @@ export interface OperationFrame {
   /** A mark to which `standsNow` goes back: what was registered after it needs no undo any more, because someone else takes it back. */
   mark(): number;
   standsNow(mark: number): void;
-  /** The point of no return: what was done stands, and its record is made even when the operation is cancelled meanwhile. */
-  conclude<T>(name: string, act: () => Promise<T>): Promise<T>;
+  /**
+   * The point of no return: what was done stands, and its record is made even when the operation is cancelled meanwhile. `unless`: a refusal by this code
+   * recorded nothing, so all is taken back.
+   */
+  conclude<T>(name: string, act: () => Promise<T>, unless?: Code): Promise<T>;
 }
 
 /** What came of it is the workflow's result too, so that the web UI shows it. */
@@ -51,9 +54,14 @@ export async function runOperation(
     undo: (label, act, hostId) => void undo.push({ label, act, hostId }),
     mark: () => undo.length,
     standsNow: (mark) => void undo.splice(mark),
-    conclude: (name, act) => {
-      undo.length = 0;
-      return CancellationScope.nonCancellable(() => frame.must(name, act, { brief: true }));
+    conclude: async (name, act, unless) => {
+      const before = undo.splice(0);
+      try {
+        return await CancellationScope.nonCancellable(() => frame.must(name, act, { brief: true }));
+      } catch (error) {
+        if (unless !== undefined && faultOf(error).code === unless) undo.push(...before);
+        throw error;
+      }
     },
   };
   try {

@@ -7,7 +7,9 @@ import { z } from "zod";
 import type { Database } from "../../db/connect.ts";
 import { findMachine, recordActed, retireRow, tellMachine } from "../../db/machines.ts";
 import { changePlacement, deletePlacement, insertPlacement } from "../../db/placements.ts";
+import { mustFit } from "../../db/projects.ts";
 import { Before, releaseReserved } from "../../db/settlement.ts";
+import { growthOf } from "../../domain/access/projects.ts";
 import { desiredBy, desiredStates, holdsProcessor, isMacOS, type DesiredState } from "../../domain/machines/rules.ts";
 import { Verb } from "../../domain/operations/schema.ts";
 import type { AdoptActivities, AdoptedEffect } from "../../workflows/machines/adopt.ts";
@@ -78,6 +80,9 @@ async function recordAdopted(tx: Database, operationId: string, effect: AdoptedE
   const { hostId, epoch } = input;
   const seen = { addresses: addresses && [...addresses], bundlePath, macAddress, diskBytes, guestOs, ...sizes };
   const desired = isDesired(observed) ? observed : undefined;
+  // Of a bundle that nobody reported its size is known only now.
+  const before = await findMachine(tx, machineId, { lock: true });
+  if (before.ok) await mustFit(tx, before.value.project, growthOf(before.value, sizes));
   const machine = await recordActed(tx, machineId, observed, withoutAbsent({ ...seen, desired, hostId, epoch }));
   if (!machine) return;
   await deletePlacement(tx, machineId);

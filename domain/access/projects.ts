@@ -37,6 +37,18 @@ const words: Readonly<Record<keyof Usage, string>> = {
   storageBytes: "bytes of storage",
 };
 
+interface Sized {
+  readonly vcpus?: number | undefined;
+  readonly memoryBytes?: number | undefined;
+}
+
+/** What a machine gets more than it has; what it gets less counts as none. */
+export function growthOf(has: Required<Sized>, wanted: Sized): Partial<Usage> {
+  const more = (what: keyof Sized) => Math.max(0, (wanted[what] ?? has[what] ?? 0) - (has[what] ?? 0));
+  const [vcpus, memoryBytes] = [more("vcpus"), more("memoryBytes")];
+  return { ...(vcpus > 0 ? { vcpus } : {}), ...(memoryBytes > 0 ? { memoryBytes } : {}) };
+}
+
 /** Whether a project may have this much more. Asked for none of something, it must have room for some of it. */
 export function withinQuota(project: string, { quota, used }: { quota: Quota; used: Usage }, asked: Partial<Usage>): Result<void> {
   const beyond = (Object.keys(asked) as (keyof Usage)[]).flatMap((what) => {

@@ -3,7 +3,11 @@ import { randomUUID } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { insertVersion } from "../../db/images.ts";
 import { requestAction, requestMachine } from "../../control/machines.ts";
-import { retireRow } from "../../db/machines.ts";
+import { adoptActivities } from "../../activities/hub/machines.ts";
+import { requestRegister } from "../../control/register.ts";
+import { retireRow, updateMachine } from "../../db/machines.ts";
+import { settleOperation } from "../../db/settlement.ts";
+import { unwrap } from "../../domain/errors.ts";
 import { action, addImage, addStore, asked, gibibyte, newMachine, someone, standing } from "../control/hub.ts";
 import { openWorld, rootPassword, type World } from "./world.ts";
 
@@ -62,6 +66,50 @@ describe("a quota", () => {
     expect(await act({ verb: "clone", name: `${name}-2` })).toMatchObject({ ok: false, fault: { code: "quota_exceeded" } });
     expect(await act({ verb: "configure", vcpus: 3 })).toMatchObject({ ok: false, fault: { code: "quota_exceeded" } });
     expect((await act({ verb: "configure", vcpus: 1, memoryBytes: 8 * gibibyte })).ok).toBe(true);
+  });
+
+  it("counts what machines are about to get: of many who would grow at once, as many do as fit", async () => {
+    await limit(none);
+    const machines = [];
+    for (let count = 0; count < 20; count++) machines.push(await standing(world));
+    const { used } = await usage();
+    await limit({ ...none, vcpus: used.vcpus + 5 });
+    const grow = (machineId: string) => requestAction(world.control, machineId, action({ verb: "configure", vcpus: 3 }), asked());
+    const results = await Promise.all(machines.map(({ machineId }) => grow(machineId)));
+    const begun = results.flatMap((one) => (one.ok ? [one.value] : []));
+    expect(begun).toHaveLength(5);
+    expect(results.flatMap((one) => (one.ok ? [] : [one.fault.code]))).toEqual(Array.from({ length: 15 }, () => "quota_exceeded"));
+    expect((await usage()).used.vcpus).toBe(used.vcpus + 5);
+    // What came to nothing is given back, what was done is counted once.
+    const [failed, done] = begun;
+    const settle = (id: string | undefined, outcome: "failed" | "done") =>
+      settleOperation(world.control.db, { operationId: id ?? "", steps: [], outcome });
+    await settle(failed?.id, "failed");
+    expect((await usage()).used.vcpus).toBe(used.vcpus + 4);
+    await updateMachine(world.control.db, done?.machineId ?? "", { vcpus: 3 });
+    await settle(done?.id, "done");
+    expect((await usage()).used.vcpus).toBe(used.vcpus + 4);
+    const still = machines.find(({ machineId }) => !begun.some((one) => one.machineId === machineId));
+    expect((await grow(still?.machineId ?? "")).ok).toBe(true);
+  });
+
+  it("is asked again once a registered bundle tells its size, and lets no more in than it may", async () => {
+    await limit(none);
+    const { hostId } = await standing(world);
+    const register = async (name: string) =>
+      unwrap(await requestRegister(world.control, { hostId, path: `/machines/${name}.pvm` }, asked()));
+    const [large, small] = [await register("large"), await register("small")];
+    const { used } = await usage();
+    await limit({ ...none, vcpus: used.vcpus + 3 });
+    const { recordAdopted } = adoptActivities({ db: world.control.db });
+    const told = (operationId: string, vcpus: number) =>
+      recordAdopted({ operationId, effect: { observed: "stopped", vcpus, memoryBytes: gibibyte, guestOs: null } });
+    await expect(told(large.id, 5)).rejects.toMatchObject({ fault: { code: "quota_exceeded" } });
+    expect((await usage()).used.vcpus).toBe(used.vcpus);
+    await told(small.id, 4);
+    await told(small.id, 4);
+    expect((await usage()).used.vcpus).toBe(used.vcpus + 3);
+    await limit(none);
   });
 
   it("keeps what is published to the storage that is left", async () => {

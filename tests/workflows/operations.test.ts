@@ -15,6 +15,8 @@ const provision = (world: World, options = {}) => begin(suite.harness, world, "p
 const machine = (host: (name: HostName) => string) => ({ hostId: host("mac-1"), machineId: "m", machineName: "ci-1", epoch: 1 });
 const operate = (world: World, action: object, options = {}) =>
   begin(suite.harness, world, "operate", (host) => ({ ...machine(host), action, takesOver: false }), options);
+const adopt = (world: World) =>
+  begin(suite.harness, world, "adopt", (host) => ({ ...machine(host), seenId: "m", bundlePath: "/vm/ci-1.pvm" }), { onFault: "fail" });
 const retire = (world: World, options = {}) =>
   begin(suite.harness, world, "retire", (host) => ({ ...machine(host), graceMs: 1000, takesOver: false }), options);
 
@@ -299,5 +301,35 @@ describe("retire", () => {
     await run.ended;
     expect([...world.retired]).toEqual(["m"]);
     expect(world.settled?.outcome).toBe("done");
+  });
+});
+
+describe("adopt", () => {
+  const standing = () => {
+    const world = newWorld();
+    world.machines.set("m", { host: "mac-1", state: "stopped", epoch: 1 });
+    return world;
+  };
+
+  it("takes all back when the record is refused because its project has no room for it", async () => {
+    const world = standing();
+    world.troubles.set("record adopted", { code: "quota_exceeded", times: 9 });
+    await (
+      await adopt(world)
+    ).ended;
+    expect(world.settled).toMatchObject({ outcome: "failed", fault: { code: "quota_exceeded" } });
+    expect(world.acted).toEqual(["unmark"]);
+    expect([...world.machines]).toEqual([]);
+  });
+
+  it("takes nothing back when nobody knows whether it was recorded", async () => {
+    const world = standing();
+    world.troubles.set("record adopted", { code: "internal", times: 99 });
+    const run = await adopt(world);
+    await run.until(() => (world.troubles.get("record adopted")?.times ?? 99) < 98, "the record is tried");
+    world.troubles.delete("record adopted");
+    await run.ended;
+    expect(world.settled).toMatchObject({ outcome: "done" });
+    expect([...world.machines.keys()]).toEqual(["m"]);
   });
 });

@@ -60,7 +60,7 @@ export async function adopt(input: AdoptInput): Promise<Record<string, unknown>>
       frame.undo("unregister again", () => undoing.letGoMachine({ operationId, machineId, epoch, bundlePath }), hostId);
     const take = () => host.adoptMachine({ operationId, machineId, seenId, epoch, name: machineName, ...placed });
     const effect = await frame.must(["register", "mark"], take, { on: lossOf(hostId, input.onFault) });
-    await frame.conclude("record", async () => ({ recorded: await hub.recordAdopted({ operationId, effect }) }));
+    await frame.conclude("record", async () => ({ recorded: await hub.recordAdopted({ operationId, effect }) }), "quota_exceeded");
     return { machineId, hostId };
   });
 }
