@@ -13,12 +13,18 @@ export interface RangeMemory {
   reached(part: Uint8Array): void;
 }
 
+/** A reader that says nothing, as one that unpacks what it reads, keeps no more than these from being collected. */
+const remembered = 4;
+
 export function openRangeMemory(rangeBytes: number): RangeMemory {
   const free: ArrayBuffer[] = [];
   const reading: ArrayBuffer[] = [];
   return {
     room: (bytes) => new Uint8Array(free.pop() ?? new ArrayBuffer(rangeBytes), 0, bytes),
-    given: ({ buffer }) => void reading.push(buffer),
+    given: ({ buffer }) => {
+      reading.push(buffer);
+      if (reading.length > remembered) reading.shift();
+    },
     reached: ({ buffer }) => {
       const at = reading.findIndex((one) => one === buffer);
       if (at > 0) free.push(...reading.splice(0, at).filter(({ byteLength }) => byteLength === rangeBytes));
