@@ -34,6 +34,16 @@ export interface OperationFrame {
   conclude<T>(name: string, act: () => Promise<T>, unless?: Code): Promise<T>;
 }
 
+async function concluded<T>(undo: Undo[], act: () => Promise<T>, unless: Code | undefined): Promise<T> {
+  const before = undo.splice(0);
+  try {
+    return await CancellationScope.nonCancellable(act);
+  } catch (error) {
+    if (unless !== undefined && faultOf(error).code === unless) undo.push(...before);
+    throw error;
+  }
+}
+
 /** What came of it is the workflow's result too, so that the web UI shows it. */
 export async function runOperation(
   input: OperationInput,
@@ -54,15 +64,7 @@ export async function runOperation(
     undo: (label, act, hostId) => void undo.push({ label, act, hostId }),
     mark: () => undo.length,
     standsNow: (mark) => void undo.splice(mark),
-    conclude: async (name, act, unless) => {
-      const before = undo.splice(0);
-      try {
-        return await CancellationScope.nonCancellable(() => frame.must(name, act, { brief: true }));
-      } catch (error) {
-        if (unless !== undefined && faultOf(error).code === unless) undo.push(...before);
-        throw error;
-      }
-    },
+    conclude: (name, act, unless) => concluded(undo, () => frame.must(name, act, { brief: true }), unless),
   };
   try {
     const result = await body(frame);

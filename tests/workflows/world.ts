@@ -192,10 +192,7 @@ function placing(world: World, hosts: readonly string[]): PlacementActivities & 
 
 function acting(world: World): ActionActivities & AdoptActivities {
   return {
-    recordAdopted: async () => {
-      meet(world, "record adopted");
-      world.acted.push("record adopted");
-    },
+    recordAdopted: async () => meet(world, "record adopted"),
     takeOver: async () => void world.acted.push("take over"),
     recordAction: async ({ effect }) => void world.acted.push(`record ${effect.observed}`),
     releaseAction: async () => void world.acted.push("release"),
