@@ -6,7 +6,8 @@
 import { Ajv2020 } from "ajv/dist/2020.js";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { openApiDocument } from "../../api/docs.ts";
-import { callerNames, type CallerName } from "./callers.ts";
+import { seededClaimIds } from "../../domain/access/claims.ts";
+import { callerNames, guild, type CallerName } from "./callers.ts";
 import { recipesFor } from "./recipes.ts";
 import { requestFor, type Recipe } from "./requests.ts";
 import { routesOf, ruleOf, type Route } from "./routes.ts";
@@ -150,6 +151,34 @@ it("each answer has the shape that the document gives it", () => {
   expect(wrong).toEqual([]);
 });
 
+it("headers by which services speak for somebody give nobody anything", async () => {
+  const words = (list: readonly string[]) => Buffer.from(list.join(",")).toString("base64");
+  const headers = {
+    "X-Source": "CATALOG_MANAGER_REQUEST",
+    "X-Internal-Api-Client": "true",
+    "X-Super-User": "true",
+    "X-Claims": words(seededClaimIds),
+    "X-Roles": words(["SUPER_USER", "ADMIN", guild]),
+  };
+  const gained: string[] = [];
+  for (const { route, sent, answers } of asked)
+    for (const name of ["none", "no role"] as const) {
+      const { status } = await contract.ask(name, { ...sent, headers: { ...sent.headers, ...headers } });
+      if (status !== answers[name].status)
+        gained.push(`${route.name} answers ${status} to ${name}, and ${answers[name].status} without them`);
+    }
+  expect(gained).toEqual([]);
+}, 300_000);
+
+it("what is not there has a body of JSON with its number, which clients read", () => {
+  const wire = asked.filter(({ route }) => route.path.startsWith("/api/v1/"));
+  const missing = wire.flatMap(({ route, answers }) =>
+    callerNames.filter((name) => answers[name].status === 404).map((name) => [`${route.name} to ${name}`, answers[name].text] as const),
+  );
+  expect(missing.length).toBeGreaterThan(50);
+  for (const [what, text] of missing) expect(JSON.parse(text), what).toMatchObject({ code: 404, message: expect.any(String) });
+});
+
 describe("however a request is spelled, it is the same one", () => {
   const served = (method?: string) => asked.filter(({ route }) => method === undefined || route.method === method);
   const told = ({ status, text }: Answered) => `${status} ${lasting(text)}`.slice(0, 400);
@@ -163,7 +192,7 @@ describe("however a request is spelled, it is the same one", () => {
     }
     expect(wrong).toEqual([]);
     expect(bodied.length).toBeGreaterThan(80);
-  });
+  }, 300_000);
 
   it("double and trailing slashes are served, not redirected", async () => {
     const wrong: string[] = [];
@@ -172,7 +201,7 @@ describe("however a request is spelled, it is the same one", () => {
       if (status !== answers.admin.status) wrong.push(`${route.name}: ${status}, not ${answers.admin.status}`);
     }
     expect(wrong).toEqual([]);
-  });
+  }, 300_000);
 });
 
 describe("a filter", () => {
@@ -200,7 +229,7 @@ describe("a filter", () => {
         if (![answers.admin.status, 404].includes(status) || ms > 10_000) wrong.push(`${route.name} by ${filter}: ${status} in ${ms} ms`);
       }
     expect(wrong).toEqual([]);
-  });
+  }, 300_000);
 });
 
 interface Described {
