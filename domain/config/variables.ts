@@ -253,7 +253,11 @@ export const Variables = z.object({
   DROVER_TRANSFERS: count(1, 16).prefault("2").meta(about("How many images a host pushes or pulls at once.")),
   DROVER_TRANSFER_REQUESTS: count(1, 32)
     .optional()
-    .meta(about("Requests of one transfer to its store at once; without it 4 packs of a push (8 at most) and 8 reads of a pull.")),
+    .meta(
+      about(
+        "Requests of one transfer to its store at once; without it 4 packs of a push, or 8 where these bring more, and 8 reads of a pull.",
+      ),
+    ),
   DROVER_TRANSFER_BANDWIDTH: rate
     .optional()
     .meta(about("Bytes per second that all transfers of a host may take together, such as 500k, 20M or 1G; without it, all there is.")),
