@@ -58,7 +58,7 @@ import { decisionRoutes } from "./operations/decisions.ts";
 import { jobWireRoutes } from "./operations/wire-routes.ts";
 import { operationRoutes } from "./operations/routes.ts";
 import { transferRoutes } from "./operations/transfer.ts";
-import { routedPath } from "./paths.ts";
+import { pathIn, routedPath } from "./paths.ts";
 import type { Hub } from "./ports.ts";
 import { routingWireRoutes } from "./routing/wire-routes.ts";
 import { sources } from "./source.ts";
@@ -67,7 +67,7 @@ import { mounting } from "./wire/mount.ts";
 
 export function createApp(hub: Hub): OpenAPIHono<ApiEnv> {
   const { settings, log } = hub;
-  const pathOf = (request: Request) => routedPath(new URL(request.url).pathname, settings.prefix);
+  const pathOf = ({ url }: Request) => routedPath(pathIn(url), settings.prefix);
   const app = new OpenAPIHono<ApiEnv>({ defaultHook: rejectInvalid, getPath: pathOf });
   app.onError(onError);
   const metrics = apiMetrics();

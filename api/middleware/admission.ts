@@ -47,7 +47,8 @@ export function admission(settings: { readonly limits: AdmissionSettings }, metr
     const counts = !waits.test(c.req.path) && !(c.req.method !== "GET" && c.req.path.startsWith("/api/v1/"));
     if (counts) open += 1;
     try {
-      await turn();
+      const later = turn();
+      if (later) await later;
       await next();
     } finally {
       if (counts) open -= 1;
@@ -68,7 +69,7 @@ function watchLoop(): () => number {
 }
 
 /** Settles at once while a turn of the event loop has begun few requests, later ones in their order. */
-function turns(): () => Promise<void> | void {
+function turns(): () => Promise<void> | undefined {
   let begun = 0;
   const waiting: Array<() => void> = [];
   const next = () => {

@@ -22,7 +22,7 @@ const answered = new Set([200, 202]);
 export const etagOf = (version: string): string => `"${version}"`;
 
 /** Marks the answers of all reads that nobody else marks. */
-export const marked: MiddlewareHandler<ApiEnv> = async (c, next) => {
+export const marked: MiddlewareHandler<ApiEnv> = (c, next) => {
   if (c.req.method === "GET") {
     const json = (value: unknown, status = 200, headers: Record<string, string> = {}) => {
       const text = JSON.stringify(value);

@@ -4,7 +4,7 @@
  * The one idea: a client with a deadline is one that leaves at a moment it said beforehand, and still hears an answer. So what ends when a client leaves ends
  * then too, a little early, to leave time for the answer; and whatever else a request does, it is answered by then.
  */
-import type { MiddlewareHandler } from "hono";
+import type { Context, MiddlewareHandler, Next } from "hono";
 import { within } from "../../db/deadline.ts";
 import { FaultError } from "../../domain/errors.ts";
 import { onError, tooLate, type ApiEnv } from "../http.ts";
@@ -15,9 +15,12 @@ const longestSeconds = 86_400;
 /** Telling what became of an operation takes milliseconds, on a loaded computer more; of a short time no more than a fifth is spent on it. */
 const marginMs = 500;
 
-export const deadlines: MiddlewareHandler<ApiEnv> = async (c, next) => {
+export const deadlines: MiddlewareHandler<ApiEnv> = (c, next) => {
   const sent = c.req.header(header);
-  if (sent === undefined) return next();
+  return sent === undefined ? next() : inTime(c, next, sent);
+};
+
+async function inTime(c: Context<ApiEnv>, next: Next, sent: string): Promise<Response | void> {
   const ms = millisecondsIn(sent);
   if (ms === null) {
     const message = `${header} must be a number of seconds above 0, such as 30 or 0.5, and ${longestSeconds} at most.`;
@@ -35,7 +38,7 @@ export const deadlines: MiddlewareHandler<ApiEnv> = async (c, next) => {
     deadline.ended = true;
     for (const timer of timers) clearTimeout(timer);
   }
-};
+}
 
 function millisecondsIn(sent: string): number | null {
   const seconds = /^\d{1,5}(\.\d{1,3})?$/.test(sent) ? Number(sent) : 0;

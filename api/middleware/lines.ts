@@ -4,7 +4,7 @@
  * The one idea: the list's own route answers page after page, each only when the last one was taken, with the caller's rights of that moment; so a list of
  * any length costs a page of memory, and there is no second way to read one.
  */
-import type { Context, MiddlewareHandler } from "hono";
+import type { Context, MiddlewareHandler, Next } from "hono";
 import { z } from "zod";
 import type { ApiEnv } from "../http.ts";
 
@@ -17,24 +17,32 @@ const Page = z.union([
 ]);
 type Page = z.output<typeof Page>;
 
+type Ask = (request: Request, env: Context["env"]) => Response | Promise<Response>;
+
 /** `ask` answers a request as the whole API does. */
 export const asLines =
-  (ask: (request: Request, env: Context["env"]) => Response | Promise<Response>): MiddlewareHandler<ApiEnv> =>
-  async (c, next) => {
-    const wanted = c.req.method === "GET" && (c.req.header("Accept") ?? "").split(",").some((part) => part.trim().startsWith(type));
-    if (!wanted) return next();
-    await next();
-    if (c.res.status !== 200 || !(c.res.headers.get("Content-Type") ?? "").startsWith("application/json")) return;
-    const first = Page.safeParse(await c.res.clone().json());
-    // One thing is no list: it stays what it is.
-    if (!first.success) return;
-    const more = (cursor: string) => ask(pageAfter(c, cursor), c.env);
-    const headers = new Headers(c.res.headers);
-    for (const name of ["Content-Length", "ETag"]) headers.delete(name);
-    headers.set("Content-Type", type);
-    c.res = undefined;
-    c.res = new Response(linesOf(first.data, more), { status: 200, headers });
-  };
+  (ask: Ask): MiddlewareHandler<ApiEnv> =>
+  (c, next) =>
+    wantsLines(c) ? told(c, next, ask) : next();
+
+const wantsLines = ({ req }: Context): boolean => {
+  const accepted = req.method === "GET" ? req.header("Accept") : undefined;
+  return accepted !== undefined && accepted.split(",").some((part) => part.trim().startsWith(type));
+};
+
+async function told(c: Context<ApiEnv>, next: Next, ask: Ask): Promise<void> {
+  await next();
+  if (c.res.status !== 200 || !(c.res.headers.get("Content-Type") ?? "").startsWith("application/json")) return;
+  const first = Page.safeParse(await c.res.clone().json());
+  // One thing is no list: it stays what it is.
+  if (!first.success) return;
+  const more = (cursor: string) => ask(pageAfter(c, cursor), c.env);
+  const headers = new Headers(c.res.headers);
+  for (const name of ["Content-Length", "ETag"]) headers.delete(name);
+  headers.set("Content-Type", type);
+  c.res = undefined;
+  c.res = new Response(linesOf(first.data, more), { status: 200, headers });
+}
 
 function pageAfter(c: Context<ApiEnv>, cursor: string): Request {
   const url = new URL(c.req.url);

@@ -3,7 +3,7 @@
  *
  * The one idea: a refusal leaves nothing else behind, so the audit is the only place that can tell of it. It never decides how the request is answered.
  */
-import type { Context, MiddlewareHandler } from "hono";
+import type { Context, MiddlewareHandler, Next } from "hono";
 import { routePath } from "hono/route";
 import { recordAudit } from "../../db/audit.ts";
 import type { ApiEnv } from "../http.ts";
@@ -18,15 +18,16 @@ const minuteMs = 60_000;
 export function auditRefusals({ db, log }: Pick<Hub, "db" | "log">): MiddlewareHandler<ApiEnv> {
   // Whom a signature vouches for is told also while strangers knock without end.
   const [strangers, vouched] = [atMost(strangersPerMinute), atMost(strangersPerMinute)];
-  return async (c, next) => {
+  const told = async (c: Context<ApiEnv>, next: Next): Promise<void> => {
     await next();
     const { status } = c.res;
-    if (reads.has(c.req.method) || (status !== 401 && status !== 403)) return;
+    if (status !== 401 && status !== 403) return;
     if (!c.var.actor && !(c.var.claimant?.verified ? vouched : strangers)()) return;
     await recordAudit(db, refusal(c)).catch((err: unknown) =>
       log.warn({ event: "audit.untold", err }, "A refusal could not be written to the audit."),
     );
   };
+  return (c, next) => (reads.has(c.req.method) ? next() : told(c, next));
 }
 
 /** Whether one more may be told in this minute. */

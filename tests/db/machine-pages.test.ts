@@ -108,8 +108,12 @@ it("asks only whether anything was committed, where a machine was read a moment 
   const { id } = await insertMachine(hub.control.db, row("asked again"));
   const sent: string[] = [];
   const reads = machineReads(spying(sent));
-  for (let n = 0; n < 4; n++) expect(await reads.one(id, reader)).not.toBeNull();
-  expect(sent.map((text) => text.includes("row_to_json"))).toEqual([true, true, false, false]);
+  const reading = () => sent.splice(0).map((text) => text.includes("row_to_json"));
+  for (let n = 0; n < 2; n++) await reads.one(id, reader);
+  expect(reading()).toEqual([true, true]);
+  // Another suite may commit something on the same server at any time.
+  do expect(await reads.one(id, reader)).not.toBeNull();
+  while (reading().includes(true));
   expect(await reads.one(id, { ...reader, project: "other" })).toBeNull();
 });
 
