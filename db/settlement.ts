@@ -16,7 +16,7 @@ import { deleteIntent } from "./intents.ts";
 import { dropAdopted, findMachine, isNameFree, markActed, renameMachine, retireRow, updateMachine } from "./machines.ts";
 import { endOperation, readOperation, type Ending } from "./operations.ts";
 import { changePlacement, deletePlacement } from "./placements.ts";
-import { closeSteps, writeStep, type ToldStep } from "./steps.ts";
+import { closeSteps, writeSteps, type ToldStep } from "./steps.ts";
 
 /** What an action's intent changed, kept in the operation's input under `before`. */
 export const Before = z.object({
@@ -40,8 +40,7 @@ export async function settleOperation(db: Database, { operationId, steps, ...end
     const ended = await endOperation(tx, operationId, ending);
     if (!ended) return false;
     const { operation, input } = ended;
-    // Sent together, carried out in their order.
-    await Promise.all(steps.map((step) => writeStep(tx, operationId, step)));
+    await writeSteps(tx, operationId, steps);
     if (ending.outcome !== "done") {
       await closeSteps(tx, operationId, ending.outcome);
       await putBack(tx, operation, input);

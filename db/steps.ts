@@ -22,44 +22,64 @@ export async function listSteps(db: Database, operationId: string): Promise<Step
   return rows.map((row) => Step.parse(row));
 }
 
-/** Writes what a workflow tells. The same again changes nothing: a step counts as tried again only when it had stopped. */
-export async function writeStep(db: Database, operationId: string, { name, position, state, fault }: ToldStep): Promise<boolean> {
-  const ended = ["done", "skipped", "failed", "cancelled"].includes(state);
-  const began = state === "running" || ended;
-  const written = await db
-    .insert(steps)
-    .values({
-      operationId,
-      name,
-      position,
-      state,
-      fault: fault ?? null,
-      startedAt: began ? sql`now()` : null,
-      endedAt: ended ? sql`now()` : null,
-    })
-    .onConflictDoUpdate({
-      target: [steps.operationId, steps.name],
-      set: {
-        state,
-        position,
-        fault: fault ?? null,
-        attempt: state === "pending" || state === "running" ? sql`${steps.attempt} + ${beganBefore}::int` : sql`${steps.attempt}`,
-        startedAt: began ? sql`coalesce(${steps.startedAt}, now())` : sql`${steps.startedAt}`,
-        endedAt: ended ? sql`coalesce(${steps.endedAt}, now())` : null,
-        ...(state === "pending" ? { progress: null } : {}),
-      },
-      setWhere: state === "pending" ? sql`${steps.position} < ${position}` : sql`${steps.state} <> ${state} and ${mayBecome(state)}`,
-    })
-    .returning({ name: steps.name });
-  return written.length === 1;
+/**
+ * Writes what a workflow tells, in its order, and answers of each whether it changed anything. The same again changes nothing: a step counts as tried again only
+ * when it had stopped.
+ */
+export async function writeSteps(db: Database, operationId: string, told: readonly ToldStep[]): Promise<boolean[]> {
+  const changed = told.map(() => false);
+  for (const wave of waves(told)) {
+    const rows = wave.map((index) => rowOf(told[index])).flatMap((row) => row ?? []);
+    const names = new Set((await writeOnce(db, operationId, rows)).map(({ name }) => name));
+    for (const index of wave) changed[index] = names.has(told[index]?.name ?? "");
+  }
+  return changed;
 }
 
-const beganBefore = sql`(${steps.state} <> 'pending')`;
-
-/** `running` begins a new attempt, of whatever came before; what is done or left out stays so. */
-function mayBecome(state: StepState) {
-  return state === "running" ? sql`true` : sql`${steps.state} not in ('done', 'skipped')`;
+/** Indexes, each step once in a wave: one statement cannot change a row twice. */
+function waves(told: readonly ToldStep[]): number[][] {
+  const seen = new Map<string, number>();
+  const found: number[][] = [];
+  for (const [index, { name }] of told.entries()) {
+    const wave = seen.get(name) ?? 0;
+    seen.set(name, wave + 1);
+    (found[wave] ??= []).push(index);
+  }
+  return found;
 }
+
+function rowOf(step: ToldStep | undefined) {
+  if (!step) return null;
+  const ended = isEnded(step.state);
+  return { ...step, began: step.state === "running" || ended, ended };
+}
+type StepRow = NonNullable<ReturnType<typeof rowOf>>;
+
+/**
+ * `running` begins a new attempt, of whatever came before; an announcement opens only what stands at an earlier position; what is done or left out stays so
+ * otherwise.
+ */
+const writeOnce = async (db: Database, operationId: string, rows: readonly StepRow[]) =>
+  db.execute<{ name: string }>(sql`
+    insert into steps (operation_id, name, position, state, fault, started_at, ended_at)
+    select ${operationId}::uuid, t.name, t.position, t.state, t.fault, case when t.began then now() end, case when t.ended then now() end
+    from jsonb_to_recordset(${JSON.stringify(rows)}::jsonb) as t(name text, position int, state text, fault jsonb, began boolean, ended boolean)
+    on conflict (operation_id, name) do update set
+      state = excluded.state,
+      position = excluded.position,
+      fault = excluded.fault,
+      attempt = steps.attempt + (excluded.state in ('pending', 'running') and steps.state <> 'pending')::int,
+      started_at = case when excluded.started_at is null then steps.started_at else coalesce(steps.started_at, now()) end,
+      ended_at = case when excluded.ended_at is not null then coalesce(steps.ended_at, now()) end,
+      progress = case when excluded.state <> 'pending' then steps.progress end
+    where case excluded.state
+      when 'pending' then steps.position < excluded.position
+      when 'running' then steps.state <> 'running'
+      else steps.state <> excluded.state and steps.state not in ('done', 'skipped') end
+    returning name`);
+
+export const isEnded = (state: StepState): boolean =>
+  state === "done" || state === "skipped" || state === "failed" || state === "cancelled";
 
 /** How far the hub's own work is; of a step that ended, nothing. */
 export async function writeProgress(db: Database, operationId: string, name: string, progress: Progress): Promise<void> {

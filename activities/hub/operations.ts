@@ -6,10 +6,10 @@
 import { z } from "zod";
 import type { Database } from "../../db/connect.ts";
 import { takeDecision } from "../../db/decisions.ts";
-import { recordEvent } from "../../db/events.ts";
+import { recordEvents } from "../../db/events.ts";
 import { moveOperation } from "../../db/operations.ts";
 import { settleOperation } from "../../db/settlement.ts";
-import { listSteps, writeStep } from "../../db/steps.ts";
+import { listSteps, writeSteps } from "../../db/steps.ts";
 import type { RecordActivities, StepRecord } from "../../workflows/records.ts";
 import { underWay } from "./under-way.ts";
 
@@ -32,15 +32,14 @@ async function recordSteps(tx: Database, operationId: string, steps: readonly St
   const { operation } = await underWay(tx, operationId, z.unknown());
   const { project } = operation;
   for (const { decided, name } of steps) if (decided) await takeDecision(tx, operation, { ...decided, step: name });
-  // Sent together, carried out in their order.
-  const told = await Promise.all(steps.map((step) => writeStep(tx, operationId, step)));
+  const told = await writeSteps(tx, operationId, steps);
   const events = steps
     .filter((_, index) => told[index])
     .map(({ name, state, fault }) => {
       const body = { step: name, ...(fault ? { code: fault.code, message: fault.message } : {}) };
-      return recordEvent(tx, { type: "step", name: `step.${state}`, subjectId: operationId, operationId, project, body });
+      return { type: "step", name: `step.${state}`, subjectId: operationId, operationId, project, body } as const;
     });
-  await Promise.all(events);
+  await recordEvents(tx, events);
   // The last word counts: a step that parked and was tried again since does not park its operation.
   const last = steps.findLast(({ state }) => state === "parked" || state === "running");
   // After an operator's word it goes on, be it to its undo.

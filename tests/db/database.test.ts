@@ -11,7 +11,7 @@ import { checkSchema, migrate } from "../../db/migrate.ts";
 import { insertOperation } from "../../db/operations.ts";
 import { audit, events, hub, operations } from "../../db/schema.ts";
 import { settleOperation } from "../../db/settlement.ts";
-import { listSteps, writeStep } from "../../db/steps.ts";
+import { listSteps, writeSteps } from "../../db/steps.ts";
 import { createDatabase } from "../../deploy/embedded/postgres.ts";
 
 let open: OpenDatabase;
@@ -96,7 +96,7 @@ describe("a step", () => {
   it("counts the attempts of its workflow and is not opened again by a late word", async () => {
     const operationId = await newOperation();
     const tell = (state: "running" | "parked" | "done" | "pending") =>
-      writeStep(open.db, operationId, { name: "upload", position: 0, state });
+      writeSteps(open.db, operationId, [{ name: "upload", position: 0, state }]);
     for (const state of ["running", "running", "parked", "running", "done", "pending", "parked"] as const) await tell(state);
     const [step] = await listSteps(open.db, operationId);
     expect(step).toMatchObject({ state: "done", attempt: 2 });
@@ -105,7 +105,7 @@ describe("a step", () => {
   it("is opened by an announcement at a later position, once, and stands there from then on", async () => {
     const operationId = await newOperation();
     const tell = (name: string, position: number, state: "running" | "done" | "pending") =>
-      writeStep(open.db, operationId, { name, position, state });
+      writeSteps(open.db, operationId, [{ name, position, state }]);
     await tell("start", 0, "running");
     for (const name of ["address", "answers"]) await tell(name, name === "address" ? 1 : 2, "pending");
     for (const state of ["running", "done"] as const) await tell("address", 1, state);

@@ -7,7 +7,7 @@ import { findHost, removeHost } from "../../db/hosts.ts";
 import { lineBytes, listOutput, storedLimitBytes } from "../../db/outputs.ts";
 import { outputSeal } from "../../security/sealed-texts.ts";
 import { events, machines, observations, operations, steps } from "../../db/schema.ts";
-import { writeStep } from "../../db/steps.ts";
+import { writeSteps } from "../../db/steps.ts";
 import { unwrap } from "../../domain/errors.ts";
 import type { ObservedMachine } from "../../domain/machines/schema.ts";
 import { hostFacts, inventoryOf, startHub, type Hub } from "./hub.ts";
@@ -68,7 +68,7 @@ describe("reports", () => {
     async (state) => {
       const { operationId, link } = await hostAtWork(`late-${state}`);
       const begin = (line: number) => link.report([{ kind: "step", operationId, step: "upload", fence: 7, line, state: "running" }]);
-      const tell = (now: typeof state | "running") => writeStep(hub.db, operationId, { name: "upload", position: 0, state: now });
+      const tell = (now: typeof state | "running") => writeSteps(hub.db, operationId, [{ name: "upload", position: 0, state: now }]);
       await tell(state);
       await begin(1);
       expect((await told(operationId)).step?.state).toBe(state);
