@@ -61,15 +61,10 @@ export async function removeHost(db: Database, id: string): Promise<void> {
     // Held until the end, so that no machine is placed here meanwhile.
     const [host] = await tx.select().from(hosts).where(eq(hosts.id, id)).for("update");
     if (!host) return;
-    const living = await tx
-      .select({ name: machines.name })
-      .from(machines)
-      .where(and(eq(machines.hostId, id), isNull(machines.retiredAt)));
-    const [first] = living;
-    if (first) {
-      const message = `The host ${host.name} still has ${living.length} machine(s), such as ${first.name}.`;
-      throw new FaultError({ code: "host_in_use", message, subject: id });
-    }
+    const living = await tx.$count(machines, and(eq(machines.hostId, id), isNull(machines.retiredAt)));
+    // How many, and not which: they may be of other projects.
+    if (living > 0)
+      throw new FaultError({ code: "host_in_use", message: `The host ${host.name} still has ${living} machine(s).`, subject: id });
     await tx.update(machines).set({ hostId: null }).where(eq(machines.hostId, id));
     await tx.delete(placements).where(eq(placements.hostId, id));
     await tx.delete(hosts).where(eq(hosts.id, id));

@@ -193,12 +193,10 @@ function claimChangeRoutes(hub: Hub, mount: Mount): void {
     { tag, needs: { claims: ["DELETE_CLAIM"], hubWide: true }, status: 202 },
     async ({ asked, param }) => {
       const claim = await mustFindClaim(hub, param("id"));
-      const holder = (await listUsers(hub.db)).find(({ claims }) => claims.includes(claim.id));
-      if (claim.internal || holder)
-        throw refusal(
-          400,
-          claim.internal ? "error 400: cannot remove an internal claim" : `error 400: claim is held by ${holder?.username}`,
-        );
+      if (claim.internal) throw refusal(400, "error 400: cannot remove an internal claim");
+      // How many, and not who: they may be of other projects.
+      const holders = (await listUsers(hub.db)).filter(({ claims }) => claims.includes(claim.id)).length;
+      if (holders > 0) throw refusal(400, `error 400: claim is held by ${holders} ${holders === 1 ? "user" : "users"}`);
       await telling(hub, asked, aboutClaim("removed", claim.id), (tx) => removeClaim(tx, claim.id));
     },
   );

@@ -6,9 +6,8 @@
 import { createRoute } from "@hono/zod-openapi";
 import { z } from "zod";
 import { findHost, listHosts } from "../../db/hosts.ts";
-import { imagesOfDigests } from "../../db/images.ts";
 import { CacheEntry, CachePin, CachePrune } from "../../domain/catalog/caching.ts";
-import { imageName, maySee } from "../../domain/catalog/rules.ts";
+import { imageName } from "../../domain/catalog/rules.ts";
 import { unwrap } from "../../domain/errors.ts";
 import type { Host } from "../../domain/hosts/schema.ts";
 import { Operation } from "../../domain/operations/schema.ts";
@@ -17,6 +16,7 @@ import { faults, json } from "../http.ts";
 import { actorOf, authorised } from "../middleware/authorise.ts";
 import type { Hub } from "../ports.ts";
 import { askedBy, idempotent, pageOf, routesOf } from "../route.ts";
+import { withCaches } from "./seen-cache.ts";
 
 const tags = ["cache"];
 const params = z.object({ idOrName: z.string().min(1).max(128) });
@@ -42,10 +42,8 @@ function listRoutes(hub: Hub) {
   });
 }
 
-async function entriesOf({ db }: Hub, hosts: readonly Host[], actor: Actor): Promise<CacheEntry[]> {
-  const digests = [...new Set(hosts.flatMap(({ cached }) => cached.map(({ digest }) => digest)))];
-  const versions = await imagesOfDigests(db, actor.project, digests);
-  const seen = versions.filter((image) => maySee(image, { ...actor, everything: actor.isSuperUser }));
+async function entriesOf(hub: Hub, all: readonly Host[], actor: Actor): Promise<CacheEntry[]> {
+  const { hosts, images: seen } = await withCaches(hub, actor, all);
   const names = Map.groupBy(seen, ({ digest }) => digest);
   return hosts.flatMap(({ id, name, cached }) =>
     cached

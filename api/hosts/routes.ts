@@ -10,6 +10,7 @@ import { actorOf, authorised } from "../middleware/authorise.ts";
 import type { Hub } from "../ports.ts";
 import { askedBy, routesOf } from "../route.ts";
 import { audited } from "../told.ts";
+import { asSeen } from "./seen-cache.ts";
 
 const tags = ["hosts"];
 const params = z.object({ idOrName: z.string().min(1).max(128) });
@@ -67,8 +68,12 @@ function readRoutes(hub: Hub) {
   });
 
   return routesOf()
-    .openapi(list, async (c) => c.json({ items: await listHosts(hub.db), nextCursor: null }, 200))
-    .openapi(get, async (c) => c.json(unwrap(await findHost(hub.db, c.req.valid("param").idOrName)), 200));
+    .openapi(list, async (c) => c.json({ items: await asSeen(hub, actorOf(c), await listHosts(hub.db)), nextCursor: null }, 200))
+    .openapi(get, async (c) => {
+      const found = unwrap(await findHost(hub.db, c.req.valid("param").idOrName));
+      const [host = found] = await asSeen(hub, actorOf(c), [found]);
+      return c.json(host, 200);
+    });
 }
 
 function changeRoutes(hub: Hub) {
@@ -99,7 +104,8 @@ function changeRoutes(hub: Hub) {
       const { id, name } = unwrap(await findHost(hub.db, c.req.valid("param").idOrName));
       const changed = { action: "host.changed", subject: name };
       const host = await audited(hub, askedBy(c), changed, async (tx) => unwrap(await updateHost(tx, id, c.req.valid("json"))));
-      return c.json(host, 200);
+      const [seen = host] = await asSeen(hub, actorOf(c), [host]);
+      return c.json(seen, 200);
     })
     .openapi(remove, async (c) => {
       const { id, name } = unwrap(await findHost(hub.db, c.req.valid("param").idOrName));

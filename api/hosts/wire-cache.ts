@@ -4,9 +4,7 @@
  * The one idea: hosts report digests, and the catalog knows which versions those are; what no version names any more is bytes and no image.
  */
 import { z } from "zod";
-import { imagesOfDigests } from "../../db/images.ts";
 import { findHost, listHosts } from "../../db/hosts.ts";
-import { maySee } from "../../domain/catalog/rules.ts";
 import type { Host } from "../../domain/hosts/schema.ts";
 import { unwrap } from "../../domain/errors.ts";
 import { CachePrune } from "../../domain/catalog/caching.ts";
@@ -16,6 +14,7 @@ import { refusal } from "../wire/errors.ts";
 import type { Call, Mount } from "../wire/mount.ts";
 import { present } from "../wire/present.ts";
 import { namedHost } from "./scope.ts";
+import { withCaches } from "./seen-cache.ts";
 
 const mebibyte = 1024 ** 2;
 const CachedManifest = CatalogManifest.extend({
@@ -83,20 +82,14 @@ async function prune(
 async function cacheOf(
   hub: Hub,
   { actor }: Pick<Call<unknown>, "actor">,
-  hosts: readonly Host[],
+  all: readonly Host[],
 ): Promise<z.input<typeof CatalogManifestList>> {
+  const { hosts, images } = await withCaches(hub, actor, all);
   const cached = hosts.flatMap((host) => host.cached);
-  const versions = await imagesOfDigests(
-    hub.db,
-    actor.project,
-    cached.map(({ digest }) => digest),
-  );
-  const manifests = versions
-    .filter((image) => maySee(image, { ...actor, everything: actor.isSuperUser }))
-    .flatMap((image) => {
-      const [one] = cached.filter(({ digest }) => digest === image.digest);
-      return one ? [{ ...wireManifest(image), ...cacheFields(one) }] : [];
-    });
+  const manifests = images.flatMap((image) => {
+    const [one] = cached.filter(({ digest }) => digest === image.digest);
+    return one ? [{ ...wireManifest(image), ...cacheFields(one) }] : [];
+  });
   return { total_size: Math.round(cached.reduce((sum, { bytes }) => sum + bytes, 0) / mebibyte), manifests };
 }
 

@@ -1,14 +1,16 @@
-/** What a project may have: no race gets more, every refusal says how much there is, and everybody sees their own. */
+/** What a project may have: no race gets more, every refusal says how much there is, and everybody sees their own and nothing of others. */
 import { randomUUID } from "node:crypto";
+import { eq } from "drizzle-orm";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { insertVersion } from "../../db/images.ts";
 import { requestAction, requestMachine } from "../../control/machines.ts";
 import { adoptActivities } from "../../activities/hub/machines.ts";
 import { requestRegister } from "../../control/register.ts";
 import { retireRow, updateMachine } from "../../db/machines.ts";
+import { hosts } from "../../db/schema.ts";
 import { settleOperation } from "../../db/settlement.ts";
 import { unwrap } from "../../domain/errors.ts";
-import { action, addImage, addStore, asked, gibibyte, newMachine, someone, standing } from "../control/hub.ts";
+import { action, addHost, addImage, addStore, asked, gibibyte, newMachine, someone, standing } from "../control/hub.ts";
 import { openWorld, rootPassword, type World } from "./world.ts";
 
 let world: World;
@@ -173,5 +175,63 @@ describe("projects", () => {
     expect((await world.call("PUT", `/api/v2/projects/${id}/quota`, { token: member, body: {} })).status).toBe(403);
     expect((await world.call("POST", "/api/v2/projects", { token: member, body: { id: "mine" } })).status).toBe(403);
     expect(someone.project).toBe("default");
+  });
+});
+
+describe("what belongs to another project", () => {
+  const password = "Correct-horse-8!";
+  // The role that users begin with may clear caches.
+  beforeAll(() => world.call("POST", "/api/v1/auth/roles", { token: root, body: { name: "BARE" } }));
+  const member = async (claims: string[], project?: string) => {
+    const username = `u-${randomUUID().slice(0, 8)}`;
+    const body = { username, name: username, email: `${username}@example.com`, password, roles: ["BARE"], claims };
+    expect((await world.call("POST", "/api/v1/auth/users", { token: root, body })).status).toBe(201);
+    if (project) await world.call("PUT", `/api/v2/projects/${project}/users/${username}`, { token: root });
+    return { username, token: await world.login(username, password) };
+  };
+
+  it("is in no list of a host's cache, not even as a digest, but for those who may clear it", async () => {
+    const project = `team-${randomUUID().slice(0, 8)}`;
+    await world.call("POST", "/api/v2/projects", { token: root, body: { id: project } });
+    const digests = { ours: "a".repeat(64), theirs: "b".repeat(64), guarded: "c".repeat(64) };
+    await addImage(world, storeId, "ours", { project, digest: digests.ours });
+    await addImage(world, storeId, "theirs", { digest: digests.theirs });
+    await addImage(world, storeId, "guarded", { digest: digests.guarded, requiredRoles: ["ADMIN"] });
+    const hostId = await addHost(world);
+    const cached = Object.values(digests).map((digest) => ({ digest, bytes: 1024 ** 2, lastUsedAt: new Date().toISOString() }));
+    await world.control.db.update(hosts).set({ cached }).where(eq(hosts.id, hostId));
+    const reading = ["LIST", "LIST_CACHE"];
+    const seen = async ({ token }: { token: string }) => {
+      const ask = async (path: string) => (await world.call("GET", path, { token })).body;
+      const { items } = await ask(`/api/v2/cache?host=${hostId}`);
+      const listed = (await ask("/api/v2/hosts")).items.find(({ id }: { id: string }) => id === hostId);
+      const lists = [items, listed.cached, (await ask(`/api/v2/hosts/${hostId}`)).cached].map((list: { digest: string }[]) =>
+        list
+          .map(({ digest }) => digest.slice(0, 1))
+          .toSorted()
+          .join(""),
+      );
+      const wire = await ask(`/api/v1/orchestrator/hosts/${hostId}/cache`);
+      const named = items.flatMap(({ images }: { images: string[] }) => images);
+      return { lists, named, wire: [wire.total_size, wire.manifests.length] };
+    };
+    expect(await seen(await member(reading, project))).toEqual({ lists: ["a", "a", "a"], named: ["ours/1/arm64"], wire: [1, 1] });
+    expect(await seen(await member(reading))).toEqual({ lists: ["b", "b", "b"], named: ["theirs/1/arm64"], wire: [1, 1] });
+    const all = ["abc", "abc", "abc"];
+    expect(await seen(await member([...reading, "DELETE_ALL_CACHE"]))).toEqual({ lists: all, named: ["theirs/1/arm64"], wire: [3, 1] });
+    expect(await seen(await member([...reading, "DELETE_ALL_CACHE"], project))).toMatchObject({ lists: ["a", "a", "a"] });
+    expect(await seen({ token: root })).toMatchObject({ lists: all });
+  });
+
+  it("is not named by a refusal: a claim that is held tells how many hold it", async () => {
+    const project = `team-${randomUUID().slice(0, 8)}`;
+    await world.call("POST", "/api/v2/projects", { token: root, body: { id: project } });
+    await world.call("POST", "/api/v1/auth/claims", { token: root, body: { name: "HELD" } });
+    await member(["HELD"], project);
+    const { token } = await member(["DELETE_CLAIM"]);
+    const remove = () => world.call("DELETE", "/api/v1/auth/claims/HELD", { token });
+    expect(await remove()).toMatchObject({ status: 400, body: { message: "error 400: claim is held by 1 user" } });
+    await member(["HELD"], project);
+    expect((await remove()).body.message).toBe("error 400: claim is held by 2 users");
   });
 });
