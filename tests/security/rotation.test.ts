@@ -43,16 +43,19 @@ beforeEach(async () => {
 });
 
 /** Something of everything that keys are for, and that it can still be used in a process that starts now. */
-async function writtenBy({ sealer, codec, signer, transfers, authority, hubId }: Security) {
+async function writtenBy({ sealer, codec, signer, transfers, archives, authority, hubId }: Security) {
   const sealed = await sealer.seal({ key: "s3" }, "store:1");
   const [encoded = {}] = await codec.encode([payload("before")]);
-  const { token } = await signer.issue(claims, 60_000);
+  const { token } = await signer.issue(claims, 3_600_000);
   const right = await transfers.issue("019");
+  const about = { image: "1", user: "2", key: "" };
+  const pull = await archives.issue(about);
   return async (now: Security) => {
     expect(await now.sealer.open(sealed, "store:1")).toEqual({ key: "s3" });
     expect(Buffer.from((await now.codec.decode([encoded]))[0]?.data ?? []).toString()).toBe('"before"');
     expect(await now.signer.verify(token)).toMatchObject(claims);
     expect(await now.transfers.verify(right.token)).toMatchObject({ operationId: "019" });
+    expect(await now.archives.verify(pull.token)).toMatchObject({ about });
     expect([now.hubId, now.authority.sha256]).toEqual([hubId, authority.sha256]);
   };
 }

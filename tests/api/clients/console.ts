@@ -85,6 +85,19 @@ export function playConsole(session: () => Session): void {
     like("snapshots/09-revert-not-found", await call("POST", `${path}/snapshots/00000000-0000-4000-8000-000000000000/revert`));
     // What is to be gone and is gone is no error here.
     expect((await call("DELETE", `${path}/snapshots/00000000-0000-4000-8000-000000000000`)).status).toBe(202);
+    const left = async () => (await call("GET", `${path}/snapshots`)).body.snapshots ?? [];
+    expect((await call("DELETE", `${path}/snapshots/${first.body.snapshot_id}`, { body: { delete_children: true } })).status).toBe(202);
+    expect(await left()).toEqual([]);
+    expect((await call("PUT", `${path}/start`)).body.status).toBe("Success");
+    const live = (await call("POST", `${path}/snapshots`, { body: { snapshot_name: "live" } })).body.snapshot_id;
+    for (const [skip_resume, state] of [
+      [true, "suspended"],
+      [false, "running"],
+    ] as const) {
+      expect((await call("POST", `${path}/snapshots/${live}/revert`, { body: { skip_resume } })).status).toBe(202);
+      expect((await call("GET", path)).body.State, `skip_resume ${skip_resume}`).toBe(state);
+    }
+    expect((await call("PUT", `${path}/stop`)).body.status).toBe("Success");
     like("snapshots/13-delete-all", await call("DELETE", `${path}/snapshots`));
     like("snapshots/14-list-vm-not-found", await call("GET", "/api/v1/machines/no-such-vm/snapshots"));
     for (const [verb, raw] of [

@@ -5,6 +5,8 @@ import { jobDone, like, rootPassword, stateOf, type Session } from "./session.ts
 
 /** Half of all logins are quicker than this on a busy computer with two cores; Argon2id alone takes longer. */
 const quickLoginMs = 40;
+/** Where even the smallest request takes milliseconds because others have the processors, a login takes some of those. */
+const smallRequests = 10;
 
 export function playTerraform(session: () => Session): void {
   const took: number[] = [];
@@ -25,12 +27,19 @@ export function playTerraform(session: () => Session): void {
   machineTests({ session, call, catalogImage, set });
   fleetTests({ session, call, catalogImage, set });
   accessTests(call);
-  it("logs in quickly enough to do so before every request", () => {
-    const middle = took.toSorted((a, b) => a - b)[Math.floor(took.length / 2)] ?? Infinity;
+  it("logs in quickly enough to do so before every request", async () => {
     expect(took.length).toBeGreaterThan(50);
-    expect(middle).toBeLessThan(quickLoginMs);
+    const small: number[] = [];
+    for (let n = 0; n < 50; n++) {
+      const began = performance.now();
+      expect((await session().plain("GET", "/api/health/probe")).status).toBe(200);
+      small.push(performance.now() - began);
+    }
+    expect(middleOf(took)).toBeLessThan(Math.max(quickLoginMs, smallRequests * middleOf(small)));
   });
 }
+
+const middleOf = (numbers: readonly number[]): number => numbers.toSorted((a, b) => a - b)[Math.floor(numbers.length / 2)] ?? Infinity;
 
 interface Playing {
   readonly session: () => Session;
