@@ -76,7 +76,11 @@ describe("subscribing", () => {
   });
 
   it("answers a request plainly that names the protocol and does not ask to change to it", async () => {
-    const call = callerTo(`http://127.0.0.1:${served.port}`, { Authorization: `Bearer ${root}`, Upgrade: "websocket", Connection: "close" });
+    const call = callerTo(`http://127.0.0.1:${served.port}`, {
+      Authorization: `Bearer ${root}`,
+      Upgrade: "websocket",
+      Connection: "close",
+    });
     expect(await call("GET", "/api/v1/ws/subscribe")).toMatchObject({ status: 400, body: { code: 400 } });
     call.close();
   });
