@@ -188,7 +188,7 @@ const special: readonly Scenario[] = [
     before: endless,
     after: async (play) => {
       await play.run.until(() => play.world.machines.has("m"), "the first host works");
-      await running({ ...play, step: "clone" });
+      await running(play);
       await play.run.handle.signal(hostLostSignal, play.run.hosts["mac-1"]);
       await play.run.ended;
     },
