@@ -36,8 +36,8 @@ import type { Signer } from "../security/user-tokens.ts";
 import type { AdmissionSettings } from "./middleware/admission.ts";
 import type { Rates } from "./middleware/rates.ts";
 import type { Notifications } from "./notifications.ts";
-
 import type { ProxySettings } from "./source.ts";
+
 /** Long work: each answers as soon as the intent is written and its workflow started. */
 export interface Operations {
   push(wanted: NewImageVersion, asked: Asked): Promise<Result<Operation>>;
@@ -147,9 +147,9 @@ export interface Settings {
   readonly guard: Guard;
   /** From when on this process takes no more. */
   readonly limits: AdmissionSettings;
-  readonly tokenLifetimeMs: number;
   /** Whose word counts on where a request comes from. */
   readonly proxies: ProxySettings;
+  readonly tokenLifetimeMs: number;
   /** How long a login may be renewed. */
   readonly loginLimitMs: number;
   readonly defaultHost: string | undefined;

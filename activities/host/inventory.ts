@@ -15,8 +15,10 @@ import { readMark } from "./mark.ts";
 import { markOf, observedBundle, unregisteredBundles } from "./unregistered.ts";
 import { openUsage } from "./usage.ts";
 
-/** Changes come in bursts, and operations tell what they did themselves: one inventory tells all of a second. */
-const gatherMs = 1_000;
+/** Changes come in bursts; one inventory tells them all. */
+const gatherMs = 150;
+/** Between two of them, however much changes: operations tell what they did themselves. */
+const apartMs = 1_000;
 
 export interface InventoryLoop {
   /** Something changed: tell it soon. */
@@ -70,7 +72,8 @@ export function inventoryLoop({ context, facts, bootId, onRemove, onError }: Inv
       const boot = await bootId();
       while (!signal.aborted) {
         await tell(boot).catch(onError);
-        const woken = wake.promise.then(() => delay(gatherMs, undefined, { signal }));
+        const told = performance.now();
+        const woken = wake.promise.then(() => delay(Math.max(gatherMs, told + apartMs - performance.now()), undefined, { signal }));
         const pause = new AbortController();
         const rest = delay(reportIntervalMs, undefined, { signal: AbortSignal.any([signal, pause.signal]) });
         await Promise.race([woken, rest]).catch(() => {});
