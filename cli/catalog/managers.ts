@@ -20,7 +20,7 @@ import { seeThrough, waitingOf } from "../operations/start.ts";
 import { bytes, list, time } from "../output/format.ts";
 import { facts, table } from "../output/table.ts";
 import { usageFault } from "../problem.ts";
-import { secretText } from "../secrets.ts";
+import { secretText } from "../secret-text.ts";
 import { byteSize, given, imageReference, wholeNumber } from "../values.ts";
 import { fromJson, Operation } from "../wire.ts";
 import { architectureIn } from "./push.ts";

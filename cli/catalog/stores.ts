@@ -11,7 +11,7 @@ import type { Context } from "../context.ts";
 import { bytes, time } from "../output/format.ts";
 import { facts, table } from "../output/table.ts";
 import { usageFault } from "../problem.ts";
-import { secretText } from "../secrets.ts";
+import { secretText } from "../secret-text.ts";
 import { byteSize, given, wholeNumber } from "../values.ts";
 import { Store } from "../wire.ts";
 

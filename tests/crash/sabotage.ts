@@ -25,7 +25,7 @@ export async function sabotage(fleet: Fleet, asks: readonly Ask[]): Promise<RegE
   await sql`update operations set sealed = 'x' where id = ${push.operationId}`;
   await sql`delete from idempotency_keys where key = ${provision.key}`;
   await sql`delete from placements where machine_id = ${provision.madeMachineId}`;
-  await sql`update events set number = number + 1 where number = (select max(number) from events)`;
+  await sql`update events set number = number + 1000 where number = (select max(number) from events)`;
   for (const path of [join(cacheOf(stack, host), ".incoming", "x"), join(stack.home, "hosts", host, "journals", "x")])
     await mkdir(path, { recursive: true });
   await mkdir(join(machineFolderOf(stack, host), "stray.pvm"));

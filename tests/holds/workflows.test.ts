@@ -38,7 +38,7 @@ describe("past the point of no return", () => {
     // Between its attempts the record waits: time to cancel.
     world.troubles.set(step, { code: "hub_unavailable", times: 3 });
     const run = await begins[verb](world);
-    await running(run, world, step);
+    await run.until(() => (world.troubles.get(step)?.times ?? 3) < 3, `${step} was tried`);
     await run.handle.cancel();
     await run.ended;
     expect([world.settled?.outcome, stands(world)]).toEqual(["done", 1]);

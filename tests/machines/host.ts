@@ -21,10 +21,11 @@ import { openPins } from "../../activities/host/pins.ts";
 import { openStoreGates } from "../../activities/host/store-gates.ts";
 import { openKeyedSlots, openSlots } from "../../activities/host/slots.ts";
 import type { ReportLine } from "../../domain/hosts/schema.ts";
-import { openCache } from "../../images/cache.ts";
+import { openCache, type Cache } from "../../images/cache.ts";
 import type { CacheUses } from "../../images/cache-uses.ts";
 import { defaultLevel } from "../../images/level.ts";
 import { freeLine } from "../../images/line.ts";
+import { sealFolder } from "../../images/seal.ts";
 import { makeBundle } from "../../parallels/bundle/make.ts";
 import { patternCluster } from "../../parallels/sample/pattern.ts";
 import { clusterBytes, rewriteClusters } from "../../parallels/hds.ts";
@@ -94,7 +95,7 @@ export function openTestHost(home: string, sealed: Record<string, unknown> = {},
     guard: { by: (_right, work) => work(), mayChange: () => Promise.resolve() },
     link,
     prlctl,
-    cache: openCache(join(home, "cache")),
+    cache: sealedCache(home),
     machineFolder: machineFolderIn(home),
     roots: [],
     attempts: openAttempts(guard),
@@ -151,6 +152,14 @@ function testLink(sealed: Record<string, unknown>, onLine: (line: ReportLine) =>
     token: absent,
     close: () => Promise.resolve(),
   };
+}
+
+/** What lies in it was never pushed, so it has no tree; its seal is always that of what lies there. */
+function sealedCache(home: string): Cache {
+  const cache = openCache(join(home, "cache"));
+  const open: Cache["open"] = async (digest) =>
+    (await cache.has(digest)) ? { tree: { entries: [] }, seal: await sealFolder(cache.paths(digest).bundle) } : null;
+  return { ...cache, open };
 }
 
 /** Puts an image into the cache. */
