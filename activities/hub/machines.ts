@@ -8,6 +8,7 @@ import type { Database } from "../../db/connect.ts";
 import { findMachine, recordActed, retireRow, tellMachine } from "../../db/machines.ts";
 import { changePlacement, deletePlacement, insertPlacement } from "../../db/placements.ts";
 import { mustFit } from "../../db/projects.ts";
+import { forgetSeen } from "../../db/observed.ts";
 import { Before, releaseReserved } from "../../db/settlement.ts";
 import { growthOf } from "../../domain/access/projects.ts";
 import { desiredBy, desiredStates, holdsProcessor, isMacOS, type DesiredState } from "../../domain/machines/rules.ts";
@@ -63,6 +64,7 @@ export function retireActivities({ db }: { db: Database }): RetireActivities {
         await underWay(tx, operationId, z.unknown());
         await retireRow(tx, machineId, "machine.retired");
         await deletePlacement(tx, machineId);
+        await forgetSeen(tx, machineId);
       }),
   };
 }
