@@ -9,7 +9,6 @@ import { closeSync, constants, openSync } from "node:fs";
 import { isKnown, type SharedHashes } from "./chunk-index.ts";
 import { readFully, writeFully } from "./files.ts";
 import { chunkBytes, hashBytes, isZero } from "./format.ts";
-import { beginWriteBack } from "./native.ts";
 import { changed } from "./scan.ts";
 import { rowBytes } from "./tree.ts";
 import { compressInto, decompressInto } from "./zstd.ts";
@@ -135,8 +134,6 @@ export function placeChunks({ body, chunks }: PlaceTask): PlaceResult {
       if (!plain || hash("sha256", plain, "buffer").compare(chunk.hash) !== 0) return void wrong.push(n);
       for (const { path, position } of chunk.targets) writeFully(fileOf(files, path), plain, position);
     });
-    // It will be synced: the disk begins while the next chunks come.
-    for (const fd of files.values()) beginWriteBack(fd);
   } finally {
     for (const fd of files.values()) closeSync(fd);
   }
@@ -157,7 +154,6 @@ export function writeChunks({ path, firstIndex, body }: WriteTask): WriteResult 
       hash("sha256", chunk, "buffer").copy(table, end + 4, 0, hashBytes);
       [end, dataBytes] = [end + rowBytes, dataBytes + chunk.byteLength];
     }
-    beginWriteBack(fd);
   } finally {
     closeSync(fd);
   }

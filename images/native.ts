@@ -11,9 +11,7 @@ interface SystemCalls {
   punch(fd: number, offset: number, bytes: number): boolean;
   /** Copies within the system, without the bytes passing through us; answers how many, or -1. Absent where there is no such call. */
   readonly copyRange?: (from: number, to: number, offset: number, bytes: number) => Promise<number>;
-  /** Begins to write a range to the disk, and waits for none of it; 0 bytes are all that follow. Absent where there is no such call. */
-  readonly writeBack?: (fd: number, offset: number, bytes: number) => void;
-  /** The same beside the caller, whom the handing over would hold up. */
+  /** Begins to write a range to the disk, and waits for none of it; beside the caller, whom the handing over would hold up. Absent where there is no such call. */
   readonly writeBackBeside?: (fd: number, offset: number, bytes: number) => Promise<void>;
   getFinderInfo(path: string): Buffer | null;
   setFinderInfo(path: string, info: Buffer): boolean;
@@ -62,7 +60,6 @@ function linuxCalls(): SystemCalls {
         });
       }),
     // Whatever goes wrong is told by the sync that follows.
-    writeBack: (fd, offset, bytes) => void syncFileRange(fd, offset, bytes, onlyBegin),
     writeBackBeside: (fd, offset, bytes) => new Promise((resolve) => syncFileRange.async(fd, offset, bytes, onlyBegin, () => resolve())),
     getFinderInfo: () => null,
     setFinderInfo: () => false,
@@ -123,9 +120,7 @@ export async function copyRange(from: number, to: number, offsetBytes: number, l
   return copied > 0 ? copied : null;
 }
 
-/** Lets the disk begin with what will be synced later; nothing where the system has no such call. */
-export const beginWriteBack = (fd: number): void => system()?.writeBack?.(fd, 0, 0);
-/** The file must stay open until it ends. */
+/** Lets the disk begin with what will be synced later; nothing where the system has no such call. The file must stay open until it ends. */
 export const writeBackBeside = async (fd: number, offsetBytes: number, lengthBytes: number): Promise<void> =>
   system()?.writeBackBeside?.(fd, offsetBytes, lengthBytes);
 

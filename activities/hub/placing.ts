@@ -37,8 +37,13 @@ export async function placeMachine(
 ): Promise<Placement> {
   return db.transaction(async (tx) => {
     const { operation, input } = await underWay(tx, operationId, ProvisionRequest);
-    const machine = unwrap(await findMachine(tx, operation.machineId ?? "", { lock: true }));
-    const image = unwrap(await findImageById(tx, input.imageVersionId));
+    // Sent together, carried out in this order.
+    const asked = await Promise.all([
+      findMachine(tx, operation.machineId ?? "", { lock: true }),
+      findImageById(tx, input.imageVersionId),
+      findPlacement(tx, operation.machineId ?? ""),
+    ]);
+    const [machine, image] = [unwrap(asked[0]), unwrap(asked[1])];
     mustBeAllowed(image, input);
     // The version may point elsewhere than when the machine was asked for: what is placed now is what it is made from.
     await chooseTree(tx, operationId, image);
@@ -54,7 +59,7 @@ export async function placeMachine(
       ...told,
     });
 
-    const standing = await findPlacement(tx, machine.id);
+    const [, , standing] = asked;
     if (standing && !excluded.includes(standing.hostId)) return answer(standing.hostId, standing.epoch);
     if (standing) await deletePlacement(tx, machine.id);
 
@@ -62,9 +67,11 @@ export async function placeMachine(
     const { id: hostId, cached } = await takeHost(tx, reserve, demand);
     const epoch = machine.hostId === null ? machine.epoch : machine.epoch + 1;
     const { vcpus, memoryBytes, macos, diskBytes, runs } = demand;
-    await insertPlacement(tx, { machineId: machine.id, epoch, hostId, vcpus, memoryBytes, diskBytes, macos, runs });
-    await updateMachine(tx, machine.id, { hostId, epoch });
-    await locateOperation(tx, operationId, { hostId });
+    await Promise.all([
+      insertPlacement(tx, { machineId: machine.id, epoch, hostId, vcpus, memoryBytes, diskBytes, macos, runs }),
+      updateMachine(tx, machine.id, { hostId, epoch }),
+      locateOperation(tx, operationId, { hostId }),
+    ]);
     return answer(hostId, epoch, cached.includes(told.wanted.digest));
   });
 }
