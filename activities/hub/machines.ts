@@ -59,12 +59,12 @@ export function actionActivities(deps: Preempting): ActionActivities {
 
 export function retireActivities({ db }: { db: Database }): RetireActivities {
   return {
-    recordRetired: ({ operationId, machineId }) =>
+    recordRetired: ({ operationId, machineId, filesStay = false }) =>
       db.transaction(async (tx) => {
         await underWay(tx, operationId, z.unknown());
         await retireRow(tx, machineId, "machine.retired");
         await deletePlacement(tx, machineId);
-        await forgetSeen(tx, machineId);
+        if (!filesStay) await forgetSeen(tx, machineId);
       }),
   };
 }

@@ -33,7 +33,8 @@ export const lasting = (text: string): string =>
     .replaceAll(/\d{4}-\d\d-\d\dT[\d:.]+Z/g, "<time>")
     .replaceAll(/"(encoded|token)":"[^"]+"/g, '"$1":"<secret>"')
     // Nobody reports for the hosts of this world: they grow late while the suite runs.
-    .replaceAll(/"state":"(un)?healthy"/g, '"state":"<health>"');
+    .replaceAll(/"state":"(un)?healthy"/g, '"state":"<health>"')
+    .replaceAll(/"has_websocket_events":(true|false)/g, '"has_websocket_events":"<health>"');
 
 export const hostileFilters = [
   "name=(a+)+$",
