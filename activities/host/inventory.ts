@@ -17,8 +17,6 @@ import { openUsage } from "./usage.ts";
 
 /** Changes come in bursts; one inventory tells them all. */
 const gatherMs = 150;
-/** Between two of them, however much changes: operations tell what they did themselves. */
-const apartMs = 1_000;
 
 export interface InventoryLoop {
   /** Something changed: tell it soon. */
@@ -72,8 +70,7 @@ export function inventoryLoop({ context, facts, bootId, onRemove, onError }: Inv
       const boot = await bootId();
       while (!signal.aborted) {
         await tell(boot).catch(onError);
-        const told = performance.now();
-        const woken = wake.promise.then(() => delay(Math.max(gatherMs, told + apartMs - performance.now()), undefined, { signal }));
+        const woken = wake.promise.then(() => delay(gatherMs, undefined, { signal }));
         const pause = new AbortController();
         const rest = delay(reportIntervalMs, undefined, { signal: AbortSignal.any([signal, pause.signal]) });
         await Promise.race([woken, rest]).catch(() => {});
