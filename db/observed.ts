@@ -109,8 +109,3 @@ function whole({ machine, seen, ownerName, host, silentMs }: Row): SeenMachine {
       : null,
   };
 }
-
-/** Of a machine that its host has just removed: until its next inventory it would count there as somebody else's that runs. */
-export async function forgetSeen(tx: Database, machineId: string): Promise<void> {
-  await tx.delete(observations).where(eq(observations.machineId, machineId));
-}

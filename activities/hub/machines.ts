@@ -8,7 +8,6 @@ import type { Database } from "../../db/connect.ts";
 import { findMachine, recordActed, retireRow, tellMachine } from "../../db/machines.ts";
 import { changePlacement, deletePlacement, insertPlacement } from "../../db/placements.ts";
 import { mustFit } from "../../db/projects.ts";
-import { forgetSeen } from "../../db/observed.ts";
 import { Before, releaseReserved } from "../../db/settlement.ts";
 import { growthOf } from "../../domain/access/projects.ts";
 import { desiredBy, desiredStates, holdsProcessor, isMacOS, type DesiredState } from "../../domain/machines/rules.ts";
@@ -59,12 +58,11 @@ export function actionActivities(deps: Preempting): ActionActivities {
 
 export function retireActivities({ db }: { db: Database }): RetireActivities {
   return {
-    recordRetired: ({ operationId, machineId, filesStay = false }) =>
+    recordRetired: ({ operationId, machineId }) =>
       db.transaction(async (tx) => {
         await underWay(tx, operationId, z.unknown());
         await retireRow(tx, machineId, "machine.retired");
         await deletePlacement(tx, machineId);
-        if (!filesStay) await forgetSeen(tx, machineId);
       }),
   };
 }

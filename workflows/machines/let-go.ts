@@ -41,7 +41,7 @@ export async function letGo(input: LetGoInput): Promise<Record<string, unknown>>
       }
     };
     await frame.must("unregister", async () => ({ unregistered: await unregister() }), { on: { hostId, whenLost: "wait" } });
-    await frame.conclude("record", async () => ({ recorded: await hub.recordRetired({ operationId, machineId, filesStay: true }) }));
+    await frame.conclude("record", async () => ({ recorded: await hub.recordRetired({ operationId, machineId }) }));
     return { machineId };
   });
 }

@@ -25,7 +25,7 @@ export interface RetireInput extends OperationInput {
 /** Implemented in `activities/hub/machines.ts`. */
 export interface RetireActivities {
   /** Reservation released, name free, row retired, in one transaction. */
-  recordRetired(input: { operationId: string; machineId: string; filesStay?: boolean }): Promise<void>;
+  recordRetired(input: { operationId: string; machineId: string }): Promise<void>;
 }
 
 const hub = quick<RetireActivities>();
