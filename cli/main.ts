@@ -74,26 +74,21 @@ async function setupTemporal(): Promise<string[]> {
 
 /** The same link that a host has, with the right to one operation. */
 async function serveCaller({ client, operationId, token, signal }: Serving): Promise<void> {
-  const [{ openHubLink }, { serveCaller: serve }, { Gateway }, { useProxies }] = await Promise.all([
+  const [{ openHubLink }, { serveCaller: serve }, { installRuntime }, { Gateway }, { useProxies }] = await Promise.all([
     import("../activities/host/hub-link.ts"),
     import("../workers/caller.ts"),
+    import("../workers/runtime.ts"),
     import("./wire.ts"),
     import("../stores/proxies.ts"),
   ]);
   useProxies(env);
   const { url, ...gateway } = await client.get("/gateway", Gateway);
   const log = await quietLog();
-  await quietTemporal();
+  await installRuntime(0, log);
   const link = await openHubLink({ ...gateway, hubUrl: url, token: async () => token }, { log });
   const paths = await located();
   const prlctl = paths === null ? null : (await import("../parallels/prlctl.ts")).openPrlctl(paths);
   await serve({ link, operationId, prlctl, log, signal }).finally(() => link.close());
-}
-
-/** Temporal's own words are about a worker, of which whoever pushes a bundle knows nothing. */
-async function quietTemporal(): Promise<void> {
-  const { DefaultLogger, Runtime } = await import("@temporalio/worker");
-  Runtime.install({ logger: new DefaultLogger(env["DROVER_DEBUG"] === "1" ? "DEBUG" : "ERROR") });
 }
 
 async function enrol(enrolment: Enrolment): Promise<{ name: string; hostId: string; identityFile: string }> {

@@ -1,7 +1,8 @@
 /**
- * Temporal's native core in a process of the hub: it logs as we do, and its metrics are served beside ours.
+ * Temporal's native core in a process with a worker: it logs as we do, and its metrics are served beside ours.
  *
- * The one idea: the core is one per process and takes its settings once, before any worker exists; signals stay ours.
+ * The one idea: the core is one per process and takes its settings once, before any worker exists; signals stay ours. Its own handling of Ctrl-C would
+ * stop the worker at once, and a task on its way here would be lost until its heartbeat is missed.
  */
 import { DefaultLogger, Runtime, type LogMetadata } from "@temporalio/worker";
 import type { Logger } from "pino";

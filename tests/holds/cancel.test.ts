@@ -55,4 +55,16 @@ describe("a push from the caller's own computer", () => {
     },
     180_000,
   );
+
+  it("keeps its worker for what comes on its way while a signal is handled: no other than its own are", async () => {
+    try {
+      const { operationId, kill, ended: exited } = await pushFromOwn(world, "quit");
+      kill("SIGQUIT");
+      expect(await exited).toBe("SIGQUIT");
+      await world.stack.client.send("POST", pathOf("operations", operationId, "cancel"), Operation);
+      expect((await ended(operationId)).state).toBe("cancelled");
+    } finally {
+      world.way.mend();
+    }
+  }, 180_000);
 });

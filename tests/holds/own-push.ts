@@ -11,8 +11,8 @@ import type { World } from "./cancelling.ts";
 export interface OwnPush {
   readonly operationId: string;
   kill(signal: NodeJS.Signals): void;
-  /** The command's exit code; null when it was killed. */
-  readonly ended: Promise<number | null>;
+  /** The command's exit code, or the signal that killed it. */
+  readonly ended: Promise<number | NodeJS.Signals>;
 }
 
 /** Pushes to the store that stalls; answers once the upload is under way. */
@@ -22,7 +22,7 @@ export async function pushFromOwn({ stack, way }: World, name: string): Promise<
   const program = fileURLToPath(new URL("../../cli/main.ts", import.meta.url));
   const env = { ...stack.env, DROVER_CONFIG_DIR: join(stack.home, "config") };
   const child = spawn(process.execPath, [program, "push", bundlePath, name, "--version", "1", "--json"], { env, stdio: "ignore" });
-  const ended = once(child, "exit").then(([code]) => code as number | null);
+  const ended = once(child, "exit").then(([code, signal]) => (code ?? signal) as number | NodeJS.Signals);
   const pushes = async () =>
     (await stack.client.list("/operations", Operation, { verb: "push" })).filter(({ subject }) => subject.startsWith(name));
   await expect.poll(async () => (await pushes()).length, { timeout: 60_000 }).toBe(1);
