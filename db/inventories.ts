@@ -3,7 +3,7 @@
  *
  * The one idea: an inventory is the whole truth of one host at one moment, so rows are compared with it, and what it does not name is absent there.
  */
-import { and, eq, inArray, isNull, notInArray, sql } from "drizzle-orm";
+import { and, eq, inArray, isNull, not, notInArray, sql } from "drizzle-orm";
 import { FaultError } from "../domain/errors.ts";
 import type { ReportAnswer, ReportLine } from "../domain/hosts/schema.ts";
 import type { ObservedMachine } from "../domain/machines/schema.ts";
@@ -11,6 +11,7 @@ import { standingOf } from "../domain/machines/truth.ts";
 import type { Database } from "./connect.ts";
 import { recordEvent } from "./events.ts";
 import { followMachine, isFollowed, isWorkedOn } from "./following.ts";
+import { recordSeen } from "./observed.ts";
 import { hosts, machines, observations } from "./schema.ts";
 import { tellStandings } from "./unclaimed.ts";
 
@@ -47,7 +48,7 @@ export async function takeInventory(db: Database, ask: InventoryAsk, inventory: 
     if (late) return { removeMachines, at: now.toISOString() };
     const after = inventory.after ? new Date(inventory.after) : new Date(now.getTime() - gatheredWithinMs);
     await writeHost(tx, found.host, { inventory, after });
-    await writeObservations(tx, ask.hostId, inventory.machines);
+    await writeObservations(tx, ask.hostId, { seen: inventory.machines, after });
     // The host may have removed them before the compare loop looks: then nobody would hear that they were there.
     if (removeMachines.length > 0) await tellStandings(tx, ask.hubId, { hostId: ask.hostId });
     const untold = await compareMachines(tx, ask.hostId, { seen: inventory.machines, after, removed: removeMachines });
@@ -113,19 +114,14 @@ async function writeHost(tx: Database, host: HostRow, { inventory, after }: { in
 const tell = (tx: Database, host: HostRow, name: string, body: Record<string, unknown>) =>
   recordEvent(tx, { type: "host", name, subjectId: host.id, project: host.project, body: { name: host.name, ...body } });
 
-async function writeObservations(tx: Database, hostId: string, seen: readonly ObservedMachine[]): Promise<void> {
+/** What was acted on since stays as the operation told it. */
+async function writeObservations(tx: Database, hostId: string, { seen, after }: Pick<Compared, "seen" | "after">): Promise<void> {
   const ids = seen.map(({ id }) => id);
-  await tx
-    .delete(observations)
-    .where(and(eq(observations.hostId, hostId), ids.length === 0 ? undefined : notInArray(observations.machineId, ids)));
-  if (seen.length === 0) return;
-  await tx
-    .insert(observations)
-    .values(seen.map((facts) => ({ hostId, machineId: facts.id, facts })))
-    .onConflictDoUpdate({
-      target: [observations.hostId, observations.machineId],
-      set: { facts: sql`excluded.facts`, seenAt: sql`clock_timestamp()` },
-    });
+  const acted = sql`exists (select 1 from ${machines} m where m.id = ${observations.machineId} and m.host_id = ${observations.hostId}
+    and m.retired_at is null and m.acted_at >= ${after.toISOString()})`;
+  const gone = ids.length === 0 ? undefined : notInArray(observations.machineId, ids);
+  await tx.delete(observations).where(and(eq(observations.hostId, hostId), gone, not(acted)));
+  if (seen.length > 0) await recordSeen(tx, hostId, seen);
 }
 
 interface Compared {

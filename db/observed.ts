@@ -76,6 +76,17 @@ export async function seenMachine(db: Database, id: string): Promise<SeenMachine
   return row ? whole(row) : null;
 }
 
+/** What a host sees of these machines now, in place of what it saw of them before. */
+export async function recordSeen(tx: Database, hostId: string, seen: readonly ObservedMachine[]): Promise<void> {
+  await tx
+    .insert(observations)
+    .values(seen.map((facts) => ({ hostId, machineId: facts.id, facts })))
+    .onConflictDoUpdate({
+      target: [observations.hostId, observations.machineId],
+      set: { facts: sql`excluded.facts`, seenAt: sql`clock_timestamp()` },
+    });
+}
+
 const silentMs = sql<string | null>`extract(epoch from now() - ${hosts.lastReportAt}) * 1000`;
 const registered = sql`${observations.facts}->'unregistered' is null`;
 

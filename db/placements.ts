@@ -140,7 +140,7 @@ async function placed(tx: Database, hostIds: readonly string[]): Promise<Usage[]
   return [...rows];
 }
 
-/** Machines that the host saw running and that have no placement there: somebody else's, or remains of ours. */
+/** Machines that the host saw running and that have no placement there: somebody else's, or remains of ours. One that has ended since it looked is neither. */
 async function foreign(tx: Database, hostIds: readonly string[]): Promise<Usage[]> {
   const rows = await tx.execute<Usage>(sql`
     select o.host_id as "hostId", sum((o.facts->>'vcpus')::bigint) as vcpus, sum((o.facts->>'memoryBytes')::bigint) as "memoryBytes",
@@ -148,6 +148,8 @@ async function foreign(tx: Database, hostIds: readonly string[]): Promise<Usage[
     from observations o
     where o.host_id in ${hostIds} and o.facts->>'state' in ${observedToHold}
       and not exists (select 1 from placements p where p.machine_id = o.machine_id and p.host_id = o.host_id)
+      and not exists (select 1 from machines m join hosts h on h.id = m.host_id
+                      where m.id = o.machine_id and m.host_id = o.host_id and m.retired_at >= h.inventory_after)
     group by o.host_id`);
   return [...rows];
 }

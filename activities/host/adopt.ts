@@ -11,6 +11,7 @@ import type { HostAdoptActivities } from "../../workflows/machines/adopt.ts";
 import { effectOf } from "./act.ts";
 import { insideRoots, type HostContext } from "./context.ts";
 import { readMark, realOf, removeMark, writeMark } from "./mark.ts";
+import { observed } from "./observed.ts";
 import { found, register } from "./prepare.ts";
 import { openReporter } from "./reporter.ts";
 import { ensured, inStep } from "./steps.ts";
@@ -28,8 +29,8 @@ export function adoptActivities(context: HostContext): HostAdoptActivities {
           const reporter = openReporter(link, asked.operationId, fence);
           await inStep(reporter, "register", () => ensureRegistered(context, asked, signal));
           await inStep(reporter, "mark", () => markAsOurs(context, asked, signal));
-          const { cpus: vcpus, memoryBytes, os: guestOs } = await found(context, asked.machineId, signal);
-          return { ...(await effectOf({ context, machineId: asked.machineId, signal })), vcpus, memoryBytes, guestOs };
+          const seen = await observed(await found(context, asked.machineId, signal));
+          return { ...(await effectOf({ context, machineId: asked.machineId, signal })), seen };
         }),
       ),
 

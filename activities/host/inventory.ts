@@ -7,12 +7,11 @@ import { setTimeout as delay } from "node:timers/promises";
 import { reportIntervalMs } from "../../domain/hosts/rules.ts";
 import type { CachedImage, HostFacts, ReportAnswer } from "../../domain/hosts/schema.ts";
 import type { ObservedMachine } from "../../domain/machines/schema.ts";
-import type { VmInfo } from "../../parallels/parse/machines.ts";
 import { openGuestAddresses, type GuestAddresses } from "./addresses.ts";
 import type { HostContext } from "./context.ts";
 import { thisMoment, type Moment } from "./guard.ts";
-import { readMark } from "./mark.ts";
-import { markOf, observedBundle, unregisteredBundles } from "./unregistered.ts";
+import { observed } from "./observed.ts";
+import { observedBundle, unregisteredBundles } from "./unregistered.ts";
 import { openUsage } from "./usage.ts";
 
 /** Changes come in bursts; one inventory tells them all. */
@@ -86,27 +85,6 @@ async function observe(context: HostContext, guests: GuestAddresses): Promise<Ob
   const machines = await guests.complete(context, await context.prlctl.inventory());
   const bundles = await unregisteredBundles(context, machines);
   return Promise.all([...machines.map(observed), ...bundles.map(observedBundle)]);
-}
-
-async function observed(vm: VmInfo): Promise<ObservedMachine> {
-  const mark = vm.bundlePath === null ? null : await readMark(vm.bundlePath);
-  const { id, name, state, memoryBytes, diskBytes, macAddress, bundlePath } = vm;
-  return {
-    id,
-    name,
-    state,
-    memoryBytes,
-    diskBytes,
-    macAddress,
-    bundlePath,
-    kind: vm.isMacOS ? "macvm" : "pvm",
-    guestOs: vm.os,
-    vcpus: vm.cpus,
-    addresses: [...vm.addresses],
-    tools: vm.tools.state,
-    mark: mark && markOf(vm.id, mark),
-    raw: { ...vm.raw },
-  };
 }
 
 async function cachedImages({ cache, pins }: HostContext): Promise<CachedImage[]> {

@@ -6,6 +6,7 @@
 import { z } from "zod";
 import type { Database } from "../../db/connect.ts";
 import { findMachine, recordActed, retireRow, tellMachine } from "../../db/machines.ts";
+import { recordSeen } from "../../db/observed.ts";
 import { changePlacement, deletePlacement, insertPlacement } from "../../db/placements.ts";
 import { mustFit } from "../../db/projects.ts";
 import { Before, releaseReserved } from "../../db/settlement.ts";
@@ -76,15 +77,17 @@ const AdoptionInput = z.object({ hostId: z.string(), epoch: z.number() });
 async function recordAdopted(tx: Database, operationId: string, effect: AdoptedEffect): Promise<void> {
   const { operation, input } = await underWay(tx, operationId, AdoptionInput);
   const machineId = operation.machineId ?? "";
-  const { observed, addresses, bundlePath, macAddress, diskBytes, guestOs, ...sizes } = effect;
+  const { observed, addresses, bundlePath, macAddress, diskBytes, seen } = effect;
   const { hostId, epoch } = input;
-  const seen = { addresses: addresses && [...addresses], bundlePath, macAddress, diskBytes, guestOs, ...sizes };
+  const sizes = { vcpus: seen.vcpus, memoryBytes: seen.memoryBytes };
+  const known = { addresses: addresses && [...addresses], bundlePath, macAddress, diskBytes, guestOs: seen.guestOs, ...sizes };
   const desired = isDesired(observed) ? observed : undefined;
   // Of a bundle that nobody reported its size is known only now.
   const before = await findMachine(tx, machineId, { lock: true });
   if (before.ok) await mustFit(tx, before.value.project, growthOf(before.value, sizes));
-  const machine = await recordActed(tx, machineId, observed, withoutAbsent({ ...seen, desired, hostId, epoch }));
+  const machine = await recordActed(tx, machineId, observed, withoutAbsent({ ...known, desired, hostId, epoch }));
   if (!machine) return;
+  await recordSeen(tx, hostId, [seen]);
   await deletePlacement(tx, machineId);
   const { vcpus, memoryBytes, kind } = machine;
   const room = { vcpus, memoryBytes, diskBytes: machine.diskBytes, macos: isMacOS(kind), runs: holdsProcessor(observed) };

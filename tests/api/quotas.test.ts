@@ -11,6 +11,7 @@ import { hosts } from "../../db/schema.ts";
 import { settleOperation } from "../../db/settlement.ts";
 import { unwrap } from "../../domain/errors.ts";
 import { action, addHost, addImage, addStore, asked, gibibyte, newMachine, someone, standing } from "../control/hub.ts";
+import { seenMachine } from "../seen.ts";
 import { openWorld, rootPassword, type World } from "./world.ts";
 
 let world: World;
@@ -105,7 +106,7 @@ describe("a quota", () => {
     await limit({ ...none, vcpus: used.vcpus + 3 });
     const { recordAdopted } = adoptActivities({ db: world.control.db });
     const told = (operationId: string, vcpus: number) =>
-      recordAdopted({ operationId, effect: { observed: "stopped", vcpus, memoryBytes: gibibyte, guestOs: null } });
+      recordAdopted({ operationId, effect: { observed: "stopped", seen: seenMachine({ vcpus }) } });
     await expect(told(large.id, 5)).rejects.toMatchObject({ fault: { code: "quota_exceeded" } });
     expect((await usage()).used.vcpus).toBe(used.vcpus);
     await told(small.id, 4);

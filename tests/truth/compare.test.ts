@@ -5,14 +5,17 @@
  */
 import { randomUUID } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { adoptActivities } from "../../activities/hub/machines.ts";
 import { comparer } from "../../control/compare.ts";
 import { requestAdopt } from "../../control/adopt.ts";
 import { requestAction } from "../../control/machines.ts";
+import { requestRegister } from "../../control/register.ts";
 import { requestRetire } from "../../control/retire.ts";
 import { takeInventory } from "../../db/inventories.ts";
-import { findMachine, insertMachine, recordActed } from "../../db/machines.ts";
+import { findMachine, insertMachine, recordActed, retireRow } from "../../db/machines.ts";
 import { unsettledOperations } from "../../db/operations.ts";
-import { findPlacement, insertPlacement } from "../../db/placements.ts";
+import { seenMachine as machineSeen } from "../../db/observed.ts";
+import { deletePlacement, findPlacement, insertPlacement, readSupplies } from "../../db/placements.ts";
 import { settleOperation } from "../../db/settlement.ts";
 import { unclaimedMachines } from "../../db/unclaimed.ts";
 import { unwrap } from "../../domain/errors.ts";
@@ -20,6 +23,7 @@ import { faultRecord } from "../../domain/operations/rules.ts";
 import type { DesiredState } from "../../domain/machines/rules.ts";
 import { Adoption, type ObservedMachine } from "../../domain/machines/schema.ts";
 import { addHost, asked, gibibyte, openHub, type Hub } from "../control/hub.ts";
+import { seenMachine } from "../seen.ts";
 
 let hub: Hub;
 beforeAll(async () => void (hub = await openHub()));
@@ -81,21 +85,8 @@ async function machineOn({ hostId }: Host, desired: DesiredState & ("running" | 
   await insertMachine(db, row);
   await insertPlacement(db, { machineId: id, epoch: 1, hostId, ...size, macos: false, runs: desired === "running" });
   await db.transaction((tx) => recordActed(tx, id, desired, { bundlePath: `/machines/${name}.pvm` }));
-  const seen = (more: Partial<ObservedMachine> = {}): ObservedMachine => ({
-    id,
-    name,
-    state: desired,
-    kind: "pvm",
-    guestOs: null,
-    ...size,
-    macAddress: null,
-    addresses: [],
-    bundlePath: `/machines/${name}.pvm`,
-    tools: null,
-    mark: { hubId: hub.control.hubId, epoch: 1, operationId: null },
-    raw: {},
-    ...more,
-  });
+  const mark = { hubId: hub.control.hubId, epoch: 1, operationId: null };
+  const seen = (more: Partial<ObservedMachine> = {}) => seenMachine({ id, name, state: desired, ...size, mark, ...more });
   return { id, name, seen };
 }
 const show = async (id: string) => unwrap(await findMachine(hub.control.db, id));
@@ -226,6 +217,41 @@ describe("machines in no row", { timeout: 30_000 }, () => {
     const [still] = await unclaimedMachines(hub.control.db, hub.control.hubId, { id: orphan.id });
     expect(still).toMatchObject({ standing: "orphan" });
     expect((await findPlacement(hub.control.db, orphan.id))?.machineId).toBeUndefined();
+  });
+
+  it("are shown with their host's details from the moment they are ours, whatever it reported before", async () => {
+    const host = await openHost();
+    const { db } = hub.control;
+    const before = host.at();
+    const own = { hostId: host.hostId, path: "/machines/taken-in.pvm" };
+    const { id: operationId, machineId } = unwrap(await requestRegister(hub.control, own, asked()));
+    const id = machineId ?? "";
+    const seen = seenMachine({ id, raw: { "Guest OS": "macosx" } });
+    await adoptActivities({ db }).recordAdopted({ operationId, effect: { observed: "stopped", seen } });
+    await settleOperation(db, { operationId, steps: [], outcome: "done" });
+    const details = async () => (await machineSeen(db, id))?.seen?.raw;
+    expect(await details()).toEqual(seen.raw);
+    await host.late(before);
+    expect(await details()).toEqual(seen.raw);
+    await host.report();
+    expect(await details()).toBeUndefined();
+  });
+
+  it("take no room of their host once they have ended, though it has not looked since", async () => {
+    const host = await openHost();
+    const { db, reserve } = hub.control;
+    const free = async () => (await readSupplies(db, reserve, [host.hostId]))[0]?.freeVcpus ?? 0;
+    const { id, seen } = await machineOn(host, "running");
+    await host.report(seen());
+    const full = await free();
+    await db.transaction(async (tx) => {
+      await retireRow(tx, id, "machine.retired");
+      await deletePlacement(tx, id);
+    });
+    expect(await free()).toBe(full + seen().vcpus);
+    // Still there when it was looked for after the end: a remnant, which takes room like anybody's.
+    for (let looked = 0; looked < 2; looked++) await host.report(seen());
+    expect(await free()).toBe(full);
   });
 
   it("are removed after the limit where one is set, unless somebody else made them", async () => {

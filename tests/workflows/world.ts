@@ -17,6 +17,7 @@ import type { AdoptActivities, AdoptedEffect, HostAdoptActivities } from "../../
 import type { HostLetGoActivities } from "../../workflows/machines/let-go.ts";
 import type { RetireActivities } from "../../workflows/machines/retire.ts";
 import { FaultError, type Code, type Fault } from "../../domain/errors.ts";
+import { seenMachine } from "../seen.ts";
 
 export const digest = "a".repeat(64);
 export const wanted: Wanted = { digest, generation: 1, kind: "pvm", logicalBytes: 1000, allocatedBytes: 600, image: "sonoma/1.0/arm64" };
@@ -287,7 +288,7 @@ function making(
   return {
     adoptMachine: async (): Promise<AdoptedEffect> => {
       for (const step of ["register", "mark"]) await at(step);
-      return { observed: "stopped", vcpus: 2, memoryBytes: 2 ** 30, guestOs: null };
+      return { observed: "stopped", seen: seenMachine() };
     },
     letGoMachine: async ({ machineId }) => {
       await at("unregister");

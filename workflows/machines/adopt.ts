@@ -3,6 +3,7 @@
  *
  * The one idea: nothing is done to the machine itself. Should it come to nothing, its row goes and a mark that it did not have before is taken off again.
  */
+import type { ObservedMachine } from "../../domain/machines/schema.ts";
 import { lossOf } from "../host-loss.ts";
 import { runOperation } from "../operation.ts";
 import type { OperationInput } from "../records.ts";
@@ -21,11 +22,9 @@ export interface AdoptInput extends OperationInput {
   readonly bundlePath?: string;
 }
 
-/** The machine as it is: nobody chose its size. */
+/** The machine as it is: nobody chose its size, and whoever adopted it reads right away what its host sees of it. */
 export interface AdoptedEffect extends Effect {
-  readonly vcpus: number;
-  readonly memoryBytes: number;
-  readonly guestOs: string | null;
+  readonly seen: ObservedMachine;
 }
 
 /** Implemented in `activities/host/adopt.ts`. */
