@@ -687,6 +687,8 @@ export const operations = pgTable(
     toldLost: boolean("told_lost").notNull().default(false),
     /** Whether the wire's job of it was deleted: the operation stays as memory, its job is shown no more. */
     hidden: boolean("hidden").notNull().default(false),
+    /** What an orchestrator that asked for it calls its job: a name for that caller alone. */
+    givenJobId: text("given_job_id"),
     fault: jsonb("fault").$type<FaultRecord>(),
     result: jsonb("result").$type<Record<string, unknown>>(),
     requestId: text("request_id"),
@@ -704,6 +706,9 @@ export const operations = pgTable(
       .on(table.id)
       .where(sql`${table.state} not in ('done', 'failed', 'cancelled')`),
     uniqueIndex("operations_workflow").on(table.workflowId),
+    index("operations_given_job")
+      .on(table.actorId, table.givenJobId)
+      .where(sql`${table.givenJobId} is not null`),
   ],
 );
 

@@ -1,0 +1,2 @@
+ALTER TABLE "operations" ADD COLUMN "given_job_id" text;--> statement-breakpoint
+CREATE INDEX "operations_given_job" ON "operations" USING btree ("actor_id","given_job_id") WHERE "operations"."given_job_id" is not null;
