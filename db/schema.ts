@@ -478,6 +478,12 @@ export const hosts = pgTable(
     publicKey: text("public_key").notNull(),
     labels: words("labels"),
     enabled: boolean("enabled").notNull().default(true),
+    /** By an operator: no new machine is placed here, and everything else goes on. */
+    cordoned: boolean("cordoned").notNull().default(false),
+    /** The drain under way; its settlement takes this back. */
+    draining: uuid("draining"),
+    /** Until when a maintenance window keeps new machines away. */
+    maintenanceUntil: time("maintenance_until"),
     overcommitCpu: real("overcommit_cpu").notNull().default(1),
     overcommitMemory: real("overcommit_memory").notNull().default(1),
     facts: jsonb("facts").$type<HostFacts>(),
@@ -493,6 +499,24 @@ export const hosts = pgTable(
     createdAt: created(),
   },
   (table) => [uniqueIndex("hosts_name").on(sql`lower(${table.name})`), uniqueIndex("hosts_hardware").on(table.hardwareId)],
+);
+
+/** When hosts take no new machines, again and again: by the calendar and the clock of a time zone. */
+export const maintenanceWindows = pgTable(
+  "maintenance_windows",
+  {
+    id: uuid("id").primaryKey(),
+    name: text("name").notNull(),
+    hostIds: words("host_ids"),
+    labels: words("labels"),
+    days: words("days"),
+    startsAt: text("starts_at").notNull(),
+    minutes: integer("minutes").notNull(),
+    zone: text("zone").notNull(),
+    createdBy: text("created_by").notNull(),
+    createdAt: created(),
+  },
+  (table) => [uniqueIndex("maintenance_windows_name").on(sql`lower(${table.name})`)],
 );
 
 /** Whether a host's reverse proxy is wanted; without a row it is. */
