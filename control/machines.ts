@@ -14,6 +14,7 @@ import { growthOf } from "../domain/access/projects.ts";
 import { imageName } from "../domain/catalog/rules.ts";
 import type { ImageVersion } from "../domain/catalog/schema.ts";
 import { FaultError, ok, unwrap, type Result } from "../domain/errors.ts";
+import { mayTakeMachines } from "../domain/hosts/rules.ts";
 import { desiredBy, mayAct, mayClone, mayStop } from "../domain/machines/rules.ts";
 import type { Machine, MachineAction, NewMachine } from "../domain/machines/schema.ts";
 import { holdModeOf } from "../domain/operations/rules.ts";
@@ -37,6 +38,7 @@ export async function requestMachine(
 ): Promise<Result<{ operation: Operation; machine: Machine }>> {
   const begun = await startOperation(control, asked, async (tx): Promise<Draft> => {
     const host = wanted.hostId === undefined ? null : await workingHost(tx, wanted.hostId);
+    if (host) unwrap(mayTakeMachines(host));
     const holder = holderOf(asked.actor);
     const image = await chooseImage(tx, {
       project: asked.actor.project,

@@ -5,8 +5,8 @@
  */
 import type { Database } from "../db/connect.ts";
 import { changePlacement, findPlacement, insertPlacement, lockSupplies, type SystemReserve } from "../db/placements.ts";
-import { FaultError } from "../domain/errors.ts";
-import { lacks, type Demand, type Supply } from "../domain/hosts/rules.ts";
+import { FaultError, unwrap } from "../domain/errors.ts";
+import { lacks, mayTakeMachines, type Demand, type Supply } from "../domain/hosts/rules.ts";
 import { holdsProcessor, isMacOS, reserves } from "../domain/machines/rules.ts";
 import type { Machine } from "../domain/machines/schema.ts";
 import type { Verb } from "../domain/operations/rules.ts";
@@ -24,6 +24,13 @@ export async function reserveProcessor(tx: Database, machine: Machine, verb: Ver
       message: `${name} cannot ${verb}: its host ${supply.name} is disabled.`,
       subject: supply.name,
     });
+  // The drain would have to end it again. A host that is only cordoned lets its own machines work.
+  if (supply.cordon === "draining")
+    throw new FaultError({
+      code: "host_draining",
+      message: `${name} cannot ${verb}: its host ${supply.name} is being drained.`,
+      subject: supply.name,
+    });
   const macos = placement?.macos ?? isMacOS(kind);
   // A machine that its host saw running is in what the host has left already.
   if (!holdsProcessor(observed) || observed === "unknown") refuseShortage(name, supply, { vcpus, memoryBytes, macos, runs: true });
@@ -38,7 +45,9 @@ export async function reserveDisk(
   { hostId, name, diskBytes }: { hostId: string; name: string; diskBytes: number },
   reserve: SystemReserve,
 ): Promise<void> {
-  refuseShortage(name, await supplyOf(tx, hostId, reserve), { diskBytes });
+  const supply = await supplyOf(tx, hostId, reserve);
+  unwrap(mayTakeMachines(supply));
+  refuseShortage(name, supply, { diskBytes });
 }
 
 async function supplyOf(tx: Database, hostId: string, reserve: SystemReserve): Promise<Supply> {
@@ -55,7 +64,7 @@ function refuseShortage(
 ): void {
   const nothing = { vcpus: 0, memoryBytes: 0, diskBytes: 0, macos: false, runs: false };
   const demand: Demand = { ...nothing, ...needed, architecture: supply.architecture, anyLabel: [], digest: "", excluded: [] };
-  const missing = lacks({ ...supply, state: "online", enabled: true }, demand);
+  const missing = lacks({ ...supply, state: "online", enabled: true, cordon: null }, demand);
   if (missing.length === 0) return;
   const message = `The host of ${name} has no room: ${supply.name} ${missing.join(", ")}.`;
   throw new FaultError({

@@ -5,7 +5,7 @@
  */
 import { and, asc, eq, isNull, sql } from "drizzle-orm";
 import { FaultError, ok, refuse, type Result } from "../domain/errors.ts";
-import { hostStateAt } from "../domain/hosts/rules.ts";
+import { hostStateAt, type Cordon } from "../domain/hosts/rules.ts";
 import { Host } from "../domain/hosts/schema.ts";
 import { Uuid } from "../domain/ids.ts";
 import type { Database } from "./connect.ts";
@@ -13,11 +13,14 @@ import { recordEvent } from "./events.ts";
 import { hosts, machines, placements } from "./schema.ts";
 
 const silentMs = sql<string | null>`extract(epoch from clock_timestamp() - ${hosts.lastReportAt}) * 1000`;
-const selected = { row: hosts, silentMs };
+/** Why no new machine is placed on a host at this moment, by the database's clock. */
+export const cordonNow = sql<Cordon | null>`case when ${hosts.draining} is not null then 'draining' when ${hosts.cordoned} then 'cordoned'
+  when ${hosts.maintenanceUntil} > clock_timestamp() then 'in maintenance' end`;
+const selected = { row: hosts, silentMs, cordon: cordonNow };
 
-type Selected = { row: typeof hosts.$inferSelect; silentMs: string | null };
-const parsed = ({ row, silentMs }: Selected): Host =>
-  Host.parse({ ...row, state: hostStateAt(silentMs === null ? null : Number(silentMs)) });
+type Selected = { row: typeof hosts.$inferSelect; silentMs: string | null; cordon: Cordon | null };
+const parsed = ({ row, silentMs, cordon }: Selected): Host =>
+  Host.parse({ ...row, cordon, state: hostStateAt(silentMs === null ? null : Number(silentMs)) });
 
 export async function listHosts(db: Database): Promise<Host[]> {
   return (await db.select(selected).from(hosts).orderBy(asc(hosts.name))).map(parsed);

@@ -9,6 +9,7 @@ import { hostStateAt, type HostState, type Supply } from "../domain/hosts/rules.
 import { HostFacts } from "../domain/hosts/schema.ts";
 import { holdsProcessor, macosSlotsPerHost, machineStates } from "../domain/machines/rules.ts";
 import type { Database } from "./connect.ts";
+import { cordonNow } from "./hosts.ts";
 import { hosts, placements } from "./schema.ts";
 
 export type PlacementRow = Omit<typeof placements.$inferSelect, "createdAt">;
@@ -78,6 +79,7 @@ const supplyColumns = {
   id: hosts.id,
   name: hosts.name,
   enabled: hosts.enabled,
+  cordon: cordonNow,
   labels: hosts.labels,
   overcommitCpu: hosts.overcommitCpu,
   overcommitMemory: hosts.overcommitMemory,

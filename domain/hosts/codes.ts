@@ -8,6 +8,16 @@ export const hostCodes = {
   host_in_use: { kind: "conflict", remedy: "Retire the machines of that host first; `drover machine list` shows them." },
   host_lost: { kind: "unavailable", parks: true, retryable: false, remedy: "Bring the host back; the operation goes on by itself." },
   host_disabled: { kind: "precondition_failed", remedy: "`drover host enable` lets the host take work again." },
+  host_cordoned: {
+    kind: "precondition_failed",
+    remedy: "`drover host show` tells why; `drover host uncordon` lets new machines come again, a drain is cancelled, a window ends by itself.",
+  },
+  host_draining: { kind: "conflict", remedy: "Cancel the drain (`drover operation cancel`), or wait until it has ended." },
+  drain_overdue: {
+    kind: "late",
+    parks: true,
+    remedy: "Retry waits for the same time again, skip leaves what still runs where it is, abort ends the drain; `--machines stop` would not wait.",
+  },
   host_duplicate_session: { kind: "conflict", remedy: "Stop the other host process that runs under this identity." },
   enrolment_refused: { kind: "unauthenticated", remedy: "Make a new token with `drover host token` and enrol within its lifetime." },
   clock_wrong: {

@@ -13,6 +13,19 @@ export const reportIntervalMs = 5_000;
 export const lateAfterMs = 10_000;
 export const lostAfterMs = 30_000;
 
+/** Why a host takes no new machines: an operator said so, a drain empties it, or a maintenance window is open. What runs there goes on. */
+export const cordons = ["cordoned", "draining", "in maintenance"] as const;
+export type Cordon = (typeof cordons)[number];
+
+export function mayTakeMachines({ name, cordon }: { name: string; cordon: Cordon | null }): Result<void> {
+  if (cordon === null) return ok(undefined);
+  return refuse({ code: "host_cordoned", message: `The host ${name} is ${cordon} and takes no new machines.`, subject: name });
+}
+
+/** What a drain does with the machines of its host. `wait`: until each has ended by itself. None is moved: a running one cannot leave its Mac. */
+export const drainPolicies = ["wait", "stop", "retire"] as const;
+export type DrainPolicy = (typeof drainPolicies)[number];
+
 /** Nothing that a host does hangs on its own clock; one that is a minute off is wrong all the same, and its logs mislead. */
 export const isClockOff = (offsetMs: number): boolean => Math.abs(offsetMs) > 60_000;
 
@@ -42,6 +55,8 @@ export interface Supply {
   readonly name: string;
   readonly state: HostState;
   readonly enabled: boolean;
+  /** Null where new machines are welcome. */
+  readonly cordon: Cordon | null;
   readonly architecture: string;
   readonly labels: readonly string[];
   readonly freeVcpus: number;
@@ -60,6 +75,7 @@ export function lacks(supply: Supply, demand: Demand): string[] {
     ...wants(demand.hostId !== undefined && demand.hostId !== supply.id, "is not the host asked for"),
     ...wants(demand.excluded.includes(supply.id), "was tried already"),
     ...wants(!supply.enabled, "is disabled"),
+    ...wants(supply.cordon !== null, `is ${supply.cordon}`),
     ...wants(!takesWork(supply, demand), `is ${supply.state}`),
     ...wants(supply.architecture !== demand.architecture, `is ${supply.architecture}, not ${demand.architecture}`),
     ...wants(!labelled, `has none of the labels ${demand.anyLabel.join(", ")}`),

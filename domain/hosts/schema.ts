@@ -7,9 +7,9 @@ import { z } from "zod";
 import { Architecture } from "../catalog/schema.ts";
 import { HostId, OperationId, Sha256, Uuid } from "../ids.ts";
 import { ObservedMachine } from "../machines/schema.ts";
-import { FaultRecord, Progress, StepState } from "../operations/schema.ts";
+import { FaultRecord, OnFault, Progress, StepState } from "../operations/schema.ts";
 import { PeerAddress } from "./peers.ts";
-import { hostStates } from "./rules.ts";
+import { cordons, drainPolicies, hostStates } from "./rules.ts";
 
 export const HostName = z
   .string()
@@ -77,6 +77,10 @@ export const Host = z
     name: z.string(),
     state: z.enum(hostStates),
     enabled: z.boolean(),
+    cordon: z.enum(cordons).nullable().meta({ description: "Why no new machine is placed here; null where nothing keeps them away." }),
+    cordoned: z.boolean().meta({ description: "By an operator." }),
+    draining: OperationId.nullable().meta({ description: "The drain under way." }),
+    maintenanceUntil: z.date().nullable().meta({ description: "When the maintenance window that is open ends." }),
     labels: z.array(z.string()),
     overcommitCpu: z.number().positive(),
     overcommitMemory: z.number().positive(),
@@ -88,6 +92,18 @@ export const Host = z
   })
   .meta({ id: "Host" });
 export type Host = z.infer<typeof Host>;
+
+export const NewDrain = z
+  .object({
+    machines: z.enum(drainPolicies).default("wait").meta({
+      description: "What happens to the machines there: wait until each has ended by itself, stop those that run, or retire all.",
+    }),
+    /** Four hours see a working day's CI jobs out; a week is more than a host should stand closed unnoticed. */
+    limitSeconds: z.int().min(1).max(604_800).default(14_400),
+    onFault: OnFault.default("park"),
+  })
+  .meta({ id: "NewDrain" });
+export type NewDrain = z.infer<typeof NewDrain>;
 
 /** Ed25519 public key, raw 32 bytes in base64url: what an OKP JWK calls `x`. */
 const PublicKey = z.string().regex(/^[A-Za-z0-9_-]{43}$/);
