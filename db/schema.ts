@@ -31,6 +31,7 @@ import type { HoldMode, OnFault, OperationState, StepState, Verb } from "../doma
 import type { StoreKind } from "../domain/catalog/store-location.ts";
 import type { Architecture, Holder } from "../domain/catalog/rules.ts";
 import type { Probe } from "../domain/catalog/schema.ts";
+import type { IdleState } from "../domain/pools/rules.ts";
 import type { Cors, HttpRoute, TcpRoute } from "../domain/routing/schema.ts";
 import type { DeliveryState, WebhookKind } from "../domain/webhooks/rules.ts";
 
@@ -665,6 +666,63 @@ export const machines = pgTable(
       .on(table.linkedTo)
       .where(sql`${table.retiredAt} is null and ${table.linkedTo} is not null`),
   ],
+);
+
+/** What there should be of ready machines; what there is stands in `pooled_machines`. The row goes with its last machine. */
+export const pools = pgTable(
+  "pools",
+  {
+    id: uuid("id").primaryKey(),
+    project: project(),
+    name: text("name").notNull(),
+    /** In whose name its machines are made, and with which rights. */
+    owner: text("owner").notNull(),
+    createdBy: text("created_by").notNull(),
+    holder: jsonb("holder").$type<Holder>().notNull(),
+    image: jsonb("image").$type<{ catalogId: string; version?: string; architecture?: Architecture }>().notNull(),
+    vcpus: integer("vcpus"),
+    memoryBytes: bytes("memory_bytes"),
+    hostLabels: words("host_labels"),
+    labels: jsonb("labels").$type<Record<string, string>>().notNull().default({}),
+    minimumIdle: integer("minimum_idle").notNull(),
+    maximum: integer("maximum").notNull(),
+    leaseSeconds: integer("lease_seconds").notNull(),
+    idleState: text("idle_state").$type<IdleState>().notNull(),
+    requiredRoles: words("required_roles"),
+    requiredClaims: words("required_claims"),
+    /** Counts the changes after which its machines are outdated. */
+    revision: integer("revision").notNull().default(1),
+    revisedAt: time("revised_at").notNull().defaultNow(),
+    state: text("state").$type<"ready" | "ending">().notNull().default("ready"),
+    /** Whether its leases end with it. */
+    endsLeases: boolean("ends_leases").notNull().default(false),
+    /** Why no machine could be asked for the last time. */
+    refused: jsonb("refused").$type<FaultRecord>(),
+    createdAt: created(),
+    updatedAt: updated(),
+  },
+  (table) => [uniqueIndex("pools_name").on(table.project, sql`lower(${table.name})`)],
+);
+
+/** The machines of pools, and who leases them. Kept for a day after a machine has ended: its making tells how the next one may go. */
+export const pooledMachines = pgTable(
+  "pooled_machines",
+  {
+    machineId: uuid("machine_id")
+      .primaryKey()
+      .references(() => machines.id, { onDelete: "cascade" }),
+    poolId: uuid("pool_id")
+      .notNull()
+      .references(() => pools.id, { onDelete: "cascade" }),
+    /** The pool's, when it was asked for. */
+    revision: integer("revision").notNull(),
+    leaseId: uuid("lease_id"),
+    leasedBy: text("leased_by"),
+    leasedById: text("leased_by_id"),
+    leasedAt: time("leased_at"),
+    createdAt: created(),
+  },
+  (table) => [index("pooled_machines_pool").on(table.poolId), uniqueIndex("pooled_machines_lease").on(table.leaseId)],
 );
 
 /** The choice of a host with its capacity. `runs`: CPU, memory and slot are held too, not only disk. Deleted when released. */
