@@ -36,37 +36,40 @@ export async function requestMachine(
   wanted: NewMachine,
   asked: Asked,
 ): Promise<Result<{ operation: Operation; machine: Machine }>> {
-  const begun = await startOperation(control, asked, async (tx): Promise<Draft> => {
-    const host = wanted.hostId === undefined ? null : await workingHost(tx, wanted.hostId);
-    if (host) unwrap(mayTakeMachines(host));
-    const holder = holderOf(asked.actor);
-    const image = await chooseImage(tx, {
-      project: asked.actor.project,
-      reference: wanted.image,
-      preferred: host?.facts?.architecture ?? null,
-      holder,
-    });
-    const machine = await addMachine(tx, wanted, image, asked);
-    await countDownload(tx, image.id, asked.actor.username);
-    const { id, name } = machine;
-    const workflowInput: Own<ProvisionInput> = { machineId: id };
-    return {
-      verb: "provision",
-      subject: name,
-      workflowSubject: id,
-      workflowType: "provision",
-      workflowInput: { ...workflowInput },
-      hostId: wanted.hostId ?? null,
-      machineId: id,
-      image: imageName(image),
-      onFault: wanted.onFault,
-      input: { imageVersionId: image.id, holder, hostId: wanted.hostId ?? null, hostLabels: wanted.hostLabels, start: wanted.start },
-      holds: [{ kind: "machine", subjectId: id, name, mode: "exclusive" }],
-    };
-  });
+  const begun = await startOperation(control, asked, (tx) => draftMachine(tx, wanted, asked));
   if (!begun.ok) return begun;
   const machine = await findAnyMachine(control.db, begun.value.machineId ?? "");
   return machine.ok ? ok({ operation: begun.value, machine: machine.value }) : machine;
+}
+
+/** For who writes more in the transaction that asks for the machine. */
+export async function draftMachine(tx: Database, wanted: NewMachine, asked: Asked): Promise<Draft & { readonly machineId: string }> {
+  const host = wanted.hostId === undefined ? null : await workingHost(tx, wanted.hostId);
+  if (host) unwrap(mayTakeMachines(host));
+  const holder = holderOf(asked.actor);
+  const image = await chooseImage(tx, {
+    project: asked.actor.project,
+    reference: wanted.image,
+    preferred: host?.facts?.architecture ?? null,
+    holder,
+  });
+  const machine = await addMachine(tx, wanted, image, asked);
+  await countDownload(tx, image.id, asked.actor.username);
+  const { id, name } = machine;
+  const workflowInput: Own<ProvisionInput> = { machineId: id };
+  return {
+    verb: "provision",
+    subject: name,
+    workflowSubject: id,
+    workflowType: "provision",
+    workflowInput: { ...workflowInput },
+    hostId: wanted.hostId ?? null,
+    machineId: id,
+    image: imageName(image),
+    onFault: wanted.onFault,
+    input: { imageVersionId: image.id, holder, hostId: wanted.hostId ?? null, hostLabels: wanted.hostLabels, start: wanted.start },
+    holds: [{ kind: "machine", subjectId: id, name, mode: "exclusive" }],
+  };
 }
 
 async function addMachine(tx: Database, wanted: NewMachine, image: ImageVersion, { actor }: Asked): Promise<Machine> {

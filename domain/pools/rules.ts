@@ -110,18 +110,26 @@ export function planOf(pool: PoolFacts): Plan {
   const counts = { idle: idle.length, making: making.length, leased: of("leased").length, ending: of("ending").length };
   const spoiled = of("spoiled").map(({ machine, reason }) => ({ machineId: machine.machineId, reason: reason ?? "It is spoiled." }));
   const suspend =
-    pool.idleState === "suspended" && !pool.isEnding ? making.filter(({ machine }) => mayRest(machine)).map(({ machine }) => machine.machineId) : [];
+    pool.idleState === "suspended" && !pool.isEnding
+      ? making.filter(({ machine }) => mayRest(machine)).map(({ machine }) => machine.machineId)
+      : [];
   if (pool.isEnding) return { ...ending(pool, judged), suspend, counts };
   const numbers = numbersOf(pool, judged);
   const pause = pauseOf(pool.makings);
   const paused = pause !== null && pause.until > pool.now;
-  const make = pool.refused || paused ? 0 : Math.min(numbers.wanted, numbers.room, pause ? Math.max(0, 1 - numbers.making) : makingAtMost - numbers.making);
+  const make =
+    pool.refused || paused
+      ? 0
+      : Math.min(numbers.wanted, numbers.room, pause ? Math.max(0, 1 - numbers.making) : makingAtMost - numbers.making);
   return {
     make: Math.max(0, make),
     retire: [...spoiled, ...leaving(pool, judged, numbers)],
     suspend,
     counts,
-    shortfalls: idle.length >= pool.minimumIdle ? [] : shortfallsOf(pool, { ...numbers, silent: of("unreachable").length, pause: paused ? pause : null }),
+    shortfalls:
+      idle.length >= pool.minimumIdle
+        ? []
+        : shortfallsOf(pool, { ...numbers, silent: of("unreachable").length, pause: paused ? pause : null }),
     again: paused ? pause.until : null,
   };
 }
@@ -152,14 +160,26 @@ function numbersOf({ minimumIdle, maximum, machines }: PoolFacts, judged: readon
  * Idle machines that go: those that are too many, outdated ones first, then the oldest. As long as replacements are missing no outdated one goes that is needed, unless
  * the maximum leaves no room to make one beside it: then one at a time.
  */
-function leaving({ minimumIdle, maximum, machines }: PoolFacts, judged: readonly JudgedMachine[], { wanted, room, making, ready }: Numbers) {
+function leaving(
+  { minimumIdle, maximum, machines }: PoolFacts,
+  judged: readonly JudgedMachine[],
+  { wanted, room, making, ready }: Numbers,
+) {
   const idle = judged.filter(({ standing }) => standing === "idle").map(({ machine }) => machine);
   const order = idle.toSorted((a, b) => Number(a.isCurrent) - Number(b.isCurrent) || a.madeAt.getTime() - b.madeAt.getTime());
   const reasonOf = ({ isCurrent }: Pooled) => (isCurrent ? "More wait than the pool should have." : "The pool or its image has changed.");
-  const overMaximum = Math.max(0, machines.length - judged.filter(({ standing }) => standing === "ending" || standing === "spoiled").length - maximum);
+  const overMaximum = Math.max(
+    0,
+    machines.length - judged.filter(({ standing }) => standing === "ending" || standing === "spoiled").length - maximum,
+  );
   const surplus = Math.max(0, ready - minimumIdle, Math.min(overMaximum, ready));
   const outdated = order.filter(({ isCurrent }) => !isCurrent).length;
-  const isStuck = wanted > 0 && room === 0 && making === 0 && outdated > 0 && !judged.some(({ standing }) => standing === "ending" || standing === "spoiled");
+  const isStuck =
+    wanted > 0 &&
+    room === 0 &&
+    making === 0 &&
+    outdated > 0 &&
+    !judged.some(({ standing }) => standing === "ending" || standing === "spoiled");
   const count = surplus === 0 && isStuck ? 1 : surplus;
   return order.slice(0, count).map((machine) => ({ machineId: machine.machineId, reason: reasonOf(machine) }));
 }
@@ -204,7 +224,9 @@ function shortfallsOf(
     ...(pause ? [backingOff(pause)] : []),
     ...(making > 0 ? [plain("making", `${making} ${making === 1 ? "is" : "are"} being made.`)] : []),
     ...(wanted > 0 && room === 0 ? [plain("maximum_reached", `There are ${maximum} machines, the most that the pool may have.`)] : []),
-    ...(silent > 0 ? [plain("host_silent", `${silent} ${silent === 1 ? "is on a host that does" : "are on hosts that do"} not report.`)] : []),
+    ...(silent > 0
+      ? [plain("host_silent", `${silent} ${silent === 1 ? "is on a host that does" : "are on hosts that do"} not report.`)]
+      : []),
   ];
 }
 

@@ -143,4 +143,3 @@ export const Lease = z
   })
   .meta({ id: "Lease" });
 export type Lease = z.infer<typeof Lease>;
-
