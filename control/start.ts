@@ -12,8 +12,9 @@ import { recordAudit } from "../db/audit.ts";
 import { inTransaction, type Database } from "../db/connect.ts";
 import { recordEvent } from "../db/events.ts";
 import { mustHold, type Subject } from "../db/holds.ts";
-import { claimKey, pointKey } from "../db/idempotency.ts";
+import { claimKey, pointKey, type IdempotentRequest } from "../db/idempotency.ts";
 import { deleteIntent, insertIntent, type Intent } from "../db/intents.ts";
+import type { JobWords } from "../db/jobs.ts";
 import { findOperation, insertOperation, moveOperation } from "../db/operations.ts";
 import type { SystemReserve } from "../db/placements.ts";
 import type { Actor } from "../domain/access/schema.ts";
@@ -42,11 +43,13 @@ export interface Asked {
   readonly requestId: string | null;
   /** The address that asks; absent where the hub asks itself. */
   readonly source?: string;
-  readonly idempotency?: { readonly key: string; readonly route: string; readonly body: unknown };
+  readonly idempotency?: Omit<IdempotentRequest, "caller">;
   /** For requests that do not say it themselves: `park` unless the caller cannot know of parking. */
   readonly onFault?: OnFault;
   /** The wire's words for what is asked: its job is called so from the first answer to the last. */
-  readonly job?: { readonly type: string; readonly operation: string };
+  readonly job?: JobWords;
+  /** What the asker itself calls that job. */
+  readonly givenJobId?: string | null;
 }
 
 /** An operation as its intent writes it. */
@@ -72,7 +75,8 @@ export interface Draft {
     | "heal"
     | "retain"
     | "import"
-    | "export";
+    | "export"
+    | "drain";
   /** What the workflow needs beyond what every workflow gets. */
   readonly workflowInput: Readonly<Record<string, unknown>>;
   readonly hostId?: string | null;
@@ -135,6 +139,7 @@ async function intend(
     workflowId: id,
     input: asked.job ? { ...input, job: asked.job } : input,
     sealed,
+    givenJobId: asked.givenJobId ?? null,
     ...by,
   });
   for (const { mode, ...held } of draft.holds) await mustHold(tx, held, operationId, mode);

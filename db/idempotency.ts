@@ -13,11 +13,17 @@ export interface IdempotentRequest {
   readonly caller: string;
   readonly route: string;
   readonly key: string;
+  /** The header that the key came in. */
+  readonly header?: string;
   readonly body: unknown;
 }
 
 /** Claims the key for `operationId`; answers the operation of an earlier claim of the last 24 h instead, or refuses another body. */
-export async function claimKey(tx: Database, { caller, route, key, body }: IdempotentRequest, operationId: string): Promise<string | null> {
+export async function claimKey(
+  tx: Database,
+  { caller, route, key, header = "Idempotency-Key", body }: IdempotentRequest,
+  operationId: string,
+): Promise<string | null> {
   const requestHash = hashOf(body);
   const { caller: byCaller, route: byRoute, key: byKey, createdAt } = idempotencyKeys;
   const claimed = await tx
@@ -38,7 +44,7 @@ export async function claimKey(tx: Database, { caller, route, key, body }: Idemp
   if (earlier.requestHash !== requestHash) {
     throw new FaultError({
       code: "idempotency_conflict",
-      message: `The Idempotency-Key was used for another ${route} request.`,
+      message: `The ${header} was used for another ${route} request.`,
       subject: route,
     });
   }

@@ -20,11 +20,14 @@ export interface JobRow {
   readonly actorId: string;
   /** Null: its request had no words of its own. */
   readonly words: JobWords | null;
+  /** What whoever asked for it calls it; null where they gave it no name. */
+  readonly givenId: string | null;
 }
 
 const parsed = (row: typeof operations.$inferSelect): JobRow => ({
   operation: Operation.parse(row),
   actorId: row.actorId,
+  givenId: row.givenJobId,
   words: JobWords.nullable()
     .catch(null)
     .parse(row.input["job"] ?? null),
@@ -52,11 +55,24 @@ export async function listJobs(db: Database, scope: JobScope, limit: number): Pr
   return rows.map(parsed);
 }
 
-export async function findJob(db: Database, operationId: string): Promise<JobRow | null> {
+/** `evenHidden`: whether one that was deleted is found too. */
+export async function findJob(db: Database, operationId: string, { evenHidden = false } = {}): Promise<JobRow | null> {
+  const shown = evenHidden ? undefined : eq(operations.hidden, false);
   const [row] = await db
     .select()
     .from(operations)
-    .where(and(eq(operations.id, operationId), eq(operations.hidden, false)));
+    .where(and(eq(operations.id, operationId), shown));
+  return row ? parsed(row) : null;
+}
+
+/** By the name that this user gave it: those of others are nobody's business, whatever they are called. */
+export async function findGivenJob(db: Database, { actorId, givenId }: { actorId: string; givenId: string }): Promise<JobRow | null> {
+  const [row] = await db
+    .select()
+    .from(operations)
+    .where(and(eq(operations.actorId, actorId), eq(operations.givenJobId, givenId), eq(operations.hidden, false)))
+    .orderBy(desc(operations.createdAt), desc(operations.id))
+    .limit(1);
   return row ? parsed(row) : null;
 }
 

@@ -28,6 +28,7 @@ export interface NewOperation {
   readonly input: Record<string, unknown>;
   readonly sealed: Uint8Array | null;
   readonly requestId: string | null;
+  readonly givenJobId?: string | null;
 }
 
 /** An operation with what only the hub itself may see of it. Its input is parsed by whoever wrote it. */

@@ -16,7 +16,6 @@ import { CatalogId, Version } from "../../domain/catalog/schema.ts";
 import { FaultError, unwrap } from "../../domain/errors.ts";
 import type { NewMachine } from "../../domain/machines/schema.ts";
 import type { Operation } from "../../domain/operations/schema.ts";
-import type { JobKind } from "../operations/wire.ts";
 import type { Hub } from "../ports.ts";
 import { refusal } from "../wire/errors.ts";
 import type { Call } from "../wire/mount.ts";
@@ -69,7 +68,6 @@ export async function bringMachine(
   manager: CatalogManager,
   wanted: Wanted,
   machine: NewMachine,
-  job?: JobKind,
 ): Promise<{ operation: Operation; manifest: unknown }> {
   const host = machine.hostId === undefined ? null : unwrap(await findHost(hub.db, machine.hostId));
   const chosen = await choose(hub, call, manager, wanted, host?.facts?.architecture ?? null);
@@ -98,14 +96,14 @@ export async function bringMachine(
     machine: { ...machine, image: key },
   };
   const actor = { ...call.actor, claims: [...call.actor.claims, claim] };
-  const operation = unwrap(await hub.operations.bring(brought, { ...call.asked, actor, ...(job ? { job } : {}) }));
+  const operation = unwrap(await hub.operations.bring(brought, { ...call.asked, actor }));
   return { operation, manifest: withoutPlaces(chosen) };
 }
 
 /** In the contract's words. */
-export async function bringForWire(hub: Hub, call: Asking, manager: CatalogManager, wanted: Wanted, machine: NewMachine, job: JobKind) {
+export async function bringForWire(hub: Hub, call: Asking, manager: CatalogManager, wanted: Wanted, machine: NewMachine) {
   if (wanted.catalog_id === "") throw refusal(400, "Invalid request body: error 400: missing catalog id");
-  return bringMachine(hub, call, manager, wanted, machine, job).catch((error: unknown) => {
+  return bringMachine(hub, call, manager, wanted, machine).catch((error: unknown) => {
     if (!(error instanceof FaultError)) throw error;
     const { code, message } = error.fault;
     if (code === "image_not_found") throw refusal(400, "Error pulling manifest: error 404: catalog manifest not found");

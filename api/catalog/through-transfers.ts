@@ -12,6 +12,7 @@ import { ok, refuse, unwrap, type Result } from "../../domain/errors.ts";
 import type { Operation } from "../../domain/operations/schema.ts";
 import type { Asked } from "../../control/start.ts";
 import { finished } from "../machines/act.ts";
+import { asJob } from "../operations/given-id.ts";
 import { jobOf } from "../operations/job.ts";
 import { JobResponse, wordIn } from "../operations/wire.ts";
 import type { Hub } from "../ports.ts";
@@ -57,7 +58,7 @@ export function throughTransferRoutes(hub: Hub, mount: Mount): void {
     `${base}/push/async`,
     "Push a bundle of a host to another catalog; answers with a job",
     { ...push, status: 202, reply: JobResponse },
-    async (call) => jobOf(hub, await beginPush(hub, call)),
+    async (call) => jobOf(hub, await beginPush(hub, call), call.actor),
   );
   mount(
     "put",
@@ -81,7 +82,7 @@ export function throughTransferRoutes(hub: Hub, mount: Mount): void {
     `${base}/pull/async`,
     "Make a machine from an image of another catalog; answers with a job",
     { ...pull, status: 202, reply: JobResponse },
-    async (call) => jobOf(hub, (await begin(hub, call)).operation),
+    async (call) => jobOf(hub, (await begin(hub, call)).operation, call.actor),
   );
 }
 
@@ -89,18 +90,20 @@ async function begin(hub: Hub, call: Call<PullCatalogManifestRequest>) {
   const { body, actor } = call;
   const manager = await mustPassThrough(hub, actor, call.param("id"));
   if (body.connection !== "") throw refusal(400, "Invalid request body: error 400: a pull through a catalog manager takes no connection");
-  return bringForWire(hub, call, manager, body, await pulledMachine(hub, call), { type: "catalog", operation: "pull" });
+  const asked = asJob(call, { type: "catalog", operation: "pull" });
+  return bringForWire(hub, { c: call.c, actor, asked }, manager, body, await pulledMachine(hub, call));
 }
 
 /** Clients of the contract replace what a version had. */
 async function beginPush(hub: Hub, call: Call<PushCatalogManifestRequest>): Promise<Operation> {
-  const { body, actor, asked } = call;
+  const { body, actor } = call;
   const manager = await mustPassThrough(hub, actor, call.param("id"));
   checkPush(body);
+  const asked = asJob(call, { type: "catalog", operation: "push" });
   const place = placeIn(body.connection);
   if (!place.ok) throw refusal(400, `Error pushing manifest: ${place.fault.message}`);
   const version = await pushedVersion(hub, call, undefined);
-  return sendBundle(hub, { ...asked, job: { type: "catalog", operation: "push" } }, { manager, version, place: place.value });
+  return sendBundle(hub, asked, { manager, version, place: place.value });
 }
 
 /** A store that both sides reach, and how the other side reaches it. */

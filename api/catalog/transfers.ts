@@ -17,6 +17,7 @@ import { mustNameHost, namedHost } from "../hosts/scope.ts";
 import { finished } from "../machines/act.ts";
 import { imageOf } from "../machines/image.ts";
 import { provision } from "../machines/provision.ts";
+import { asJob } from "../operations/given-id.ts";
 import { jobOf } from "../operations/job.ts";
 import { JobResponse, wordIn } from "../operations/wire.ts";
 import type { Hub } from "../ports.ts";
@@ -54,7 +55,7 @@ export function transferRoutes(hub: Hub, mount: Mount): void {
     "/catalog/push/async",
     "Push a bundle of a host; answers with a job",
     { ...push, status: 202, reply: JobResponse },
-    async (call) => jobOf(hub, unwrap(await beginPush(hub, call))),
+    async (call) => jobOf(hub, unwrap(await beginPush(hub, call)), call.actor),
   );
 
   const pull = { tag, needs: { claims: ["PULL_CATALOG_MANIFEST"] }, body: PullCatalogManifestRequest } as const;
@@ -82,16 +83,17 @@ export function transferRoutes(hub: Hub, mount: Mount): void {
     "/catalog/pull/async",
     "Make a machine from an image; answers with a job",
     { ...pull, status: 202, reply: JobResponse },
-    async (call) => jobOf(hub, (await beginPull(hub, call)).operation),
+    async (call) => jobOf(hub, (await beginPull(hub, call)).operation, call.actor),
   );
 }
 
 /** The wire's push replaces what the version had, as its clients expect. */
 async function beginPush(hub: Hub, call: Call<z.output<typeof PushCatalogManifestRequest>>) {
   checkPush(call.body);
+  const asked = asJob(call, { type: "catalog", operation: "push" });
   const named = storeIn(call.body.connection);
   const store = named === null ? null : unwrap(await hub.stores.add(named, call.actor));
-  return hub.operations.push(await pushedVersion(hub, call, store?.id), call.asked);
+  return hub.operations.push(await pushedVersion(hub, call, store?.id), asked);
 }
 
 /** The version that a push is to make. */
@@ -124,7 +126,8 @@ async function beginPull(
   hub: Hub,
   call: Call<z.output<typeof PullCatalogManifestRequest>>,
 ): Promise<{ operation: Operation; imageId: string | null }> {
-  const begun = await provision(hub, call, await pulledMachine(hub, call), { type: "catalog", operation: "pull" });
+  const asked = asJob(call, { type: "catalog", operation: "pull" });
+  const begun = await provision(hub, asked, await pulledMachine(hub, call));
   return { operation: begun.operation, imageId: begun.machine.imageVersionId };
 }
 

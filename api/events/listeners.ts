@@ -9,7 +9,7 @@ import { maySeeEvent, type EventFacts } from "../../domain/events/rules.ts";
 import type { Event } from "../../domain/events/schema.ts";
 import { wantsEvent } from "../../domain/webhooks/rules.ts";
 import type { Standing } from "../http.ts";
-import { framed, maySeeMessage, type Message, type WireEventType } from "./wire.ts";
+import { framed, maySeeMessage, messageTo, type Message, type WireEventType } from "./wire.ts";
 
 /** One event with what it takes to tell it: read once, however many are told. */
 export interface Seen {
@@ -78,7 +78,11 @@ const begun = ({ actor, standing, after, transport }: Parts) => ({
 export function wireListener(parts: Parts, id: string, types: Set<WireEventType>): Listener {
   const { transport } = parts;
   const send = (message: Message, of?: { event: Event; place: number }): void => {
-    transport.send({ ...(of ? { cursor: of.event.number } : {}), name: message.event_type, data: framed(message, of) });
+    transport.send({
+      ...(of ? { cursor: of.event.number } : {}),
+      name: message.event_type,
+      data: framed(messageTo(message, listener.actor), of),
+    });
     listener.sent += 1;
   };
   const listener: Listener = {

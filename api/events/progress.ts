@@ -8,7 +8,7 @@ import type { Event } from "../../domain/events/schema.ts";
 import { isSettled } from "../../domain/operations/rules.ts";
 import { findJob } from "../../db/jobs.ts";
 import { unsettledOperations } from "../../db/operations.ts";
-import { jobIn } from "../operations/job.ts";
+import { jobIn, nameOf } from "../operations/job.ts";
 import type { Hub } from "../ports.ts";
 import type { Listeners } from "./listeners.ts";
 
@@ -25,12 +25,13 @@ export function progressTeller(hub: Pick<Hub, "db">) {
     underWay.delete(id);
     if (!row || isSettled(row.operation.state)) return;
     const body = await jobIn(hub, row);
+    const name = nameOf(row);
     const text = JSON.stringify(body);
     underWay.set(id, text);
     if (text === told) return;
     const { project } = row.operation;
     const facts = { type: "operation", name: "operation.progress", project, askedBy: row.actorId, machine: null, image: null } as const;
-    for (const listener of listeners.all.values()) listener.news({ event_type: "job_manager", message: "JOB_UPDATED", body }, facts);
+    for (const listener of listeners.all.values()) listener.news({ event_type: "job_manager", message: "JOB_UPDATED", body, name }, facts);
   }
 
   return {

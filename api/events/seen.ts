@@ -5,10 +5,10 @@
  */
 import type { EventFacts } from "../../domain/events/rules.ts";
 import type { Event } from "../../domain/events/schema.ts";
-import { findJob, type JobRow } from "../../db/jobs.ts";
+import { findJob } from "../../db/jobs.ts";
 import { seenMachine } from "../../db/observed.ts";
 import { readOperation } from "../../db/operations.ts";
-import { jobIn } from "../operations/job.ts";
+import { jobIn, nameOf } from "../operations/job.ts";
 import type { Hub } from "../ports.ts";
 import type { Seen } from "./listeners.ts";
 import { accessMessages, hostMessages, jobMessage, machineMessages, snapshotMessages, type Message } from "./wire.ts";
@@ -28,19 +28,12 @@ async function messagesOf(hub: Reading, event: Event): Promise<readonly Message[
   if (type === "access") return accessMessages(event);
   if (type !== "operation") return [];
   const message = jobMessage(name);
-  const row = message === null ? null : await rowOf(hub, subjectId);
-  return message === null || !row ? [] : [{ event_type: "job_manager", message, body: await jobIn(hub, row) }];
+  // A hidden one too: its removal is told with what it was.
+  const row = message === null ? null : await findJob(hub.db, subjectId, { evenHidden: true });
+  return message === null || !row ? [] : [{ event_type: "job_manager", message, body: await jobIn(hub, row), name: nameOf(row) }];
 }
 
 async function snapshotsAfter({ db }: Reading, { operationId }: Event): Promise<unknown> {
   const found = operationId === null ? null : await readOperation(db, operationId);
   return found?.ok ? found.value.operation.result?.["snapshots"] : undefined;
-}
-
-/** A hidden one too: its removal is told with what it was. */
-async function rowOf({ db }: Reading, id: string): Promise<JobRow | null> {
-  const job = await findJob(db, id);
-  if (job) return job;
-  const hidden = await readOperation(db, id);
-  return hidden.ok ? { operation: hidden.value.operation, actorId: hidden.value.actorId, words: null } : null;
 }

@@ -12,6 +12,7 @@ import type { Event } from "../../domain/events/schema.ts";
 import { machineStates, mayReach } from "../../domain/machines/rules.ts";
 import type { SeenMachine } from "../../db/observed.ts";
 import { Snapshot } from "../../domain/machines/schema.ts";
+import { named, type JobName } from "../operations/job.ts";
 import { wireHostState, wireMachine, wireSnapshots, wireState } from "../machines/wire.ts";
 
 export const wireEventTypes = [
@@ -36,7 +37,15 @@ export interface Message {
   readonly body?: unknown;
   readonly ref_id?: string;
   readonly client_id?: string;
+  /** Of a job: the name that its asker knows it by, and nobody else. */
+  readonly name?: JobName | null;
 }
+
+/** As one reader is told it. */
+export const messageTo = ({ name = null, ...message }: Message, reader: Reader): Message =>
+  name === null || typeof message.body !== "object" || message.body === null
+    ? message
+    : { ...message, body: named(message.body, name, reader) };
 
 /** An event's message has the same id whoever is told it and however often: who was told twice knows it. */
 export function framed(message: Message, of?: { event: Event; place: number }): string {

@@ -9,11 +9,11 @@ import type { Host } from "../../domain/hosts/schema.ts";
 import type { Hub } from "../ports.ts";
 import type { Call } from "../wire/mount.ts";
 
-const header = "X-Drover-Host";
+export const hostHeader = "X-Drover-Host";
 
 /** Null: of all of them. */
 export async function namedHost(hub: Hub, { c }: Pick<Call<unknown>, "c">): Promise<Host | null> {
-  const named = c.req.header(header) ?? hub.settings.defaultHost;
+  const named = c.req.header(hostHeader) ?? hub.settings.defaultHost;
   if (named !== undefined && named !== "") return unwrap(await findHost(hub.db, named));
   const [only, other] = await listHosts(hub.db);
   return only && !other ? only : null;
@@ -22,5 +22,5 @@ export async function namedHost(hub: Hub, { c }: Pick<Call<unknown>, "c">): Prom
 export async function mustNameHost(hub: Hub, call: Pick<Call<unknown>, "c">): Promise<Host> {
   const host = await namedHost(hub, call);
   if (host) return host;
-  throw new FaultError({ code: "host_unnamed", message: `This hub has several hosts or none: name one in the header ${header}.` });
+  throw new FaultError({ code: "host_unnamed", message: `This hub has several hosts or none: name one in the header ${hostHeader}.` });
 }

@@ -9,6 +9,7 @@ import { findMachine } from "../../db/machines.ts";
 import { findUser } from "../../db/users.ts";
 import { bringForWire } from "../catalog/through-machines.ts";
 import { mustPassThrough } from "../catalog/wire-through.ts";
+import { asJob } from "../operations/given-id.ts";
 import { jobOf } from "../operations/job.ts";
 import { JobResponse, wordIn } from "../operations/wire.ts";
 import type { Hub } from "../ports.ts";
@@ -40,16 +41,17 @@ export function createRoutes(hub: Hub, mount: Mount, family: Family): void {
     if (!call.body.catalog_manifest && !call.body.vagrant_box && !call.body.packer_template) {
       throw refusal(400, "Invalid request body: async machine creation currently supports only catalog_manifest");
     }
-    return jobOf(hub, await begin(call));
+    return jobOf(hub, await begin(call), call.actor);
   });
 
   async function begin(call: Creating) {
     const wanted = wantedMachine(call.body, { fleet, hostId: await family.hostId(hub, call) });
+    const asked = asJob(call, job);
     const { catalog_manifest: manifest, architecture } = call.body;
-    if (!manifest?.catalog_manager_id) return (await provision(hub, call, wanted, job)).operation;
+    if (!manifest?.catalog_manager_id) return (await provision(hub, asked, wanted)).operation;
     const manager = await mustPassThrough(hub, call.actor, manifest.catalog_manager_id);
     const image = { ...manifest, architecture: manifest.architecture || architecture };
-    return (await bringForWire(hub, call, manager, image, wanted, job)).operation;
+    return (await bringForWire(hub, { c: call.c, actor: call.actor, asked }, manager, image, wanted)).operation;
   }
 }
 

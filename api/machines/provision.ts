@@ -3,23 +3,17 @@
  *
  * The one idea: whatever keeps an image from being pulled is a 400 there.
  */
-import type { JobWords } from "../../db/jobs.ts";
 import { FaultError } from "../../domain/errors.ts";
 import type { Machine, NewMachine } from "../../domain/machines/schema.ts";
 import type { Operation } from "../../domain/operations/schema.ts";
+import type { Asked } from "../../control/start.ts";
 import type { Hub } from "../ports.ts";
 import { refusal } from "../wire/errors.ts";
-import type { Call } from "../wire/mount.ts";
 
 const ofTheImage = new Set(["image_not_found", "image_revoked", "image_tainted"]);
 
-export async function provision(
-  hub: Hub,
-  { asked }: Pick<Call<unknown>, "asked">,
-  wanted: NewMachine,
-  job: JobWords,
-): Promise<{ operation: Operation; machine: Machine }> {
-  const begun = await hub.operations.provision(wanted, { ...asked, job });
+export async function provision(hub: Hub, asked: Asked, wanted: NewMachine): Promise<{ operation: Operation; machine: Machine }> {
+  const begun = await hub.operations.provision(wanted, asked);
   if (!begun.ok) {
     if (ofTheImage.has(begun.fault.code)) throw refusal(400, `Error pulling manifest: ${begun.fault.message}`);
     throw new FaultError(begun.fault);

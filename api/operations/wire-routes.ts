@@ -9,11 +9,12 @@ import type { Actor } from "../../domain/access/schema.ts";
 import { unwrap } from "../../domain/errors.ts";
 import { isSettled } from "../../domain/operations/rules.ts";
 import type { Operation } from "../../domain/operations/schema.ts";
-import { findJob, hideJobs, listJobs } from "../../db/jobs.ts";
+import { findGivenJob, findJob, hideJobs, listJobs } from "../../db/jobs.ts";
 import type { Hub } from "../ports.ts";
 import { refusal } from "../wire/errors.ts";
 import type { Mount } from "../wire/mount.ts";
-import { jobIn, jobOf, noJob } from "./job.ts";
+import { givenId } from "./given-id.ts";
+import { jobIn, jobOf, named, nameOf, noJob } from "./job.ts";
 import { mayEndAll } from "./visible.ts";
 import { JobResponse, operationIdOf } from "./wire.ts";
 
@@ -28,8 +29,11 @@ export function jobWireRoutes(hub: Hub, mount: Mount): void {
   const tag = "jobs";
   const needs = { claims: ["JOB_MANAGER_LIST", "JOB_MANAGER_LIST_OWN"], any: true } as const;
   async function found(id: string, actor: Actor, how: { toEnd?: boolean } = {}): Promise<Operation> {
+    const own = givenId(id);
     const operationId = operationIdOf(id);
-    const job = operationId === null ? null : await findJob(hub.db, operationId);
+    const job =
+      (own === null ? null : await findGivenJob(hub.db, { actorId: actor.userId, givenId: own })) ??
+      (operationId === null ? null : await findJob(hub.db, operationId));
     if (!job || job.operation.project !== actor.project) throw noJob(id);
     if (job.actorId !== actor.userId && !holds(actor, "JOB_MANAGER_LIST")) throw refusal(403, "Forbidden to view this job");
     if (how.toEnd && job.actorId !== actor.userId && !mayEndAll(actor)) throw refusal(403, "Forbidden to delete this job");
@@ -38,10 +42,10 @@ export function jobWireRoutes(hub: Hub, mount: Mount): void {
 
   mount("get", "/jobs", "List jobs, newest first", { tag, needs, status: 200, reply: z.array(JobResponse) }, async ({ actor }) => {
     const jobs = await listJobs(hub.db, seen(actor), newest);
-    return Promise.all(jobs.map((job) => jobIn(hub, job)));
+    return Promise.all(jobs.map(async (job) => named(await jobIn(hub, job), nameOf(job), actor)));
   });
   mount("get", "/jobs/{id}", "Get a job", { tag, needs, status: 200, reply: JobResponse }, async ({ param, actor }) =>
-    jobOf(hub, await found(param("id"), actor)),
+    jobOf(hub, await found(param("id"), actor), actor),
   );
   mount("delete", "/jobs/cleanup", "Remove the jobs that have ended", { tag, needs, status: 200 }, ({ actor }) =>
     hideJobs(hub.db, ended(actor)),
