@@ -4,6 +4,7 @@ import { comparer } from "./compare.ts";
 import type { Loop } from "./leader.ts";
 import { policyScheduler } from "./prefetch-schedules.ts";
 import { startPolicies } from "./prefetch.ts";
+import { wakePools } from "./pools.ts";
 import { relay } from "./relay.ts";
 import type { Control } from "./start.ts";
 import { endedSettler, retireDue, startIntended } from "./sweep.ts";
@@ -26,6 +27,8 @@ export function hubLoops(control: Control, { hasEars, retention }: LoopOptions):
     { name: "prefetch", everyMs: 5_000, pass: () => startPolicies(control) },
     // As soon for whoever adds a policy with a time of its own.
     { name: "prefetch schedules", everyMs: 5_000, pass: policyScheduler(control) },
+    // Whoever finds a pool empty asks again within a second or two; a look at a pool is three reads.
+    { name: "pools", everyMs: 1_000, pass: () => wakePools(control) },
     // Whoever is told of a failure by a webhook hears it within a second; an idle look is two small reads.
     { name: "webhooks", everyMs: 500, pass: () => sendEvents(control) },
     { name: "lost deliveries", everyMs: 60_000, pass: () => endLostDeliveries(control) },

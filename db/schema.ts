@@ -31,7 +31,7 @@ import type { HoldMode, OnFault, OperationState, StepState, Verb } from "../doma
 import type { StoreKind } from "../domain/catalog/store-location.ts";
 import type { Architecture, Holder } from "../domain/catalog/rules.ts";
 import type { Probe } from "../domain/catalog/schema.ts";
-import type { IdleState } from "../domain/pools/rules.ts";
+import type { IdleState, Refused } from "../domain/pools/rules.ts";
 import type { Cors, HttpRoute, TcpRoute } from "../domain/routing/schema.ts";
 import type { DeliveryState, WebhookKind } from "../domain/webhooks/rules.ts";
 
@@ -697,7 +697,7 @@ export const pools = pgTable(
     /** Whether its leases end with it. */
     endsLeases: boolean("ends_leases").notNull().default(false),
     /** Why no machine could be asked for the last time. */
-    refused: jsonb("refused").$type<FaultRecord>(),
+    refused: jsonb("refused").$type<Refused>(),
     createdAt: created(),
     updatedAt: updated(),
   },

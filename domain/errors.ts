@@ -10,6 +10,7 @@ import { configCodes } from "./config/codes.ts";
 import { hostCodes } from "./hosts/codes.ts";
 import { machineCodes } from "./machines/codes.ts";
 import { operationCodes } from "./operations/codes.ts";
+import { poolCodes } from "./pools/codes.ts";
 import { webhookCodes } from "./webhooks/codes.ts";
 
 /** What a fault means to the outside worlds: HTTP, Temporal, and the operator. */
@@ -46,6 +47,7 @@ export const codes = {
   ...hostCodes,
   ...machineCodes,
   ...operationCodes,
+  ...poolCodes,
   ...webhookCodes,
 } as const;
 export type Code = keyof typeof codes;

@@ -42,6 +42,7 @@ import { openSecurity, type Security } from "../security/open.ts";
 import { beatInterceptor } from "./beats.ts";
 import { workflowBundle } from "./bundle.ts";
 import { careActivities, type CareSettings } from "./care.ts";
+import { poolActivities } from "./pools.ts";
 import { databaseInterceptor, faultInterceptor, tries } from "./faults.ts";
 import { serveHealth } from "./health.ts";
 import { runProcess, type Running } from "./process.ts";
@@ -165,6 +166,7 @@ export async function hubWorker({
       ...actionActivities({ db, temporal }),
       ...retireActivities({ db }),
       ...adoptActivities({ db }),
+      ...poolActivities(control),
       ...deliverActivities({ db, sealer, send: webhookSenders(webhooks) }),
     },
     interceptors: { activity: [faultInterceptor(unforeseen, tries.hub), databaseInterceptor, beatInterceptor] },

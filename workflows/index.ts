@@ -16,4 +16,5 @@ export { letGo } from "./machines/let-go.ts";
 export { operate } from "./machines/operate.ts";
 export { provision } from "./machines/provision.ts";
 export { retire } from "./machines/retire.ts";
+export { keepPool } from "./pools/keep.ts";
 export { deliver } from "./webhooks/deliver.ts";

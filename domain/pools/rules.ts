@@ -23,8 +23,8 @@ export interface Pooled {
   readonly isDrifted: boolean;
   /** What of it has not ended. */
   readonly underWay: readonly Verb[];
-  /** Its last retire ended without an end of the machine, and not long ago. */
-  readonly endFailed: boolean;
+  /** Its time is over: the sweep ends it, and tries again where that fails. */
+  readonly isDue: boolean;
   /** Whether anybody but the pool did something to it. */
   readonly isTouched: boolean;
   /** The last thing done to it that left it off, if that was the last of its kind: then it was switched off by an operation. */
@@ -44,9 +44,13 @@ export interface PoolFacts {
   readonly machines: readonly Pooled[];
   /** How making them ended, the newest first, since the pool or its image changed. */
   readonly makings: readonly Making[];
-  /** Why no machine can even be asked for. */
-  readonly refused: FaultRecord | null;
+  /** Why no machine could even be asked for, and when that was. */
+  readonly refused: Refused | null;
   readonly now: Date;
+}
+export interface Refused {
+  readonly fault: FaultRecord;
+  readonly at: string;
 }
 export interface Making {
   readonly fault: FaultRecord | null;
@@ -61,8 +65,7 @@ export interface Judged {
 export function judge(machine: Pooled, idleState: IdleState): Judged {
   const { desired, observed, underWay, isLeased, isHostSilent } = machine;
   const is = (standing: Standing, reason: string | null = null): Judged => ({ standing, reason });
-  if (desired === "absent" || underWay.includes("retire")) return is("ending");
-  if (machine.endFailed) return is("ending", "Its end failed and is tried again.");
+  if (desired === "absent" || machine.isDue || underWay.includes("retire")) return is("ending");
   if (underWay.includes("provision") || observed === "making") return is("making");
   const lost = brokenBy(machine);
   if (isLeased) return lost === null ? is("leased") : is("spoiled", lost);
@@ -220,7 +223,7 @@ function shortfallsOf(
 ): Shortfall[] {
   const plain = (code: ShortfallCode, message: string): Shortfall => ({ code, message, until: null, fault: null });
   return [
-    ...(refused ? [{ ...plain("refused", `No machine can be asked for: ${refused.message}`), fault: refused }] : []),
+    ...(refused ? [notAsked(refused)] : []),
     ...(pause ? [backingOff(pause)] : []),
     ...(making > 0 ? [plain("making", `${making} ${making === 1 ? "is" : "are"} being made.`)] : []),
     ...(wanted > 0 && room === 0 ? [plain("maximum_reached", `There are ${maximum} machines, the most that the pool may have.`)] : []),
@@ -234,3 +237,13 @@ function backingOff({ failures, fault, until }: Pause): Shortfall {
   const times = failures === 1 ? "The last machine" : `The last ${failures} machines`;
   return { code: "backing_off", message: `${times} could not be made: ${fault.message}`, until, fault };
 }
+
+/** What refuses a machine, such as a quota, changes by people: looking four times a minute is soon enough. */
+const refusedMs = 15_000;
+const refusedUntil = (refused: Refused | null): Date | undefined => (refused ? new Date(Date.parse(refused.at) + refusedMs) : undefined);
+const notAsked = (refused: Refused): Shortfall => ({
+  code: "refused",
+  message: `No machine can be asked for: ${refused.fault.message}`,
+  until: refusedUntil(refused) ?? null,
+  fault: refused.fault,
+});
