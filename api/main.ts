@@ -12,6 +12,7 @@ import { cancelOperation } from "../control/cancel.ts";
 import { requestExport, requestImport } from "../control/archives.ts";
 import { requestCheck, requestCollect, requestRetain, requestScrub } from "../control/care.ts";
 import { requestPull, requestPush } from "../control/catalog.ts";
+import { requestDrain } from "../control/drain.ts";
 import { requestPrefetch } from "../control/prefetch.ts";
 import { decideStep } from "../control/decide.ts";
 import { requestAction, requestMachine } from "../control/machines.ts";
@@ -45,7 +46,7 @@ import { createApp } from "./app.ts";
 import { openRates } from "./middleware/rates.ts";
 import { listenForEvents } from "./notifications.ts";
 import type { Enrolments, Hub, Operations, Settings } from "./ports.ts";
-import { serveApi, type Served } from "./serve.ts";
+import { serveAsConfigured } from "./serve.ts";
 
 /** Requests in flight may end; longer ones are waits, whose clients ask again. */
 const graceMs = 5_000;
@@ -79,6 +80,7 @@ export async function runApi({ config, log, logs, signal }: Running): Promise<vo
     transfers: security.transfers,
     codec: security.codec,
     operations: operationsOf(control),
+    pools: poolsOf(control),
     enrolments: enrolmentsOf(open, config, security),
     stores: keptStores(control),
     archives: (idOrName, project) => listArchives(control, idOrName, project),
@@ -91,8 +93,7 @@ export async function runApi({ config, log, logs, signal }: Running): Promise<vo
     settings: settingsOf(config, security),
   };
   await warnOfDefaultHost(hub);
-  const app = createApp(hub);
-  const served = await listen(config, (request, connection) => app.fetch(request, connection));
+  const served = await serveAsConfigured(config.api, createApp(hub).fetch);
   log.info({ event: "api.started", url: config.api.url }, `The API listens at ${config.api.url}.`);
   if (!signal.aborted) await new Promise<void>((resolve) => signal.addEventListener("abort", () => resolve(), { once: true }));
   await Promise.all(served.map((one) => one.close(graceMs)));
@@ -124,12 +125,6 @@ async function warnOfDefaultHost({ db, log, settings: { defaultHost } }: Hub): P
   log.warn({ event: "default_host.unknown", host: defaultHost }, message);
 }
 
-async function listen({ api }: Config, answer: (request: Request, connection: object) => Response | Promise<Response>): Promise<Served[]> {
-  const { host, port, tls } = api;
-  const plain = tls?.only ? [] : [await serveApi(answer, { host, port })];
-  return tls ? [...plain, await serveApi(answer, { host, port: tls.port, tls })] : plain;
-}
-
 export const operationsOf = (control: Control): Operations => ({
   push: (wanted, asked) => requestPush(control, wanted, asked),
   pull: (wanted, asked) => requestPull(control, wanted, asked),
@@ -137,6 +132,7 @@ export const operationsOf = (control: Control): Operations => ({
   bring: (wanted, asked) => requestBring(control, wanted, asked),
   send: (wanted, asked) => requestSend(control, wanted, asked),
   export: (image, wanted, asked) => requestExport(control, image, wanted, asked),
+  drain: (host, wanted, asked) => requestDrain(control, host, wanted, asked),
   prefetch: (wanted, asked) => requestPrefetch(control, wanted, asked),
   prune: (host, wanted, asked) => requestPrune(control, host, wanted, asked),
   pin: (host, wanted, asked) => requestPin(control, host, wanted, asked),
@@ -152,6 +148,12 @@ export const operationsOf = (control: Control): Operations => ({
   cancel: (id, asked) => cancelOperation(control, id, asked),
   decide: (id, word, asked) => decideStep(control, id, word, asked),
   nextAttempt: nextAttempts(control),
+});
+
+export const poolsOf = (control: Control): Pools => ({
+  lease: (pool, wanted, asked) => requestLease(control, pool, wanted, asked),
+  release: (pool, lease, asked) => requestRelease(control, pool, lease, asked),
+  wake: (pool) => wakeSoon(control, pool),
 });
 
 const gatewayUrl = ({ gateway }: Config): string => `https://${gateway.publicHosts[0] ?? "localhost"}:${gateway.port}`;

@@ -17,10 +17,11 @@ import type { Collection, Scrub, StoreCheck } from "../domain/catalog/care.ts";
 import type { StoreCredentials } from "../domain/catalog/store-credentials.ts";
 import type { StoreTrial } from "../domain/catalog/store-trial.ts";
 import type { Result } from "../domain/errors.ts";
-import type { EnrolmentToken, NewEnrolmentToken } from "../domain/hosts/schema.ts";
+import type { EnrolmentToken, NewDrain, NewEnrolmentToken } from "../domain/hosts/schema.ts";
 import type { Adoption, Machine, MachineAction, NewMachine, Registration } from "../domain/machines/schema.ts";
 import type { Decision, OnFault } from "../domain/operations/rules.ts";
 import type { NextAttempt, Operation } from "../domain/operations/schema.ts";
+import type { Lease, NewLease } from "../domain/pools/schema.ts";
 import type { z } from "zod";
 import type { Brought } from "../control/bring.ts";
 import type { Sent } from "../control/send.ts";
@@ -50,6 +51,8 @@ export interface Operations {
   export(image: ImageKey, wanted: NewExport, asked: Asked): Promise<Result<Operation>>;
   /** Brings an image to several hosts. */
   prefetch(wanted: NewPrefetch, asked: Asked): Promise<Result<Operation>>;
+  /** Closes a host (id or name) and empties it. */
+  drain(host: string, wanted: NewDrain, asked: Asked): Promise<Result<Operation>>;
   /** Changes of a host's cache; `host` by id or name. */
   prune(host: string, wanted: CachePrune, asked: Asked): Promise<Result<Operation>>;
   pin(host: string, wanted: { act: "pin" | "unpin"; image: CachePin }, asked: Asked): Promise<Result<Operation>>;
@@ -69,6 +72,15 @@ export interface Operations {
   decide(operationId: string, word: Decision, asked: Asked): Promise<Result<Operation>>;
   /** What a running step waits for between two attempts; null also when nobody can tell quickly. */
   nextAttempt(operation: Operation, step: string | undefined): Promise<NextAttempt | null>;
+}
+
+/** Machines that are ready before they are asked for. */
+export interface Pools {
+  lease(pool: string, wanted: NewLease, asked: Asked): Promise<Result<Lease>>;
+  /** `lease`: its id, or its machine's id or name. */
+  release(pool: string, lease: string, asked: Asked): Promise<Result<Operation>>;
+  /** What a pool should have has changed: it is looked at soon. */
+  wake(pool: { readonly id: string; readonly name: string }): void;
 }
 
 export interface Enrolments {
@@ -182,6 +194,7 @@ export interface Hub {
   readonly log: Logger;
   readonly logs: LogLines;
   readonly operations: Operations;
+  readonly pools: Pools;
   readonly signer: Signer;
   /** Tokens of identity providers and of platforms. */
   readonly foreign: ForeignTokens;

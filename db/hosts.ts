@@ -58,6 +58,56 @@ export async function updateHost(db: Database, id: string, changes: HostChanges)
   return findHost(db, id);
 }
 
+/** Closes a host to new machines, or opens it again as far as an operator had closed it. */
+export async function cordonHost(tx: Database, idOrName: string, cordoned: boolean): Promise<Result<Host>> {
+  const found = await lockHost(tx, idOrName);
+  if (!found.ok) return found;
+  const { id, name, draining } = found.value;
+  if (draining !== null && !cordoned)
+    return refuse({
+      code: "host_draining",
+      message: `The host ${name} is being drained.`,
+      subject: name,
+      details: { operationId: draining },
+    });
+  if (found.value.cordoned !== cordoned) await tellCordon(tx, id, { cordoned });
+  return findHost(tx, id);
+}
+
+/** Held until the caller's transaction ends: a placement that looks at this host comes before or after what the caller does. */
+export async function lockHost(tx: Database, idOrName: string): Promise<Result<Host>> {
+  const found = await findHost(tx, idOrName);
+  if (!found.ok) return found;
+  await tx.select({ id: hosts.id }).from(hosts).where(eq(hosts.id, found.value.id)).for("no key update");
+  return findHost(tx, found.value.id);
+}
+
+export const startDraining = (tx: Database, hostId: string, operationId: string): Promise<void> =>
+  tellCordon(tx, hostId, { draining: operationId }, operationId);
+
+/** A host that was emptied stays closed; one whose drain came to nothing is as it was before. */
+export async function endDraining(tx: Database, operationId: string, emptied: boolean): Promise<void> {
+  const [drained] = await tx.select({ id: hosts.id }).from(hosts).where(eq(hosts.draining, operationId));
+  if (drained) await tellCordon(tx, drained.id, { draining: null, ...(emptied ? { cordoned: true } : {}) }, operationId);
+}
+
+async function tellCordon(
+  tx: Database,
+  id: string,
+  changes: { cordoned?: boolean; draining?: string | null },
+  operationId?: string,
+): Promise<void> {
+  const [row] = await tx
+    .update(hosts)
+    .set(changes)
+    .where(eq(hosts.id, id))
+    .returning({ name: hosts.name, project: hosts.project, cordon: cordonNow });
+  if (!row) return;
+  const { name, project, cordon } = row;
+  const told = { type: "host", name: "host.cordon", subjectId: id, project, body: { name, cordon } } as const;
+  await recordEvent(tx, operationId === undefined ? told : { ...told, operationId });
+}
+
 /** Takes a host out of the fleet: its key is worth nothing from then on. Refused while machines live on it. */
 export async function removeHost(db: Database, id: string): Promise<void> {
   await db.transaction(async (tx) => {

@@ -12,6 +12,7 @@ import { recordAudit } from "./audit.ts";
 import type { Database } from "./connect.ts";
 import { recordEvent, wakeListeners } from "./events.ts";
 import { releaseHolds } from "./holds.ts";
+import { endDraining } from "./hosts.ts";
 import { deleteIntent } from "./intents.ts";
 import { dropAdopted, findMachine, isNameFree, markActed, renameMachine, retireRow, updateMachine } from "./machines.ts";
 import { endOperation, readOperation, type Ending } from "./operations.ts";
@@ -45,6 +46,7 @@ export async function settleOperation(db: Database, { operationId, steps, ...end
       await closeSteps(tx, operationId, ending.outcome);
       await putBack(tx, operation, input);
     }
+    if (operation.verb === "drain") await endDraining(tx, operationId, ending.outcome === "done");
     const free = [markActed(tx, operationId), releaseHolds(tx, operationId), deleteIntent(tx, operationId)];
     await Promise.all([...free, tellEnd(tx, operation, ended.requestId)]);
     return true;

@@ -15,6 +15,7 @@ import { bringActivities } from "../activities/hub/bring.ts";
 import { sendActivities } from "../activities/hub/send.ts";
 import { exportActivities } from "../activities/hub/export.ts";
 import { gatedStores } from "../activities/hub/gated-stores.ts";
+import { drainActivities } from "../activities/hub/hosts.ts";
 import { importActivities } from "../activities/hub/import.ts";
 import { actionActivities, adoptActivities, placementActivities, retireActivities } from "../activities/hub/machines.ts";
 import { prefetchActivities } from "../activities/hub/prefetch.ts";
@@ -25,7 +26,8 @@ import { requestPush } from "../control/catalog.ts";
 import { cancelOperation } from "../control/cancel.ts";
 import { hubLoops } from "../control/loops.ts";
 import { lead, type Leader } from "../control/leader.ts";
-import { requestMachine } from "../control/machines.ts";
+import { requestAction, requestMachine } from "../control/machines.ts";
+import { requestRetire } from "../control/retire.ts";
 import { keepSchedules } from "../control/schedules.ts";
 import type { Control } from "../control/start.ts";
 import { openDatabase, type OpenDatabase } from "../db/connect.ts";
@@ -166,6 +168,7 @@ export async function hubWorker({
       ...actionActivities({ db, temporal }),
       ...retireActivities({ db }),
       ...adoptActivities({ db }),
+      ...drains(control),
       ...poolActivities(control),
       ...deliverActivities({ db, sealer, send: webhookSenders(webhooks) }),
     },
@@ -174,6 +177,17 @@ export async function hubWorker({
     shutdownGraceTime: "10 seconds",
   });
 }
+
+/** A drain asks like anybody else, and waits for what it asked for; what a person could mend parks there and not with each machine. */
+const drains = (control: Control) =>
+  drainActivities({
+    db: control.db,
+    records: recordActivities({ db: control.db }),
+    stop: (machineId, asked) =>
+      requestAction(control, machineId, { verb: "stop", mode: "graceful", graceSeconds: 120 }, { ...asked, onFault: "fail" }),
+    retire: (machineId, asked) => requestRetire(control, machineId, { force: false }, { ...asked, onFault: "fail" }),
+    cancel: (operationId, asked) => cancelOperation(control, operationId, asked),
+  });
 
 /** Images behind catalog managers, fetched and sent. */
 function throughManagers(control: Control, stores: Pick<OpenStores, "open">, reaching: Reaching) {

@@ -11,6 +11,7 @@ export { push } from "./catalog/push.ts";
 export { retain } from "./catalog/retain.ts";
 export { scrub } from "./catalog/scrub.ts";
 export { tend } from "./catalog/tend.ts";
+export { drain } from "./hosts/drain.ts";
 export { adopt } from "./machines/adopt.ts";
 export { letGo } from "./machines/let-go.ts";
 export { operate } from "./machines/operate.ts";

@@ -50,6 +50,20 @@ export const patient = <A>(): ActivityInterfaceFor<A> =>
   });
 
 /**
+ * Waits in the hub for what others do, for days if need be: a drain may wait a week for the last machine. It looks at rows, so whoever waits on after a hub
+ * worker that died, told by its missing heartbeats, has lost nothing. A cancel comes back with a heartbeat, which is sent after four fifths of this limit: 5 s keep
+ * cancels within the five seconds that they may take.
+ */
+export const vigil = <A>(): ActivityInterfaceFor<A> =>
+  named<A>({
+    taskQueue: hubQueue,
+    startToCloseTimeout: "8 days",
+    heartbeatTimeout: "5 seconds",
+    cancellationType: "WAIT_CANCELLATION_COMPLETED",
+    retry: { initialInterval: "1 second", maximumInterval: "15 seconds" },
+  });
+
+/**
  * One request to somebody else's server, which is given ten seconds. Its own failures are outcomes, not faults: what is tried again here is only what the hub's
  * database or a worker that died kept from being written down.
  */

@@ -10,6 +10,7 @@ import { actorOf, authorised } from "../middleware/authorise.ts";
 import type { Hub } from "../ports.ts";
 import { askedBy, routesOf } from "../route.ts";
 import { audited } from "../told.ts";
+import { cordonRoutes } from "./cordon-routes.ts";
 import { asSeen } from "./seen-cache.ts";
 
 const tags = ["hosts"];
@@ -43,7 +44,12 @@ const System = z
   .meta({ id: "System" });
 
 export const hostRoutes = (hub: Hub) =>
-  routesOf().route("/", readRoutes(hub)).route("/", changeRoutes(hub)).route("/", tokenRoutes(hub)).route("/", systemRoutes(hub));
+  routesOf()
+    .route("/", readRoutes(hub))
+    .route("/", changeRoutes(hub))
+    .route("/", cordonRoutes(hub))
+    .route("/", tokenRoutes(hub))
+    .route("/", systemRoutes(hub));
 
 function readRoutes(hub: Hub) {
   const mayRead = authorised(hub, { claims: ["LIST"] });

@@ -4,7 +4,7 @@ import { declare, declareGroup, type Answer, type Declaration } from "../declare
 
 export function hostCommands(program: Command, answer: Answer): void {
   const group = declareGroup(program, { name: "host", summary: "Look at hosts, enrol them, give them work or not" });
-  for (const declaration of [...looking, ...enrolling, ...changing]) declare(group, declaration, answer);
+  for (const declaration of [...looking, ...enrolling, ...closing, ...changing]) declare(group, declaration, answer);
 }
 
 const looking: readonly Declaration[] = [
@@ -34,6 +34,32 @@ const enrolling: readonly Declaration[] = [
     options: [["--replace", "take the place of the host that this computer was before"]],
     examples: ["echo <token> | drover host enrol https://hub.example.com:3443", "drover run host"],
     run: async () => (await import("./enrol.ts")).enrol,
+  },
+];
+
+const closing: readonly Declaration[] = [
+  {
+    usage: "cordon <host>",
+    summary: "Place no new machines on a host; what runs there goes on",
+    examples: ["drover host cordon mac-1"],
+    run: async () => (await import("./cordon.ts")).cordonHost,
+  },
+  {
+    usage: "uncordon <host>",
+    summary: "Let new machines come to a host again",
+    examples: ["drover host uncordon mac-1"],
+    run: async () => (await import("./cordon.ts")).uncordonHost,
+  },
+  {
+    usage: "drain <host>",
+    summary: "Close a host to new machines and wait for, stop or retire those that are there",
+    options: [
+      ["--machines <what>", "wait until each has ended by itself (the default), stop those that run, or retire all"],
+      ["--limit <duration>", "how long machines have to end by themselves (4h)"],
+    ],
+    waits: true,
+    examples: ["drover host drain mac-1 --limit 2h", "drover host drain mac-1 --machines retire"],
+    run: async () => (await import("./cordon.ts")).drainHost,
   },
 ];
 

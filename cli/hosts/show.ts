@@ -33,7 +33,8 @@ export async function showHost(context: Context, [host = ""]: readonly string[])
   context.show(found, () => describe(found));
 }
 
-const stateOf = ({ state, enabled }: HostShape): string => (enabled ? state : `${state}, disabled`);
+const stateOf = ({ state, enabled, cordon }: HostShape): string =>
+  [state, ...(enabled ? [] : ["disabled"]), ...(cordon === null ? [] : [cordon])].join(", ");
 
 /** Told only when it is wrong. */
 export const clockOf = (offsetMs: number | undefined): string | undefined =>
@@ -48,6 +49,8 @@ export function describe(host: HostShape): string {
     ["host", host.name],
     ["id", host.id],
     ["state", stateOf(host)],
+    ["drained by", host.draining ?? undefined],
+    ["maintenance", host.maintenanceUntil ? `until ${time(host.maintenanceUntil)}` : undefined],
     ["reported", ago(host.lastReportAt)],
     ["labels", list(host.labels)],
     ["system", known && `${known.osName} ${known.osVersion}, ${known.architecture}`],

@@ -4,7 +4,7 @@
 import { type Fault, factsOf, refuse, ok, type Result } from "../errors.ts";
 import type { FaultRecord } from "./schema.ts";
 
-/** What an operation does. All from `start` to `capture` act on one machine that is in the hub's rows; those after it care for images and stores. */
+/** What an operation does. All from `start` to `capture` act on one machine that is in the hub's rows; those after it care for images, stores and hosts. */
 export const verbs = [
   "push",
   "pull",
@@ -37,6 +37,7 @@ export const verbs = [
   "retain",
   "import",
   "export",
+  "drain",
 ] as const;
 export type Verb = (typeof verbs)[number];
 

@@ -181,6 +181,9 @@ const golden = { body: { catalogId: "golden" } };
 const hostRecipes: Record<string, Recipe> = {
   "POST /api/v2/hosts/tokens": { body: { hostName: "mac-new" } },
   "PATCH /api/v2/hosts/{idOrName}": { body: { enabled: true } },
+  "POST /api/v2/hosts/{idOrName}/cordon": {},
+  "POST /api/v2/hosts/{idOrName}/uncordon": {},
+  "POST /api/v2/hosts/{idOrName}/drain": { body: {} },
   "DELETE /api/v2/hosts/{idOrName}": { refused: [409, "machines live on it"] },
   "DELETE /api/v1/orchestrator/hosts/{id}": { refused: [409, "machines live on it"] },
   "POST /api/v2/hosts/{idOrName}/cache/pin": golden,

@@ -38,6 +38,7 @@ const ownWorkflows: readonly Verb[] = [
   "scrub",
   "heal",
   "retain",
+  "drain",
 ];
 export const workflowType = (verb: Verb): string => (ownWorkflows.includes(verb) ? verb : "operate");
 
@@ -96,6 +97,7 @@ const troubled: Partial<Record<Verb, string>> = {
   scrub: "read",
   heal: "write anew",
   retain: "delete",
+  drain: "machine: ci-1",
 };
 const troubledStep = (verb: Verb): string => troubled[verb] ?? verb;
 
@@ -112,6 +114,7 @@ export function asked(verb: Verb, host: (name: HostName) => string): Record<stri
   if (verb === "scrub") return { storeId: "s", share: null };
   if (verb === "heal") return { hostId, storeId: "s", digest };
   if (verb === "retain") return {};
+  if (verb === "drain") return { hostId, machines: "wait", limitMs: 3_600_000 };
   if (verb === "provision") return { machineId: "m" };
   if (verb === "retire") return { ...machine, graceMs: 1000 };
   if (verb === "adopt") return { ...machine, seenId: "m" };
@@ -236,6 +239,9 @@ const special: readonly Scenario[] = [
   scenario("retire", "taking-over", { setting: { input: { takesOver: true } } }),
   scenario("stop", "taking-over", { setting: { input: { takesOver: true } } }),
   scenario("start", "host-lost", { before: endless, after: lostAndBack }),
+  scenario("drain", "overdue", { setting: { input: { limitMs: 300 } }, before: endless, after: told("skip") }),
+  scenario("drain", "retiring", { setting: { input: { machines: "retire" } } }),
+  scenario("drain", "of-no-machine", { before: (world) => world.machines.clear() }),
   scenario("execute", "outcome-unknown", { before: meets("outcome_unknown", forEver) }),
 ];
 

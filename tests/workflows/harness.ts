@@ -16,6 +16,7 @@ import type { OperationInput } from "../../workflows/records.ts";
 import { archivesOfHost, archivesOfHub } from "./archives.ts";
 import { careOfHost, careOfHub } from "./care.ts";
 import { deliveriesOfHub } from "./deliveries.ts";
+import { drainsOfHub } from "./drains.ts";
 import { hostOf, hubOf, newWorld, type World } from "./world.ts";
 
 // Faults are what these tests are about: only what nobody foresaw is worth a line.
@@ -138,6 +139,7 @@ function activitiesOf(world: World, hostIds: readonly string[]): Readonly<Record
     ...archivesOfHub(world, untilCancelled),
     ...careOfHub(world, untilCancelled),
     ...deliveriesOfHub(world),
+    ...drainsOfHub(world, untilCancelled),
   };
   return { hub, "mac-1": host("mac-1"), "mac-2": host("mac-2") } as unknown as Record<"hub" | HostName, Activities>;
 }
