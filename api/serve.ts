@@ -9,6 +9,7 @@ import { createServer as createHttpsServer } from "node:https";
 import type { AddressInfo } from "node:net";
 import { createAdaptorServer, type WebSocketServerLike } from "@hono/node-server";
 import { WebSocketServer } from "ws";
+import type { Config } from "../domain/config/schema.ts";
 import { FaultError } from "../domain/errors.ts";
 import { refuseUnread } from "./unread.ts";
 
@@ -68,7 +69,7 @@ export async function serveApi(answer: Answer, { host, port, tls, limits = usual
   const secure = tls && ({ ...options, cert: tls.certificate, key: tls.privateKey, minVersion: "TLSv1.2" } as const);
   const server = (
     secure
-      ? createAdaptorServer({ ...serving, createServer: createHttpsServer, serverOptions: secure })
+      ? withCertificate(() => createAdaptorServer({ ...serving, createServer: createHttpsServer, serverOptions: secure }))
       : createAdaptorServer({ ...serving, createServer: createHttpServer, serverOptions: options })
   ) as Server;
   server.maxHeadersCount = headerCount;
@@ -89,6 +90,23 @@ export async function serveApi(answer: Answer, { host, port, tls, limits = usual
       clearTimeout(late);
     },
   };
+}
+
+function withCertificate<T>(begin: () => T): T {
+  try {
+    return begin();
+  } catch (cause) {
+    const { reason } = cause as { readonly reason?: string };
+    const message = `The API cannot use TLS_CERTIFICATE with TLS_PRIVATE_KEY: ${reason ?? "they cannot be read"}.`;
+    throw new FaultError({ code: "configuration_invalid", message }, { cause });
+  }
+}
+
+/** Over plain HTTP, over TLS, or both; a certificate that cannot be used is said before anything listens. */
+export async function serveAsConfigured({ host, port, tls }: Config["api"], answer: Answer): Promise<Served[]> {
+  if (!tls) return [await serveApi(answer, { host, port })];
+  const secure = await serveApi(answer, { host, port: tls.port, tls });
+  return tls.only ? [secure] : [secure, await serveApi(answer, { host, port })];
 }
 
 function listen(server: Server, host: string, port: number): Promise<void> {

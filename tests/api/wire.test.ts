@@ -5,6 +5,7 @@ import { modules } from "../../domain/config/modules.ts";
 import { addHost, addImage, addStore, gibibyte } from "../control/hub.ts";
 import { describePages } from "./wire-pages.ts";
 import { describeProxy } from "./wire-proxy.ts";
+import { describeTls } from "./wire-tls.ts";
 import { openWorld, rootPassword, type World } from "./world.ts";
 
 let world: World;
@@ -25,6 +26,7 @@ const as = (method: string, path: string, body?: unknown, headers: Record<string
 const talk = { world: () => world, hostId: () => hostId, as };
 describeProxy(talk);
 describePages(talk);
+describeTls(() => world);
 
 describe("paths", () => {
   it.each(["/api/v1/machines", "/api/machines", "/api/v1/machines/", "/api/v1//machines", "//api///v1/machines//"])(
