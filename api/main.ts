@@ -13,6 +13,8 @@ import { requestExport, requestImport } from "../control/archives.ts";
 import { requestCheck, requestCollect, requestRetain, requestScrub } from "../control/care.ts";
 import { requestPull, requestPush } from "../control/catalog.ts";
 import { requestDrain } from "../control/drain.ts";
+import { requestLease, requestRelease } from "../control/leases.ts";
+import { wakeSoon } from "../control/pools.ts";
 import { requestPrefetch } from "../control/prefetch.ts";
 import { decideStep } from "../control/decide.ts";
 import { requestAction, requestMachine } from "../control/machines.ts";
@@ -45,7 +47,7 @@ import { seedAccess } from "./access/root.ts";
 import { createApp } from "./app.ts";
 import { openRates } from "./middleware/rates.ts";
 import { listenForEvents } from "./notifications.ts";
-import type { Enrolments, Hub, Operations, Settings } from "./ports.ts";
+import type { Enrolments, Hub, Operations, Pools, Settings } from "./ports.ts";
 import { serveAsConfigured } from "./serve.ts";
 
 /** Requests in flight may end; longer ones are waits, whose clients ask again. */

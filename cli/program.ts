@@ -21,6 +21,7 @@ import { machineCommands } from "./machines/commands.ts";
 import { movingCommands } from "./moving/commands.ts";
 import { operationCommands } from "./operations/commands.ts";
 import { exitCodeOfError, problemOf, tellProblem } from "./problem.ts";
+import { poolCommands } from "./pools/commands.ts";
 import { projectCommands } from "./projects/commands.ts";
 import { systemCommands } from "./system/commands.ts";
 import { webhookCommands } from "./webhooks/commands.ts";
@@ -50,6 +51,7 @@ export function makeProgram(answer: Answer): Command {
     cachingCommands,
     managerCommands,
     machineCommands,
+    poolCommands,
     hostCommands,
     operationCommands,
     movingCommands,

@@ -17,6 +17,7 @@ import {
 import { ApiKey as ApiKeyShape, MadeApiKey as MadeApiKeyShape } from "../domain/access/api-keys.ts";
 import { IdentityProvider as IdentityProviderShape, IdentityRule as IdentityRuleShape } from "../domain/access/identity.ts";
 import { Project as ProjectShape } from "../domain/access/projects.ts";
+import { Lease as LeaseShape, Pool as PoolShape, PoolDetail as PoolDetailShape } from "../domain/pools/schema.ts";
 import { Token as TokenShape } from "../domain/access/schema.ts";
 import { AuditRecord as AuditRecordShape, Event as EventShape } from "../domain/events/schema.ts";
 import {
@@ -52,6 +53,9 @@ export const Host = fromJson(HostShape);
 export const ImageVersion = fromJson(ImageVersionShape);
 export const Store = fromJson(StoreShape);
 export const Machine = fromJson(MachineShape);
+export const Pool = fromJson(PoolShape);
+export const PoolDetail = fromJson(PoolDetailShape);
+export const Lease = fromJson(LeaseShape);
 export const Unclaimed = fromJson(UnclaimedShape);
 export const AuditRecord = fromJson(AuditRecordShape);
 export const Event = fromJson(EventShape);

@@ -7,7 +7,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createApp } from "../../api/app.ts";
 import { seedAccess } from "../../api/access/root.ts";
-import { operationsOf } from "../../api/main.ts";
+import { operationsOf, poolsOf } from "../../api/main.ts";
 import { listenForEvents } from "../../api/notifications.ts";
 import { openRates, type RateSettings } from "../../api/middleware/rates.ts";
 import type { Hub, Settings } from "../../api/ports.ts";
@@ -55,6 +55,7 @@ export async function openWorld({ rates, ...more }: Partial<Settings> & { rates?
     transfers: base.transfers,
     codec: base.codec,
     operations: operationsOf(base.control),
+    pools: poolsOf(base.control),
     enrolments: {
       newToken: async ({ hostName }) => ({
         token: "t",

@@ -89,6 +89,9 @@ function machineRecipes({ machines, hostId, foreignId }: Targets): Record<string
   };
   return {
     ...Object.assign({}, ...families.map(ofFamily)),
+    "POST /api/v2/pools": { body: { name: "made", image: { catalogId: "golden" } } },
+    "PATCH /api/v2/pools/{name}": { body: { minimumIdle: 2 } },
+    "POST /api/v2/pools/{name}/lease": { body: {}, refused: [429, "none of its machines waits"] },
     "POST /api/v2/machines": { body: { name: "made", image: { catalogId: "golden" } } },
     "PATCH /api/v2/machines/{idOrName}": { body: { description: "changed" } },
     "POST /api/v2/machines/{idOrName}/actions": { body: { verb: "start" } },

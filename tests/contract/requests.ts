@@ -75,6 +75,8 @@ function valueOf(segments: readonly string[], index: number, targets: Targets): 
     webhooks: "alarm",
     deliveries: targets.deliveryId,
     "prefetch-policies": "warm",
+    pools: "ready",
+    leases: targets.leaseId,
     "catalog-managers": targets.managerId,
     retention: "golden",
     configs: "looks",

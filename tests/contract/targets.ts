@@ -8,6 +8,7 @@ import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { Client } from "@temporalio/client";
 import { requestPush } from "../../control/catalog.ts";
+import { holderOf } from "../../control/start.ts";
 import { insertCatalogManager } from "../../db/catalog-managers.ts";
 import { createApiKey } from "../../db/api-keys.ts";
 import { insertProvider } from "../../db/identity-providers.ts";
@@ -16,8 +17,9 @@ import { insertMachine } from "../../db/machines.ts";
 import { moveOperation } from "../../db/operations.ts";
 import { appendOutput } from "../../db/outputs.ts";
 import { insertPlacement } from "../../db/placements.ts";
+import { insertPool } from "../../db/pools.ts";
 import { createClaim, createRole } from "../../db/roles.ts";
-import { observations, operations, stores } from "../../db/schema.ts";
+import { observations, operations, pooledMachines, stores } from "../../db/schema.ts";
 import { settleOperation } from "../../db/settlement.ts";
 import { createUser } from "../../db/users.ts";
 import { eq } from "drizzle-orm";
@@ -25,6 +27,7 @@ import { NewIdentityProvider, NewIdentityRule } from "../../domain/access/identi
 import { NewImageVersion } from "../../domain/catalog/schema.ts";
 import { unwrap } from "../../domain/errors.ts";
 import type { MachineState } from "../../domain/machines/rules.ts";
+import { NewPool } from "../../domain/pools/schema.ts";
 import { managerSeal, outputSeal } from "../../security/sealed-texts.ts";
 import type { World } from "../api/world.ts";
 import { addHost, addImage, gibibyte } from "../control/hub.ts";
@@ -60,6 +63,7 @@ export async function makeTargets(world: World, callers: Callers, folder: string
     storeId,
     spareStoreId,
     managerId: await addManager(world, owner),
+    leaseId: await addPool(place),
     imageId,
     machines,
     foreignId,
@@ -120,6 +124,19 @@ async function addMachine({ world, hostId, imageId, owner }: Place, name: string
   });
   await insertPlacement(db, { machineId: id, epoch: 1, hostId, macos: false, runs: observed === "running", ...sizes });
   return id;
+}
+
+/** With one machine, which its owner has leased. */
+async function addPool(place: Place): Promise<string> {
+  const { db } = place.world.control;
+  const { userId, username, project } = place.owner.actor;
+  const by = { project, owner: userId, createdBy: username, holder: holderOf(place.owner.actor) };
+  const { pool } = await insertPool(db, NewPool.parse({ name: "ready", image: { catalogId: "golden" } }), by);
+  const leaseId = randomUUID();
+  const machineId = await addMachine(place, "borrowed", "running");
+  const lease = { leaseId, leasedBy: username, leasedById: userId, leasedAt: new Date() };
+  await db.insert(pooledMachines).values({ machineId, poolId: pool.id, revision: 1, ...lease });
+  return leaseId;
 }
 
 /** One that somebody made without us. */

@@ -10,7 +10,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pino } from "pino";
 import { createApp } from "../../api/app.ts";
-import { operationsOf } from "../../api/main.ts";
+import { operationsOf, poolsOf } from "../../api/main.ts";
 import type { Hub } from "../../api/ports.ts";
 import type { Database } from "../../db/connect.ts";
 import { unsettledOperations } from "../../db/operations.ts";
@@ -53,6 +53,7 @@ export async function openContract() {
     log: pino({ level: "silent" }),
     // No workflow is started: the request is kept all the same, as when Temporal is away. Words to those under way find that there is none.
     operations: { ...operationsOf({ ...control, temporal: nowhere(base) }), cancel: real.cancel, decide: real.decide },
+    pools: { ...poolsOf({ ...control, temporal: nowhere(base) }), wake: () => {} },
     stores: keptStores(control),
     archives: (idOrName, project) => listArchives(control, idOrName, project),
     notifications: {
