@@ -110,6 +110,25 @@ describe("the catalog", () => {
     expect((await as("GET", "/api/v1/catalog/SONOMA-MINI/1/aarch64")).body.architecture).toBe("arm64");
   });
 
+  it("lists what changed last first: images by their newest version, and versions of one", async () => {
+    const at = (minute: number) => ({ createdAt: new Date(2026, 0, 1, 0, 10 - minute), updatedAt: new Date(2026, 0, 1, 0, minute) });
+    const oldest = await addImage(world, storeId, "order-a", { version: "1", ...at(1) });
+    await addImage(world, storeId, "order-b", { version: "1", ...at(2) });
+    await addImage(world, storeId, "order-a", { version: "2", ...at(3) });
+    const all = async () => (await as("GET", "/api/v1/catalog", undefined, { "X-Filter": "catalog_id=ORDER-.*" })).body;
+    const versions = async () => (await as("GET", "/api/v1/catalog/order-a")).body.map(({ version }: { version: string }) => version);
+    expect((await all()).flatMap(Object.keys)).toEqual(["ORDER-A", "ORDER-B"]);
+    expect((await all())[0]["ORDER-A"].map(({ version }: { version: string }) => version)).toEqual(["2", "1"]);
+    expect(await versions()).toEqual(["2", "1"]);
+
+    await as("PATCH", "/api/v1/catalog/order-b/1/arm64/taint");
+    expect((await all()).flatMap(Object.keys)).toEqual(["ORDER-B", "ORDER-A"]);
+    await as("PATCH", "/api/v1/catalog/order-a/1/arm64/tags", { tags: ["changed"] });
+    expect(await versions()).toEqual(["1", "2"]);
+    expect((await all())[0]["ORDER-A"][0]).toMatchObject({ id: oldest });
+    for (const id of ["order-a", "order-b"]) await as("DELETE", `/api/v1/catalog/${id}`);
+  });
+
   it("marks, edits and removes", async () => {
     await addImage(world, storeId, "marked");
     const path = "/api/v1/catalog/marked/1/arm64";
