@@ -60,6 +60,8 @@ import { operationRoutes } from "./operations/routes.ts";
 import { transferRoutes } from "./operations/transfer.ts";
 import { pathIn, routedPath } from "./paths.ts";
 import type { Hub } from "./ports.ts";
+import { poolRoutes } from "./pools/routes.ts";
+import { rememberingRouter } from "./router.ts";
 import { routingWireRoutes } from "./routing/wire-routes.ts";
 import { sources } from "./source.ts";
 import { webhookRoutes } from "./webhooks/routes.ts";
@@ -68,7 +70,7 @@ import { mounting } from "./wire/mount.ts";
 export function createApp(hub: Hub): OpenAPIHono<ApiEnv> {
   const { settings, log } = hub;
   const pathOf = ({ url }: Request) => routedPath(pathIn(url), settings.prefix);
-  const app = new OpenAPIHono<ApiEnv>({ defaultHook: rejectInvalid, getPath: pathOf });
+  const app = new OpenAPIHono<ApiEnv>({ defaultHook: rejectInvalid, getPath: pathOf, router: rememberingRouter() });
   app.onError(onError);
   const metrics = apiMetrics();
   app.use(admission(settings, metrics), requestLog(log, metrics, sources(settings.proxies)), headsEnd, deadlines);
@@ -121,6 +123,7 @@ const ownRoutes = (hub: Hub, { login, listeners }: Shared) => [
   machineRoutes(hub),
   machineArchive(hub),
   unclaimedRoutes(hub),
+  poolRoutes(hub),
   cacheRoutes(hub),
   prefetchRoutes(hub),
   hostRoutes(hub),
