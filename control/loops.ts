@@ -2,6 +2,7 @@
 import { dropOld, type Retention } from "../db/retention.ts";
 import { comparer } from "./compare.ts";
 import type { Loop } from "./leader.ts";
+import { keepMaintenance } from "./maintenance.ts";
 import { policyScheduler } from "./prefetch-schedules.ts";
 import { startPolicies } from "./prefetch.ts";
 import { wakePools } from "./pools.ts";
@@ -34,6 +35,8 @@ export function hubLoops(control: Control, { hasEars, retention }: LoopOptions):
     { name: "lost deliveries", everyMs: 60_000, pass: () => endLostDeliveries(control) },
     // Hosts report every 5 s and are late after 10: a second tells soon enough.
     { name: "compare", everyMs: 1_000, pass: comparer(control, { hasEars }) },
+    // A window that opens or closes some seconds late harms nobody; a look is three small reads.
+    { name: "maintenance", everyMs: 5_000, pass: () => keepMaintenance(control.db) },
     { name: "drop old", everyMs: 3_600_000, pass: () => dropOld(control.db, retention) },
   ];
 }

@@ -91,10 +91,14 @@ export async function endDraining(tx: Database, operationId: string, emptied: bo
   if (drained) await tellCordon(tx, drained.id, { draining: null, ...(emptied ? { cordoned: true } : {}) }, operationId);
 }
 
+/** Until when a maintenance window keeps new machines away; null where none does. */
+export const maintainHost = (tx: Database, hostId: string, until: Date | null): Promise<void> =>
+  tellCordon(tx, hostId, { maintenanceUntil: until });
+
 async function tellCordon(
   tx: Database,
   id: string,
-  changes: { cordoned?: boolean; draining?: string | null },
+  changes: { cordoned?: boolean; draining?: string | null; maintenanceUntil?: Date | null },
   operationId?: string,
 ): Promise<void> {
   const [row] = await tx

@@ -11,6 +11,7 @@ import type { Hub } from "../ports.ts";
 import { askedBy, routesOf } from "../route.ts";
 import { audited } from "../told.ts";
 import { cordonRoutes } from "./cordon-routes.ts";
+import { maintenanceRoutes } from "./maintenance-routes.ts";
 import { asSeen } from "./seen-cache.ts";
 
 const tags = ["hosts"];
@@ -48,6 +49,7 @@ export const hostRoutes = (hub: Hub) =>
     .route("/", readRoutes(hub))
     .route("/", changeRoutes(hub))
     .route("/", cordonRoutes(hub))
+    .route("/", maintenanceRoutes(hub))
     .route("/", tokenRoutes(hub))
     .route("/", systemRoutes(hub));
 

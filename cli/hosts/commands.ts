@@ -5,7 +5,38 @@ import { declare, declareGroup, type Answer, type Declaration } from "../declare
 export function hostCommands(program: Command, answer: Answer): void {
   const group = declareGroup(program, { name: "host", summary: "Look at hosts, enrol them, give them work or not" });
   for (const declaration of [...looking, ...enrolling, ...closing, ...changing]) declare(group, declaration, answer);
+  const windows = declareGroup(program, { name: "maintenance", summary: "Say when hosts take no new machines, again and again" });
+  for (const declaration of maintaining) declare(windows, declaration, answer);
 }
+
+const maintaining: readonly Declaration[] = [
+  {
+    usage: "list",
+    summary: "List the maintenance windows",
+    examples: ["drover maintenance list"],
+    run: async () => (await import("./maintenance.ts")).listWindows,
+  },
+  {
+    usage: "add <name>",
+    summary: "Close hosts to new machines on some days, from a time on, for a while",
+    options: [
+      ["--host <host>", "a host (name or id); may be given several times", "several"],
+      ["--label <label>", "all hosts with this label; may be given several times", "several"],
+      ["--day <day>", "a day on which it begins: mon, tue, wed, thu, fri, sat or sun (every day)", "several"],
+      ["--at <time>", "when it begins, such as 02:30"],
+      ["--for <duration>", "how long it lasts, such as 4h"],
+      ["--zone <zone>", "whose clock is meant, such as Europe/Berlin (this computer's)"],
+    ],
+    examples: ["drover maintenance add patches --label studio --day sun --at 02:30 --for 4h --zone Europe/Berlin"],
+    run: async () => (await import("./maintenance.ts")).addWindow,
+  },
+  {
+    usage: "remove <name>",
+    summary: "Remove a maintenance window",
+    examples: ["drover maintenance remove patches"],
+    run: async () => (await import("./maintenance.ts")).removeWindow,
+  },
+];
 
 const looking: readonly Declaration[] = [
   { usage: "list", summary: "List the hosts", examples: ["drover host list"], run: async () => (await import("./show.ts")).listHosts },

@@ -10,14 +10,18 @@ export const hostCodes = {
   host_disabled: { kind: "precondition_failed", remedy: "`drover host enable` lets the host take work again." },
   host_cordoned: {
     kind: "precondition_failed",
-    remedy: "`drover host show` tells why; `drover host uncordon` lets new machines come again, a drain is cancelled, a window ends by itself.",
+    remedy:
+      "`drover host show` tells why; `drover host uncordon` lets new machines come again, a drain is cancelled, a window ends by itself.",
   },
   host_draining: { kind: "conflict", remedy: "Cancel the drain (`drover operation cancel`), or wait until it has ended." },
   drain_overdue: {
     kind: "late",
     parks: true,
-    remedy: "Retry waits for the same time again, skip leaves what still runs where it is, abort ends the drain; `--machines stop` would not wait.",
+    remedy:
+      "Retry waits for the same time again, skip leaves what still runs where it is, abort ends the drain; `--machines stop` would not wait.",
   },
+  maintenance_window_exists: { kind: "conflict", remedy: "Remove it first (`drover maintenance remove`), or choose another name." },
+  maintenance_window_not_found: { kind: "not_found", remedy: "`drover maintenance list` shows the windows." },
   host_duplicate_session: { kind: "conflict", remedy: "Stop the other host process that runs under this identity." },
   enrolment_refused: { kind: "unauthenticated", remedy: "Make a new token with `drover host token` and enrol within its lifetime." },
   clock_wrong: {

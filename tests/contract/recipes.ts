@@ -184,6 +184,7 @@ const golden = { body: { catalogId: "golden" } };
 const hostRecipes: Record<string, Recipe> = {
   "POST /api/v2/hosts/tokens": { body: { hostName: "mac-new" } },
   "PATCH /api/v2/hosts/{idOrName}": { body: { enabled: true } },
+  "POST /api/v2/maintenance-windows": { body: { name: "made", labels: ["studio"], startsAt: "02:30", minutes: 60, zone: "UTC" } },
   "POST /api/v2/hosts/{idOrName}/cordon": {},
   "POST /api/v2/hosts/{idOrName}/uncordon": {},
   "POST /api/v2/hosts/{idOrName}/drain": { body: {} },

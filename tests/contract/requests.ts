@@ -75,6 +75,7 @@ function valueOf(segments: readonly string[], index: number, targets: Targets): 
     webhooks: "alarm",
     deliveries: targets.deliveryId,
     "prefetch-policies": "warm",
+    "maintenance-windows": "patches",
     pools: "ready",
     leases: targets.leaseId,
     "catalog-managers": targets.managerId,

@@ -222,6 +222,8 @@ async function addByApi(world: World, { admin, owner }: Callers, hostId: string)
   await post(admin.token, "/api/v1/templates/packer", { id: "sheet", name: "Sheet" });
   await post(admin.token, "/api/v1/templates/packer", { id: "secret-sheet", name: "Secret", required_roles: [guild] });
   await post(owner.token, "/api/v1/user/configs", { slug: "looks", name: "Looks", value: "dark" });
+  const times = { labels: ["nowhere"], startsAt: "02:30", minutes: 60, zone: "Europe/Berlin" };
+  await post(admin.token, "/api/v2/maintenance-windows", { name: "patches", ...times });
   await post(admin.token, "/api/v2/prefetch-policies", { name: "warm", image: { catalogId: "golden" }, all: true, on: "publish" });
   await post(admin.token, "/api/v2/retention/golden", { keepNewest: 1 }, "PUT");
   await post(admin.token, "/api/v2/webhooks", { name: "alarm", url: "https://hooks.example.com/x" });
