@@ -3,7 +3,7 @@ import { IncomingMessage } from "node:http";
 import { Socket } from "node:net";
 import { Hono } from "hono";
 import { expect, it } from "vitest";
-import { sources, type ProxySettings } from "./source.ts";
+import { networkOf, sources, type ProxySettings } from "./source.ts";
 
 /** What the API takes for the client's address when `peer` sends this header. */
 async function seen(peer: string, sent: string | null, { trusted = ["10.0.0.0/8", "fd00::/8"], header = "x-forwarded-for" } = {}) {
@@ -23,6 +23,8 @@ it.each([
   ["a port behind the address", "10.0.0.1", "203.0.113.7:51012", "203.0.113.7"],
   ["version 6", "fd00::1", "2001:DB8::7", "2001:db8::7"],
   ["version 6 with a port", "10.0.0.1", "[2001:db8::7]:443", "2001:db8::7"],
+  ["version 6 spelt otherwise", "fd00::1", "2001:0DB8:0:0:0:0:0:7", "2001:db8::7"],
+  ["version 4 in the words of version 6", "fd00::1", "::ffff:cb00:7107", "203.0.113.7"],
   ["version 4 on a socket of version 6", "::ffff:10.0.0.1", "::ffff:203.0.113.7", "203.0.113.7"],
   ["what is no address", "10.0.0.1", "203.0.113.7, unknown", "10.0.0.1"],
   ["an empty header", "10.0.0.1", "", "10.0.0.1"],
@@ -38,6 +40,22 @@ it.each([
   ["for=203.0.113.7, proto=https", "10.0.0.1"],
 ])("Forwarded: %s", async (sent, expected) => {
   expect(await seen("10.0.0.1", sent, { header: "forwarded" })).toBe(expected);
+});
+
+it.each([
+  ["203.0.113.7", "203.0.113.7"],
+  ["2001:db8:1:2:a:b:c:d", "2001:db8:1:2::/64"],
+  ["2001:DB8:0001:2::9", "2001:db8:1:2::/64"],
+  ["2001:db8::9", "2001:db8:0:0::/64"],
+  ["2001:db8:0:0:5::9", "2001:db8:0:0::/64"],
+  ["2001:db8:1:2:3:4:192.0.2.1", "2001:db8:1:2::/64"],
+  ["::1", "0:0:0:0::/64"],
+  ["fe80::1%eth0", "fe80:0:0:0::/64"],
+  ["::ffff:203.0.113.7", "203.0.113.7"],
+  ["::FFFF:cb00:7107", "203.0.113.7"],
+  ["unknown", "unknown"],
+])("counts %s as %s", (address, network) => {
+  expect(networkOf(address)).toBe(network);
 });
 
 it("believes nobody where no proxy is named", async () => {

@@ -54,5 +54,26 @@ function addressIn(written: string): string | null {
   return isIP(address) === 0 ? null : plain(address);
 }
 
-/** An address of version 4 has one spelling, also where the socket speaks version 6. */
-const plain = (address: string): string => /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(address)?.[1] ?? address.toLowerCase();
+/** One spelling for every address; one of version 4 has its own, also where the socket speaks version 6. */
+function plain(address: string): string {
+  if (isIP(address) !== 6) return address.toLowerCase();
+  const [bare = "", zone] = address.split("%");
+  const usual = new URL(`http://[${bare}]`).hostname.slice(1, -1);
+  const [, high, low] = /^::ffff:([\da-f]+):([\da-f]+)$/.exec(usual) ?? [];
+  if (high === undefined || low === undefined) return zone === undefined ? usual : `${usual}%${zone}`;
+  return [high, low].flatMap((word) => [Number.parseInt(word, 16) >> 8, Number.parseInt(word, 16) & 255]).join(".");
+}
+
+/** Groups of 16 bits that name a network of version 6, of eight: whoever has one of its addresses has all of them. */
+const networkGroups = 4;
+
+/** What is counted against as one: an address of version 4, the /64 of one of version 6. */
+export function networkOf(source: string): string {
+  const address = plain(source);
+  if (isIP(address) !== 6) return address;
+  const [head = "", tail] = (address.split("%")[0] ?? "").split("::");
+  const groupsIn = (part: string) => part.split(":").filter((group) => group !== "");
+  const [before, after] = [groupsIn(head), groupsIn(tail ?? "")];
+  const all = [...before, ...Array.from({ length: 8 - before.length - after.length }, () => "0"), ...after];
+  return `${all.slice(0, networkGroups).join(":")}::/64`;
+}

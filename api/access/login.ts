@@ -12,6 +12,7 @@ import { findUser, renewPassword, type UserRow } from "../../db/users.ts";
 import { isMoved } from "../../security/moved-hashes.ts";
 import type { UserClaims } from "../../security/user-tokens.ts";
 import type { Hub } from "../ports.ts";
+import { networkOf } from "../source.ts";
 
 export interface IssuedToken {
   readonly token: string;
@@ -32,7 +33,7 @@ export function logins(hub: Pick<Hub, "db" | "signer" | "passwords" | "settings"
     const stored = user?.passwordHash ?? null;
     // Clients that log in before every request are right each time: they cost no row.
     if (user && stored !== null && passwords.remembers(password, stored)) return begun(user);
-    const key = guessKey(user?.id ?? word.toLowerCase(), source);
+    const key = guessKey(user?.id ?? word.toLowerCase(), networkOf(source));
     const { allowed, lockedMs } = await countTry(db, key, settings.guard);
     if (!allowed) return tooMany(lockedMs);
     const right = await passwords.matches(password, stored);

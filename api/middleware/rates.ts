@@ -1,7 +1,7 @@
 /**
  * How many requests a caller may send: a bucket of a minute's worth that fills as fast as it may be emptied.
  *
- * The one idea: whoever is known pays for itself, by its key or user; whoever is not pays for the address that it comes from. Counted by each API
+ * The one idea: whoever is known pays for itself, by its key or user; whoever is not pays for the address, or the /64, that it comes from. Counted by each API
  * process for itself: a limit against abuse needs no other process, and two of them allow twice as much.
  */
 import type { Context, MiddlewareHandler } from "hono";
@@ -9,6 +9,7 @@ import type { Actor } from "../../domain/access/schema.ts";
 import { FaultError } from "../../domain/errors.ts";
 import { setHeader } from "../headers.ts";
 import type { ApiEnv } from "../http.ts";
+import { networkOf } from "../source.ts";
 
 const minuteMs = 60_000;
 /** More callers than one process serves within minutes; bounds the memory. */
@@ -35,7 +36,7 @@ export function openRates({ callerPerMinute, sourcePerMinute, callerAtOnce }: Ra
   const sources = openBuckets(sourcePerMinute, now);
   const atOnce = new Map<string, number>();
   return {
-    stranger: (c) => charge(c, sources, c.var.source, "from this address without good credentials"),
+    stranger: (c) => charge(c, sources, networkOf(c.var.source), "from this address or network without good credentials"),
     during: async (c, { apiKeyId, userId, username }, work) => {
       const key = apiKeyId ?? userId;
       charge(c, callers, key, `of ${apiKeyId === null ? username : "this API key"}`);

@@ -111,7 +111,11 @@ export const Variables = z.object({
     .meta(about("Requests per minute that one API key or user may send to one API process; 0 for any number.")),
   DROVER_RATE_SOURCE: count(0, 100_000_000)
     .prefault("60000")
-    .meta(about("Requests per minute without good credentials that one API process takes from one address; 0 for any number.")),
+    .meta(
+      about(
+        "Requests per minute without good credentials that one API process takes from one address, or one /64 of IPv6; 0 for any number.",
+      ),
+    ),
   DROVER_REQUESTS_CALLER: count(1).prefault("1000").meta(about("Requests of one API key or user that one API process works on at once.")),
   DROVER_REQUESTS: count(1)
     .prefault("1000")
