@@ -119,21 +119,16 @@ export function planOf(pool: PoolFacts): Plan {
   if (pool.isEnding) return { ...ending(pool, judged), suspend, counts };
   const numbers = numbersOf(pool, judged);
   const pause = pauseOf(pool.makings);
-  const paused = pause !== null && pause.until > pool.now;
-  const make =
-    pool.refused || paused
-      ? 0
-      : Math.min(numbers.wanted, numbers.room, pause ? Math.max(0, 1 - numbers.making) : makingAtMost - numbers.making);
+  const waits = [pause?.until, refusedUntil(pool.refused)].filter((until) => until !== undefined && until > pool.now);
+  const atOnce = pause ? 1 : makingAtMost;
+  const make = waits.length > 0 ? 0 : Math.min(numbers.wanted, numbers.room, atOnce - numbers.making);
   return {
     make: Math.max(0, make),
     retire: [...spoiled, ...leaving(pool, judged, numbers)],
     suspend,
     counts,
-    shortfalls:
-      idle.length >= pool.minimumIdle
-        ? []
-        : shortfallsOf(pool, { ...numbers, silent: of("unreachable").length, pause: paused ? pause : null }),
-    again: paused ? pause.until : null,
+    shortfalls: idle.length >= pool.minimumIdle ? [] : shortfallsOf(pool, { ...numbers, silent: of("unreachable").length, pause }),
+    again: waits.toSorted((a, b) => Number(b) - Number(a))[0] ?? null,
   };
 }
 
@@ -164,27 +159,18 @@ function numbersOf({ minimumIdle, maximum, machines }: PoolFacts, judged: readon
  * the maximum leaves no room to make one beside it: then one at a time.
  */
 function leaving(
-  { minimumIdle, maximum, machines }: PoolFacts,
+  { minimumIdle, maximum, machines, refused }: PoolFacts,
   judged: readonly JudgedMachine[],
   { wanted, room, making, ready }: Numbers,
 ) {
   const idle = judged.filter(({ standing }) => standing === "idle").map(({ machine }) => machine);
   const order = idle.toSorted((a, b) => Number(a.isCurrent) - Number(b.isCurrent) || a.madeAt.getTime() - b.madeAt.getTime());
+  const going = judged.filter(({ standing }) => standing === "ending" || standing === "spoiled").length;
+  const overMaximum = Math.min(machines.length - going - maximum, ready);
+  const surplus = Math.max(0, ready - minimumIdle, overMaximum);
+  const isStuck = wanted > 0 && room === 0 && making === 0 && going === 0 && refused === null && order[0]?.isCurrent === false;
   const reasonOf = ({ isCurrent }: Pooled) => (isCurrent ? "More wait than the pool should have." : "The pool or its image has changed.");
-  const overMaximum = Math.max(
-    0,
-    machines.length - judged.filter(({ standing }) => standing === "ending" || standing === "spoiled").length - maximum,
-  );
-  const surplus = Math.max(0, ready - minimumIdle, Math.min(overMaximum, ready));
-  const outdated = order.filter(({ isCurrent }) => !isCurrent).length;
-  const isStuck =
-    wanted > 0 &&
-    room === 0 &&
-    making === 0 &&
-    outdated > 0 &&
-    !judged.some(({ standing }) => standing === "ending" || standing === "spoiled");
-  const count = surplus === 0 && isStuck ? 1 : surplus;
-  return order.slice(0, count).map((machine) => ({ machineId: machine.machineId, reason: reasonOf(machine) }));
+  return order.slice(0, Math.max(surplus, isStuck ? 1 : 0)).map((one) => ({ machineId: one.machineId, reason: reasonOf(one) }));
 }
 
 /** All go that nobody leased; leased ones only where the leases end too. */
