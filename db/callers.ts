@@ -14,13 +14,14 @@ export const rightsChannel = "drover_rights";
 /** A user, by the right of whom something is asked. */
 export type Caller = Omit<Actor, "apiKeyId">;
 
+const asked = `select id, username, email, project, roles, claims,
+    array(select claim from roles r, unnest(r.claims) claim where r.id = any(u.roles)) as inherited
+  from users u where id = any($1::text[])`;
+
 /** By the exact id, as our tokens and keys have it. */
 export const callers = (client: postgres.Sql): Together<Caller> =>
   together(async (ids) => {
-    const rows = await client<Row[]>`
-      select id, username, email, project, roles, claims,
-        array(select claim from roles r, unnest(r.claims) claim where r.id = any(u.roles)) as inherited
-      from users u where id = any(${[...ids]}::text[])`;
+    const rows = await client.unsafe<Row[]>(asked, [[...ids]], { prepare: true });
     return new Map(rows.map((row) => [row.id, callerOf(row)]));
   });
 

@@ -18,16 +18,35 @@ const deadlines = new AsyncLocalStorage<Deadline>();
 
 /** All statements that `work` sends end by then, or fail with `deadline_exceeded`. */
 export const within = <T>(deadline: Deadline, work: () => T): T => deadlines.run(deadline, work);
-/** For what several requests share. */
-export const withoutDeadline = <T>(work: () => T): T => deadlines.exit(work);
+
+/** When the request that asks must be over; `Infinity` for one with any time. */
+export function deadlineAt(): number {
+  const deadline = deadlines.getStore();
+  return !deadline || deadline.ended ? Infinity : deadline.at;
+}
+/** For what several requests share: it ends when the last of them must be over. */
+export const until = <T>(at: number, work: () => T): T => (at === Infinity ? deadlines.exit(work) : within({ at, ended: false }, work));
+
+/** Each waits for what is shared as long as it has time itself, and goes on in no other case. */
+export function waitedFor<T>(shared: Promise<T>): Promise<T> {
+  const at = deadlineAt();
+  if (at === Infinity) return shared;
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(() => reject(tooLate()), Math.max(0, at - performance.now()));
+    const over = () => clearTimeout(timer);
+    shared.finally(over).then(resolve, reject);
+  });
+}
 
 function leftMs(): number | null {
-  const deadline = deadlines.getStore();
-  if (!deadline || deadline.ended) return null;
-  const left = Math.ceil(deadline.at - performance.now());
+  const at = deadlineAt();
+  if (at === Infinity) return null;
+  const left = Math.ceil(at - performance.now());
   if (left > 0) return left;
-  throw new FaultError({ code: "deadline_exceeded", message: "The time that the request had is over." });
+  throw tooLate();
 }
+
+const tooLate = () => new FaultError({ code: "deadline_exceeded", message: "The time that the request had is over." });
 
 /** The same connections, for an ORM: its statements heed the deadline of whoever sends them. */
 export function heedingDeadlines(sql: postgres.Sql): postgres.Sql {

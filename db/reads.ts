@@ -2,6 +2,7 @@
 import { findApiKey, type ApiKey } from "./api-keys.ts";
 import { callers, type Caller } from "./callers.ts";
 import type { OpenDatabase } from "./connect.ts";
+import { heedingDeadlines } from "./deadline.ts";
 import { machineReads, type MachineReads } from "./machine-pages.ts";
 import { openChanges, type Changes } from "./remembered.ts";
 import { together, type Together } from "./together.ts";
@@ -16,9 +17,10 @@ export interface Reads {
 }
 
 export function openReads({ db, sql }: Pick<OpenDatabase, "db" | "sql">): Reads {
+  const client = heedingDeadlines(sql);
   const apiKey = together(async (words) => {
     const keys = await Promise.all(words.map(async (word) => [word, await findApiKey(db, word)] as const));
     return new Map(keys.flatMap(([word, key]) => (key ? [[word, key]] : [])));
   });
-  return { caller: callers(sql), apiKey, rights: openChanges(), machines: machineReads(sql) };
+  return { caller: callers(client), apiKey, rights: openChanges(), machines: machineReads(client) };
 }

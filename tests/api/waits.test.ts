@@ -109,6 +109,22 @@ it("leave no statement behind that waits on in the database", async () => {
   expect(await ask("PATCH", `/api/v2/machines/${id}`, "60", { description: "in time" })).toMatchObject({ status: 200 });
 });
 
+it("leave no read behind that requests share, and do nothing any more once they were told that it is too late", async () => {
+  const id = await addMachine("shared");
+  const waiting = async () =>
+    (await world.sql`select 1 from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`).length;
+  await world.sql.begin(async (tx) => {
+    await tx`lock table users in access exclusive mode`;
+    world.hub.reads.rights.tell();
+    const answers = ["1", "3"].map((seconds) => ask("PATCH", `/api/v2/machines/${id}`, seconds, { description: "late" }));
+    await expect.poll(waiting, { timeout: 60_000 }).toBeGreaterThan(0);
+    for (const answer of answers) expect(await answer).toMatchObject({ status: 504, body: { code: "deadline_exceeded" } });
+    await expect.poll(waiting, { timeout: 60_000 }).toBe(0);
+  });
+  expect((await world.call("GET", `/api/v2/machines/${id}`, { token: root })).body.description).not.toBe("late");
+  expect(await ask("PATCH", `/api/v2/machines/${id}`, "60", { description: "in time" })).toMatchObject({ status: 200 });
+});
+
 it.each(["0", "-1", "soon", "1e3", "86401", "", "5, 6"])("refuse the deadline %j by name", async (seconds) => {
   for (const path of ["/api/v2/machines", "/api/v1/machines"]) {
     const answer = await world.call("GET", path, { token: root, headers: { "Request-Timeout": seconds } });
