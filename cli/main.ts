@@ -36,6 +36,11 @@ const parts: Parts = {
     take: async (key) => (await keyTools()).take(key),
     forget: async () => (await keyTools()).forget(),
   }),
+  service: () => ({
+    file: async (user) => (await serviceHere()).file(user),
+    install: async (user) => (await serviceHere()).install(user),
+    uninstall: async () => (await serviceHere()).uninstall(),
+  }),
   reset: async () => (await import("../deploy/reset.ts")).reset((await readConfig()).home),
   findTool: async (name) => (await import("../parallels/locate.ts")).findExecutable(name, env["PATH"] ?? ""),
   prlctl: async () => (await located())?.prlctlPath ?? null,
@@ -46,6 +51,8 @@ async function readConfig(): Promise<Config> {
 }
 
 const keyTools = async () => (await import("../deploy/keys.ts")).keyTools(await readConfig());
+
+const serviceHere = async () => (await import("../deploy/service/here.ts")).serviceHere({ config: await readConfig(), env });
 
 async function located() {
   const { locatePrlctl } = await import("../parallels/locate.ts");

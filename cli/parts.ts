@@ -66,6 +66,14 @@ export interface KeyTools {
   forget(): Promise<Forgotten>;
 }
 
+/** The service that keeps this computer's host worker running; `user` is whose worker it is. */
+export interface ServiceTools {
+  /** The file that would be put in place. */
+  file(user: string | undefined): Promise<{ path: string; text: string }>;
+  install(user: string | undefined): Promise<{ path: string; changed: boolean; user: string }>;
+  uninstall(): Promise<{ path: string; changed: boolean }>;
+}
+
 export interface Parts {
   version(): Promise<string>;
   inspectBundle(path: string): Promise<BundleReport>;
@@ -78,6 +86,7 @@ export interface Parts {
   /** What was changed, in sentences. */
   setupTemporal(): Promise<string[]>;
   keys(): KeyTools;
+  service(): ServiceTools;
   temporalCommands(): Promise<string[]>;
   /** The folders that were removed. */
   reset(): Promise<string[]>;

@@ -36,6 +36,7 @@ const parts: Parts = {
   setupTemporal: async () => [],
   temporalCommands: async () => ["temporal operator namespace create --namespace drover"],
   keys: () => nothing(),
+  service: () => nothing(),
   reset: async () => nothing(),
   findTool: async () => null,
   prlctl: async () => null,

@@ -62,9 +62,32 @@ const enrolling: readonly Declaration[] = [
   {
     usage: "enrol <url> [token]",
     summary: "Make this computer a host, with a token from standard input; run it on the host itself",
-    options: [["--replace", "take the place of the host that this computer was before"]],
-    examples: ["echo <token> | drover host enrol https://hub.example.com:3443", "drover run host"],
+    options: [
+      ["--replace", "take the place of the host that this computer was before"],
+      ["--install", "keep its worker running by launchd or systemd, as `drover host install` does"],
+      ["--user <user>", "with --install, whose worker it is"],
+    ],
+    examples: [
+      "echo <token> | drover host enrol https://hub.example.com:3443",
+      "echo <token> | sudo drover host enrol --install https://hub.example.com:3443",
+    ],
     run: async () => (await import("./enrol.ts")).enrol,
+  },
+  {
+    usage: "install",
+    summary: "Keep this computer's host worker running by launchd or systemd, from its start on",
+    options: [
+      ["--user <user>", "whose worker it is: the one who runs the machines of Parallels Desktop (whoever asks, through sudo too)"],
+      ["--print", "show the file that would be written, and change nothing"],
+    ],
+    examples: ["drover host install --print", "sudo drover host install"],
+    run: async () => (await import("./service.ts")).installHost,
+  },
+  {
+    usage: "uninstall",
+    summary: "End this computer's host worker and remove its service; the computer stays enrolled",
+    examples: ["sudo drover host uninstall"],
+    run: async () => (await import("./service.ts")).uninstallHost,
   },
 ];
 

@@ -24,14 +24,16 @@ export async function makeToken(context: Context, [hostName = ""]: readonly stri
   context.show(made, words);
 }
 
-const Enrolling = z.object({ replace: z.boolean().default(false) });
+const Enrolling = z.object({ replace: z.boolean().default(false), install: z.boolean().default(false), user: z.string().optional() });
 
 export async function enrol(context: Context, [url = "", word]: readonly string[], options: unknown): Promise<void> {
   const { in: input } = context.streams;
   if (word === undefined && input.isTTY === true) throw usageFault("The token is missing: give it on standard input.", "drover host enrol");
   const token = word ?? (await textOf(input)).trim();
-  const enrolled = await context.parts.enrol({ url, token, ...given(Enrolling, options) });
+  const { replace, install, user } = given(Enrolling, options);
+  const enrolled = await context.parts.enrol({ url, token, replace });
+  const service = install ? await context.parts.service().install(user) : null;
   const words = () =>
-    `This computer is the host ${enrolled.name} (${enrolled.hostId}).\nIts identity lies in ${enrolled.identityFile}; \`drover run host\` starts its work.`;
-  context.show(enrolled, words);
+    `This computer is the host ${enrolled.name} (${enrolled.hostId}).\nIts identity lies in ${enrolled.identityFile}; ${service ? `${service.path} keeps its worker running.` : "`drover run host` starts its work, `drover host install` keeps it running."}`;
+  context.show(service ? { ...enrolled, service } : enrolled, words);
 }

@@ -20,6 +20,14 @@ export const hostCodes = {
     remedy:
       "Retry waits for the same time again, skip leaves what still runs where it is, abort ends the drain; `--machines stop` would not wait.",
   },
+  service_refused: {
+    kind: "forbidden",
+    remedy: "Run the same command with `sudo`; `--print` shows what it would put where.",
+  },
+  host_unenrolled: {
+    kind: "precondition_failed",
+    remedy: "Enrol this computer first (`drover host enrol`), in the same folder or with the same DROVER_HOME.",
+  },
   maintenance_window_exists: { kind: "conflict", remedy: "Remove it first (`drover maintenance remove`), or choose another name." },
   maintenance_window_not_found: { kind: "not_found", remedy: "`drover maintenance list` shows the windows." },
   host_duplicate_session: { kind: "conflict", remedy: "Stop the other host process that runs under this identity." },
