@@ -7,6 +7,7 @@ import { policyScheduler } from "./prefetch-schedules.ts";
 import { startPolicies } from "./prefetch.ts";
 import { wakePools } from "./pools.ts";
 import { relay } from "./relay.ts";
+import { roomTeller } from "./room.ts";
 import type { Control } from "./start.ts";
 import { endedSettler, retireDue, startIntended } from "./sweep.ts";
 import { endLostDeliveries, sendEvents } from "./webhooks.ts";
@@ -30,6 +31,8 @@ export function hubLoops(control: Control, { hasEars, retention }: LoopOptions):
     { name: "prefetch schedules", everyMs: 5_000, pass: policyScheduler(control) },
     // Whoever finds a pool empty asks again within a second or two; a look at a pool is three reads.
     { name: "pools", everyMs: 1_000, pass: () => wakePools(control) },
+    // Whoever waits for room gets it within a second or two; an idle look is one read of a small index.
+    { name: "room", everyMs: 1_000, pass: roomTeller(control) },
     // Whoever is told of a failure by a webhook hears it within a second; an idle look is two small reads.
     { name: "webhooks", everyMs: 500, pass: () => sendEvents(control) },
     { name: "lost deliveries", everyMs: 60_000, pass: () => endLostDeliveries(control) },

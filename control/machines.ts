@@ -30,6 +30,9 @@ import { holderOf, startOperation, type Asked, type Control, type Draft } from "
 /** Where neither the request nor the image says more: what every guest system boots with. */
 const fallback = { vcpus: 2, memoryBytes: 2 * 1024 ** 3 };
 
+/** A busy fleet has room again within the hour, or somebody has to look. */
+const waitsSeconds = 3_600;
+
 /** Makes a machine from an image. Its row exists from now on; a host is chosen when the workflow places it. */
 export async function requestMachine(
   control: Control,
@@ -56,7 +59,8 @@ export async function draftMachine(tx: Database, wanted: NewMachine, asked: Aske
   const machine = await addMachine(tx, wanted, image, asked);
   await countDownload(tx, image.id, asked.actor.username);
   const { id, name } = machine;
-  const workflowInput: Own<ProvisionInput> = { machineId: id };
+  const waitSeconds = wanted.waitSeconds ?? (wanted.onFault === "park" ? waitsSeconds : 0);
+  const workflowInput: Own<ProvisionInput> = { machineId: id, waitMs: waitSeconds * 1000 };
   return {
     verb: "provision",
     subject: name,
@@ -67,7 +71,14 @@ export async function draftMachine(tx: Database, wanted: NewMachine, asked: Aske
     machineId: id,
     image: imageName(image),
     onFault: wanted.onFault,
-    input: { imageVersionId: image.id, holder, hostId: wanted.hostId ?? null, hostLabels: wanted.hostLabels, start: wanted.start },
+    input: {
+      imageVersionId: image.id,
+      holder,
+      hostId: wanted.hostId ?? null,
+      hostLabels: wanted.hostLabels,
+      start: wanted.start,
+      priority: wanted.priority,
+    },
     holds: [{ kind: "machine", subjectId: id, name, mode: "exclusive" }],
   };
 }

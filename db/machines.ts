@@ -209,7 +209,8 @@ export async function linkedClonesOf(db: Database, id: string): Promise<{ name: 
 
 /** The end of a machine: its name is free, its row stays as memory. Ending it twice is ending it once. */
 export async function retireRow(db: Database, id: string, name: "machine.retired" | "machine.forgotten"): Promise<void> {
-  const gone = { desired: "absent", observed: "absent", observedAt: sql`now()`, retiredAt: sql`now()`, updatedAt: sql`now()` } as const;
+  const at = { observedAt: sql`now()`, retiredAt: sql`now()`, updatedAt: sql`now()` };
+  const gone = { desired: "absent", observed: "absent", pending: null, ...at } as const;
   const [row] = await db
     .update(machines)
     .set(gone)

@@ -24,7 +24,7 @@ import {
 import type { FaultRecord, Progress } from "../domain/operations/schema.ts";
 import type { HostState } from "../domain/hosts/rules.ts";
 import type { CachedImage, HostFacts } from "../domain/hosts/schema.ts";
-import type { Drift, ObservedMachine } from "../domain/machines/schema.ts";
+import type { Drift, ObservedMachine, Pending } from "../domain/machines/schema.ts";
 import type { Standing } from "../domain/machines/truth.ts";
 import type { MachineState, DesiredState } from "../domain/machines/rules.ts";
 import type { HoldMode, OnFault, OperationState, StepState, Verb } from "../domain/operations/rules.ts";
@@ -631,6 +631,8 @@ export const machines = pgTable(
     seenBoot: text("seen_boot"),
     /** How it differs from what is wanted where that is neither believed nor repaired. */
     drift: jsonb("drift").$type<Drift[]>().notNull().default([]),
+    /** Why it has no host yet; null unless it waits for room. */
+    pending: jsonb("pending").$type<Pending>(),
     vcpus: integer("vcpus").notNull(),
     memoryBytes: bytes("memory_bytes").notNull(),
     diskBytes: bytes("disk_bytes").notNull(),
@@ -648,6 +650,9 @@ export const machines = pgTable(
     updatedAt: updated(),
   },
   (table) => [
+    index("machines_pending")
+      .on(table.id)
+      .where(sql`${table.pending} is not null`),
     uniqueIndex("machines_living_name")
       .on(sql`lower(${table.name})`)
       .where(sql`${table.retiredAt} is null`),

@@ -22,6 +22,8 @@ export interface OperationFrame {
   step<T>(names: string | readonly string[], act: (skip: string[]) => Promise<T>, options?: StepOptions): Promise<T | null>;
   /** The same for a step that cannot be skipped. */
   must<T>(names: string | readonly string[], act: () => Promise<T>, options?: Omit<StepOptions, "skippable">): Promise<T>;
+  /** Tells what was noted until now, and shows what the step that runs waits for. */
+  waits(sentence: string): Promise<void>;
   /** Registers what takes back the next act. Call it before the act. */
   undo(label: string, act: () => Promise<unknown>, hostId?: string): void;
   /** A mark to which `standsNow` goes back: what was registered after it needs no undo any more, because someone else takes it back. */
@@ -60,6 +62,10 @@ export async function runOperation(
       const value = await runner.step(names, act, options);
       if (value === null) throw refusal("internal", "A step that must run was skipped.");
       return value;
+    },
+    waits: async (sentence) => {
+      await runner.tell();
+      shown.says(sentence);
     },
     undo: (label, act, hostId) => void undo.push({ label, act, hostId }),
     mark: () => undo.length,

@@ -22,6 +22,8 @@ export interface StepOptions {
 
 export interface StepRunner {
   step<T>(names: string | readonly string[], act: (skip: string[]) => Promise<T>, options?: StepOptions): Promise<T | null>;
+  /** Tells what was noted and not told yet. */
+  tell(): Promise<void>;
   /** What was noted and not told yet; the settlement tells it. */
   untold(): StepRecord[];
 }
@@ -66,7 +68,7 @@ export function stepRunner(input: OperationInput, lost: HostWatch, shown: Shown)
     }
   }
 
-  return { step, untold: tellings.take };
+  return { step, tell: tellings.flushNoted, untold: tellings.take };
 }
 
 /** Answers the name of the step to leave out, null to try again; throws when the operation is to end. */
@@ -133,12 +135,16 @@ type Tellings = ReturnType<typeof openTellings>;
 function openTellings(operationId: string, shown: Shown) {
   const noted: StepRecord[] = [];
   const take = () => noted.splice(0);
+  const flush = () => CancellationScope.nonCancellable(() => records.recordSteps({ operationId, steps: take() }));
   return {
     note: (record: StepRecord, fault?: Fault) => {
       noted.push(fault ? { ...record, fault: faultRecord(fault) } : record);
       shown.step(record, fault);
     },
     take,
-    flush: () => CancellationScope.nonCancellable(() => records.recordSteps({ operationId, steps: take() })),
+    flush,
+    flushNoted: async () => {
+      if (noted.length > 0) await flush();
+    },
   };
 }

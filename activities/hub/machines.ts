@@ -17,7 +17,7 @@ import type { AdoptActivities, AdoptedEffect } from "../../workflows/machines/ad
 import type { ActionActivities, Effect } from "../../workflows/machines/operate.ts";
 import type { PlacementActivities } from "../../workflows/machines/provision.ts";
 import type { RetireActivities } from "../../workflows/machines/retire.ts";
-import { placeMachine, type Placing } from "./placing.ts";
+import { awaitRoom, placeMachine, type Placing } from "./placing.ts";
 import { takeOver, type Preempting } from "./take-over.ts";
 import { underWay } from "./under-way.ts";
 
@@ -25,6 +25,7 @@ export function placementActivities(deps: Placing): PlacementActivities {
   const { db } = deps;
   return {
     placeMachine: (input) => placeMachine(deps, input),
+    awaitRoom: (input) => awaitRoom(deps, input),
     releasePlacement: ({ operationId, machineId, epoch }) =>
       db.transaction(async (tx) => {
         await underWay(tx, operationId, z.unknown());

@@ -11,10 +11,12 @@ import { findImageById } from "../../db/images.ts";
 import { findMachine, updateMachine } from "../../db/machines.ts";
 import { locateOperation } from "../../db/operations.ts";
 import { deletePlacement, findPlacement, insertPlacement, lockOneOf, readSupplies, type SystemReserve } from "../../db/placements.ts";
+import { heldByProjects, waitingMachines } from "../../db/queue.ts";
 import type { ImageVersion } from "../../domain/catalog/schema.ts";
 import { unwrap } from "../../domain/errors.ts";
-import { candidates, lacks, type Demand, type Supply } from "../../domain/hosts/rules.ts";
-import { isMacOS } from "../../domain/machines/rules.ts";
+import { demandOf } from "../../domain/hosts/demand.ts";
+import { inTurn, leftBy, type Waiting } from "../../domain/hosts/queue.ts";
+import { candidates, lacking, lacks, type Demand, type Supply } from "../../domain/hosts/rules.ts";
 import type { Machine } from "../../domain/machines/schema.ts";
 import type { Wanted } from "../../workflows/catalog/fetch.ts";
 import type { Placement } from "../../workflows/machines/provision.ts";
@@ -28,8 +30,12 @@ export interface Placing {
   readonly reserve: SystemReserve;
 }
 
-const ProvisionRequest = Permitted.extend({ hostId: z.string().nullable(), hostLabels: z.array(z.string()), start: z.boolean() });
-type ProvisionRequest = z.infer<typeof ProvisionRequest>;
+const ProvisionRequest = Permitted.extend({
+  hostId: z.string().nullable(),
+  hostLabels: z.array(z.string()),
+  start: z.boolean(),
+  priority: z.number().default(0),
+});
 
 export async function placeMachine(
   { db, hubId, reserve }: Placing,
@@ -42,6 +48,7 @@ export async function placeMachine(
       findMachine(tx, operation.machineId ?? "", { lock: true }),
       findImageById(tx, input.imageVersionId),
       findPlacement(tx, operation.machineId ?? ""),
+      waitingMachines(tx),
     ]);
     const [machine, image] = [unwrap(asked[0]), unwrap(asked[1])];
     mustBeAllowed(image, input);
@@ -59,27 +66,50 @@ export async function placeMachine(
       ...told,
     });
 
-    const [, , standing] = asked;
+    const [, , standing, waiting] = asked;
     if (standing && !excluded.includes(standing.hostId)) return answer(standing.hostId, standing.epoch);
     if (standing) await deletePlacement(tx, machine.id);
 
     const demand = demandOf(machine, image, input, excluded);
-    const { id: hostId, cached } = await takeHost(tx, reserve, demand);
+    const before = await turnsBefore(tx, waiting, { machine, priority: input.priority, demand });
+    const { id: hostId, cached } = await takeHost(tx, { reserve, demand, before });
     const epoch = machine.hostId === null ? machine.epoch : machine.epoch + 1;
     const { vcpus, memoryBytes, macos, diskBytes, runs } = demand;
     await Promise.all([
       insertPlacement(tx, { machineId: machine.id, epoch, hostId, vcpus, memoryBytes, diskBytes, macos, runs }),
-      updateMachine(tx, machine.id, { hostId, epoch }),
+      updateMachine(tx, machine.id, { hostId, epoch, pending: null }),
       locateOperation(tx, operationId, { hostId }),
     ]);
     return answer(hostId, epoch, cached.includes(told.wanted.digest));
   });
 }
 
+interface Taking {
+  readonly reserve: SystemReserve;
+  readonly demand: Demand;
+  readonly before: readonly Waiting[];
+}
+
+interface Turn {
+  readonly machine: Machine;
+  readonly priority: number;
+  readonly demand: Demand;
+}
+
+/** Those that wait for room and have their turn before this one. */
+async function turnsBefore(tx: Database, waiting: readonly Waiting[], { machine, priority, demand }: Turn): Promise<Waiting[]> {
+  const others = waiting.filter(({ machineId }) => machineId !== machine.id);
+  if (others.length === 0) return [];
+  const sinceMs = machine.pending === null ? Date.now() : Date.parse(machine.pending.since);
+  const own = { machineId: machine.id, project: machine.project, priority, sinceMs, demand };
+  const order = inTurn([...others, own], await heldByProjects(tx));
+  return order.slice(0, order.indexOf(own));
+}
+
 /** Locks the host that it answers. Many that are placed at once wait for one another only where one host is all that is left. */
-async function takeHost(tx: Database, reserve: SystemReserve, demand: Demand): Promise<Supply> {
+async function takeHost(tx: Database, { reserve, demand, before }: Taking): Promise<Supply> {
   for (;;) {
-    const best = unwrap(candidates(await readSupplies(tx, reserve), demand));
+    const best = unwrap(candidates(leftBy(await readSupplies(tx, reserve), before), demand));
     const taken = await tx.transaction((attempt) => lockIfFree(attempt, { reserve, demand, best })).catch(unlessFilled);
     if (taken) return taken;
   }
@@ -105,25 +135,19 @@ async function lockIfFree(
   return supply;
 }
 
-function demandOf(
-  { vcpus, memoryBytes, diskBytes, kind }: Machine,
-  { architecture, digest }: ImageVersion,
-  input: ProvisionRequest,
-  excluded: readonly string[],
-): Demand {
-  const { hostId, hostLabels: anyLabel, start: runs } = input;
-  return {
-    architecture,
-    vcpus,
-    memoryBytes,
-    diskBytes,
-    macos: isMacOS(kind),
-    hostId: hostId ?? undefined,
-    anyLabel,
-    digest,
-    excluded,
-    runs,
-  };
+/** Notes that the machine waits, since when and for what. */
+export async function awaitRoom(
+  { db, reserve }: Placing,
+  { operationId, excluded, until }: { operationId: string; excluded: string[]; until: string },
+): Promise<void> {
+  await db.transaction(async (tx) => {
+    const { operation, input } = await underWay(tx, operationId, ProvisionRequest);
+    const machine = unwrap(await findMachine(tx, operation.machineId ?? "", { lock: true }));
+    const image = unwrap(await findImageById(tx, input.imageVersionId));
+    const hosts = lacking(await readSupplies(tx, reserve), demandOf(machine, image, input, excluded));
+    const since = machine.pending?.since ?? new Date().toISOString();
+    await updateMachine(tx, machine.id, { pending: { since, until, priority: input.priority, ahead: 0, hosts } });
+  });
 }
 
 function toldOf({ id: machineId, name, description, vcpus, memoryBytes }: Machine, { probe }: ImageVersion, wanted: Wanted) {

@@ -92,6 +92,13 @@ export function lacks(supply: Supply, demand: Demand): string[] {
   ];
 }
 
+/** The same for people and programs: each host with what keeps it from taking the machine. */
+export const lacking = (supplies: readonly Supply[], demand: Demand): { hostId: string; host: string; lacks: string[] }[] =>
+  supplies
+    .map((supply) => ({ hostId: supply.id, host: supply.name, lacks: lacks(supply, demand) }))
+    .filter((host) => host.lacks.length > 0)
+    .toSorted((a, b) => a.host.localeCompare(b.host));
+
 /** One that is lost is waited for where the request names it; else another is chosen. */
 const takesWork = ({ state, id }: Supply, { hostId }: Demand): boolean =>
   state === "online" || state === "late" || (state === "lost" && id === hostId);

@@ -28,6 +28,20 @@ export const Drift = z
   .meta({ id: "Drift" });
 export type Drift = z.infer<typeof Drift>;
 
+/** A machine for which no host has room yet. */
+export const Pending = z
+  .object({
+    since: z.iso.datetime(),
+    until: z.iso.datetime().meta({ description: "When the request gives up." }),
+    priority: z.int(),
+    ahead: z.int().nonnegative().meta({ description: "How many requests have their turn before." }),
+    hosts: z
+      .array(z.object({ hostId: HostId, host: z.string(), lacks: z.array(z.string()) }))
+      .meta({ description: "What each host lacks; nothing where all it has is for requests before." }),
+  })
+  .meta({ id: "Pending", description: "Why a machine waits for a host." });
+export type Pending = z.infer<typeof Pending>;
+
 export const Machine = z
   .object({
     id: MachineId,
@@ -47,6 +61,7 @@ export const Machine = z
     observed: MachineState,
     observedAt: z.date().nullable(),
     drift: z.array(Drift).default([]),
+    pending: Pending.nullable().default(null).meta({ description: "Null unless it waits for room on a host." }),
     vcpus: z.int().positive(),
     memoryBytes: z.int().positive(),
     diskBytes: z.int().nonnegative(),
@@ -83,6 +98,20 @@ export const NewMachine = z
       .optional()
       .meta({ description: "The machine is retired so many seconds after it was asked for." }),
     onFault: OnFault.default("park"),
+    waitSeconds: z
+      .int()
+      .min(0)
+      .max(7 * 86_400)
+      .optional()
+      .meta({
+        description: "How long the request may wait for room on a host: an hour unless it says otherwise or is to fail at a fault.",
+      }),
+    priority: z
+      .int()
+      .min(-100)
+      .max(100)
+      .default(0)
+      .meta({ description: "Among requests that wait for room the highest has its turn first." }),
   })
   .meta({ id: "NewMachine" });
 export type NewMachine = z.infer<typeof NewMachine>;

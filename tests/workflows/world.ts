@@ -182,6 +182,7 @@ function placing(world: World, hosts: readonly string[]): PlacementActivities & 
         ...(world.namesHost ? { only: true } : {}),
       };
     },
+    awaitRoom: async () => void world.acted.push("await room"),
     releasePlacement: async () => void world.placed.delete("m"),
     forgetMachine: async () => void world.forgotten.add("m"),
     recordMachine: async () => meet(world, "record"),

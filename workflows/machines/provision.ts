@@ -4,6 +4,7 @@
  * The one idea: a host that dies in between costs one more placement, or is waited for where the request names it. What it had made carries an older
  * epoch, so it is removed when the host is back. Where the image is cached all of it is one turn of the host.
  */
+import { condition, defineSignal, setHandler } from "@temporalio/workflow";
 import { faultOf, refusal } from "../faults.ts";
 import { lossOf, type OnHost } from "../host-loss.ts";
 import { runOperation, type OperationFrame } from "../operation.ts";
@@ -15,6 +16,8 @@ import type { Probe } from "../../domain/catalog/schema.ts";
 
 export interface ProvisionInput extends OperationInput {
   readonly machineId: string;
+  /** How long it may wait for room on a host. */
+  readonly waitMs?: number;
 }
 
 /** The choice of a host, with everything that the host must know. */
@@ -48,6 +51,8 @@ export interface MadeMachine {
 export interface PlacementActivities {
   /** Chooses a host and reserves its capacity in one transaction; the same attempt again answers the same choice. */
   placeMachine(input: { operationId: string; excluded: string[] }): Promise<Placement>;
+  /** From now on the machine is among those that wait for room, until it is placed or its operation ends. `until`: ISO 8601. */
+  awaitRoom(input: { operationId: string; excluded: string[]; until: string }): Promise<void>;
   /** Gives the reservation back. The machine's row stays until `forgetMachine`. */
   releasePlacement(input: { operationId: string; machineId: string; epoch: number }): Promise<void>;
   /** A machine that never came to be: its name is free again. */
@@ -81,9 +86,10 @@ export async function provision(input: ProvisionInput): Promise<Record<string, u
   return runOperation(input, async (frame) => {
     frame.undo("forget machine", () => hub.forgetMachine({ operationId, machineId }));
     const excluded: string[] = [];
+    const place = placer(input, frame);
     for (;;) {
       const mark = frame.mark();
-      const placement = await frame.must("place", () => hub.placeMachine({ operationId, excluded }), { brief: true });
+      const placement = await frame.must("place", () => place(excluded), { brief: true });
       markHost(placement.hostId);
       try {
         return await makeOn(placement, input, frame);
@@ -95,6 +101,32 @@ export async function provision(input: ProvisionInput): Promise<Record<string, u
       }
     }
   });
+}
+
+/** Sent when there seems to be room for the machine, and it is its turn. */
+export const roomSignal = defineSignal("room");
+/** Should a word be lost, or room be seen by nobody: a look that costs nothing. */
+const lookAgainMs = 600_000;
+
+/** Places the machine, or waits for room where there is none and the request may. */
+function placer({ operationId, waitMs = 0 }: ProvisionInput, frame: OperationFrame): (excluded: string[]) => Promise<Placement> {
+  const untilMs = Date.now() + waitMs;
+  let told = false;
+  setHandler(roomSignal, () => void (told = true));
+  return async (excluded) => {
+    for (;;) {
+      told = false;
+      try {
+        return await hub.placeMachine({ operationId, excluded });
+      } catch (error) {
+        const { code, message } = faultOf(error);
+        if (code !== "no_capacity" || Date.now() >= untilMs) throw error;
+        await hub.awaitRoom({ operationId, excluded, until: new Date(untilMs).toISOString() });
+        await frame.waits(`waits for room: ${message}`);
+      }
+      await condition(() => told, Math.max(1, Math.min(lookAgainMs, untilMs - Date.now())));
+    }
+  };
 }
 
 async function makeOn(placed: Placement, { operationId, onFault }: ProvisionInput, frame: OperationFrame) {
