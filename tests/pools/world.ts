@@ -3,9 +3,13 @@
  *
  * The one idea: what a pool promises is looked at all the time while something happens, not only once it is over.
  */
+import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
+import { Client, Connection } from "@temporalio/client";
 import { pathOf } from "../../cli/client.ts";
 import { Host, Lease, Machine, Operation, Pool, PoolDetail } from "../../cli/wire.ts";
+import { openDatabase } from "../../db/connect.ts";
+import { openPrlctl } from "../../parallels/prlctl.ts";
 import { controlSimulator, usualControl } from "../../parallels/simulator/control.ts";
 import type { PoolDetail as Detail } from "../../domain/pools/schema.ts";
 import { sampleIn, simulatorOf } from "../e2e/faults.ts";
@@ -22,7 +26,27 @@ export async function openPools(variables: Readonly<Record<string, string>> = {}
     await stack.client.send("PATCH", pathOf("hosts", id), Host, { body: { overcommitCpu: 16, overcommitMemory: 8 } });
   }
   await stack.json("push", await sampleIn(stack, "own", "base", 4), "base", "--version", "1", "--tag", "latest");
-  return { stack, ...poolsOf(stack), close: () => stack.close() };
+  const connection = await Connection.connect({ address: stack.env["TEMPORAL_ADDRESS"] ?? "" });
+  const temporal = new Client({ connection, namespace: stack.env["TEMPORAL_NAMESPACE"] ?? "" });
+  const nameOf = new Map(hosts.map(({ id, name }) => [id, name]));
+  return {
+    stack,
+    ...poolsOf(stack),
+    terminate: (workflowId: string) => temporal.workflow.getHandle(workflowId).terminate("by hand"),
+    /** Somebody at the Mac. */
+    prlctl: (hostId: string | null) => {
+      const bin = join(simulatorOf(stack, nameOf.get(hostId ?? "") ?? ""), "bin");
+      return openPrlctl({ prlctlPath: join(bin, "prlctl"), prlsrvctlPath: join(bin, "prlsrvctl") });
+    },
+    query: async (text: string) => {
+      const { sql, close } = openDatabase(stack.env["DATABASE_URL"] ?? "");
+      return sql.unsafe(text).finally(close);
+    },
+    close: async () => {
+      await connection.close();
+      await stack.close();
+    },
+  };
 }
 export const noTimes = Object.fromEntries(Object.keys(usualControl.times).map((name) => [name, 0])) as typeof usualControl.times;
 
