@@ -6,12 +6,12 @@
  */
 import { WorkflowNotFoundError } from "@temporalio/client";
 import { differingMachines, noteUnrepaired, settleDifference, type Repair } from "../db/differences.ts";
-import { markTold, markUnknown, operationsToTell, tellHostStates, type IsSilent, type ToTell } from "../db/liveness.ts";
+import { markTold, markUnknown, operationsToTell, tellHostStates, type IsSilent, type IsSteady, type ToTell } from "../db/liveness.ts";
 import { finishMade } from "../db/made.ts";
 import { lastOperation } from "../db/operations.ts";
 import { orphansOver, tellStandings } from "../db/unclaimed.ts";
 import { factsOf } from "../domain/errors.ts";
-import { lostAfterMs } from "../domain/hosts/rules.ts";
+import { lostAfterMs, steadyAfterMs } from "../domain/hosts/rules.ts";
 import { repairAgainAfterMs } from "../domain/machines/truth.ts";
 import { requestAction } from "./machines.ts";
 import { requestRetire, system } from "./retire.ts";
@@ -22,17 +22,22 @@ const perPass = 500;
 
 /**
  * `listenMs`: how long the one who compares must have heard nothing of a host itself before it tells that the host is lost.
- * `hasEars`: whether hosts could be heard just now.
+ * `hasEars`: whether hosts could be heard just now. `steadyMs`: how long a host that was late must have been in time.
  */
 export function comparer(
   control: Control,
-  { listenMs = lostAfterMs, hasEars = async () => true }: { listenMs?: number; hasEars?: () => Promise<boolean> } = {},
+  {
+    listenMs = lostAfterMs,
+    steadyMs = steadyAfterMs,
+    hasEars = async () => true,
+  }: { listenMs?: number; steadyMs?: number; hasEars?: () => Promise<boolean> } = {},
 ): () => Promise<void> {
   const { db, hubId } = control;
   let isSilent = listener(listenMs);
+  const isSteady = steadiness(steadyMs);
   return async () => {
     if (!(await hasEars())) isSilent = listener(listenMs);
-    await tellHostStates(db, isSilent);
+    await tellHostStates(db, { isSilent, isSteady });
     for (const told of await operationsToTell(db, perPass)) await tellOperation(control, told);
     await finishMade(db, hubId, perPass);
     for (const id of await differingMachines(db, control, perPass)) await settleOne(control, id);
@@ -54,6 +59,17 @@ function listener(listenMs: number): IsSilent {
     const known = before && before.at === at ? before : { at, sinceMs: performance.now() };
     heard.set(hostId, known);
     return performance.now() - known.sinceMs >= listenMs;
+  };
+}
+
+/** A look that finds a host in another state begins its time anew; so does another leader, which only makes it longer. */
+function steadiness(steadyMs: number): IsSteady {
+  const since = new Map<string, { readonly state: string; readonly ms: number }>();
+  return (hostId, state) => {
+    const before = since.get(hostId);
+    const known = before && before.state === state ? before : { state, ms: performance.now() };
+    since.set(hostId, known);
+    return performance.now() - known.ms >= steadyMs;
   };
 }
 

@@ -5,7 +5,7 @@
  */
 import { and, asc, eq, isNull, sql } from "drizzle-orm";
 import { FaultError, ok, refuse, type Result } from "../domain/errors.ts";
-import { hostStateAt, type Cordon } from "../domain/hosts/rules.ts";
+import { hostStateAt, settledState, type Cordon } from "../domain/hosts/rules.ts";
 import { Host } from "../domain/hosts/schema.ts";
 import { Uuid } from "../domain/ids.ts";
 import type { Database } from "./connect.ts";
@@ -20,7 +20,7 @@ const selected = { row: hosts, silentMs, cordon: cordonNow };
 
 type Selected = { row: typeof hosts.$inferSelect; silentMs: string | null; cordon: Cordon | null };
 const parsed = ({ row, silentMs, cordon }: Selected): Host =>
-  Host.parse({ ...row, cordon, state: hostStateAt(silentMs === null ? null : Number(silentMs)) });
+  Host.parse({ ...row, cordon, state: settledState(row.toldState, hostStateAt(silentMs === null ? null : Number(silentMs))) });
 
 export async function listHosts(db: Database): Promise<Host[]> {
   return (await db.select(selected).from(hosts).orderBy(asc(hosts.name))).map(parsed);

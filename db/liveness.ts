@@ -4,7 +4,7 @@
  * The one idea: every function here looks at how things are, by the database's clock, and changes only what differs: doing it again changes nothing.
  */
 import { eq, sql } from "drizzle-orm";
-import { hostStateAt, type HostState } from "../domain/hosts/rules.ts";
+import { hostStateAt, settledState, type HostState } from "../domain/hosts/rules.ts";
 import type { Database } from "./connect.ts";
 import { recordEvent } from "./events.ts";
 import { observeMachine } from "./machines.ts";
@@ -15,13 +15,18 @@ const silentMs = sql<string | null>`extract(epoch from clock_timestamp() - ${hos
 /** Whether nothing was heard of a host since its last report, whose time is told, by who was there to hear it. */
 export type IsSilent = (hostId: string, lastReportAt: Date | null) => boolean;
 
-/** Tells each change of a host's state once. */
-export async function tellHostStates(db: Database, isSilent: IsSilent): Promise<void> {
+/** Whether a host has been in this state at every look for as long as it takes to believe it. */
+export type IsSteady = (hostId: string, state: HostState) => boolean;
+
+/** Tells each change of a host's state once, and those of one whose reports come now and then not again and again. */
+export async function tellHostStates(db: Database, { isSilent, isSteady }: { isSilent: IsSilent; isSteady: IsSteady }): Promise<void> {
   const { id, name, project, toldState: told, lastReportAt } = hosts;
   const rows = await db.select({ id, name, project, told, lastReportAt, silentMs }).from(hosts);
   for (const { id, name, project, told, lastReportAt, silentMs } of rows) {
     const silent = isSilent(id, lastReportAt);
-    const state = hostStateAt(silentMs === null ? null : Number(silentMs));
+    const now = hostStateAt(silentMs === null ? null : Number(silentMs));
+    const steady = isSteady(id, now);
+    const state = steady ? now : settledState(told, now);
     if (state === told || (state === "lost" && !silent)) continue;
     await db.transaction(async (tx) => {
       const changed = await tx

@@ -26,6 +26,12 @@ export function mayTakeMachines({ name, cordon }: { name: string; cordon: Cordon
 export const drainPolicies = ["wait", "stop", "retire"] as const;
 export type DrainPolicy = (typeof drainPolicies)[number];
 
+/** One that was late has to report in time for so long before it counts as online again: one whose reports come now and then is late all the while. */
+export const steadyAfterMs = 3 * reportIntervalMs;
+
+/** `told` is what was told last, which is told anew only when a host has settled. Who comes back from being lost is waited for, and back at once. */
+export const settledState = (told: HostState, now: HostState): HostState => (told === "late" && now === "online" ? told : now);
+
 /** Nothing that a host does hangs on its own clock; one that is a minute off is wrong all the same, and its logs mislead. */
 export const isClockOff = (offsetMs: number): boolean => Math.abs(offsetMs) > 60_000;
 

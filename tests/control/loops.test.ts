@@ -10,6 +10,7 @@ import { lead, pauseMs } from "../../control/leader.ts";
 import { requestAction, requestMachine } from "../../control/machines.ts";
 import { endedSettler, retireDue, startIntended } from "../../control/sweep.ts";
 import { holdersOf } from "../../db/holds.ts";
+import { findHost } from "../../db/hosts.ts";
 import { someoneListens, tellListening } from "../../db/listening.ts";
 import { findMachine, observeMachine, updateMachine } from "../../db/machines.ts";
 import { findOperation } from "../../db/operations.ts";
@@ -165,6 +166,31 @@ describe("a host that falls silent", () => {
     await hub.control.db.insert(observations).values({ hostId, machineId, facts: seen(machineId, name) });
     await compare();
     expect(unwrap(await findMachine(hub.control.db, machineId))).toMatchObject({ observed: "suspended", addresses: ["10.0.0.2"] });
+  });
+
+  it("is late once when its reports come now and then, and online again when they have come in time for a while", async () => {
+    const hostId = await addHost(hub);
+    const look = comparer(hub.control, { listenMs: 0, steadyMs: 400 });
+    const told = async () => {
+      const rows = await hub.control.db.select().from(events).where(eq(events.subjectId, hostId)).orderBy(events.at);
+      return rows.map(({ name }) => name);
+    };
+    await look();
+    for (let report = 0; report < 10; report++) {
+      await silent(hostId, 11);
+      await look();
+      await silent(hostId, 0);
+      await look();
+      expect(unwrap(await findHost(hub.control.db, hostId)).state).toBe("late");
+    }
+    expect(await told()).toEqual(["host.online", "host.late"]);
+    const steady = async () => {
+      await silent(hostId, 0);
+      await look();
+      return told();
+    };
+    await expect.poll(steady, { timeout: 60_000 }).toEqual(["host.online", "host.late", "host.online"]);
+    expect(unwrap(await findHost(hub.control.db, hostId)).state).toBe("online");
   });
 
   it("is told once per change", async () => {
