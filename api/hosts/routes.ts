@@ -4,6 +4,7 @@ import { z } from "zod";
 import { findHost, listHosts, removeHost, updateHost } from "../../db/hosts.ts";
 import { unwrap } from "../../domain/errors.ts";
 import { EnrolmentToken, Host, NewEnrolmentToken } from "../../domain/hosts/schema.ts";
+import { versionsOf } from "../../domain/hosts/versions.ts";
 import { missingParts } from "../health.ts";
 import { faults, json } from "../http.ts";
 import { actorOf, authorised } from "../middleware/authorise.ts";
@@ -36,6 +37,9 @@ const Gateway = z
 const System = z
   .object({
     version: z.string(),
+    hostVersions: z
+      .array(z.object({ version: z.string(), hosts: z.int() }))
+      .meta({ description: "Which releases of the host worker run, and on how many hosts." }),
     hubId: z.string(),
     modules: z.array(z.string()),
     ready: z.boolean(),
@@ -162,9 +166,8 @@ function systemRoutes(hub: Hub) {
     .openapi(system, async (c) => {
       const missing = await missingParts(hub);
       const { version, modules, gateway: own, temporalUi } = hub.settings;
-      return c.json(
-        { version, hubId: own.hubId, modules: [...modules], ready: missing.length === 0, missing, temporalUi: temporalUi.url ?? null },
-        200,
-      );
+      const hostVersions = versionsOf(await listHosts(hub.db)).map((one) => ({ version: one.version, hosts: one.hosts.length }));
+      const told = { version, hostVersions, hubId: own.hubId, modules: [...modules], temporalUi: temporalUi.url ?? null };
+      return c.json({ ...told, ready: missing.length === 0, missing }, 200);
     });
 }

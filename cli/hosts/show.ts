@@ -1,5 +1,6 @@
 /** `drover host list|show`. */
 import { isClockOff } from "../../domain/hosts/rules.ts";
+import { mixedVersions } from "../../domain/hosts/versions.ts";
 import type { Host as HostShape } from "../../domain/hosts/schema.ts";
 import { pathOf } from "../client.ts";
 import type { Context } from "../context.ts";
@@ -19,6 +20,7 @@ export async function listHosts(context: Context): Promise<void> {
         { title: "CPU", of: ({ facts: known }) => known?.cpus, right: true },
         { title: "MEMORY", of: ({ facts: known }) => bytes(known?.memoryBytes), right: true },
         { title: "FREE DISK", of: ({ facts: known }) => bytes(known?.freeBytes), right: true },
+        { title: "WORKER", of: ({ facts: known }) => known?.workerVersion },
         { title: "CACHED", of: ({ cached }) => cached.length, right: true },
         { title: "LABELS", of: ({ labels }) => list(labels) },
         { title: "REPORTED", of: ({ lastReportAt }) => ago(lastReportAt) },
@@ -26,6 +28,8 @@ export async function listHosts(context: Context): Promise<void> {
       "No host is enrolled.",
     );
   context.show(found, words);
+  const mixed = mixedVersions(found);
+  if (mixed !== null) context.remark(mixed);
 }
 
 export async function showHost(context: Context, [host = ""]: readonly string[]): Promise<void> {

@@ -2,8 +2,10 @@
 import { statfs } from "node:fs/promises";
 import { connect } from "node:net";
 import { dirname } from "node:path";
+import { z } from "zod";
 import { readConfig, type Config } from "../../domain/config/schema.ts";
 import { unwrap } from "../../domain/errors.ts";
+import { mixedVersions } from "../../domain/hosts/versions.ts";
 import { homesOf } from "../access/embedded.ts";
 import { baseOf, defaultUrl } from "../access/session.ts";
 import { reasonOf } from "../client.ts";
@@ -54,6 +56,7 @@ export const checks: readonly Check[] = [
   },
   { name: "clock", look: clock },
   { name: "hosts' clocks", look: hostClocks },
+  { name: "hosts' versions", look: hostVersions },
   { name: "PostgreSQL", look: postgres },
   { name: "Temporal", look: temporal },
   {
@@ -125,6 +128,15 @@ async function hostClocks(context: Context): Promise<Finding> {
   return off.length === 0
     ? works("as the hub's")
     : broken(off.join("; "), "What they do is right all the same; their logs tell a wrong time.");
+}
+
+async function hostVersions(context: Context): Promise<Finding> {
+  const client = await context.hub();
+  const [hosts, { version }] = await Promise.all([client.list("/hosts", Host), client.get("/system", z.object({ version: z.string() }))]);
+  const mixed = mixedVersions(hosts, version);
+  return mixed === null
+    ? works(`the hub's, ${version}`)
+    : broken(mixed, "Drain those hosts one after another and give them the hub's release.");
 }
 
 /** Where the hub is, whether or not somebody is logged in. */
