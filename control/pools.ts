@@ -125,11 +125,14 @@ function asOwner({ pool: { owner, createdBy, project }, holder: { roles, claims,
   return { actor: { ...actor, roles: [...roles], claims: [...claims], isSuperUser: everything }, requestId: null };
 }
 
+/** Whoever asks for a machine wants it now: a pool's has its turn after, and waits ten minutes for room, since asking again would only send it to the end. */
+const turn = { priority: -1, waitSeconds: 600 };
+
 function wantedBy({ name, image, vcpus, memoryBytes, hostLabels, labels }: KeptPool["pool"]): NewMachine {
   const sizes = { ...(vcpus === null ? {} : { vcpus }), ...(memoryBytes === null ? {} : { memoryBytes }) };
   const own = `${name}-${randomUUID().slice(0, 8)}`;
   const wanted = { name: own, image, hostLabels, ...sizes, labels: { ...labels, pool: name } };
-  return NewMachine.parse({ ...wanted, description: `Of the pool ${name}.`, start: true, onFault: "fail" });
+  return NewMachine.parse({ ...wanted, description: `Of the pool ${name}.`, start: true, onFault: "fail", ...turn });
 }
 
 async function noteOutcome({ db, log }: Control, { id, name }: { id: string; name: string }, fault: Fault | null): Promise<void> {

@@ -6,7 +6,7 @@
 import { and, eq, sql } from "drizzle-orm";
 import { FaultError } from "../domain/errors.ts";
 import { Uuid } from "../domain/ids.ts";
-import { Machine } from "../domain/machines/schema.ts";
+import { Machine, type Pending } from "../domain/machines/schema.ts";
 import type { FaultRecord } from "../domain/operations/schema.ts";
 import type { IdleState, Making, Pooled } from "../domain/pools/rules.ts";
 import type { PooledMachine } from "../domain/pools/schema.ts";
@@ -57,6 +57,7 @@ export async function machinesOfPool(
     observed: machine.observed,
     isDrifted: machine.drift.length > 0,
     isLeased: pooled.leaseId !== null,
+    lacking: lackingOf(machine.pending),
     isHostSilent: machine.hostId !== null && hostStateAt(silentMs) !== "online",
     // As long as nobody can tell what the image is now, nothing is outdated.
     isCurrent: pooled.revision === revision && (digest === null || machine.digest === digest),
@@ -64,6 +65,15 @@ export async function machinesOfPool(
     shown: shownOf(machine, pooled),
   }));
 }
+
+/** Three hosts are enough to see what is short. */
+const lackingOf = (pending: Pending | null): string | null =>
+  pending &&
+  (pending.hosts
+    .slice(0, 3)
+    .map(({ host, lacks }) => `${host} ${lacks.join(", ") || "keeps what it has for requests before"}.`)
+    .join(" ") ||
+    "no host takes work.");
 
 function shownOf(
   { id: machineId, name, hostId, image, digest, addresses, expiresAt, createdAt }: typeof machines.$inferSelect,

@@ -50,6 +50,15 @@ describe("a pool", () => {
     expect(codes(full)).toEqual(["maximum_reached"]);
   });
 
+  it("tells what hosts lack for machines that wait for room", () => {
+    const lacking = waiting({ observed: "making", underWay: ["provision"], lacking: "mac-1 has 0 of 2 vCPU free." });
+    const { shortfalls } = planOf(pool({ machines: [lacking, waiting({ observed: "making" })] }));
+    expect(shortfalls.map(({ code, message }) => [code, message])).toEqual([
+      ["no_room", "1 waits for room: mac-1 has 0 of 2 vCPU free."],
+      ["making", "1 is being made."],
+    ]);
+  });
+
   it("retires the oldest of those that are too many, outdated ones first", () => {
     const [young, old, outdated] = [
       waiting({ madeAt: new Date(start + 1) }),

@@ -12,7 +12,7 @@ export const idleStates = ["running", "suspended"] as const;
 export type IdleState = (typeof idleStates)[number];
 export const standings = ["making", "idle", "leased", "unreachable", "spoiled", "ending"] as const;
 export type Standing = (typeof standings)[number];
-export const shortfalls = ["making", "maximum_reached", "backing_off", "host_silent", "refused", "ending"] as const;
+export const shortfalls = ["making", "no_room", "maximum_reached", "backing_off", "host_silent", "refused", "ending"] as const;
 export type ShortfallCode = (typeof shortfalls)[number];
 
 /** One machine of a pool, as the rows have it. */
@@ -31,6 +31,8 @@ export interface Pooled {
   readonly isSwitchedOff: boolean;
   readonly isLeased: boolean;
   readonly isHostSilent: boolean;
+  /** What each host lacks, where it waits for room. */
+  readonly lacking: string | null;
   readonly isCurrent: boolean;
   readonly madeAt: Date;
 }
@@ -66,7 +68,8 @@ export function judge(machine: Pooled, idleState: IdleState): Judged {
   const { desired, observed, underWay, isLeased, isHostSilent } = machine;
   const is = (standing: Standing, reason: string | null = null): Judged => ({ standing, reason });
   if (desired === "absent" || machine.isDue || underWay.includes("retire")) return is("ending");
-  if (underWay.includes("provision") || observed === "making") return is("making");
+  if (underWay.includes("provision") || observed === "making")
+    return is("making", machine.lacking === null ? null : `It waits for room: ${machine.lacking}`);
   const lost = brokenBy(machine);
   if (isLeased) return lost === null ? is("leased") : is("spoiled", lost);
   if (machine.isTouched) return is("spoiled", "Somebody did something to it before it was leased.");
@@ -127,7 +130,7 @@ export function planOf(pool: PoolFacts): Plan {
     retire: [...spoiled, ...leaving(pool, judged, numbers)],
     suspend,
     counts,
-    shortfalls: idle.length >= pool.minimumIdle ? [] : shortfallsOf(pool, { ...numbers, silent: of("unreachable").length, pause }),
+    shortfalls: idle.length >= pool.minimumIdle ? [] : shortfallsOf(pool, judged, { ...numbers, pause }),
     again: waits.toSorted((a, b) => Number(b) - Number(a))[0] ?? null,
   };
 }
@@ -205,13 +208,20 @@ export function pauseOf(makings: readonly Making[]): Pause | null {
 
 function shortfallsOf(
   { maximum, refused }: PoolFacts,
-  { room, making, wanted, silent, pause }: Numbers & { readonly silent: number; readonly pause: Pause | null },
+  judged: readonly JudgedMachine[],
+  { room, making, wanted, pause }: Numbers & { readonly pause: Pause | null },
 ): Shortfall[] {
   const plain = (code: ShortfallCode, message: string): Shortfall => ({ code, message, until: null, fault: null });
+  const silent = judged.filter(({ standing }) => standing === "unreachable").length;
+  const waiting = judged.flatMap(({ standing, machine: { lacking } }) => (standing === "making" && lacking !== null ? [lacking] : []));
+  const begun = making - waiting.length;
   return [
     ...(refused ? [notAsked(refused)] : []),
     ...(pause ? [backingOff(pause)] : []),
-    ...(making > 0 ? [plain("making", `${making} ${making === 1 ? "is" : "are"} being made.`)] : []),
+    ...(waiting.length > 0
+      ? [plain("no_room", `${waiting.length} ${waiting.length === 1 ? "waits" : "wait"} for room: ${waiting[0]}`)]
+      : []),
+    ...(begun > 0 ? [plain("making", `${begun} ${begun === 1 ? "is" : "are"} being made.`)] : []),
     ...(wanted > 0 && room === 0 ? [plain("maximum_reached", `There are ${maximum} machines, the most that the pool may have.`)] : []),
     ...(silent > 0
       ? [plain("host_silent", `${silent} ${silent === 1 ? "is on a host that does" : "are on hosts that do"} not report.`)]

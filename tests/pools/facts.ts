@@ -14,6 +14,7 @@ export const waiting = (more: Partial<Pooled> = {}): Pooled => ({
   isSwitchedOff: false,
   isLeased: false,
   isHostSilent: false,
+  lacking: null,
   isCurrent: true,
   madeAt: new Date(start),
   ...more,
