@@ -19,6 +19,10 @@ export const byteSize = z
   });
 
 export const wholeNumber = z.string().regex(/^\d+$/, "must be a whole number").transform(Number);
+export const integer = z
+  .string()
+  .regex(/^-?\d+$/, "must be a whole number, which may be negative")
+  .transform(Number);
 /** Seconds from `90s`, `2h` or `7d`. */
 export const seconds = duration.transform((milliseconds) => Math.max(1, Math.round(milliseconds / 1000)));
 export const milliseconds = duration;

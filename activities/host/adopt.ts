@@ -10,7 +10,7 @@ import type { VmInfo } from "../../parallels/parse/machines.ts";
 import type { HostAdoptActivities } from "../../workflows/machines/adopt.ts";
 import { effectOf } from "./act.ts";
 import { insideRoots, type HostContext } from "./context.ts";
-import { readMark, realOf, removeMark, writeMark } from "./mark.ts";
+import { plainMark, readMark, realOf, removeMark, writeMark } from "./mark.ts";
 import { observed } from "./observed.ts";
 import { found, register } from "./prepare.ts";
 import { openReporter } from "./reporter.ts";
@@ -101,7 +101,12 @@ async function markAsOurs(context: HostContext, { machineId, epoch, operationId 
   const mark = { hubId: context.hubId, machineId, epoch, operationId };
   await context.guard.mayChange();
   await context.ledger.place(mark);
-  await writeMark(bundlePath, { ...mark, ...(!before || before.adopted ? { adopted: true } : {}) });
+  const replaced = before === null || before.operationId === operationId ? before?.replaced : plainMark(before);
+  await writeMark(bundlePath, {
+    ...mark,
+    ...(!before || before.adopted ? { adopted: true } : {}),
+    ...(replaced === undefined ? {} : { replaced }),
+  });
 }
 
 /** A copy of a bundle has the network address of the first one, and the two would meet. */

@@ -9,7 +9,7 @@ import { join } from "node:path";
 import { z } from "zod";
 
 export const markName = "drover.json";
-export const Mark = z.object({
+const OneMark = z.object({
   version: z.literal(1),
   hubId: z.string(),
   machineId: z.string(),
@@ -20,6 +20,8 @@ export const Mark = z.object({
   /** The machine was made by somebody else and adopted. */
   adopted: z.boolean().optional(),
 });
+/** `replaced`: the mark that an adoption found, which is put back where it comes to nothing. */
+export const Mark = OneMark.extend({ replaced: OneMark.optional() });
 export type Mark = z.infer<typeof Mark>;
 export type FoundMark = Mark & { readonly copied: boolean };
 
@@ -41,6 +43,15 @@ export async function readMark(bundlePath: string): Promise<FoundMark | null> {
 export async function writeMark(bundlePath: string, mark: Omit<Mark, "version" | "inode">): Promise<void> {
   await using file = await open(join(bundlePath, markName), "w");
   await file.writeFile(`${JSON.stringify({ version: 1, ...mark, inode: await inodeOf(file) })}\n`);
+}
+
+/** A mark as it is found may replace, or be replaced by, another. */
+export const plainMark = (mark: Mark): z.infer<typeof OneMark> => OneMark.parse(mark);
+
+/** The mark that was replaced, to the letter: that of a copy shows as a copy again. */
+export async function putMarkBack(bundlePath: string, replaced: NonNullable<Mark["replaced"]>): Promise<void> {
+  await using file = await open(join(bundlePath, markName), "w");
+  await file.writeFile(`${JSON.stringify(replaced)}\n`);
 }
 
 export const removeMark = (bundlePath: string): Promise<void> => rm(join(bundlePath, markName), { force: true });

@@ -14,6 +14,7 @@ import { deletePlacement, findPlacement, insertPlacement, lockOneOf, readSupplie
 import { heldByProjects, waitingMachines } from "../../db/queue.ts";
 import type { ImageVersion } from "../../domain/catalog/schema.ts";
 import { unwrap } from "../../domain/errors.ts";
+import { writeProgress } from "../../db/steps.ts";
 import { demandOf } from "../../domain/hosts/demand.ts";
 import { inTurn, leftBy, type Waiting } from "../../domain/hosts/queue.ts";
 import { candidates, lacking, lacks, type Demand, type Supply } from "../../domain/hosts/rules.ts";
@@ -146,6 +147,7 @@ export async function awaitRoom(
     const image = unwrap(await findImageById(tx, input.imageVersionId));
     const hosts = lacking(await readSupplies(tx, reserve), demandOf(machine, image, input, excluded));
     const since = machine.pending?.since ?? new Date().toISOString();
+    await writeProgress(tx, operationId, "place", { doneBytes: 0, totalBytes: 0, waitsFor: "room on a host" });
     await updateMachine(tx, machine.id, { pending: { since, until, priority: input.priority, ahead: 0, hosts } });
   });
 }

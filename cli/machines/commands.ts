@@ -27,6 +27,8 @@ const making: readonly Declaration[] = [
       ["--label <name=value>", "a label; may be given several times", "several"],
       ["--no-start", "make it and leave it stopped"],
       ["--ttl <duration>", "retire it after this time, such as 2h"],
+      ["--wait-for-room <duration>", "how long it may wait for a host with room (1h; with --on-fault fail 0s)"],
+      ["--priority <number>", "from -100 to 100: of those that wait for room the highest has its turn first (0)"],
     ],
     waits: true,
     examples: ["drover machine create web-1 --image ubuntu:24.04 --cpus 4 --memory 8G --ttl 2h"],
@@ -50,6 +52,12 @@ const making: readonly Declaration[] = [
     summary: "Show a machine (name or id)",
     examples: ["drover machine show web-1"],
     run: async () => (await import("./show.ts")).showMachine,
+  },
+  {
+    usage: "why <machine>",
+    summary: "Tell why a machine waits: what each host lacks, and how many have their turn before",
+    examples: ["drover machine why web-1"],
+    run: async () => (await import("./why.ts")).whyMachine,
   },
 ];
 

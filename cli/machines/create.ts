@@ -9,7 +9,7 @@ import { seeThrough, waitingOf } from "../operations/start.ts";
 import { took } from "../operations/await.ts";
 import { list, time } from "../output/format.ts";
 import { usageFault } from "../problem.ts";
-import { byteSize, given, pairs, seconds, wholeNumber } from "../values.ts";
+import { byteSize, given, integer, milliseconds, pairs, seconds, wholeNumber } from "../values.ts";
 import { Machine, Operation, Provisioning, type OperationDetail } from "../wire.ts";
 
 const Options = z.object({
@@ -22,10 +22,12 @@ const Options = z.object({
   label: pairs,
   start: z.boolean(),
   ttl: seconds.optional(),
+  waitForRoom: milliseconds.optional(),
+  priority: integer.optional(),
 });
 
 export async function createMachine(context: Context, [name = ""]: readonly string[], raw: unknown): Promise<number> {
-  const { image, host, hostLabel, cpus, memory, description, label, start, ttl } = given(Options, raw);
+  const { image, host, hostLabel, cpus, memory, description, label, start, ttl, waitForRoom, priority } = given(Options, raw);
   const waiting = waitingOf(raw);
   if (image === undefined) throw usageFault("Name the image with --image.", "drover machine create");
   const wanted = {
@@ -38,6 +40,8 @@ export async function createMachine(context: Context, [name = ""]: readonly stri
     labels: label,
     start,
     ttlSeconds: ttl,
+    waitSeconds: waitForRoom === undefined ? undefined : Math.ceil(waitForRoom / 1000),
+    priority,
   };
   const body = given(NewMachine, { ...wanted, onFault: waiting.onFault });
 

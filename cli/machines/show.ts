@@ -74,6 +74,7 @@ function describe(machine: MachineShape, hosts: ReadonlyMap<string, string>): st
     ["seen", ago(machine.observedAt)],
     ...machine.drift.map(({ message, remedy }): [string, string] => ["differs", `${message} ${remedy}`]),
     ["host", hostOf(machine, hosts)],
+    ["waits", machine.pending === null ? "" : `for room on a host; \`drover machine why ${machine.name}\` tells more`],
     ["image", machine.image],
     ["guest", machine.guestOs],
     ["size", `${machine.vcpus} vCPU, ${bytes(machine.memoryBytes)} memory, ${bytes(machine.diskBytes)} disk`],

@@ -2,6 +2,7 @@
 import { cp, mkdir, open, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, it } from "vitest";
+import type { Machine } from "../../domain/machines/schema.ts";
 import { controlSimulator, usualControl } from "../../parallels/simulator/control.ts";
 import { cacheOf, decide, parkedAt, refusalOf, settled, simulatorOf } from "../e2e/faults.ts";
 import { host, machines, revoke, small, type World } from "./world.ts";
@@ -92,12 +93,16 @@ export function wrongBundleSymptoms(world: () => World): void {
 
 export function noRoomSymptom(world: () => World): void {
   const section = "No host has room";
-  it("fails a machine that no host has room for at once, with what each host lacks", async () => {
+  it("lets a machine that no host has room for wait, says why, and fails one that may not wait with the same words", async () => {
     const { stack, type } = world();
-    await type(section, "drover machine create huge --image base:1 --cpus 400 --memory 900G --quiet");
-    expect(await refusalOf(stack, "machine", "create", "huge", "--image", "base:1", "--cpus", "400")).toMatchObject({
-      code: "no_capacity",
-    });
+    await type(section, "drover machine create huge --image base:1 --cpus 400 --memory 900G --detach --quiet > /dev/null");
+    const pending = async () => (await stack.json<Machine>("machine", "show", "huge")).pending;
+    await expect.poll(pending, { timeout: 60_000 }).toMatchObject({ priority: 0, ahead: 0, hosts: [{ host }] });
+    await type(section, "drover machine why huge");
+    await type(section, "drover machine create vast --image base:1 --cpus 400 --memory 900G --wait-for-room 0s --quiet");
+    const vast = ["machine", "create", "vast", "--image", "base:1", "--cpus", "400", "--wait-for-room", "0s"];
+    expect(await refusalOf(stack, ...vast)).toMatchObject({ code: "no_capacity" });
+    await stack.json("machine", "delete", "huge");
     expect(await stack.json("machine", "list")).toEqual([]);
   }, 180_000);
 }

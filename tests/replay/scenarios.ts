@@ -6,6 +6,7 @@
 import type { Code } from "../../domain/errors.ts";
 import { verbs, type Decision, type OnFault, type Verb } from "../../domain/operations/rules.ts";
 import { hostBackSignal, hostLostSignal } from "../../workflows/host-loss.ts";
+import { roomSignal } from "../../workflows/machines/provision.ts";
 import { decisions } from "../../workflows/parking.ts";
 import { begin, type Harness, type HostName, type Run } from "../workflows/harness.ts";
 import { digest, newWorld, type World } from "../workflows/world.ts";
@@ -186,6 +187,15 @@ const special: readonly Scenario[] = [
   }),
   scenario("provision", "believed-cached", { before: (world) => void (world.believesCached = true) }),
   scenario("provision", "no-capacity", { setting: { step: "place" }, before: meets("no_capacity", forEver) }),
+  scenario("provision", "waited-for-room", {
+    setting: { step: "place", input: { waitMs: 3_600_000 } },
+    before: meets("no_capacity", 1),
+    after: async ({ run, world }) => {
+      await run.until(() => world.acted.includes("await room"), "it waits for room");
+      await run.handle.signal(roomSignal);
+      await run.ended;
+    },
+  }),
   scenario("provision", "skipped", { setting: { step: "answers" }, before: meets("tools_unavailable", forEver), after: told("skip") }),
   scenario("provision", "placed-again", {
     before: endless,

@@ -1,7 +1,8 @@
 /**
  * Takes a machine that its host reports into the hub's rows: registered where it was not, marked as ours, recorded as it is.
  *
- * The one idea: nothing is done to the machine itself. Should it come to nothing, its row goes and a mark that it did not have before is taken off again.
+ * The one idea: nothing is done to the machine itself. Should it come to nothing, its row goes, a mark that it did not have before is taken off again, and
+ * what was registered nowhere is so again.
  */
 import type { ObservedMachine } from "../../domain/machines/schema.ts";
 import { lossOf } from "../host-loss.ts";
@@ -20,6 +21,8 @@ export interface AdoptInput extends OperationInput {
   readonly seenId: string;
   /** Where its bundle lies, for one that nobody reports. */
   readonly bundlePath?: string;
+  /** Where its bundle lies, for one that its host reports by its mark and nobody has registered. */
+  readonly unregisteredPath?: string;
 }
 
 /** The machine as it is: nobody chose its size, and whoever adopted it reads right away what its host sees of it. */
@@ -49,14 +52,16 @@ export interface AdoptActivities {
 const hub = quick<AdoptActivities>();
 
 export async function adopt(input: AdoptInput): Promise<Record<string, unknown>> {
-  const { operationId, hostId, machineId, machineName, epoch, seenId, bundlePath } = input;
+  const { operationId, hostId, machineId, machineName, epoch, seenId, bundlePath, unregisteredPath } = input;
   const host = onHost<HostAdoptActivities>(hostId, machineName);
   return runOperation(input, async (frame) => {
     const undoing = undoOnHost<HostAdoptActivities & HostLetGoActivities>(hostId, machineName);
     frame.undo("take the mark off", () => undoing.unmarkMachine({ operationId, machineId }), hostId);
     const placed = bundlePath === undefined ? {} : { bundlePath };
-    if (bundlePath !== undefined)
-      frame.undo("unregister again", () => undoing.letGoMachine({ operationId, machineId, epoch, bundlePath }), hostId);
+    const lies = bundlePath ?? unregisteredPath;
+    const before = bundlePath === undefined ? { restoresMark: true } : {};
+    if (lies !== undefined)
+      frame.undo("unregister again", () => undoing.letGoMachine({ operationId, machineId, epoch, bundlePath: lies, ...before }), hostId);
     const take = () => host.adoptMachine({ operationId, machineId, seenId, epoch, name: machineName, ...placed });
     const effect = await frame.must(["register", "mark"], take, { on: lossOf(hostId, input.onFault) });
     await frame.conclude("record", async () => ({ recorded: await hub.recordAdopted({ operationId, effect }) }), "quota_exceeded");

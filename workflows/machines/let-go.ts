@@ -19,8 +19,17 @@ export interface LetGoInput extends OperationInput {
 
 /** Implemented in `activities/host/let-go.ts`. */
 export interface HostLetGoActivities {
-  /** Unregistered and no longer marked as ours; its files stay. `bundlePath`: only where the machine lies there. */
-  letGoMachine(input: { operationId: string; machineId: string; epoch: number; bundlePath?: string }): Promise<void>;
+  /**
+   * Unregistered and no longer marked as ours; its files stay. `bundlePath`: only where the machine lies there. `restoresMark`: with the mark that it had
+   * before this operation.
+   */
+  letGoMachine(input: {
+    operationId: string;
+    machineId: string;
+    epoch: number;
+    bundlePath?: string;
+    restoresMark?: boolean;
+  }): Promise<void>;
 }
 
 const hub = quick<RetireActivities>();

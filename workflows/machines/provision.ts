@@ -121,8 +121,8 @@ function placer({ operationId, waitMs = 0 }: ProvisionInput, frame: OperationFra
       } catch (error) {
         const { code, message } = faultOf(error);
         if (code !== "no_capacity" || Date.now() >= untilMs) throw error;
+        await frame.waits(`place waits for room: ${message}`);
         await hub.awaitRoom({ operationId, excluded, until: new Date(untilMs).toISOString() });
-        await frame.waits(`waits for room: ${message}`);
       }
       await condition(() => told, Math.max(1, Math.min(lookAgainMs, untilMs - Date.now())));
     }

@@ -13,7 +13,7 @@ export const describeMacOS = () =>
       const [one, other] = await Promise.all(["mac-a", "mac-b"].map(show));
       expect(one).toMatchObject({ kind: "macvm", observed: "running", addresses: [expect.stringMatching(/^10\./)] });
       expect(one?.addresses).not.toEqual(other?.addresses);
-      const third = await provision({ name: "mac-c", image: "mac", hostId: id });
+      const third = await provision({ name: "mac-c", image: "mac", hostId: id, waitSeconds: 0 });
       expect(third.operation).toMatchObject({
         state: "failed",
         fault: { code: "no_capacity", message: expect.stringContaining("two macOS machines") },

@@ -43,6 +43,7 @@ interface Wanted {
   readonly start?: boolean;
   readonly hostId?: string;
   readonly ttlSeconds?: number;
+  readonly waitSeconds?: number;
 }
 export async function provision({ image = "base", ...wanted }: Wanted): Promise<{ operation: OperationDetail; machine: MachineShape }> {
   const body = { ...small, image: { catalogId: image, version: "1" }, ...wanted };
