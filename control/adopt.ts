@@ -25,7 +25,9 @@ export async function requestAdopt(control: Control, id: string, wanted: Adoptio
     const standing = await findMachine(tx, seen.id, { lock: true });
     const machine = standing.ok ? known(standing.value, wanted) : await addRow(tx, found, state, wanted, asked);
     const epoch = seen.mark && !isCopy(found) ? seen.mark.epoch : 1;
-    const workflowInput: Own<AdoptInput> = { hostId: host.id, machineId: machine.id, machineName: machine.name, epoch, seenId: seen.id };
+    const nowhere = seen.unregistered && seen.bundlePath !== null ? { unregisteredPath: seen.bundlePath } : {};
+    const named = { machineId: machine.id, machineName: machine.name, seenId: seen.id };
+    const workflowInput: Own<AdoptInput> = { hostId: host.id, epoch, ...named, ...nowhere };
     return {
       verb: "adopt",
       subject: machine.name,

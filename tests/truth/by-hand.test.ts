@@ -6,6 +6,8 @@
 import { cp, mkdir, readdir, rm, stat } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { pathOf } from "../../cli/client.ts";
+import { Project } from "../../cli/wire.ts";
 import { makeBundle } from "../../parallels/bundle/make.ts";
 import { rebootSimulator } from "../../parallels/simulator/boots.ts";
 import { machineFolderOf, refusalOf, simulatorOf } from "../e2e/faults.ts";
@@ -127,6 +129,15 @@ describe("a copy that somebody makes of a machine", () => {
     });
     expect(registered).toMatchObject({ standing: "orphan", copyOf: id, name: "by-hand", unregistered: false });
     expect(copied).toMatchObject({ standing: "orphan", copyOf: id, unregistered: true });
+
+    const limit = (memoryBytes: number | null) =>
+      stack.client.send("PUT", pathOf("projects", "default", "quota"), Project, { body: { memoryBytes } });
+    await limit((await stack.client.get(pathOf("projects", "default"), Project)).used.memoryBytes + 1024 ** 2);
+    const adopting = ["machine", "adopt", copied?.id ?? "", "--name", "too-much", "--on-fault", "fail"];
+    expect(await refusalOf(stack, ...adopting)).toMatchObject({ code: "quota_exceeded" });
+    await limit(null);
+    expect((await prlctl.inventory()).map(({ bundlePath: path }) => path)).not.toContain(backup);
+    await within("the copy is as it was", async () => (await world.orphans()).find((one) => one.id === copied?.id && one.copyOf === id));
 
     await retire("origin");
     expect([await exists(bundlePath), await exists(backup), (await prlctl.find(cloned))?.state]).toEqual([false, true, "stopped"]);
