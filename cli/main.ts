@@ -8,7 +8,7 @@ import type { Config } from "../domain/config/schema.ts";
 import { factsOf, FaultError, unwrap, type Fault } from "../domain/errors.ts";
 import type { Running } from "../workers/process.ts";
 import { openContext } from "./context.ts";
-import type { BundleReport, Enrolment, Parts, ProcessName, Serving } from "./parts.ts";
+import type { BundleReport, Enrolment, MacFacts, Parts, ProcessName, Serving } from "./parts.ts";
 import { runCommand } from "./program.ts";
 
 /** Secrets may lie in files; whoever has no such variable does not pay for the table of them. */
@@ -44,6 +44,7 @@ const parts: Parts = {
   reset: async () => (await import("../deploy/reset.ts")).reset((await readConfig()).home),
   findTool: async (name) => (await import("../parallels/locate.ts")).findExecutable(name, env["PATH"] ?? ""),
   prlctl: async () => (await located())?.prlctlPath ?? null,
+  macFacts,
 };
 
 async function readConfig(): Promise<Config> {
@@ -53,6 +54,12 @@ async function readConfig(): Promise<Config> {
 const keyTools = async () => (await import("../deploy/keys.ts")).keyTools(await readConfig());
 
 const serviceHere = async () => (await import("../deploy/service/here.ts")).serviceHere({ config: await readConfig(), env });
+
+async function macFacts(): Promise<MacFacts | null> {
+  if (process.platform !== "darwin") return null;
+  const [{ macFacts: gather }, paths, config] = await Promise.all([import("../deploy/service/mac-facts.ts"), located(), readConfig()]);
+  return gather(paths?.prlsrvctlPath ?? null, config.home);
+}
 
 async function located() {
   const { locatePrlctl } = await import("../parallels/locate.ts");

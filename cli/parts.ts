@@ -66,6 +66,21 @@ export interface KeyTools {
   forget(): Promise<Forgotten>;
 }
 
+/** What a Mac says of itself, each as it came; null is what could not be had. */
+export interface MacFacts {
+  readonly osVersion: string;
+  /** `prlsrvctl info --json`, `info --license --json`, `net info Shared --json`. */
+  readonly server: string | null;
+  readonly licence: string | null;
+  readonly sharedNetwork: string | null;
+  /** The file in which Parallels Desktop keeps the addresses that it gave out. */
+  readonly leases: string | null;
+  readonly disk: { readonly folder: string; readonly freeBytes: number; readonly totalBytes: number } | null;
+  /** How launchd runs the host worker, where it does. */
+  readonly service: "daemon" | "agent" | null;
+  readonly nowMs: number;
+}
+
 /** The service that keeps this computer's host worker running; `user` is whose worker it is. */
 export interface ServiceTools {
   /** The file that would be put in place. */
@@ -93,4 +108,6 @@ export interface Parts {
   /** Where an executable lies, null where it is missing. */
   findTool(name: string): Promise<string | null>;
   prlctl(): Promise<string | null>;
+  /** Null on every other computer. */
+  macFacts(): Promise<MacFacts | null>;
 }

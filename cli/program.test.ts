@@ -40,6 +40,7 @@ const parts: Parts = {
   reset: async () => nothing(),
   findTool: async () => null,
   prlctl: async () => null,
+  macFacts: async () => null,
 };
 
 function world(env: Record<string, string> = {}): { context: Context; out: () => string; err: () => string } {

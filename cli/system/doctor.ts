@@ -8,6 +8,7 @@ import { exitCodes } from "../exit-codes.ts";
 import { table } from "../output/table.ts";
 import { problemOf } from "../problem.ts";
 import { checks } from "./checks.ts";
+import { macChecks } from "./mac.ts";
 
 /** `absent`: not there, and fine unless it is wanted here. */
 export type Verdict = "works" | "absent" | "broken";
@@ -25,7 +26,8 @@ export interface Check {
 const limitMs = 10_000;
 
 export async function doctor(context: Context): Promise<number> {
-  const findings = await Promise.all(checks.map(async ({ name, look }) => ({ name, ...(await bounded(() => look(context))) })));
+  const everywhere = checks.map(async ({ name, look }) => ({ name, ...(await bounded(() => look(context))) }));
+  const findings = [...(await Promise.all(everywhere)), ...(await ofMac(context))];
   const words = () =>
     table(
       findings,
@@ -38,6 +40,12 @@ export async function doctor(context: Context): Promise<number> {
     );
   context.show(findings, words);
   return (findings.some(({ verdict }) => verdict === "broken") ? exitCodes.failed : exitCodes.done).code;
+}
+
+/** What is gathered once serves all of them. */
+async function ofMac({ parts }: Context): Promise<Array<Finding & { name: string }>> {
+  const facts = await parts.macFacts();
+  return facts === null ? [] : macChecks.map(({ name, judge }) => ({ name, ...judge(facts) }));
 }
 
 async function bounded(look: () => Promise<Finding>): Promise<Finding> {
