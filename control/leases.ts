@@ -42,9 +42,12 @@ interface Taking {
 
 async function take(tx: Database, { poolName, leaseId, wanted }: Taking, asked: Asked): Promise<{ kept: KeptPool; leased: Leased }> {
   const { actor, idempotency } = asked;
-  const kept = await findPool(tx, poolName, actor);
+  // Sent together, carried out in this order.
+  const [kept, earlier] = await Promise.all([
+    findPool(tx, poolName, actor),
+    idempotency ? claimKey(tx, { caller: actor.userId, ...idempotency }, leaseId) : null,
+  ]);
   const { pool, revision } = kept;
-  const earlier = idempotency ? await claimKey(tx, { caller: actor.userId, ...idempotency }, leaseId) : null;
   if (earlier !== null) return { kept, leased: await mustLease(tx, kept, earlier) };
   if (pool.state === "ending")
     throw new FaultError({ code: "pool_ending", message: `The pool ${pool.name} was deleted.`, subject: pool.name });
@@ -58,8 +61,10 @@ async function take(tx: Database, { poolName, leaseId, wanted }: Taking, asked: 
       code: "forbidden",
       message: `The image of ${pool.name} asks for roles or claims that ${actor.username} does not have.`,
     });
-  await tellMachine(tx, machine, "machine.leased", { pool: pool.name, leaseId, leasedBy: actor.username });
-  await audit(tx, asked, "pool.leased", `${pool.name}: ${machine.name}`);
+  await Promise.all([
+    tellMachine(tx, machine, "machine.leased", { pool: pool.name, leaseId, leasedBy: actor.username }),
+    audit(tx, asked, "pool.leased", `${pool.name}: ${machine.name}`),
+  ]);
   return { kept, leased };
 }
 

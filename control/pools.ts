@@ -6,7 +6,7 @@
  */
 import { randomUUID } from "node:crypto";
 import type { Database } from "../db/connect.ts";
-import { addPooled, forgetEnded, machinesOfPool, makeDue, makingsOf, type PooledRow } from "../db/pooled-machines.ts";
+import { addPooled, closeEnded, machinesOfPool, makeDue, makingsOf, type PooledRow } from "../db/pooled-machines.ts";
 import { allPools, noteRefused, readPool, removePool, type KeptPool } from "../db/pools.ts";
 import { FaultError, type Fault } from "../domain/errors.ts";
 import { hubQueue, faultRecord } from "../domain/operations/rules.ts";
@@ -63,7 +63,7 @@ export async function settlePool(control: Control, poolId: string): Promise<Sett
   for (const { machineId, reason } of plan.retire) await end(control, kept, { machineId, reason, isLeased: isLeased(rows, machineId) });
   for (const machineId of plan.suspend) await suspend(control, kept, machineId);
   for (let left = plan.make; left > 0; left--) if (!(await makeOne(control, kept, asOwner(kept)))) break;
-  await forgetEnded(control.db, poolId);
+  await closeEnded(control.db, poolId);
   if (rows.length === 0 && (await removeEnded(control.db, poolId))) return { againMs: null, words: "The pool is gone." };
   const after = await readPool(control.db, poolId);
   return after ? settledAs(await lookAt(control.db, after)) : { againMs: null, words: "The pool is gone." };

@@ -46,7 +46,7 @@ export async function machinesOfPool(
     })
     .from(pooledMachines)
     .innerJoin(machines, eq(machines.id, pooledMachines.machineId))
-    .where(and(eq(pooledMachines.poolId, id), sql`${machines.retiredAt} is null`))
+    .where(and(eq(pooledMachines.poolId, id), sql`not ${pooledMachines.isOver} and ${machines.retiredAt} is null`))
     .orderBy(pooledMachines.createdAt);
   return rows.map(({ machine, pooled, silentMs, isTouched, ...told }) => ({
     ...told,
@@ -82,7 +82,7 @@ function shownOf(
   return { machineId, name, hostId, image, digest, addresses, leaseId, leasedBy, leasedAt, expiresAt, createdAt };
 }
 
-/** How the last makings of a pool ended, the newest first, since it or its image was changed. More failures than ten change nothing any more. */
+/** How the last makings of a pool ended, the newest first, since it or its image was changed. Ten failures change nothing more, and are made within three hours. */
 export async function makingsOf(
   db: Database,
   { id, since, digest }: { id: string; since: Date; digest: string | null },
@@ -90,7 +90,7 @@ export async function makingsOf(
   const rows = await db.execute<{ fault: FaultRecord | null; state: string; ended_at: string }>(sql`
     select o.fault, o.state, o.ended_at from pooled_machines p join operations o on o.machine_id = p.machine_id and o.verb = 'provision'
       join machines m on m.id = p.machine_id and (${digest}::text is null or m.digest = ${digest})
-    where p.pool_id = ${id} and o.ended_at is not null and o.created_at >= ${since.toISOString()}::timestamptz
+    where p.pool_id = ${id} and p.created_at > now() - interval '3 hours' and o.ended_at is not null and o.created_at >= ${since.toISOString()}::timestamptz
     order by o.ended_at desc limit 10`);
   const unknown: FaultRecord = { code: "internal", message: "Nobody knows why.", remedy: "Look at the operation." };
   return rows.map(({ fault, state, ended_at: at }) => ({ fault: state === "done" ? null : (fault ?? unknown), endedAt: new Date(at) }));
@@ -100,10 +100,12 @@ export async function addPooled(tx: Database, pooled: { machineId: string; poolI
   await tx.insert(pooledMachines).values(pooled);
 }
 
-/** Rows of machines that ended a day ago tell nothing any more. */
-export async function forgetEnded(db: Database, poolId: string): Promise<void> {
+/** Marks the rows of machines that have ended; those that ended a day ago tell nothing any more. */
+export async function closeEnded(db: Database, poolId: string): Promise<void> {
+  await db.execute(sql`update pooled_machines p set is_over = true from machines m
+    where p.pool_id = ${poolId} and not p.is_over and m.id = p.machine_id and m.retired_at is not null`);
   await db.execute(sql`delete from pooled_machines p using machines m
-    where p.pool_id = ${poolId} and m.id = p.machine_id and m.retired_at < now() - interval '1 day'`);
+    where p.pool_id = ${poolId} and p.created_at < now() - interval '1 day' and m.id = p.machine_id and m.retired_at < now() - interval '1 day'`);
 }
 
 export interface Leasing {
@@ -125,35 +127,37 @@ export interface Leased {
 
 /** Takes one idle machine for a caller, whose own it is from now on; null when none is idle. Those of the pool as it is now come first, and the oldest of them. */
 export async function leaseMachine(tx: Database, wanted: Leasing): Promise<Leased | null> {
-  const { leaseId, leasedBy, leasedById, ttlSeconds } = wanted;
-  const machineId = await takeIdle(tx, wanted);
-  if (machineId === null) return null;
-  const machine = await updateMachine(tx, machineId, {
-    owner: leasedById,
-    expiresAt: sql`clock_timestamp() + make_interval(secs => ${ttlSeconds})`,
-  });
+  const { leaseId, leasedBy, leasedById } = wanted;
+  const machine = await takeIdle(tx, wanted);
+  if (!machine) return null;
   const [row] = await tx
     .update(pooledMachines)
     .set({ leaseId, leasedBy, leasedById, leasedAt: sql`clock_timestamp()` })
-    .where(eq(pooledMachines.machineId, machineId))
+    .where(eq(pooledMachines.machineId, machine.id))
     .returning();
-  if (!machine || !row?.leasedAt) throw new FaultError({ code: "internal", message: `The machine ${machineId} went while it was leased.` });
+  if (!row?.leasedAt)
+    throw new FaultError({ code: "internal", message: `${machine.name} went while it was leased.`, subject: machine.name });
   return { leaseId, leasedBy, leasedById, leasedAt: row.leasedAt, machine };
 }
 
-async function takeIdle(tx: Database, { poolId, revision, idleState }: Leasing): Promise<string | null> {
+async function takeIdle(tx: Database, { poolId, revision, idleState, leasedById, ttlSeconds }: Leasing): Promise<Machine | null> {
   const passed: string[] = [];
   for (;;) {
     const [row] = await tx.execute<{ id: string }>(sql`
       select m.id from pooled_machines p join machines m on m.id = p.machine_id join hosts h on h.id = m.host_id
-      where p.pool_id = ${poolId} and p.lease_id is null and ${waiting(idleState)} and m.id <> all(${sql.param(passed)}::uuid[])
+      where p.pool_id = ${poolId} and not p.is_over and p.lease_id is null and ${waiting(idleState)} and m.id <> all(${sql.param(passed)}::uuid[])
       order by (p.revision = ${revision}) desc, p.created_at limit 1 for update of p, m skip locked`);
     if (!row) return null;
     // Looked at again under its lock: whoever asked something of it before has committed that by now.
-    const [still] = await tx.execute<{ id: string }>(sql`
+    const still = sql`${machines.id} in (
       select m.id from pooled_machines p join machines m on m.id = p.machine_id join hosts h on h.id = m.host_id
-      where m.id = ${row.id} and p.lease_id is null and ${waiting(idleState)}`);
-    if (still) return row.id;
+      where m.id = ${row.id} and p.lease_id is null and ${waiting(idleState)})`;
+    const [taken] = await tx
+      .update(machines)
+      .set({ owner: leasedById, expiresAt: sql`clock_timestamp() + make_interval(secs => ${ttlSeconds})`, updatedAt: sql`now()` })
+      .where(still)
+      .returning();
+    if (taken) return Machine.parse(taken);
     passed.push(row.id);
   }
 }
