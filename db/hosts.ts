@@ -5,6 +5,7 @@
  */
 import { and, asc, eq, isNull, sql } from "drizzle-orm";
 import { FaultError, ok, refuse, type Result } from "../domain/errors.ts";
+import { withoutAbsent } from "../domain/fields.ts";
 import { hostStateAt, settledState, type Cordon } from "../domain/hosts/rules.ts";
 import { Host } from "../domain/hosts/schema.ts";
 import { Uuid } from "../domain/ids.ts";
@@ -50,7 +51,7 @@ export interface HostChanges {
 }
 
 export async function updateHost(db: Database, id: string, changes: HostChanges): Promise<Result<Host>> {
-  const given = Object.fromEntries(Object.entries(changes).filter(([, value]) => value !== undefined));
+  const given = withoutAbsent(changes);
   if (Object.keys(given).length > 0) {
     const [row] = await db.update(hosts).set(given).where(eq(hosts.id, id)).returning({ project: hosts.project });
     if (row) await recordEvent(db, { type: "host", name: "host.changed", subjectId: id, project: row.project, body: given });

@@ -10,6 +10,7 @@ import { credentialsFor, type StoreCredentials } from "../domain/catalog/store-c
 import { formatStoreLocation, parseStoreLocation, placeOf, type StoreLocation } from "../domain/catalog/store-location.ts";
 import type { Store } from "../domain/catalog/schema.ts";
 import { FaultError, ok, refuse, unwrap, type Result } from "../domain/errors.ts";
+import { withoutAbsent } from "../domain/fields.ts";
 import { credentialsContext } from "../gateway/stores.ts";
 import { claimStore, readIdentity } from "../stores/identity.ts";
 import { openStore } from "../stores/open.ts";
@@ -130,7 +131,3 @@ async function reachedBy(
   const message = `What is found there is not the store ${store.name}: ${identity ? "it belongs to another hub" : "store.json is missing"}.`;
   throw new FaultError({ code: identity ? "store_foreign" : "store_invalid", message, subject: store.name });
 }
-
-/** What was not said stays as it is. */
-const withoutAbsent = <T extends object>(change: T) =>
-  Object.fromEntries(Object.entries(change).filter(([, value]) => value !== undefined)) as { [K in keyof T]?: Exclude<T[K], undefined> };

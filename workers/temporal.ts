@@ -10,6 +10,7 @@ import { NativeConnection } from "@temporalio/worker";
 import { environment } from "../deploy/configuration.ts";
 import { temporalTarget, type TemporalTarget } from "../deploy/temporal-connection.ts";
 import { FaultError } from "../domain/errors.ts";
+import { withoutAbsent } from "../domain/fields.ts";
 
 /** Long enough for a server that is starting, short enough for a supervisor to try again. */
 const connectMs = 10_000;
@@ -26,7 +27,7 @@ export async function connectTemporal(
 ): Promise<TemporalClient> {
   const { options, namespace } = target;
   const { address, tls, apiKey, metadata } = options;
-  const given = Object.fromEntries(Object.entries({ address, tls, apiKey, metadata }).filter(([, value]) => value !== undefined));
+  const given = withoutAbsent({ address, tls, apiKey, metadata });
   const connection = await reached(target, () => Connection.connect({ ...given, connectTimeout: connectMs }));
   return { connection, client: new Client({ connection, namespace, dataConverter: hubConverter(codec) }) };
 }

@@ -11,6 +11,7 @@ import { changePlacement, deletePlacement, insertPlacement } from "../../db/plac
 import { mustFit } from "../../db/projects.ts";
 import { Before, releaseReserved } from "../../db/settlement.ts";
 import { growthOf } from "../../domain/access/projects.ts";
+import { withoutAbsent } from "../../domain/fields.ts";
 import { desiredBy, desiredStates, holdsProcessor, isMacOS, type DesiredState } from "../../domain/machines/rules.ts";
 import { Verb } from "../../domain/operations/schema.ts";
 import type { AdoptActivities, AdoptedEffect } from "../../workflows/machines/adopt.ts";
@@ -136,10 +137,3 @@ async function tellRenamed(tx: Database, machineId: string, before: string | und
 }
 
 const isDesired = (state: string): state is DesiredState => (desiredStates as readonly string[]).includes(state);
-
-/** What was not told stays as it is. */
-function withoutAbsent<T extends object>(told: T): { [K in keyof T]?: Exclude<T[K], undefined> } {
-  return Object.fromEntries(Object.entries(told).filter(([, value]) => value !== undefined)) as {
-    [K in keyof T]?: Exclude<T[K], undefined>;
-  };
-}

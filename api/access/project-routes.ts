@@ -10,6 +10,7 @@ import { changeUser } from "../../db/users.ts";
 import { Project, ProjectId, Quota } from "../../domain/access/projects.ts";
 import type { Actor } from "../../domain/access/schema.ts";
 import { FaultError, refuse, unwrap } from "../../domain/errors.ts";
+import { withoutAbsent } from "../../domain/fields.ts";
 import { faults, json } from "../http.ts";
 import { actorOf, authorised } from "../middleware/authorise.ts";
 import type { Hub } from "../ports.ts";
@@ -101,15 +102,11 @@ function changeRoutes(hub: Hub) {
     })
     .openapi(limit, async (c) => {
       const { id, quota } = unwrap(await findProject(hub.db, c.req.valid("param").project));
-      const wanted = { ...quota, ...given(c.req.valid("json")) };
+      const wanted = { ...quota, ...withoutAbsent(c.req.valid("json")) };
       await telling(hub, askedBy(c), told("quota", id, wanted), (tx) => setQuota(tx, id, wanted));
       return c.json(unwrap(await findProject(hub.db, id)), 200);
     });
 }
-
-/** What was not told stays as it is. */
-const given = (changes: { [K in keyof Quota]?: Quota[K] | undefined }): Partial<Quota> =>
-  Object.fromEntries(Object.entries(changes).filter(([, value]) => value !== undefined));
 
 function memberRoutes(hub: Hub) {
   const move = createRoute({

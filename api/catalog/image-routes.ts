@@ -9,12 +9,13 @@ import { changeTags, changeVersion, markVersion } from "../../db/images.ts";
 import { ImageChange, Tag } from "../../domain/catalog/care.ts";
 import { ImageVersion } from "../../domain/catalog/schema.ts";
 import { unwrap } from "../../domain/errors.ts";
+import { withoutAbsent } from "../../domain/fields.ts";
 import { faults, json } from "../http.ts";
 import { actorOf, authorised } from "../middleware/authorise.ts";
 import type { Hub } from "../ports.ts";
 import { askedBy, routesOf } from "../route.ts";
 import { aboutImage, telling } from "../told.ts";
-import { given, imageKey, visibleImage } from "./visible.ts";
+import { imageKey, visibleImage } from "./visible.ts";
 
 const tags = ["images"];
 const path = "/images/{catalogId}/{version}/{architecture}";
@@ -37,7 +38,7 @@ function editRoutes(hub: Hub) {
 
   return routesOf().openapi(edit, async (c) => {
     const image = await visibleImage(hub, c.req.valid("param"), actorOf(c));
-    const changes = given(c.req.valid("json"));
+    const changes = withoutAbsent(c.req.valid("json"));
     return c.json(await telling(hub, askedBy(c), aboutImage("changed", image), (tx) => changeVersion(tx, image.id, changes)), 200);
   });
 }

@@ -17,6 +17,7 @@ import {
 } from "../../domain/catalog/managers.ts";
 import { NewImageVersion } from "../../domain/catalog/schema.ts";
 import { unwrap } from "../../domain/errors.ts";
+import { withoutAbsent } from "../../domain/fields.ts";
 import { HostId } from "../../domain/ids.ts";
 import { NewMachine } from "../../domain/machines/schema.ts";
 import { Operation } from "../../domain/operations/schema.ts";
@@ -108,7 +109,7 @@ function changeRoutes(hub: Hub) {
       const { credentials: given, url, ...words } = c.req.valid("json");
       const { name, internal, active, authenticationMethod, global, requiredClaims } = known;
       const before = { name, internal, active, authenticationMethod, global, requiredClaims, url: known.url };
-      const wanted = { ...before, ...defined(words), ...(url === undefined ? {} : { url: managerUrl(url) ?? url }) };
+      const wanted = { ...before, ...withoutAbsent(words), ...(url === undefined ? {} : { url: managerUrl(url) ?? url }) };
       const credentials = given ? credentialsIn(given) : await credentialsOf(hub, known.id);
       return c.json(
         await told(hub, await changeManager(hub, askedBy(c), known, wanted, { credentials, renewed: given !== undefined })),
@@ -134,10 +135,6 @@ function removeRoutes(hub: Hub) {
     return c.body(null, 204);
   });
 }
-
-/** Without what was not said. */
-const defined = <T extends object>(given: T) =>
-  Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined)) as { [K in keyof T]: Exclude<T[K], undefined> };
 
 const RemotePush = NewImageVersion.omit({ storeId: true })
   .extend({

@@ -5,6 +5,7 @@ import { deleteVersion, listImages } from "../../db/images.ts";
 import { findHost } from "../../db/hosts.ts";
 import { Architecture, CatalogId, ImageReference, ImageVersion, NewImageVersion, Version } from "../../domain/catalog/schema.ts";
 import { unwrap } from "../../domain/errors.ts";
+import { withoutAbsent } from "../../domain/fields.ts";
 import { OnFault, Operation } from "../../domain/operations/schema.ts";
 import { faults, json } from "../http.ts";
 import { actorOf, authorised } from "../middleware/authorise.ts";
@@ -16,7 +17,7 @@ import { archiveRoutes } from "./archive-routes.ts";
 import { careRoutes } from "./care-routes.ts";
 import { imageChangeRoutes } from "./image-routes.ts";
 import { storeRoutes } from "./store-routes.ts";
-import { given, imageKey, visibleImage } from "./visible.ts";
+import { imageKey, visibleImage } from "./visible.ts";
 
 const tags = ["images"];
 const HostPull = ImageReference.extend({ onFault: OnFault.default("park") }).meta({ id: "HostPull" });
@@ -68,7 +69,7 @@ function imageRoutes(hub: Hub) {
       const { cursor, limit, ...filter } = c.req.valid("query");
       const actor = actorOf(c);
       const visibleTo = actor.isSuperUser ? undefined : actor;
-      return c.json(await listImages(hub.db, { ...given(filter), project: actor.project, visibleTo }, { cursor, limit }), 200);
+      return c.json(await listImages(hub.db, { ...withoutAbsent(filter), project: actor.project, visibleTo }, { cursor, limit }), 200);
     })
     .openapi(get, async (c) => c.json(await visibleImage(hub, c.req.valid("param"), actorOf(c)), 200));
 }

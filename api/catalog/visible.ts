@@ -15,7 +15,3 @@ export async function visibleImage(hub: Pick<Hub, "db">, wanted: ImageKey, actor
   const name = imageName(wanted);
   throw new FaultError({ code: "image_not_found", message: `There is no image ${name}.`, subject: name });
 }
-
-type Given<T> = { [K in keyof T]?: Exclude<T[K], undefined> };
-export const given = <T extends object>(fields: T): Given<T> =>
-  Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as Given<T>;

@@ -8,6 +8,7 @@ import { changeVersion, countDownload, deleteVersion, findImageById, listImages,
 import { architectureOf, mayPull, normalise } from "../../domain/catalog/rules.ts";
 import { type ImageVersion } from "../../domain/catalog/schema.ts";
 import { FaultError, unwrap } from "../../domain/errors.ts";
+import { withoutAbsent } from "../../domain/fields.ts";
 import type { Hub } from "../ports.ts";
 import { aboutImage, telling } from "../told.ts";
 import { refusal } from "../wire/errors.ts";
@@ -190,9 +191,7 @@ function editRoutes(hub: Hub, mount: Mount): void {
     async (call) => {
       const image = await mustFind(hub, call);
       const { description, tags, required_roles: requiredRoles, required_claims: requiredClaims } = call.body;
-      const given = Object.fromEntries(
-        Object.entries({ description, tags, requiredRoles, requiredClaims }).filter(([, value]) => value !== undefined),
-      );
+      const given = withoutAbsent({ description, tags, requiredRoles, requiredClaims });
       return telling(hub, call.asked, aboutImage("changed", image), async (tx) => wireRecord(await changeVersion(tx, image.id, given)));
     },
   );

@@ -6,6 +6,7 @@ import type { Page } from "../../db/pages.ts";
 import { mayUse, type Needs } from "../../domain/access/rules.ts";
 import type { Actor } from "../../domain/access/schema.ts";
 import { FaultError, ok, unwrap } from "../../domain/errors.ts";
+import { withoutAbsent } from "../../domain/fields.ts";
 import { HostId } from "../../domain/ids.ts";
 import { Machine, MachineActionRequest, MachineState, NewMachine } from "../../domain/machines/schema.ts";
 import type { Verb } from "../../domain/operations/rules.ts";
@@ -16,7 +17,6 @@ import { answerWritten, mustMatch } from "../middleware/conditional.ts";
 import type { Hub } from "../ports.ts";
 import { askedBy, idempotent, pageOf, pageQuery, routesOf } from "../route.ts";
 import { telling } from "../told.ts";
-import { given } from "../catalog/visible.ts";
 import { eitherTwin, mustGuard, mustOwn, type SnapshotAct } from "./owned.ts";
 
 const tags = ["machines"];
@@ -142,7 +142,7 @@ function amendRoutes(hub: Hub) {
     } as const;
     const amended = await telling(hub, askedBy(c), told, async (tx) => {
       mustMatch(c, await lockVersion(tx, machine.id), machine.name);
-      return amendMachine(tx, machine.id, { ...given(rest), ...until, ttlSeconds });
+      return amendMachine(tx, machine.id, { ...withoutAbsent(rest), ...until, ttlSeconds });
     });
     if (!amended)
       throw new FaultError({ code: "machine_not_found", message: `There is no machine ${machine.name}.`, subject: machine.name });

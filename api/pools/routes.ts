@@ -9,9 +9,9 @@ import { lookAt, pooledOf, poolOf } from "../../control/pools.ts";
 import { holderOf } from "../../control/start.ts";
 import { changePool, endPool, findPool, insertPool, listPools } from "../../db/pools.ts";
 import { unwrap } from "../../domain/errors.ts";
+import { withoutAbsent } from "../../domain/fields.ts";
 import { Operation } from "../../domain/operations/schema.ts";
 import { Lease, NewLease, NewPool, Pool, PoolChange, PoolDetail } from "../../domain/pools/schema.ts";
-import { given } from "../catalog/visible.ts";
 import { faults, json } from "../http.ts";
 import { mustGuard } from "../machines/owned.ts";
 import { actorOf, authorised } from "../middleware/authorise.ts";
@@ -92,7 +92,7 @@ function keepRoutes(hub: Hub) {
       return c.json(poolOf(await lookAt(hub.db, kept)), 201);
     })
     .openapi(edit, async (c) => {
-      const change = given(c.req.valid("json"));
+      const change = withoutAbsent(c.req.valid("json"));
       const { name } = c.req.valid("param");
       const actor = actorOf(c);
       const kept = await audited(hub, askedBy(c), { action: "pool.changed", subject: name }, async (tx) => {

@@ -1,5 +1,6 @@
 /** `drover pool create|list|show|edit|delete`. */
 import { z } from "zod";
+import { withoutAbsent } from "../../domain/fields.ts";
 import { idleStates } from "../../domain/pools/rules.ts";
 import type { Pool as PoolShape, PooledMachine } from "../../domain/pools/schema.ts";
 import { pathOf } from "../client.ts";
@@ -39,7 +40,7 @@ function wantedBy(raw: unknown): Record<string, unknown> {
     requiredRoles: role,
     requiredClaims: claim,
   };
-  return Object.fromEntries(Object.entries(wanted).filter(([, value]) => value !== undefined));
+  return withoutAbsent(wanted);
 }
 
 export async function createPool(context: Context, [name = ""]: readonly string[], raw: unknown): Promise<void> {

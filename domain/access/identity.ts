@@ -4,6 +4,7 @@
  * The one idea: nothing here is a secret. The command line is a public client with PKCE and workloads bring tokens of their own, so there is nothing to steal.
  */
 import { z } from "zod";
+import { withoutAbsent } from "../fields.ts";
 import { Uuid } from "../ids.ts";
 import { isSafeIssuer } from "./issuers.ts";
 import { ruleFaults } from "./workload.ts";
@@ -87,7 +88,7 @@ export type IdentityProvider = z.infer<typeof IdentityProvider>;
 
 /** The provider as a change makes it. */
 export const changedProvider = (before: IdentityProvider, change: IdentityProviderChange): IdentityProvider =>
-  IdentityProvider.parse({ ...before, ...Object.fromEntries(Object.entries(change).filter(([, value]) => value !== undefined)) });
+  IdentityProvider.parse({ ...before, ...withoutAbsent(change) });
 
 /** What a command line needs to send somebody to a provider. */
 export const LoginProvider = IdentityProvider.pick({ name: true, issuer: true, clientId: true, scopes: true }).meta({
