@@ -23,7 +23,7 @@ import { usageFault } from "../problem.ts";
 import { secretText } from "../secret-text.ts";
 import { byteSize, given, imageReference, wholeNumber } from "../values.ts";
 import { fromJson, Operation } from "../wire.ts";
-import { architectureIn } from "./push.ts";
+import { architectureIn, versionIn, VersionOptions } from "./push.ts";
 
 const CatalogManager = fromJson(ToldCatalogManager);
 const usage = "drover catalog-manager";
@@ -140,15 +140,7 @@ export async function pullThrough(context: Context, [manager = "", image = ""]: 
   return seeThrough(context, client, { operation: await client.send("POST", path, Operation, { body: { ...body, hostId } }), waiting });
 }
 
-const Pushing = z.object({
-  host: z.string().optional(),
-  version: z.string().optional(),
-  arch: z.string().optional(),
-  tag: z.array(z.string()).optional(),
-  description: z.string().optional(),
-  role: z.array(z.string()).optional(),
-  claim: z.array(z.string()).optional(),
-  replace: z.boolean().optional(),
+const Pushing = VersionOptions.extend({
   connectionFile: z.string().min(1).optional(),
   connectionEnv: z.string().min(1).optional(),
 });
@@ -158,7 +150,7 @@ export async function pushThrough(
   [manager = "", path = "", catalogId = ""]: readonly string[],
   raw: unknown,
 ): Promise<number> {
-  const { host, arch, tag, role, claim, connectionFile, connectionEnv, ...words } = given(Pushing, raw);
+  const { host, connectionFile, connectionEnv, ...words } = given(Pushing, raw);
   const waiting = waitingOf(raw);
   if (host === undefined) throw usageFault("Name the host that has the bundle with --host.", `${usage} push`);
   const connection = await secretText(
@@ -168,8 +160,7 @@ export async function pushThrough(
   );
   if (connection === undefined)
     throw usageFault("Say with --connection-file or --connection-env which store both sides reach.", `${usage} push`);
-  const said = { ...words, architecture: architectureIn(arch), tags: tag, requiredRoles: role, requiredClaims: claim };
-  const version = given(NewImageVersion, { path, catalogId, ...said, onFault: waiting.onFault });
+  const version = given(NewImageVersion, { path, catalogId, ...versionIn(words), onFault: waiting.onFault });
   const client = await context.hub();
   const body = { ...version, hostId: await hostIdOf(client, host), connection: connection.trim() };
   const to = `${pathOf("catalog-managers", await idOf(client, manager))}/images`;

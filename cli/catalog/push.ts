@@ -18,18 +18,18 @@ import { given } from "../values.ts";
 import { Operation } from "../wire.ts";
 import { pushFromHere } from "./push-from-here.ts";
 
-const Options = z.object({
+/** What every push is told of the version that it makes, to whichever catalog. */
+export const VersionOptions = z.object({
   version: z.string().optional(),
   arch: z.string().optional(),
   tag: z.array(z.string()).optional(),
   description: z.string().optional(),
   role: z.array(z.string()).optional(),
   claim: z.array(z.string()).optional(),
-  store: z.string().optional(),
   replace: z.boolean().optional(),
-  verify: z.boolean().optional(),
   host: z.string().optional(),
 });
+const Options = VersionOptions.extend({ store: z.string().optional(), verify: z.boolean().optional() });
 
 export async function push(context: Context, [bundle = "", catalogId = ""]: readonly string[], raw: unknown): Promise<number> {
   const options = given(Options, raw);
@@ -39,7 +39,8 @@ export async function push(context: Context, [bundle = "", catalogId = ""]: read
     throw usageFault(`A bundle on this computer is sent from here until it is there, so ${leaves} needs --host.`, "drover push");
   }
   const path = options.host === undefined ? await ownBundle(context, bundle) : bundle;
-  const checked = given(NewImageVersion, { path, catalogId, ...wanted(options), onFault: waiting.onFault });
+  const { verify } = options;
+  const checked = given(NewImageVersion, { path, catalogId, ...versionIn(options), verify, onFault: waiting.onFault });
 
   const client = await context.hub();
   const hostId = options.host === undefined ? null : await hostIdOf(client, options.host);
@@ -48,7 +49,7 @@ export async function push(context: Context, [bundle = "", catalogId = ""]: read
   return hostId === null ? pushFromHere(context, client, { operation, waiting }) : seeThrough(context, client, { operation, waiting });
 }
 
-const wanted = ({ version, arch, tag, description, role, claim, replace, verify }: z.infer<typeof Options>) => ({
+export const versionIn = ({ version, arch, tag, description, role, claim, replace }: z.infer<typeof VersionOptions>) => ({
   version,
   architecture: architectureIn(arch),
   tags: tag,
@@ -56,7 +57,6 @@ const wanted = ({ version, arch, tag, description, role, claim, replace, verify 
   requiredRoles: role,
   requiredClaims: claim,
   replace,
-  verify,
 });
 
 /** Other names of the same thing are taken; an unknown one is left for the schema to refuse. */
