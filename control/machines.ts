@@ -78,6 +78,9 @@ export async function draftMachine(tx: Database, wanted: NewMachine, asked: Aske
       hostLabels: wanted.hostLabels,
       start: wanted.start,
       priority: wanted.priority,
+      tolerates: wanted.tolerates,
+      apartFrom: wanted.apartFrom,
+      profile: wanted.profile,
     },
     holds: [{ kind: "machine", subjectId: id, name, mode: "exclusive" }],
   };

@@ -6,6 +6,7 @@
 import type { Database } from "../db/connect.ts";
 import { changePlacement, findPlacement, insertPlacement, lockSupplies, type SystemReserve } from "../db/placements.ts";
 import { FaultError, unwrap } from "../domain/errors.ts";
+import { anywhere } from "../domain/hosts/demand.ts";
 import { lacks, mayTakeMachines, type Demand, type Supply } from "../domain/hosts/rules.ts";
 import { holdsProcessor, isMacOS, reserves } from "../domain/machines/rules.ts";
 import type { Machine } from "../domain/machines/schema.ts";
@@ -63,7 +64,7 @@ function refuseShortage(
   needed: Partial<Pick<Demand, "vcpus" | "memoryBytes" | "diskBytes" | "macos" | "runs">>,
 ): void {
   const nothing = { vcpus: 0, memoryBytes: 0, diskBytes: 0, macos: false, runs: false };
-  const demand: Demand = { ...nothing, ...needed, architecture: supply.architecture, anyLabel: [], digest: "", excluded: [] };
+  const demand: Demand = { ...nothing, ...needed, architecture: supply.architecture, ...anywhere, tolerates: supply.taints };
   const missing = lacks({ ...supply, state: "online", enabled: true, cordon: null }, demand);
   if (missing.length === 0) return;
   const message = `The host of ${name} has no room: ${supply.name} ${missing.join(", ")}.`;

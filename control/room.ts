@@ -8,7 +8,7 @@ import { WorkflowNotFoundError } from "@temporalio/client";
 import { readSupplies } from "../db/placements.ts";
 import { heldByProjects, notePending, waitingMachines, type WaitingMachine } from "../db/queue.ts";
 import { inTurn, leftBy } from "../domain/hosts/queue.ts";
-import { candidates, lacking } from "../domain/hosts/rules.ts";
+import { candidates, lacking, looksAtLabels } from "../domain/hosts/rules.ts";
 import { answered, type Control } from "./start.ts";
 
 /** A workflow that was told looks within a second; one that does not is told again. */
@@ -21,7 +21,8 @@ export function roomTeller(control: Control): () => Promise<void> {
     const ids = new Set(waiting.map(({ machineId }) => machineId));
     for (const machineId of told.keys()) if (!ids.has(machineId)) told.delete(machineId);
     if (waiting.length === 0) return;
-    let left = await readSupplies(control.db, control.reserve);
+    const withLabels = looksAtLabels(waiting.map(({ demand }) => demand));
+    let left = await readSupplies(control.db, control.reserve, { withLabels });
     for (const [ahead, one] of inTurn(waiting, await heldByProjects(control.db)).entries()) {
       const fits = candidates(left, one.demand).ok;
       await note(control, one, { ahead, hosts: fits ? [] : lacking(left, one.demand) });

@@ -46,6 +46,7 @@ export async function isHostLost(db: Database, hostId: string | null): Promise<b
 export interface HostChanges {
   readonly enabled?: boolean | undefined;
   readonly labels?: string[] | undefined;
+  readonly taints?: string[] | undefined;
   readonly overcommitCpu?: number | undefined;
   readonly overcommitMemory?: number | undefined;
 }

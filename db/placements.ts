@@ -5,12 +5,12 @@
  * room.
  */
 import { and, asc, desc, eq, inArray, isNotNull, sql } from "drizzle-orm";
-import { hostStateAt, type HostState, type Supply } from "../domain/hosts/rules.ts";
+import { hostStateAt, type HostState, type Labels, type Supply } from "../domain/hosts/rules.ts";
 import { HostFacts } from "../domain/hosts/schema.ts";
 import { holdsProcessor, macosSlotsPerHost, machineStates } from "../domain/machines/rules.ts";
 import type { Database } from "./connect.ts";
 import { cordonNow } from "./hosts.ts";
-import { hosts, placements } from "./schema.ts";
+import { hosts, machines, placements } from "./schema.ts";
 
 export type PlacementRow = Omit<typeof placements.$inferSelect, "createdAt">;
 
@@ -46,13 +46,25 @@ export async function deletePlacement(db: Database, machineId: string, epoch?: n
     .where(and(eq(placements.machineId, machineId), epoch === undefined ? undefined : eq(placements.epoch, epoch)));
 }
 
-/** What hosts that have told of themselves have left, all or the named ones. True until it is used only of hosts that the caller has locked. */
-export async function readSupplies(tx: Database, reserve: SystemReserve, hostIds?: readonly string[]): Promise<Supply[]> {
+/** Which hosts, all without a list; `withLabels`: with the labels of the machines there. */
+export interface SupplyAsk {
+  readonly hostIds?: readonly string[];
+  readonly withLabels?: boolean;
+}
+
+/** What hosts that have told of themselves have left. True until it is used only of hosts that the caller has locked. */
+export async function readSupplies(
+  tx: Database,
+  reserve: SystemReserve,
+  { hostIds, withLabels = false }: SupplyAsk = {},
+): Promise<Supply[]> {
   const told = and(isNotNull(hosts.facts), hostIds === undefined ? undefined : inArray(hosts.id, [...hostIds]));
   const found = await tx.select(supplyColumns).from(hosts).where(told).orderBy(asc(hosts.id));
   const ids = found.map(({ id }) => id);
-  const used = ids.length === 0 ? [] : (await Promise.all([placed(tx, ids), foreign(tx, ids)])).flat();
-  const usedBy = Map.groupBy(used, ({ hostId }) => hostId);
+  const [own, others, carried] =
+    ids.length === 0 ? [[], [], []] : await Promise.all([placed(tx, ids), foreign(tx, ids), withLabels ? labelsOn(tx, ids) : []]);
+  const usedBy = Map.groupBy([...own, ...others], ({ hostId }) => hostId);
+  const carriedBy = Map.groupBy(carried, ({ hostId }) => hostId);
   return found.map(({ facts, silentMs, toldState, overcommitCpu, overcommitMemory, ...host }) => {
     const rows = usedBy.get(host.id) ?? [];
     const sum = (column: "vcpus" | "memoryBytes" | "diskBytes" | "macos") => rows.reduce((total, row) => total + Number(row[column]), 0);
@@ -65,6 +77,7 @@ export async function readSupplies(tx: Database, reserve: SystemReserve, hostIds
     return {
       ...host,
       architecture,
+      carries: (carriedBy.get(host.id) ?? []).map(({ labels }) => labels),
       state: stateOf(toldState, silentMs),
       freeVcpus: Math.floor((cpus - reserve.cpus) * overcommitCpu) - sum("vcpus"),
       freeMemoryBytes: Math.floor((memoryBytes - reserve.memoryBytes) * overcommitMemory) - sum("memoryBytes"),
@@ -81,6 +94,7 @@ const supplyColumns = {
   enabled: hosts.enabled,
   cordon: cordonNow,
   labels: hosts.labels,
+  taints: hosts.taints,
   overcommitCpu: hosts.overcommitCpu,
   overcommitMemory: hosts.overcommitMemory,
   toldState: hosts.toldState,
@@ -88,6 +102,13 @@ const supplyColumns = {
   facts: sql`jsonb_build_object('cpus', ${hosts.facts}->'cpus', 'memoryBytes', ${hosts.facts}->'memoryBytes', 'freeBytes', ${hosts.facts}->'freeBytes', 'architecture', ${hosts.facts}->'architecture')`,
   cached: sql<string[]>`array(select one->>'digest' from jsonb_array_elements(${hosts.cached}) one)`,
 };
+
+const labelsOn = (tx: Database, hostIds: readonly string[]): Promise<{ hostId: string; labels: Labels }[]> =>
+  tx
+    .select({ hostId: placements.hostId, labels: machines.labels })
+    .from(placements)
+    .innerJoin(machines, eq(machines.id, placements.machineId))
+    .where(inArray(placements.hostId, [...hostIds]));
 
 /** Locks the named hosts, always in one order, so that nobody waits in a circle, and answers what each has left. */
 export async function lockSupplies(tx: Database, reserve: SystemReserve, hostIds: readonly string[]): Promise<Supply[]> {
@@ -97,7 +118,7 @@ export async function lockSupplies(tx: Database, reserve: SystemReserve, hostIds
     .where(inArray(hosts.id, [...hostIds]))
     .orderBy(asc(hosts.id))
     .for("no key update");
-  return readSupplies(tx, reserve, hostIds);
+  return readSupplies(tx, reserve, { hostIds });
 }
 
 /** Locks the first of these hosts that nobody else holds, or waits for the very first. */

@@ -7,6 +7,7 @@ import { and, count, eq, isNotNull, isNull, sql } from "drizzle-orm";
 import { z } from "zod";
 import { demandOf } from "../domain/hosts/demand.ts";
 import type { Waiting } from "../domain/hosts/queue.ts";
+import { profiles } from "../domain/hosts/rules.ts";
 import { Pending } from "../domain/machines/schema.ts";
 import type { Database } from "./connect.ts";
 import { imageVersions, machines, operations, placements } from "./schema.ts";
@@ -16,20 +17,25 @@ export interface WaitingMachine extends Waiting {
   readonly workflowId: string;
 }
 
-const Wished = z.object({
+/** What a request for a machine says of hosts, as its operation keeps it. */
+export const Wished = z.object({
   hostId: z.string().nullable(),
   hostLabels: z.array(z.string()),
   start: z.boolean(),
   priority: z.number().default(0),
+  tolerates: z.array(z.string()).default([]),
+  apartFrom: z.record(z.string(), z.string()).default({}),
+  profile: z.enum(profiles).default("spread"),
 });
 
 /** All of them, in no order. */
 export async function waitingMachines(db: Database): Promise<WaitingMachine[]> {
-  const { id: machineId, project, pending, vcpus, memoryBytes, diskBytes, kind } = machines;
+  const { id: machineId, project, labels, pending, vcpus, memoryBytes, diskBytes, kind } = machines;
   const rows = await db
     .select({
       machineId,
       project,
+      labels,
       pending,
       size: { vcpus, memoryBytes, diskBytes, kind },
       image: { architecture: imageVersions.architecture, digest: imageVersions.digest },

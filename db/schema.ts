@@ -478,6 +478,8 @@ export const hosts = pgTable(
     /** The Ed25519 key that the host signs its tokens with, base64url. */
     publicKey: text("public_key").notNull(),
     labels: words("labels"),
+    /** Keep away machines that do not bear them. */
+    taints: words("taints"),
     enabled: boolean("enabled").notNull().default(true),
     /** By an operator: no new machine is placed here, and everything else goes on. */
     cordoned: boolean("cordoned").notNull().default(false),

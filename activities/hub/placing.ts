@@ -4,20 +4,19 @@
  * The one idea: the host that was chosen is locked and looked at once more, so the choice is still right when it is committed. A placement that stands is
  * answered again; one on a host that was given up is followed by the next epoch.
  */
-import { z } from "zod";
 import type { Database } from "../../db/connect.ts";
 import { chooseTree } from "../../db/grants.ts";
 import { findImageById } from "../../db/images.ts";
 import { findMachine, updateMachine } from "../../db/machines.ts";
 import { locateOperation } from "../../db/operations.ts";
 import { deletePlacement, findPlacement, insertPlacement, lockOneOf, readSupplies, type SystemReserve } from "../../db/placements.ts";
-import { heldByProjects, waitingMachines } from "../../db/queue.ts";
+import { heldByProjects, waitingMachines, Wished } from "../../db/queue.ts";
 import type { ImageVersion } from "../../domain/catalog/schema.ts";
 import { unwrap } from "../../domain/errors.ts";
 import { writeProgress } from "../../db/steps.ts";
 import { demandOf } from "../../domain/hosts/demand.ts";
 import { inTurn, leftBy, type Waiting } from "../../domain/hosts/queue.ts";
-import { candidates, lacking, lacks, type Demand, type Supply } from "../../domain/hosts/rules.ts";
+import { candidates, lacking, lacks, looksAtLabels, type Demand, type Supply } from "../../domain/hosts/rules.ts";
 import type { Machine } from "../../domain/machines/schema.ts";
 import type { Wanted } from "../../workflows/catalog/fetch.ts";
 import type { Placement } from "../../workflows/machines/provision.ts";
@@ -31,12 +30,7 @@ export interface Placing {
   readonly reserve: SystemReserve;
 }
 
-const ProvisionRequest = Permitted.extend({
-  hostId: z.string().nullable(),
-  hostLabels: z.array(z.string()),
-  start: z.boolean(),
-  priority: z.number().default(0),
-});
+const ProvisionRequest = Permitted.extend(Wished.shape);
 
 export async function placeMachine(
   { db, hubId, reserve }: Placing,
@@ -102,16 +96,17 @@ async function turnsBefore(tx: Database, waiting: readonly Waiting[], { machine,
   const others = waiting.filter(({ machineId }) => machineId !== machine.id);
   if (others.length === 0) return [];
   const sinceMs = machine.pending === null ? Date.now() : Date.parse(machine.pending.since);
-  const own = { machineId: machine.id, project: machine.project, priority, sinceMs, demand };
+  const own = { machineId: machine.id, project: machine.project, labels: machine.labels, priority, sinceMs, demand };
   const order = inTurn([...others, own], await heldByProjects(tx));
   return order.slice(0, order.indexOf(own));
 }
 
 /** Locks the host that it answers. Many that are placed at once wait for one another only where one host is all that is left. */
 async function takeHost(tx: Database, { reserve, demand, before }: Taking): Promise<Supply> {
+  const withLabels = looksAtLabels([demand, ...before.map((other) => other.demand)]);
   for (;;) {
-    const best = unwrap(candidates(leftBy(await readSupplies(tx, reserve), before), demand));
-    const taken = await tx.transaction((attempt) => lockIfFree(attempt, { reserve, demand, best })).catch(unlessFilled);
+    const best = unwrap(candidates(leftBy(await readSupplies(tx, reserve, { withLabels }), before), demand));
+    const taken = await tx.transaction((attempt) => lockIfFree(attempt, { reserve, demand, best, withLabels })).catch(unlessFilled);
     if (taken) return taken;
   }
 }
@@ -125,13 +120,13 @@ const unlessFilled = (error: unknown): null => {
 
 async function lockIfFree(
   attempt: Database,
-  { reserve, demand, best }: { reserve: SystemReserve; demand: Demand; best: readonly Supply[] },
+  { reserve, demand, best, withLabels }: Omit<Taking, "before"> & { readonly best: readonly Supply[]; readonly withLabels: boolean },
 ): Promise<Supply> {
   const hostId = await lockOneOf(
     attempt,
     best.map(({ id }) => id),
   );
-  const [supply] = await readSupplies(attempt, reserve, [hostId]);
+  const [supply] = await readSupplies(attempt, reserve, { hostIds: [hostId], withLabels });
   if (!supply || lacks(supply, demand).length > 0) throw new FilledMeanwhile();
   return supply;
 }
@@ -145,7 +140,8 @@ export async function awaitRoom(
     const { operation, input } = await underWay(tx, operationId, ProvisionRequest);
     const machine = unwrap(await findMachine(tx, operation.machineId ?? "", { lock: true }));
     const image = unwrap(await findImageById(tx, input.imageVersionId));
-    const hosts = lacking(await readSupplies(tx, reserve), demandOf(machine, image, input, excluded));
+    const demand = demandOf(machine, image, input, excluded);
+    const hosts = lacking(await readSupplies(tx, reserve, { withLabels: looksAtLabels([demand]) }), demand);
     const since = machine.pending?.since ?? new Date().toISOString();
     await writeProgress(tx, operationId, "place", { doneBytes: 0, totalBytes: 0, waitsFor: "room on a host" });
     await updateMachine(tx, machine.id, { pending: { since, until, priority: input.priority, ahead: 0, hosts } });

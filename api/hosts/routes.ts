@@ -21,6 +21,7 @@ const HostChanges = z
   .object({
     enabled: z.boolean().optional(),
     labels: z.array(z.string().min(1).max(128)).max(32).optional(),
+    taints: z.array(z.string().min(1).max(128)).max(32).optional(),
     overcommitCpu: z.number().positive().max(16).optional(),
     overcommitMemory: z.number().positive().max(16).optional(),
   })

@@ -138,6 +138,13 @@ const changing: readonly Declaration[] = [
     run: async () => (await import("./change.ts")).labelHost,
   },
   {
+    usage: "taint <host> [taints...]",
+    summary: "Keep machines away from a host that do not bear its taints, or take taints away",
+    options: [["--remove <taint>", "a taint to take away; may be given several times", "several"]],
+    examples: ["drover host taint mac-1 gpu", "drover host taint mac-1 --remove gpu"],
+    run: async () => (await import("./change.ts")).taintHost,
+  },
+  {
     usage: "delete <host>",
     summary: "Forget a host that has no machines",
     examples: ["drover host delete mac-1"],

@@ -57,6 +57,7 @@ export function describe(host: HostShape): string {
     ["maintenance", host.maintenanceUntil ? `until ${time(host.maintenanceUntil)}` : undefined],
     ["reported", ago(host.lastReportAt)],
     ["labels", list(host.labels)],
+    ["taints", list(host.taints)],
     ["system", known && `${known.osName} ${known.osVersion}, ${known.architecture}`],
     ["processor", known && `${known.cpuModel}, ${known.cpus} cores`],
     ["memory", bytes(known?.memoryBytes)],

@@ -1,5 +1,6 @@
 /** `drover machine create|delete|expire`: the beginning and the end of a machine. */
 import { z } from "zod";
+import { profiles } from "../../domain/hosts/rules.ts";
 import { NewMachine } from "../../domain/machines/schema.ts";
 import { wantedImage } from "../catalog/pull.ts";
 import { pathOf } from "../client.ts";
@@ -21,13 +22,17 @@ const Options = z.object({
   description: z.string().optional(),
   label: pairs,
   start: z.boolean(),
+  tolerate: z.array(z.string()).optional(),
+  apartFrom: pairs,
+  profile: z.enum(profiles).optional(),
   ttl: seconds.optional(),
   waitForRoom: milliseconds.optional(),
   priority: integer.optional(),
 });
 
 export async function createMachine(context: Context, [name = ""]: readonly string[], raw: unknown): Promise<number> {
-  const { image, host, hostLabel, cpus, memory, description, label, start, ttl, waitForRoom, priority } = given(Options, raw);
+  const { image, host, hostLabel, cpus, memory, description, label, start, ttl, waitForRoom, priority, tolerate, apartFrom, profile } =
+    given(Options, raw);
   const waiting = waitingOf(raw);
   if (image === undefined) throw usageFault("Name the image with --image.", "drover machine create");
   const wanted = {
@@ -42,6 +47,9 @@ export async function createMachine(context: Context, [name = ""]: readonly stri
     ttlSeconds: ttl,
     waitSeconds: waitForRoom === undefined ? undefined : Math.ceil(waitForRoom / 1000),
     priority,
+    tolerates: tolerate,
+    apartFrom,
+    profile,
   };
   const body = given(NewMachine, { ...wanted, onFault: waiting.onFault });
 

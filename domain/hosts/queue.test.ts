@@ -1,6 +1,7 @@
 /** Whose turn it is, and what is left: over random queues, with a seed that can be given again. */
 import { describe, expect, it } from "vitest";
 import { randomFrom, testSeed } from "../../tests/crash/random.ts";
+import { anywhere } from "./demand.ts";
 import { inTurn, leftBy, type Waiting } from "./queue.ts";
 import type { Demand, Supply } from "./rules.ts";
 
@@ -10,9 +11,7 @@ const demand = (vcpus: number, more: Partial<Demand> = {}): Demand => ({
   memoryBytes: 1,
   diskBytes: 1,
   macos: false,
-  anyLabel: [],
-  digest: "d",
-  excluded: [],
+  ...anywhere,
   runs: true,
   ...more,
 });
@@ -21,6 +20,7 @@ const waiting = (machineId: string, more: Partial<Waiting> = {}): Waiting => ({
   project: "p",
   priority: 0,
   sinceMs: 0,
+  labels: {},
   demand: demand(1),
   ...more,
 });
@@ -32,6 +32,8 @@ const host = (id: string, freeVcpus: number, more: Partial<Supply> = {}): Supply
   cordon: null,
   architecture: "arm64",
   labels: [],
+  taints: [],
+  carries: [],
   freeVcpus,
   freeMemoryBytes: 100,
   freeDiskBytes: 100,

@@ -4,7 +4,7 @@
  * The one idea: nothing is kept for anybody. Each time the queue is put in order anew, and room is given in thought to those before; so a request that fits
  * where nobody before it does goes ahead, and one with a higher priority never waits behind a lower one.
  */
-import { candidates, type Demand, type Supply } from "./rules.ts";
+import { candidates, type Demand, type Labels, type Supply } from "./rules.ts";
 
 export interface Waiting {
   readonly machineId: string;
@@ -12,6 +12,7 @@ export interface Waiting {
   /** The higher, the earlier. */
   readonly priority: number;
   readonly sinceMs: number;
+  readonly labels: Labels;
   readonly demand: Demand;
 }
 
@@ -42,19 +43,20 @@ const within = (a: Waiting, b: Waiting) => b.priority - a.priority || a.sinceMs 
 const mostBefore = 200;
 
 /** What hosts have left once those before have got, in their turn, what there is for them. */
-export function leftBy(supplies: readonly Supply[], before: readonly Pick<Waiting, "demand">[]): Supply[] {
+export function leftBy(supplies: readonly Supply[], before: readonly Pick<Waiting, "demand" | "labels">[]): Supply[] {
   let left = [...supplies];
-  for (const { demand } of before.slice(0, mostBefore)) {
+  for (const { demand, labels } of before.slice(0, mostBefore)) {
     const fit = candidates(left, demand);
     const host = fit.ok ? fit.value[0] : undefined;
-    if (host) left = left.map((supply) => (supply.id === host.id ? without(supply, demand) : supply));
+    if (host) left = left.map((supply) => (supply.id === host.id ? without(supply, demand, labels) : supply));
   }
   return left;
 }
 
-function without(supply: Supply, { vcpus, memoryBytes, diskBytes, macos, runs }: Demand): Supply {
+function without(supply: Supply, { vcpus, memoryBytes, diskBytes, macos, runs }: Demand, labels: Labels): Supply {
   return {
     ...supply,
+    carries: [...supply.carries, labels],
     freeVcpus: supply.freeVcpus - (runs ? vcpus : 0),
     freeMemoryBytes: supply.freeMemoryBytes - (runs ? memoryBytes : 0),
     freeDiskBytes: supply.freeDiskBytes - diskBytes,

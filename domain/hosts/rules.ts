@@ -41,6 +41,11 @@ export function hostStateAt(silentMs: number | null): HostState {
   return silentMs > lateAfterMs ? "late" : "online";
 }
 
+/** `spread`: on the host that has most left, so that a busy or lost host harms few. `fill`: on the one that has least, so that large machines find room. */
+export const profiles = ["spread", "fill"] as const;
+export type Profile = (typeof profiles)[number];
+export type Labels = Readonly<Record<string, string>>;
+
 export interface Demand {
   readonly architecture: string;
   readonly vcpus: number;
@@ -49,6 +54,11 @@ export interface Demand {
   readonly macos: boolean;
   readonly hostId?: string | undefined;
   readonly anyLabel: readonly string[];
+  /** Taints of hosts that it bears. */
+  readonly tolerates: readonly string[];
+  /** On no host that has a machine with all these labels; of none where there are none. */
+  readonly apartFrom: Labels;
+  readonly profile: Profile;
   readonly digest: string;
   readonly excluded: readonly string[];
   /** False for a machine that is made but not started: it needs disk only. */
@@ -65,6 +75,10 @@ export interface Supply {
   readonly cordon: Cordon | null;
   readonly architecture: string;
   readonly labels: readonly string[];
+  /** Keep away whatever does not bear them all, unless it names the host. */
+  readonly taints: readonly string[];
+  /** The labels of the machines there, as far as they were asked for. */
+  readonly carries: readonly Labels[];
   readonly freeVcpus: number;
   readonly freeMemoryBytes: number;
   readonly freeDiskBytes: number;
@@ -72,11 +86,17 @@ export interface Supply {
   readonly cached: readonly string[];
 }
 
+/** Whether the labels of machines decide where any of these may go. */
+export const looksAtLabels = (demands: readonly Demand[]): boolean => demands.some(({ apartFrom }) => Object.keys(apartFrom).length > 0);
+
 /** What keeps a host from taking the machine; empty when nothing does. */
 export function lacks(supply: Supply, demand: Demand): string[] {
   const wants = (short: boolean, words: string) => (short ? [words] : []);
   const labelled =
     demand.anyLabel.length === 0 || demand.anyLabel.some((label) => supply.labels.some((own) => own.toLowerCase() === label.toLowerCase()));
+  const borne = demand.hostId === supply.id ? [] : supply.taints.filter((taint) => !demand.tolerates.includes(taint));
+  const apart = Object.entries(demand.apartFrom);
+  const crowded = apart.length > 0 && supply.carries.some((labels) => apart.every(([name, value]) => labels[name] === value));
   return [
     ...wants(demand.hostId !== undefined && demand.hostId !== supply.id, "is not the host asked for"),
     ...wants(demand.excluded.includes(supply.id), "was tried already"),
@@ -85,6 +105,13 @@ export function lacks(supply: Supply, demand: Demand): string[] {
     ...wants(!takesWork(supply, demand), `is ${supply.state}`),
     ...wants(supply.architecture !== demand.architecture, `is ${supply.architecture}, not ${demand.architecture}`),
     ...wants(!labelled, `has none of the labels ${demand.anyLabel.join(", ")}`),
+    ...wants(borne.length > 0, `keeps away what does not bear ${borne.join(", ")}`),
+    ...wants(
+      crowded,
+      `has a machine with ${Object.entries(demand.apartFrom)
+        .map(([name, value]) => `${name}=${value}`)
+        .join(", ")}`,
+    ),
     ...wants(demand.runs && supply.freeVcpus < demand.vcpus, `has ${supply.freeVcpus} of ${demand.vcpus} vCPU free`),
     ...wants(
       demand.runs && supply.freeMemoryBytes < demand.memoryBytes,
@@ -111,17 +138,19 @@ const takesWork = ({ state, id }: Supply, { hostId }: Demand): boolean =>
 
 /**
  * The hosts that may take the machine, best first: those that have the image, and only without any of them the others; then by the memory that they have left,
- * then by name. Of those that are named every one will do; the order is a preference.
+ * most or least first as the profile says, then by name. Of those that are named every one will do; the order is a preference.
  */
 export function candidates(supplies: readonly Supply[], demand: Demand): Result<Supply[]> {
   const judged = supplies.map((supply) => ({ supply, missing: lacks(supply, demand) }));
   const fit = judged.filter(({ missing }) => missing.length === 0).map(({ supply }) => supply);
   const warm = fit.filter(({ cached }) => cached.includes(demand.digest));
-  if (fit.length > 0)
-    return ok((warm.length > 0 ? warm : fit).toSorted((a, b) => b.freeMemoryBytes - a.freeMemoryBytes || a.name.localeCompare(b.name)));
+  if (fit.length > 0) return ok((warm.length > 0 ? warm : fit).toSorted(better(demand.profile)));
   const reasons = judged.map(({ supply, missing }) => `${supply.name} ${missing.join(", ")}`);
   const message = reasons.length === 0 ? "No host is enrolled." : `No host can take the machine: ${reasons.join("; ")}.`;
   return refuse({ code: "no_capacity", message, details: { hosts: reasons } });
 }
+
+const better = (profile: Profile) => (a: Supply, b: Supply) =>
+  (profile === "fill" ? a.freeMemoryBytes - b.freeMemoryBytes : b.freeMemoryBytes - a.freeMemoryBytes) || a.name.localeCompare(b.name);
 
 const mebibytes = (bytes: number): number => Math.floor(bytes / 1024 ** 2);

@@ -82,6 +82,7 @@ export const Host = z
     draining: OperationId.nullable().meta({ description: "The drain under way." }),
     maintenanceUntil: z.date().nullable().meta({ description: "When the maintenance window that is open ends." }),
     labels: z.array(z.string()),
+    taints: z.array(z.string()).meta({ description: "No machine comes here that does not bear them all, unless it names this host." }),
     overcommitCpu: z.number().positive(),
     overcommitMemory: z.number().positive(),
     facts: HostFacts.nullable(),

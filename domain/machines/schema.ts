@@ -5,6 +5,7 @@
  */
 import { z } from "zod";
 import { BundleKind, ImageReference } from "../catalog/schema.ts";
+import { profiles } from "../hosts/rules.ts";
 import { HostId, MachineId, OperationId, Uuid } from "../ids.ts";
 import { OnFault } from "../operations/schema.ts";
 import { desiredStates, machineStates, stopModes } from "./rules.ts";
@@ -87,6 +88,15 @@ export const NewMachine = z
     image: ImageReference,
     hostId: HostId.optional().meta({ description: "This host and no other." }),
     hostLabels: z.array(z.string().min(1)).max(32).default([]).meta({ description: "Any of these labels is enough." }),
+    tolerates: z.array(z.string().min(1).max(128)).max(32).default([]).meta({ description: "Taints of hosts that the machine bears." }),
+    apartFrom: z
+      .record(z.string().min(1).max(128), z.string().max(256))
+      .default({})
+      .meta({ description: "On no host that has a machine with all these labels." }),
+    profile: z
+      .enum(profiles)
+      .default("spread")
+      .meta({ description: "Among hosts that fit: the one that has most memory left, or with `fill` the one that has least." }),
     ...Size,
     description: z.string().max(4096).default(""),
     labels: z.record(z.string().min(1).max(128), z.string().max(256)).default({}),

@@ -240,7 +240,7 @@ describe("machines in no row", { timeout: 30_000 }, () => {
   it("take no room of their host once they have ended, though it has not looked since", async () => {
     const host = await openHost();
     const { db, reserve } = hub.control;
-    const free = async () => (await readSupplies(db, reserve, [host.hostId]))[0]?.freeVcpus ?? 0;
+    const free = async () => (await readSupplies(db, reserve, { hostIds: [host.hostId] }))[0]?.freeVcpus ?? 0;
     const { id, seen } = await machineOn(host, "running");
     await host.report(seen());
     const full = await free();

@@ -1,0 +1,1 @@
+ALTER TABLE "hosts" ADD COLUMN "taints" text[] DEFAULT '{}'::text[] NOT NULL;
