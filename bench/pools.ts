@@ -1,15 +1,15 @@
 /**
- * How soon a caller has a machine that waits: leases of one pool over HTTP, one after another and ten at once, each of a pool that refills meanwhile.
+ * How soon a caller has a machine that waits: leases over HTTP of a pool in which so many wait, one after another and ten at once.
  *
  * One table; with `--json` its last line is the same as data.
- * Arguments: `--leases <n>` (100), `--idle <n>` (40 machines that wait, of 512 MiB each on one simulated host), `--json`.
+ * Arguments: `--leases <n>` (100 machines that wait, on one simulated host), `--json`.
  */
 import "../deploy/lifeline.ts";
 import { cpus, loadavg, totalmem } from "node:os";
 import { setTimeout as delay } from "node:timers/promises";
 import { parseArgs } from "node:util";
-import { FaultError } from "../domain/errors.ts";
-import { Host, Lease, Operation, Pool, PoolDetail } from "../cli/wire.ts";
+import { Host, Lease as LeaseAnswer, Operation, Pool, PoolDetail } from "../cli/wire.ts";
+import type { Lease } from "../domain/pools/schema.ts";
 import { openBenchStack, image, type BenchStack } from "./stack.ts";
 import { printJson, printTable, smallerIsBetter, type Row } from "./table.ts";
 
@@ -20,9 +20,9 @@ const { values: options } = parseArgs({
     json: { type: "boolean", default: false },
   },
 });
-const [leases, idle] = [Number(options.leases), Number(options.idle)];
-if (![leases, idle].every((count) => Number.isInteger(count) && count > 0)) {
-  process.stderr.write("Usage: node bench/pools.ts [--leases <n>] [--idle <n>] [--json]\n");
+const leases = Number(options.leases);
+if (!Number.isInteger(leases) || leases < 10) {
+  process.stderr.write("Usage: npx node bench/pools.ts [--leases <n>] [--json]; ten leases at least\n");
   process.exit(2);
 }
 
@@ -40,48 +40,47 @@ process.exit(0);
 async function measure({ client }: BenchStack): Promise<Row[]> {
   const rooms = { overcommitCpu: 16, overcommitMemory: 16 };
   for (const { id } of await client.list("/hosts", Host)) await client.send("PATCH", `/hosts/${id}`, Host, { body: rooms });
-  const sizes = { vcpus: 1, memoryBytes: 512 * 1024 ** 2 };
-  // Half of them are leased at most, so that it need not wait for those that were given back.
-  const body = { name: "bench", image, minimumIdle: idle, maximum: 2 * idle, ...sizes };
-  say(`a pool fills with ${idle} machines`);
+  const body = { name: "bench", image, vcpus: 1, memoryBytes: 512 * 1024 ** 2, minimumIdle: leases, maximum: leases };
+  say(`a pool fills with ${leases} machines`);
   await client.send("POST", "/pools", Pool, { body });
   await full();
-  const [alone, many]: [number[], number[]] = [[], []];
+  // No room is left beside them, so none is made meanwhile.
   say(`${leases} leases, one after another`);
-  for (let left = leases; left > 0; left--) alone.push(await leaseOnce());
+  const given: Lease[] = [];
+  const alone = await timed(leases, 1, async () => void given.push(await lease()));
+  for (const { id } of given) await client.send("DELETE", `/pools/bench/leases/${id}`, Operation);
   await full();
   say(`${leases} leases, ten at once`);
-  const one = async () => {
-    for (let left = leases / 10; left > 0; left--) many.push(await leaseOnce());
-  };
-  await Promise.all(Array.from({ length: 10 }, one));
-  const row = (what: string, times: number[], share: number, below?: number) =>
+  const many = await timed(leases, 10, async () => void (await lease()));
+  const row = (what: string, share: number, times: number[], below?: number) =>
     smallerIsBetter(what, percentile(times, share), "ms", null, below === undefined ? null : { below });
   return [
-    row("lease, one after another, p50", alone, 0.5, 100),
-    row("lease, one after another, p99", alone, 0.99),
-    row("lease, ten at once, p50", many, 0.5, 100),
-    row("lease, ten at once, p99", many, 0.99),
+    row("lease, one after another, p50", 0.5, alone, 100),
+    row("lease, one after another, p99", 0.99, alone),
+    row("lease, ten at once, p50", 0.5, many, 100),
+    row("lease, ten at once, p99", 0.99, many),
   ];
 
   async function full(): Promise<void> {
-    while ((await client.get("/pools/bench", PoolDetail)).idle < idle) await delay(500);
+    while ((await client.get("/pools/bench", PoolDetail)).idle < leases) await delay(500);
   }
-  /** What the caller waited for once one was idle; given back at once, which is not measured. */
-  async function leaseOnce(): Promise<number> {
-    for (;;) {
+  async function lease(): Promise<Lease> {
+    return client.send("POST", "/pools/bench/lease", LeaseAnswer, { body: {} });
+  }
+}
+
+/** How long each call takes, so many calls by so many callers. */
+async function timed(calls: number, callers: number, call: () => Promise<void>): Promise<number[]> {
+  const times: number[] = [];
+  const one = async () => {
+    for (let left = Math.ceil(calls / callers); left > 0; left--) {
       const begin = performance.now();
-      try {
-        const { id } = await client.send("POST", "/pools/bench/lease", Lease, { body: {} });
-        const ms = performance.now() - begin;
-        await client.send("DELETE", `/pools/bench/leases/${id}`, Operation);
-        return ms;
-      } catch (error) {
-        if (!(error instanceof FaultError) || error.fault.code !== "pool_empty") throw error;
-        await delay(500);
-      }
+      await call();
+      times.push(performance.now() - begin);
     }
-  }
+  };
+  await Promise.all(Array.from({ length: callers }, one));
+  return times;
 }
 
 function percentile(times: readonly number[], share: number): number {

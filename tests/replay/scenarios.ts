@@ -8,11 +8,12 @@ import { verbs, type Decision, type OnFault, type Verb } from "../../domain/oper
 import { hostBackSignal, hostLostSignal } from "../../workflows/host-loss.ts";
 import { roomSignal } from "../../workflows/machines/provision.ts";
 import { decisions } from "../../workflows/parking.ts";
+import { wakeSignal } from "../../workflows/pools/keep.ts";
 import { begin, type Harness, type HostName, type Run } from "../workflows/harness.ts";
 import { digest, newWorld, type World } from "../workflows/world.ts";
 
-/** Beside the verbs of operations: what brings events to webhooks. */
-type Recorded = Verb | "deliver";
+/** Beside the verbs of operations: what brings events to webhooks, and what keeps pools. */
+type Recorded = Verb | "deliver" | "keepPool";
 export interface Scenario {
   readonly verb: Recorded;
   /** How it went, as the name of the file says it. */
@@ -282,5 +283,43 @@ const deliveries: readonly Scenario[] = [
   delivery("waiting", failing(forEver), ({ world, run }) => run.until(() => world.acted.includes("attempt 2"), "it was tried twice")),
 ];
 
-export const scenarios: readonly Scenario[] = [...verbs.flatMap(general), ...special, ...deliveries];
+const looks = (count: number) => (world: World) => world.acted.length >= count;
+const keeping = (how: string, before: (world: World) => void, until: (play: { world: World; run: Run }) => Promise<void>): Scenario => ({
+  verb: "keepPool",
+  how,
+  play: async (harness) => {
+    const world = newWorld();
+    before(world);
+    const run = await begin(harness, world, "keepPool", () => ({ pool: "ci" }));
+    await until({ world, run });
+    return run;
+  },
+});
+const woken = async ({ world, run }: { world: World; run: Run }, look: number) => {
+  await run.handle.signal(wakeSignal);
+  await run.until(() => looks(look)(world), "it looked again");
+};
+const pools: readonly Scenario[] = [
+  keeping(
+    "waiting",
+    () => {},
+    async ({ world, run }) => {
+      await run.until(() => looks(1)(world), "it looked");
+      await woken({ world, run }, 2);
+      await woken({ world, run }, 3);
+    },
+  ),
+  keeping(
+    "done",
+    (world) => void world.troubles.set("settle", { code: "internal", times: 1 }),
+    async ({ world, run }) => {
+      await run.until(() => looks(2)(world), "it looked again after a failure");
+      world.forgotten.add("pool");
+      await run.handle.signal(wakeSignal);
+      await run.ended;
+    },
+  ),
+];
+
+export const scenarios: readonly Scenario[] = [...verbs.flatMap(general), ...special, ...deliveries, ...pools];
 export const nameOf = ({ verb, how }: Pick<Scenario, "verb" | "how">): string => `${verb}.${how}.json`;

@@ -17,6 +17,7 @@ import { archivesOfHost, archivesOfHub } from "./archives.ts";
 import { careOfHost, careOfHub } from "./care.ts";
 import { deliveriesOfHub } from "./deliveries.ts";
 import { drainsOfHub } from "./drains.ts";
+import { poolsOfHub } from "./pools.ts";
 import { hostOf, hubOf, newWorld, type World } from "./world.ts";
 
 // Faults are what these tests are about: only what nobody foresaw is worth a line.
@@ -44,7 +45,7 @@ export interface Harness {
 const hostNames = ["mac-1", "mac-2"] as const;
 export type HostName = (typeof hostNames)[number];
 
-type Act = (input: { operationId: string; prefetchId?: string; deliveryId?: string }) => Promise<unknown>;
+type Act = (input: { operationId: string; prefetchId?: string; deliveryId?: string; poolId?: string }) => Promise<unknown>;
 type Activities = Readonly<Record<string, Act>>;
 /** What the operations under way see, by operation: the hub's activities and each host's. */
 type Worlds = Map<string, Readonly<Record<"hub" | HostName, Activities>>>;
@@ -120,7 +121,7 @@ function dispatched(worlds: Worlds, part: "hub" | HostName): Activities {
       // The pulls of a prefetch happen in its world.
       const parent = input.prefetchId === undefined ? undefined : worlds.get(input.prefetchId);
       if (parent) worlds.set(input.operationId, parent);
-      const id = input.deliveryId ?? input.operationId;
+      const id = input.deliveryId ?? input.poolId ?? input.operationId;
       const found = worlds.get(id)?.[part][name];
       if (!found) throw new Error(`Nobody plays ${name} for operation ${id}.`);
       return found(input);
@@ -140,6 +141,7 @@ function activitiesOf(world: World, hostIds: readonly string[]): Readonly<Record
     ...careOfHub(world, untilCancelled),
     ...deliveriesOfHub(world),
     ...drainsOfHub(world, untilCancelled),
+    ...poolsOfHub(world),
   };
   return { hub, "mac-1": host("mac-1"), "mac-2": host("mac-2") } as unknown as Record<"hub" | HostName, Activities>;
 }
@@ -173,7 +175,7 @@ export async function begin(
   const handle = await client.workflow.start(type, {
     taskQueue: hubQueue,
     workflowId: `${type}/test/${operationId}`,
-    args: [{ ...frame, deliveryId: operationId, ...input((name) => hosts[name]) }],
+    args: [{ ...frame, deliveryId: operationId, poolId: operationId, ...input((name) => hosts[name]) }],
   });
   const ended = handle.result().then(
     () => undefined,

@@ -26,14 +26,14 @@ export interface PoolActivities {
   settlePool(input: { poolId: string }): Promise<Settled>;
 }
 
-const wake = defineSignal("wake");
+export const wakeSignal = defineSignal("wake");
 /** A look costs some eight events: a thousand of them are a day of a quiet pool, and read in a moment. */
 const longestHistory = 8_000;
 
 export async function keepPool(input: KeepPoolInput): Promise<void> {
   const { poolId, pool } = input;
   let isWoken = false;
-  setHandler(wake, () => void (isWoken = true));
+  setHandler(wakeSignal, () => void (isWoken = true));
   nameActivities("settle", pool);
   const hub = quick<PoolActivities>();
   for (;;) {
