@@ -8,7 +8,8 @@ import type { z } from "zod";
 import { ok, refuse, type Result } from "../errors.ts";
 import { mistakesOfFiles } from "./files.ts";
 import { modulesOf } from "./modules.ts";
-import { aboutVariable, ignoredVariables, type VariableName, Variables, variableNames } from "./variables.ts";
+import { ignoredVariables } from "./ignored.ts";
+import { aboutVariable, type VariableName, Variables, variableNames } from "./variables.ts";
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 export type Config = ReturnType<typeof arrange>;

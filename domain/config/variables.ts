@@ -283,33 +283,3 @@ export function aboutVariable(name: VariableName): About {
   const meta = Variables.shape[name].meta();
   return { description: meta?.description ?? "", secret: meta?.["secret"] === true };
 }
-
-/** Variables of the Parallels DevOps service whose subject does not exist here: accepted, and told once at start. */
-export const ignoredVariables: readonly string[] = [
-  "MODE",
-  "DATABASE_FOLDER",
-  "DATABASE_NUMBER_BACKUP_FILES",
-  "DATABASE_BACKUP_INTERVAL_MINUTES",
-  "DATABASE_SAVE_INTERVAL_MINUTES",
-  "SYSTEM_AUTO_RECOVER_DATABASE",
-  "GHOST_JOB_TIMEOUT_MINUTES",
-  "ENCRYPTION_PRIVATE_KEY",
-  "JWT_SIGN_ALGORITHM",
-  "JWT_PRIVATE_KEY",
-  "CATALOG_COMPRESS_VM",
-  "CATALOG_COMPRESS_VM_RATIO",
-  "DISABLE_CATALOG_PROVIDER_STREAMING",
-  "VM_CACHE_REFRESH_INTERVAL_SECONDS",
-  "ORCHESTRATOR_PULL_FREQUENCY_SECONDS",
-  "USE_ORCHESTRATOR_RESOURCES",
-  "AMPLITUDE_API_KEY",
-  "LOG_TO_FILE",
-  "LOG_FILE_PATH",
-  "PRL_DEVOPS_LOG_TO_FILE",
-  "PRL_DEVOPS_LOG_FILE_PATH",
-  "DISABLE_REVERSE_PROXY",
-  "REVERSE_PROXY_HOST",
-  "REVERSE_PROXY_PORT",
-  "ENABLE_PACKER_PLUGIN",
-  "ENABLE_VAGRANT_PLUGIN",
-];
