@@ -46,6 +46,21 @@ describe("capacity", () => {
     }
   }, 180_000);
 
+  it("puts no two machines on one host that keep apart from each other, also when they are placed at once", async () => {
+    const { db, hubId, reserve } = hub.control;
+    await hub.sql`update hosts set enabled = false`;
+    await Promise.all([addHost(hub), addHost(hub), addHost(hub)]);
+    const app = { app: `db-${randomUUID()}` };
+    const wanted = newMachine({ labels: app, apartFrom: app });
+    const ids = [];
+    for (let made = 0; made < 12; made++)
+      ids.push(unwrap(await requestMachine(hub.control, { ...wanted, name: `${wanted.name}-${made}` }, asked())).operation.id);
+    await hub.sql`update hosts set last_report_at = now()`;
+    const outcomes = await Promise.allSettled(ids.map((operationId) => placeMachine({ db, hubId, reserve }, { operationId, excluded: [] })));
+    const hosts = outcomes.flatMap((outcome) => (outcome.status === "fulfilled" ? [outcome.value.hostId] : []));
+    expect([hosts.length, new Set(hosts).size]).toEqual([3, 3]);
+  }, 60_000);
+
   it("refuses a start that its host has no room for, and says what is missing", async () => {
     const { machineId, hostId } = await standing(hub, "stopped", { cpus: 3 });
     const { vcpus } = unwrap(await findMachine(hub.control.db, machineId));
