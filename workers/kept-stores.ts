@@ -86,9 +86,10 @@ async function change(
   return changeStore(keeper.db, id, { ...told, location: formatStoreLocation(reached.value.location) }, reached.value.answered);
 }
 
-/** A catalog that may not be written to is read all the same. */
+/** A catalog that may not be written to, or is another hub's, is read all the same. */
+const onlyToRead: ReadonlySet<string> = new Set(["store_denied", "store_foreign"]);
 async function onlyRead(keeper: StoreKeeper, wanted: NewStore, error: unknown): Promise<Store> {
-  if (!(error instanceof FaultError) || error.fault.code !== "store_denied") throw error;
+  if (!(error instanceof FaultError) || !onlyToRead.has(error.fault.code)) throw error;
   return addStore(keeper, { ...wanted, readOnly: true }, AbortSignal.timeout(reachMs));
 }
 
