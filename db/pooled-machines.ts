@@ -3,14 +3,14 @@
  *
  * The one idea: a lease takes one row that nobody else holds, and looks at it again once it is locked; of a hundred who lease at once, none waits for another.
  */
-import { and, eq, sql } from "drizzle-orm";
+import { and, eq, sql, type SQL } from "drizzle-orm";
 import { FaultError } from "../domain/errors.ts";
 import { Uuid } from "../domain/ids.ts";
 import { Machine, type Pending } from "../domain/machines/schema.ts";
 import type { FaultRecord } from "../domain/operations/schema.ts";
 import type { IdleState, Making, Pooled } from "../domain/pools/rules.ts";
 import type { PooledMachine } from "../domain/pools/schema.ts";
-import { hostStateAt } from "../domain/hosts/rules.ts";
+import { hostStateAt, lateAfterMs, lostAfterMs } from "../domain/hosts/rules.ts";
 import type { Database } from "./connect.ts";
 import { findMachine, updateMachine } from "./machines.ts";
 import { machines, pooledMachines } from "./schema.ts";
@@ -58,7 +58,7 @@ export async function machinesOfPool(
     isDrifted: machine.drift.length > 0,
     isLeased: pooled.leaseId !== null,
     lacking: lackingOf(machine.pending),
-    isHostSilent: machine.hostId !== null && hostStateAt(silentMs) !== "online",
+    isHostSilent: machine.hostId !== null && hostStateAt(silentMs) === "lost",
     // As long as nobody can tell what the image is now, nothing is outdated.
     isCurrent: pooled.revision === revision && (digest === null || machine.digest === digest),
     madeAt: pooled.createdAt,
@@ -140,31 +140,48 @@ export async function leaseMachine(tx: Database, wanted: Leasing): Promise<Lease
   return { leaseId, leasedBy, leasedById, leasedAt: row.leasedAt, machine };
 }
 
-async function takeIdle(tx: Database, { poolId, revision, idleState, leasedById, ttlSeconds }: Leasing): Promise<Machine | null> {
+async function takeIdle(tx: Database, leasing: Leasing): Promise<Machine | null> {
+  const { idleState, leasedById, ttlSeconds } = leasing;
   const passed: string[] = [];
   for (;;) {
-    const [row] = await tx.execute<{ id: string }>(sql`
-      select m.id from pooled_machines p join machines m on m.id = p.machine_id join hosts h on h.id = m.host_id
-      where p.pool_id = ${poolId} and not p.is_over and p.lease_id is null and ${waiting(idleState)} and m.id <> all(${sql.param(passed)}::uuid[])
-      order by (p.revision = ${revision}) desc, p.created_at limit 1 for update of p, m skip locked`);
-    if (!row) return null;
+    const id = await lockIdle(tx, leasing, passed);
+    if (id === null) return null;
     // Looked at again under its lock: whoever asked something of it before has committed that by now.
-    const still = sql`${machines.id} in (
-      select m.id from pooled_machines p join machines m on m.id = p.machine_id join hosts h on h.id = m.host_id
-      where m.id = ${row.id} and p.lease_id is null and ${waiting(idleState)})`;
     const [taken] = await tx
       .update(machines)
       .set({ owner: leasedById, expiresAt: sql`clock_timestamp() + make_interval(secs => ${ttlSeconds})`, updatedAt: sql`now()` })
-      .where(still)
+      .where(sql`${machines.id} in (select m.id from ${joined} where m.id = ${id} and ${waiting(idleState)})`)
       .returning();
     if (taken) return Machine.parse(taken);
-    passed.push(row.id);
+    passed.push(id);
   }
 }
 
+/**
+ * One that nobody else holds. A host's report holds all of its machines for a moment: where there is nothing else that moment is waited for. Only by who holds
+ * none yet, since the report might wait for that one.
+ */
+async function lockIdle(tx: Database, { poolId, revision, idleState }: Leasing, passed: readonly string[]): Promise<string | null> {
+  const late = sql`h.last_report_at < clock_timestamp() - make_interval(secs => ${lateAfterMs / 1000})`;
+  const idle = sql`select m.id from ${joined}
+    where p.pool_id = ${poolId} and not p.is_over and ${waiting(idleState)} and m.id <> all(${sql.param([...passed])}::uuid[])
+    order by ${late}, (p.revision = ${revision}) desc, p.created_at limit 1`;
+  const find = async (locking: SQL) => (await tx.execute<{ id: string }>(sql`${idle} ${locking}`))[0]?.id ?? null;
+  for (;;) {
+    const free = await find(sql`for update of p, m skip locked`);
+    if (free !== null || passed.length > 0 || (await find(sql``)) === null) return free;
+    const waited = await find(sql`for update of p, m`);
+    if (waited !== null) return waited;
+  }
+}
+
+const joined = sql`pooled_machines p join machines m on m.id = p.machine_id join hosts h on h.id = m.host_id`;
+
 /** What `judge` calls idle, in the words of the database. */
-const waiting = (idleState: IdleState) => sql`m.retired_at is null and m.desired = ${idleState} and m.observed = ${idleState}
-  and m.drift = '[]'::jsonb and h.last_report_at > clock_timestamp() - interval '10 seconds'
+const waiting = (
+  idleState: IdleState,
+) => sql`p.lease_id is null and m.retired_at is null and m.desired = ${idleState} and m.observed = ${idleState}
+  and m.drift = '[]'::jsonb and h.last_report_at > clock_timestamp() - make_interval(secs => ${lostAfterMs / 1000})
   and m.expires_at is null and not exists (select 1 from operations o where o.machine_id = m.id and (${open} or ${foreign}))`;
 
 /** A lease by its id or by its machine, which may have ended. */

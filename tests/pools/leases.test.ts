@@ -107,6 +107,40 @@ describe("fifty who lease at once", () => {
   });
 });
 
+describe("a lease", () => {
+  it("waits for the moment in which a host's report holds all that wait, and takes one then", async () => {
+    const { pool, machineIds } = await poolOf(2);
+    const reported = Promise.withResolvers<void>();
+    const held = Promise.withResolvers<void>();
+    const reporting = hub.sql.begin(async (report) => {
+      await report`select 1 from machines where host_id = ${hostId} for update`;
+      held.resolve();
+      await reported.promise;
+    });
+    await held.promise;
+    const leases = [1, 2, 3].map(() => requestLease(hub.control, pool.name, {}, asked()));
+    const isWaiting = () => hub.sql`select 1 from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`;
+    await expect.poll(async () => (await isWaiting()).length, { timeout: 60_000 }).toBeGreaterThanOrEqual(3);
+    reported.resolve();
+    await reporting;
+    const answers = await Promise.all(leases);
+    expect(new Set(answers.flatMap((answer) => (answer.ok ? [answer.value.machine.id] : [])))).toEqual(new Set(machineIds));
+    expect(answers.map(codeOf).toSorted()).toEqual(["ok", "ok", "pool_empty"]);
+  });
+
+  it("prefers machines of hosts that report, and of the pool as it is now", async () => {
+    const { pool, machineIds } = await poolOf(3);
+    const [late = "", outdated = "", best = ""] = machineIds;
+    const quiet = await addHost(hub);
+    await hub.sql`update hosts set last_report_at = now() - interval '15 seconds' where id = ${quiet}`;
+    await updateMachine(hub.control.db, late, { hostId: quiet });
+    await hub.sql`update pooled_machines set revision = 0 where machine_id = ${outdated}`;
+    const order = [];
+    for (const _ of machineIds) order.push(unwrap(await requestLease(hub.control, pool.name, {}, asked())).machine.id);
+    expect(order).toEqual([best, outdated, late]);
+  });
+});
+
 describe("a machine", () => {
   it("that somebody acts on, that is off, or whose host is silent is not leased", async () => {
     const { pool, machineIds } = await poolOf(4);
@@ -115,7 +149,7 @@ describe("a machine", () => {
     await updateMachine(hub.control.db, off, { observed: "stopped" });
     await makeDue(hub.control.db, { machineId: due, isLeased: false });
     const quiet = await addHost(hub);
-    await hub.sql`update hosts set last_report_at = now() - interval '15 seconds' where id = ${quiet}`;
+    await hub.sql`update hosts set last_report_at = now() - interval '35 seconds' where id = ${quiet}`;
     await updateMachine(hub.control.db, silent, { hostId: quiet });
     const refused = await requestLease(hub.control, pool.name, {}, asked());
     expect(refused).toMatchObject({
