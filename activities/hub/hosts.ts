@@ -4,7 +4,6 @@
  * The one idea: what is left is looked at again and again in the rows that hosts' reports keep true; what is asked for meanwhile are ordinary operations,
  * under keys, so that whoever looks again after a crash asks for nothing twice.
  */
-import { setTimeout as after } from "node:timers/promises";
 import { Context } from "@temporalio/activity";
 import { z } from "zod";
 import type { Database } from "../../db/connect.ts";
@@ -53,7 +52,7 @@ const lookEveryMs = 1_000;
 
 async function emptyHost(parts: Draining, ask: Emptying): Promise<void> {
   const { operationId, hostId, machines, steps, position } = ask;
-  const { cancellationSignal: signal, info } = Context.current();
+  const context = Context.current();
   const open = new Set(steps);
   const tell = async (names: readonly string[], state: "running" | "done") => {
     const told = names.map((name) => ({ name, position: position + steps.indexOf(name), state }));
@@ -72,8 +71,8 @@ async function emptyHost(parts: Draining, ask: Emptying): Promise<void> {
         "running",
       );
     if (left.length === 0) return;
-    if (machines !== "wait") await endAll(parts, { ask, left, policy: machines, key: `${info.activityId}/${round}` });
-    await after(lookEveryMs, undefined, { signal });
+    if (machines !== "wait") await endAll(parts, { ask, left, policy: machines, key: `${context.info.activityId}/${round}` });
+    await context.sleep(lookEveryMs);
   }
 }
 
@@ -104,8 +103,8 @@ function askedByDrain(
   return { ...asked, actor, idempotency: { ...asked.idempotency, key: `${asked.idempotency.key}/${id}/${round}` } };
 }
 
-/** Somebody else works on the machine, or it has just ended: the next look tells. */
-const passing: ReadonlySet<Code> = new Set(["machine_busy", "machine_state", "machine_not_found", "operation_cancelled"]);
+/** Somebody else works on the machine, its linked clones have to go first, or it has just ended: the next look tells. */
+const passing: ReadonlySet<Code> = new Set(["machine_busy", "machine_cloned", "machine_state", "machine_not_found", "operation_cancelled"]);
 
 async function end(parts: Draining, policy: Ending["policy"], machine: DrainedMachine, asked: ByKey): Promise<void> {
   const begun = await parts[policy](machine.id, asked);

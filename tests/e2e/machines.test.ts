@@ -7,6 +7,7 @@ import { afterAll, beforeAll } from "vitest";
 import { describeArchives } from "./machines/archives.ts";
 import { describeCaches } from "./machines/caches.ts";
 import { describeChanges } from "./machines/changes.ts";
+import { describeDrains } from "./machines/drains.ts";
 import { describeEnds } from "./machines/ends.ts";
 import { describeGuest } from "./machines/guest.ts";
 import { describeMacOS } from "./machines/macos.ts";
@@ -29,3 +30,5 @@ describeCaches();
 describeEnds();
 describeMacOS();
 describeArchives();
+// The last one: it retires every machine.
+describeDrains();
