@@ -30,7 +30,7 @@ export async function lookAt(db: Database, kept: KeptPool): Promise<Look> {
   const digest = await digestOf(db, kept);
   const [rows, makings] = [
     await machinesOfPool(db, { id: pool.id, revision }, digest),
-    await makingsOf(db, { id: pool.id, since, digest }),
+    await makingsOf(db, { id: pool.id, idleState: pool.idleState, since, digest }),
   ];
   const { minimumIdle, maximum, idleState, state } = pool;
   const facts = { minimumIdle, maximum, idleState, isEnding: state === "ending", endsLeases, machines: rows, makings, refused };
@@ -94,7 +94,16 @@ async function end(control: Control, { pool }: KeptPool, { machineId, reason, is
   const isDue = await control.db.transaction((tx) => makeDue(tx, { machineId, isLeased: wasLeased }));
   if (!isDue) return;
   control.log.info({ event: "pool.retires", pool: pool.name, machineId, reason }, "a machine of a pool is retired");
-  await retireIfDue(control, { id: machineId, project: pool.project });
+  try {
+    await retireIfDue(control, { id: machineId, project: pool.project });
+  } catch (error) {
+    // The sweep tries again; the others go on.
+    if (!(error instanceof FaultError)) throw error;
+    control.log.warn(
+      { event: "pool.unretired", pool: pool.name, machineId, fault: error.fault },
+      "a machine of a pool could not be retired",
+    );
+  }
 }
 
 async function suspend(control: Control, { pool }: KeptPool, machineId: string): Promise<void> {

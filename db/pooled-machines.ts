@@ -21,7 +21,8 @@ export interface PooledRow extends Pooled {
 }
 
 /** Whoever did this did not make the machine ready for its pool. */
-const foreign = sql`o.verb <> 'provision' and not (o.verb = 'suspend' and o.actor_id = 'system')`;
+const rested = sql`o.verb = 'suspend' and o.actor_id = 'system'`;
+const foreign = sql`o.verb <> 'provision' and not (${rested} and o.state not in ('failed', 'cancelled'))`;
 /** What leaves a machine on or off, so that the last one of them tells which it should be. */
 const powering = sql`o.verb in ('provision', 'start', 'resume', 'restart', 'reset', 'stop', 'suspend', 'snapshot-revert')`;
 const open = sql`o.state not in ('done', 'failed', 'cancelled')`;
@@ -85,10 +86,12 @@ function shownOf(
 /** How the last makings of a pool ended, the newest first, since it or its image was changed. Ten failures change nothing more, and are made within three hours. */
 export async function makingsOf(
   db: Database,
-  { id, since, digest }: { id: string; since: Date; digest: string | null },
+  { id, idleState, since, digest }: { id: string; idleState: IdleState; since: Date; digest: string | null },
 ): Promise<Making[]> {
+  // One that is to wait suspended is made once it is.
+  const made = idleState === "running" ? sql`o.verb = 'provision'` : sql`${rested} or (o.verb = 'provision' and o.state <> 'done')`;
   const rows = await db.execute<{ fault: FaultRecord | null; state: string; ended_at: string }>(sql`
-    select o.fault, o.state, o.ended_at from pooled_machines p join operations o on o.machine_id = p.machine_id and o.verb = 'provision'
+    select o.fault, o.state, o.ended_at from pooled_machines p join operations o on o.machine_id = p.machine_id and (${made})
       join machines m on m.id = p.machine_id and (${digest}::text is null or m.digest = ${digest})
     where p.pool_id = ${id} and p.created_at > now() - interval '3 hours' and o.ended_at is not null and o.created_at >= ${since.toISOString()}::timestamptz
     order by o.ended_at desc limit 10`);
@@ -158,8 +161,8 @@ async function takeIdle(tx: Database, leasing: Leasing): Promise<Machine | null>
 }
 
 /**
- * One that nobody else holds. A host's report holds all of its machines for a moment: where there is nothing else that moment is waited for. Only by who holds
- * none yet, since the report might wait for that one.
+ * One that nobody else holds. A host's report holds all of its machines for a moment, and where there is nothing else that moment is waited for: without keeping
+ * what was waited for, and only by who keeps nothing yet, since the report might wait for that.
  */
 async function lockIdle(tx: Database, { poolId, revision, idleState }: Leasing, passed: readonly string[]): Promise<string | null> {
   const late = sql`h.last_report_at < clock_timestamp() - make_interval(secs => ${lateAfterMs / 1000})`;
@@ -169,9 +172,12 @@ async function lockIdle(tx: Database, { poolId, revision, idleState }: Leasing, 
   const find = async (locking: SQL) => (await tx.execute<{ id: string }>(sql`${idle} ${locking}`))[0]?.id ?? null;
   for (;;) {
     const free = await find(sql`for update of p, m skip locked`);
-    if (free !== null || passed.length > 0 || (await find(sql``)) === null) return free;
-    const waited = await find(sql`for update of p, m`);
-    if (waited !== null) return waited;
+    if (free !== null || passed.length > 0) return free;
+    const held = await find(sql``);
+    if (held === null) return null;
+    await tx.execute(sql`savepoint waiting`);
+    await tx.execute(sql`select 1 from machines where id = ${held} for update`);
+    await tx.execute(sql`rollback to savepoint waiting`);
   }
 }
 

@@ -150,6 +150,44 @@ describe("a pool", () => {
     expect(left).toEqual([{ holds: 0, placements: 0 }]);
   }, 300_000);
 
+  it("is kept and leased from by the command line", async () => {
+    const { json, drover } = world.stack;
+    await json("pool", "create", "typed", "--image", "base", "--cpus", "1", "--memory", "128M", "--idle", "1", "--idle-state", "suspended");
+    const lease = await json<{ id: string; machine: { name: string; observed: string } }>(
+      "pool",
+      "lease",
+      "typed",
+      "--wait",
+      "2m",
+      "--ttl",
+      "10m",
+    );
+    expect(lease.machine.observed).toBe("running");
+    expect((await drover("pool", "show", "typed")).stdout).toContain(lease.id);
+    expect((await drover("pool", "list")).stdout).toMatch(/typed +base +\d of 1/);
+    expect(await json("pool", "edit", "typed", "--idle", "0", "--lease-time", "30m")).toMatchObject({ minimumIdle: 0, leaseSeconds: 1800 });
+    await world.until("typed", "none waits", ({ machines }) => machines.length === 1);
+    expect(await drover("pool", "lease", "typed")).toMatchObject({
+      code: 5,
+      stderr: expect.stringContaining("No machine of typed is idle"),
+    });
+    expect(await drover("pool", "release", "typed", lease.machine.name)).toMatchObject({ code: 0 });
+    expect(await drover("pool", "delete", "typed")).toMatchObject({ code: 0 });
+    await gone("typed");
+    expect(await drover("pool", "show", "typed")).toMatchObject({ code: 4 });
+  }, 300_000);
+
+  it("of machines that cannot be suspended does not make one after the other", async () => {
+    allHosts({ faults: [{ verb: "suspend", kind: "fail", stderr: "The virtual machine cannot be suspended.", exit: 1 }] });
+    await world.create("restless", { minimumIdle: 2, maximum: 2, idleState: "suspended" });
+    const failing = await world.until("restless", "it waits", ({ shortfalls }) => shortfalls.some(({ code }) => code === "backing_off"));
+    expect(failing.shortfalls.find(({ code }) => code === "backing_off")?.fault?.message).toMatch(/suspend/);
+    allHosts({ faults: [] });
+    await world.until("restless", "two sleep", ready(2));
+    await world.end("restless", "end");
+    await gone("restless");
+  }, 300_000);
+
   it("is kept on when its workflow is ended in the web UI", async () => {
     await world.create("ended", { minimumIdle: 1, maximum: 2 });
     await world.until("ended", "it is full", ready(1));

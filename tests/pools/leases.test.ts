@@ -128,6 +128,23 @@ describe("a lease", () => {
     expect(answers.map(codeOf).toSorted()).toEqual(["ok", "ok", "pool_empty"]);
   });
 
+  it("and reports that hold all machines again and again never wait for each other in a circle", async () => {
+    const { pool } = await poolOf(40);
+    const ended = { leases: false };
+    const report = async () => {
+      while (!ended.leases)
+        await hub.sql.begin(async (tx) => {
+          for (const { id } of await tx`select id from machines where host_id = ${hostId} order by random()`)
+            await tx`update machines set updated_at = now() where id = ${id}`;
+        });
+    };
+    const reporting = report();
+    const leases = Array.from({ length: 40 }, () => requestLease(hub.control, pool.name, {}, asked()));
+    const answers = await Promise.all(leases).finally(() => (ended.leases = true));
+    await reporting;
+    expect(answers.map(codeOf).filter((code) => code !== "ok")).toEqual([]);
+  });
+
   it("prefers machines of hosts that report, and of the pool as it is now", async () => {
     const { pool, machineIds } = await poolOf(3);
     const [late = "", outdated = "", best = ""] = machineIds;
