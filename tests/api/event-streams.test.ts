@@ -3,7 +3,6 @@
  * whichever API process serves it.
  */
 import { randomUUID } from "node:crypto";
-import { sql } from "drizzle-orm";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { createApp } from "../../api/app.ts";
 import { listenForEvents, type Notifications } from "../../api/notifications.ts";
@@ -14,6 +13,7 @@ import { tellMachine } from "../../db/machines.ts";
 import { addImage, addStore, standing } from "../control/hub.ts";
 import { cutLine, type CutLine } from "./cut-line.ts";
 import { follow, listenTo } from "./listening.ts";
+import { openTurns, writeTurns } from "./turns.ts";
 import { openWorld, rootPassword, type World } from "./world.ts";
 
 const password = "Correct-horse-8!";
@@ -247,33 +247,14 @@ describe("several API processes", () => {
   });
 
   it("tell what happened to each machine in its order, whoever writes, numbers and reads", async () => {
-    const seed = Number(process.env["DROVER_TEST_SEED"] ?? Math.floor(Math.random() * 2 ** 31));
-    process.stdout.write(`DROVER_TEST_SEED=${seed}\n`);
     const { db } = world.hub;
-    const machines = Array.from({ length: 4 }, () => randomUUID());
-    await world.sql`create table if not exists turns (id uuid primary key, turn int not null)`;
-    await world.sql`insert into turns select unnest(${machines}::uuid[]), 0`;
+    const machines = await openTurns(world);
     const after = await lastEventNumber(db);
     const readers = await Promise.all(
       [here, there].map((served) => follow(portOf(served), "/api/v2/events/stream?types=host.*", bearer(jane))),
     );
     for (const { read } of readers) read();
-    // As operations do: the row is locked first, the event comes later in the same transaction.
-    const write = async (n: number): Promise<void> => {
-      const random = ((seed + n) * 2_654_435_761) % 2 ** 32;
-      const id = machines[random % machines.length] ?? "";
-      await db.transaction(async (tx) => {
-        const [row] = await tx.execute<{ turn: number }>(sql`update turns set turn = turn + 1 where id = ${id} returning turn`);
-        await tx.execute(sql`select pg_sleep(${(random % 7) / 1000})`);
-        await recordEvent(tx, { type: "host", name: "host.turn", subjectId: id, body: { turn: row?.turn } });
-      });
-      if (n % 5 === 0) await relay(db);
-    };
-    await Promise.all(
-      Array.from({ length: 6 }, async (_, lane) => {
-        for (let n = lane; n < 120; n += 6) await write(n);
-      }),
-    );
+    await writeTurns(world, machines, 120);
     await relay(db);
     for (const reader of readers) {
       await reader.until(({ id }) => Number(id) === after + 120);

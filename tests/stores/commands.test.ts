@@ -1,4 +1,5 @@
 /** `drover store ...` against the real API: what is kept has worked, what is used stays, and what is secret is told to nobody. */
+import { randomUUID } from "node:crypto";
 import { cp, mkdir, mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -10,6 +11,8 @@ import { makeConfigured } from "../../db/stores.ts";
 import { NewImageVersion } from "../../domain/catalog/schema.ts";
 import { unwrap } from "../../domain/errors.ts";
 import { storeRights } from "../../domain/catalog/store-trial.ts";
+import { folderStore } from "../../stores/folder.ts";
+import { claimStore } from "../../stores/identity.ts";
 import { keptStores } from "../../workers/kept-stores.ts";
 import { openWorld, rootPassword, type World } from "../api/world.ts";
 import { typing } from "../cli/typed.ts";
@@ -170,6 +173,16 @@ describe("drover store", () => {
     expect(unwrap(await world.hub.stores.add(named, root))).toMatchObject({ id: added.id, readOnly: true });
     const wrong = { ...named, location: location("-wrong"), credentials: { token: "not-the-token" }, readOnly: "where refused" } as const;
     await expect(world.hub.stores.add(wrong, root)).rejects.toMatchObject({ fault: { code: "store_denied" } });
+  });
+
+  it("takes a catalog that another hub writes to as one that is only read, where it is only to be read", async () => {
+    const there = join(folder, "of-another-hub");
+    await mkdir(there);
+    await claimStore(folderStore(there), randomUUID(), new AbortController().signal);
+    const root = { ...asked().actor, isSuperUser: true };
+    const named = { location: `folder:${there}` };
+    await expect(world.hub.stores.add(named, root)).rejects.toMatchObject({ fault: { code: "store_foreign" } });
+    expect(unwrap(await world.hub.stores.add({ ...named, readOnly: "where refused" }, root))).toMatchObject({ readOnly: true });
   });
 
   it("keeps limits, and lifts them", async () => {
