@@ -75,7 +75,7 @@ afterAll(async () => {
 /** A stopped machine on the host that never was made. */
 async function standing(): Promise<string> {
   const { db } = world.control;
-  const wanted = NewMachine.parse({ name: `m-${randomUUID()}`, image: { catalogId: "ubuntu" }, hostLabels: ["nowhere"] });
+  const wanted = NewMachine.parse({ name: `m-${randomUUID()}`, image: { catalogId: "ubuntu" }, hostLabels: ["nowhere"], waitSeconds: 0 });
   const { machine, operation } = unwrap(await requestMachine(world.control, wanted, asked()));
   await until(operation.id, "failed");
   const id = randomUUID();
