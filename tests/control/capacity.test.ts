@@ -56,7 +56,9 @@ describe("capacity", () => {
     for (let made = 0; made < 12; made++)
       ids.push(unwrap(await requestMachine(hub.control, { ...wanted, name: `${wanted.name}-${made}` }, asked())).operation.id);
     await hub.sql`update hosts set last_report_at = now()`;
-    const outcomes = await Promise.allSettled(ids.map((operationId) => placeMachine({ db, hubId, reserve }, { operationId, excluded: [] })));
+    const outcomes = await Promise.allSettled(
+      ids.map((operationId) => placeMachine({ db, hubId, reserve }, { operationId, excluded: [] })),
+    );
     const hosts = outcomes.flatMap((outcome) => (outcome.status === "fulfilled" ? [outcome.value.hostId] : []));
     expect([hosts.length, new Set(hosts).size]).toEqual([3, 3]);
   }, 60_000);
