@@ -18,7 +18,7 @@ export const hostCodes = {
     kind: "late",
     parks: true,
     remedy:
-      "Retry waits for the same time again, skip leaves what still runs where it is, abort ends the drain; `--machines stop` would not wait.",
+      "Stop or retire what still runs there, then retry the step, which waits for the same time again; skip leaves it where it is. `--machines stop` would not wait.",
   },
   service_refused: {
     kind: "forbidden",

@@ -60,7 +60,7 @@ async function standing() {
   const { machine, operation } = unwrap(
     await requestMachine(
       hub.control,
-      NewMachine.parse({ name: `m-${randomUUID()}`, image: { catalogId: "ubuntu" }, hostLabels: ["nowhere"] }),
+      NewMachine.parse({ name: `m-${randomUUID()}`, image: { catalogId: "ubuntu" }, hostLabels: ["nowhere"], waitSeconds: 0 }),
       asked(),
     ),
   );
