@@ -30,7 +30,7 @@ beforeAll(async () => {
   const { facts } = await a.get(pathOf("hosts", "mac-1"), Host);
   base = await sample(facts?.machineFolder ?? "", "base", 24);
   await production.drover("push", base.bundlePath, "base", "--version", "1", "--host", "mac-1", "--json");
-}, 180_000);
+}, 300_000);
 afterAll(async () => {
   await sql?.end({ timeout: 2 });
   await production?.close();
