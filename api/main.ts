@@ -18,6 +18,7 @@ import { wakeSoon } from "../control/pools.ts";
 import { requestPrefetch } from "../control/prefetch.ts";
 import { decideStep } from "../control/decide.ts";
 import { requestAction, requestMachine } from "../control/machines.ts";
+import { requestMachines } from "../control/many.ts";
 import { requestRegister } from "../control/register.ts";
 import { requestSend } from "../control/send.ts";
 import { requestRetire } from "../control/retire.ts";
@@ -139,6 +140,7 @@ export const operationsOf = (control: Control): Operations => ({
   prune: (host, wanted, asked) => requestPrune(control, host, wanted, asked),
   pin: (host, wanted, asked) => requestPin(control, host, wanted, asked),
   provision: (wanted, asked) => requestMachine(control, wanted, asked),
+  provisionMany: (wanted, asked) => requestMachines(control, wanted, asked),
   act: (machine, action, asked) => requestAction(control, machine, action, asked),
   retire: (machine, options, asked) => requestRetire(control, machine, options, asked),
   register: (wanted, asked) => requestRegister(control, wanted, asked),

@@ -10,6 +10,7 @@ import { moveOperation, readOperation, findOperation } from "../db/operations.ts
 import { FaultError, unwrap, type Result } from "../domain/errors.ts";
 import { mayCancel } from "../domain/operations/rules.ts";
 import type { Operation } from "../domain/operations/schema.ts";
+import { handOver } from "./batches.ts";
 import { answered, type Asked, type Control } from "./start.ts";
 
 /** Asking twice is asking once; what has ended is refused with `operation_settled`. */
@@ -39,7 +40,9 @@ export async function cancelOperation(
     return workflowId;
   });
   if (!asked.ok) return asked;
-  await tellWorkflow(control, asked.value).catch((cause: unknown) => {
+  // In a batch it has no workflow yet: it falls out, and its own is started and told.
+  const told = handOver(control, { operationIds: [operationId] }).then(() => tellWorkflow(control, asked.value));
+  await told.catch((cause: unknown) => {
     control.log.warn(
       { event: "operation.cancel_untold", operationId, err: cause },
       "the workflow could not be told to cancel; the sweep will tell it",

@@ -6,7 +6,7 @@
 import { randomUUID } from "node:crypto";
 import type { Database } from "../db/connect.ts";
 import { countDownload } from "../db/images.ts";
-import { findAnyMachine, findMachine, insertMachine, renameMachine, updateMachine } from "../db/machines.ts";
+import { findAnyMachine, findMachine, insertMachine, renameMachine, updateMachine, type NewMachineRow } from "../db/machines.ts";
 import { findPlacement, insertPlacement } from "../db/placements.ts";
 import { mustFit } from "../db/projects.ts";
 import type { Before } from "../db/settlement.ts";
@@ -47,18 +47,26 @@ export async function requestMachine(
 
 /** For who writes more in the transaction that asks for the machine. */
 export async function draftMachine(tx: Database, wanted: NewMachine, asked: Asked): Promise<Draft & { readonly machineId: string }> {
+  const image = await imageFor(tx, wanted, asked);
+  const machine = await insertMachine(tx, machineOf(wanted, image, asked));
+  await countDownload(tx, image.id, asked.actor.username);
+  return draftOf(machine, image, wanted, asked);
+}
+
+/** What the machine is made from, where its host may take machines at all. */
+export async function imageFor(tx: Database, wanted: NewMachine, asked: Asked): Promise<ImageVersion> {
   const host = wanted.hostId === undefined ? null : await workingHost(tx, wanted.hostId);
   if (host) unwrap(mayTakeMachines(host));
-  const holder = holderOf(asked.actor);
-  const image = await chooseImage(tx, {
+  return chooseImage(tx, {
     project: asked.actor.project,
     reference: wanted.image,
     preferred: host?.facts?.architecture ?? null,
-    holder,
+    holder: holderOf(asked.actor),
   });
-  const machine = await addMachine(tx, wanted, image, asked);
-  await countDownload(tx, image.id, asked.actor.username);
-  const { id, name } = machine;
+}
+
+export function draftOf({ id, name }: Machine, image: ImageVersion, wanted: NewMachine, asked: Asked): Draft & { readonly machineId: string } {
+  const holder = holderOf(asked.actor);
   const waitSeconds = wanted.waitSeconds ?? (wanted.onFault === "park" ? waitsSeconds : 0);
   const workflowInput: Own<ProvisionInput> = { machineId: id, waitMs: waitSeconds * 1000 };
   return {
@@ -86,7 +94,8 @@ export async function draftMachine(tx: Database, wanted: NewMachine, asked: Aske
   };
 }
 
-async function addMachine(tx: Database, wanted: NewMachine, image: ImageVersion, { actor }: Asked): Promise<Machine> {
+/** The row of a machine that is to be made. */
+export function machineOf(wanted: NewMachine, image: ImageVersion, { actor }: Asked): NewMachineRow {
   const { name, description, labels, start, ttlSeconds } = wanted;
   const least = image.minimum ?? { vcpus: 1, memoryBytes: 0, diskBytes: 0 };
   const vcpus = wanted.vcpus ?? Math.max(image.vcpus ?? fallback.vcpus, least.vcpus);
@@ -95,7 +104,7 @@ async function addMachine(tx: Database, wanted: NewMachine, image: ImageVersion,
     const message = `A machine of ${imageName(image)} needs at least ${least.vcpus} vCPU and ${least.memoryBytes} bytes of memory.`;
     throw new FaultError({ code: "invalid_request", message, subject: name });
   }
-  return insertMachine(tx, {
+  return {
     id: randomUUID(),
     project: actor.project,
     name,
@@ -117,7 +126,7 @@ async function addMachine(tx: Database, wanted: NewMachine, image: ImageVersion,
     // Its disks hold what the image guards.
     requiredRoles: image.requiredRoles,
     requiredClaims: image.requiredClaims,
-  });
+  };
 }
 
 /** Does one thing to a machine. A forced stop pushes aside whoever holds it. */

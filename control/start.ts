@@ -5,17 +5,17 @@
  * leaves a row that the sweep starts. The workflow's id is the operation's, so two starts are one.
  */
 import { randomUUIDv7 } from "node:crypto";
-import { WorkflowExecutionAlreadyStartedError, type Client } from "@temporalio/client";
+import { WorkflowExecutionAlreadyStartedError, WorkflowNotFoundError, type Client } from "@temporalio/client";
 import { defineSearchAttributeKey, type SearchAttributePair } from "@temporalio/common";
 import type { Logger } from "pino";
-import { recordAudit } from "../db/audit.ts";
+import { recordAudit, type NewAuditRecord } from "../db/audit.ts";
 import { inTransaction, type Database } from "../db/connect.ts";
-import { recordEvent } from "../db/events.ts";
+import { recordEvent, type NewEvent } from "../db/events.ts";
 import { mustHold, type Subject } from "../db/holds.ts";
 import { claimKey, pointKey, type IdempotentRequest } from "../db/idempotency.ts";
 import { deleteIntent, insertIntent, type Intent } from "../db/intents.ts";
 import type { JobWords } from "../db/jobs.ts";
-import { findOperation, insertOperation, moveOperation } from "../db/operations.ts";
+import { findOperation, insertOperation, moveOperation, type NewOperation } from "../db/operations.ts";
 import type { SystemReserve } from "../db/placements.ts";
 import type { Actor } from "../domain/access/schema.ts";
 import type { Holder } from "../domain/catalog/rules.ts";
@@ -116,7 +116,7 @@ async function intend(
   { control, asked, prepare, operationId, sealed }: Intending,
   tx: Database,
 ): Promise<{ operation: Operation; intent: Intent | null }> {
-  const { actor, requestId, source, idempotency } = asked;
+  const { actor, idempotency } = asked;
   const earlier = idempotency ? await claimKey(tx, { caller: actor.userId, ...idempotency }, operationId) : null;
   if (earlier !== null) return { operation: unwrap(await findOperation(tx, earlier)), intent: null };
   const draft = await prepare(tx, operationId);
@@ -125,10 +125,20 @@ async function intend(
     return { operation: draft.already, intent: null };
   }
 
+  const rows = rowsOf(control, asked, operationId, draft);
+  const operation = await insertOperation(tx, { ...rows.operation, sealed });
+  for (const { mode, ...held } of draft.holds) await mustHold(tx, held, operationId, mode);
+  await insertIntent(tx, rows.intent);
+  await recordEvent(tx, rows.event);
+  await recordAudit(tx, rows.audit);
+  return { operation, intent: rows.intent };
+}
+
+/** What an intent writes of one operation. */
+export function rowsOf(control: Pick<Control, "parkLimitMs">, asked: Asked, operationId: string, draft: Draft) {
+  const { actor, requestId, source } = asked;
   const { verb, subject, hostId = null, machineId = null, image = null, onFault, input } = draft;
-  const by = { project: actor.project, actor: actor.username, actorId: actor.userId, requestId };
-  const id = workflowId(verb, draft.workflowSubject, operationId);
-  const operation = await insertOperation(tx, {
+  const operation = {
     id: operationId,
     verb,
     subject,
@@ -136,32 +146,45 @@ async function intend(
     machineId,
     image,
     onFault,
-    workflowId: id,
+    workflowId: workflowId(verb, draft.workflowSubject, operationId),
     input: asked.job ? { ...input, job: asked.job } : input,
-    sealed,
+    sealed: null,
     givenJobId: asked.givenJobId ?? null,
-    ...by,
-  });
-  for (const { mode, ...held } of draft.holds) await mustHold(tx, held, operationId, mode);
+    project: actor.project,
+    actor: actor.username,
+    actorId: actor.userId,
+    requestId,
+  } satisfies NewOperation;
   const frame = { interfaceVersion: 1, operationId, onFault, parkLimitMs: control.parkLimitMs, subject };
-  const intent = { operationId, workflowType: draft.workflowType, workflowInput: { ...draft.workflowInput, ...frame } };
-  await insertIntent(tx, intent);
-  await recordEvent(tx, {
-    type: "operation",
-    name: "operation.pending",
-    subjectId: operationId,
+  const intent: Intent = { operationId, workflowType: draft.workflowType, workflowInput: { ...draft.workflowInput, ...frame } };
+  const about = { subjectId: operationId, operationId, project: actor.project, body: { verb, subject } };
+  const event: NewEvent = { type: "operation", name: "operation.pending", ...about };
+  const audit: NewAuditRecord = {
+    actor: actor.username,
+    action: `${verb}.accepted`,
+    subject,
+    outcome: "accepted",
     operationId,
-    project: by.project,
-    body: { verb, subject },
-  });
-  await recordAudit(tx, { actor: by.actor, action: `${verb}.accepted`, subject, outcome: "accepted", operationId, requestId, source });
-  return { operation, intent };
+    requestId,
+    source,
+  };
+  return { operation, intent, event, audit };
 }
 
 /** Temporal answers in milliseconds. After 5 s nobody waits on: the loops try again. */
 const answerLimitMs = 5_000;
 export const answered = <T>(temporal: Client, call: () => Promise<T>): Promise<T> =>
   temporal.withDeadline(Date.now() + answerLimitMs, call);
+
+/** Null where there is no such workflow. */
+export async function statusOf({ temporal }: Pick<Control, "temporal">, id: string): Promise<string | null> {
+  try {
+    return (await answered(temporal, () => temporal.workflow.getHandle(id).describe())).status.name;
+  } catch (error) {
+    if (error instanceof WorkflowNotFoundError) return null;
+    throw error;
+  }
+}
 
 /** Starts the workflow of an intent. Starting it again, from here or from the sweep, finds it started. */
 export async function launch(control: Control, intent: Intent, operation: Operation): Promise<void> {

@@ -3,7 +3,6 @@
  *
  * The one idea: it looks at rows and at what Temporal says of them; nothing that it does is wrong when done twice.
  */
-import { WorkflowNotFoundError } from "@temporalio/client";
 import { countAttempt, dueIntents } from "../db/intents.ts";
 import { machinesToRetire } from "../db/machines.ts";
 import { findOperation, startedOperations } from "../db/operations.ts";
@@ -11,9 +10,10 @@ import { settleOperation } from "../db/settlement.ts";
 import { unwrap } from "../domain/errors.ts";
 import { faultRecord } from "../domain/operations/rules.ts";
 import type { Operation } from "../domain/operations/schema.ts";
+import { sweepBatches } from "./batches.ts";
 import { tellWorkflow } from "./cancel.ts";
 import { retireIfDue } from "./retire.ts";
-import { answered, launch, type Control } from "./start.ts";
+import { launch, statusOf, answered, type Control } from "./start.ts";
 
 /** A start takes milliseconds: what is older than 2 s was left by a crash, or waits for Temporal. */
 const intentAgeMs = 2_000;
@@ -22,6 +22,7 @@ const perPass = 200;
 
 /** Starts the workflows of intents that nobody else started. */
 export async function startIntended(control: Control): Promise<void> {
+  await eachAlone(control, "batches", () => sweepBatches(control));
   for (const intent of await dueIntents(control.db, { olderThanMs: intentAgeMs, limit: perPass })) {
     await eachAlone(control, intent.operationId, async () => {
       await countAttempt(control.db, intent.operationId);
@@ -72,15 +73,6 @@ async function settleDone({ db, temporal, log }: Control, { id, workflowId, verb
       { event: "operation.remembered", operationId: id, workflowId, verb },
       "settled a workflow that was done and that the database had forgotten",
     );
-}
-
-export async function statusOf({ temporal }: Pick<Control, "temporal">, workflowId: string): Promise<string | null> {
-  try {
-    return (await answered(temporal, () => temporal.workflow.getHandle(workflowId).describe())).status.name;
-  } catch (error) {
-    if (error instanceof WorkflowNotFoundError) return null;
-    throw error;
-  }
 }
 
 /** Retires machines whose time to live is over by the database's clock, and those that were left half made. One that was prolonged meanwhile lives on. */

@@ -23,8 +23,7 @@ import { maySeeEvent } from "../domain/events/rules.ts";
 import { hubQueue } from "../domain/operations/rules.ts";
 import { deliveryWorkflowId, wantsEvent } from "../domain/webhooks/rules.ts";
 import type { DeliverInput } from "../workflows/webhooks/deliver.ts";
-import { answered, type Control } from "./start.ts";
-import { statusOf } from "./sweep.ts";
+import { answered, statusOf, type Control } from "./start.ts";
 
 const batch = 500;
 /** What one pass does at most for one webhook; the rest comes next. */

@@ -47,6 +47,11 @@ export async function takeHold(tx: Database, subject: Subject, operationId: stri
   return null;
 }
 
+/** Of subjects that nobody knows yet, so that nobody can hold them. */
+export async function insertHolds(tx: Database, told: readonly (Subject & { readonly operationId: string; readonly mode: HoldMode })[]): Promise<void> {
+  await tx.insert(holds).values(told.map(({ kind, subjectId, operationId, mode }) => ({ kind, subjectId, operationId, mode })));
+}
+
 /** The same for who cannot go on without it: `machine_busy` or `image_busy` names the operation that holds. */
 export async function mustHold(tx: Database, subject: Subject & { name: string }, operationId: string, mode: HoldMode): Promise<void> {
   const { kind, subjectId, name } = subject;

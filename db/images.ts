@@ -215,10 +215,10 @@ async function passLatestOn(tx: Database, { project, catalogId, architecture }: 
   if (newest) await changeVersion(tx, newest.id, { tags: [...newest.tags, latest] });
 }
 
-export async function countDownload(tx: Database, id: string, by: string): Promise<void> {
+export async function countDownload(tx: Database, id: string, by: string, times = 1): Promise<void> {
   await tx
     .update(versions)
-    .set({ downloads: sql`${versions.downloads} + 1`, lastDownloadedAt: sql`now()`, lastDownloadedBy: by })
+    .set({ downloads: sql`${versions.downloads} + ${times}::int`, lastDownloadedAt: sql`now()`, lastDownloadedBy: by })
     .where(eq(versions.id, id));
 }
 

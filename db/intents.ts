@@ -13,6 +13,10 @@ export async function insertIntent(db: Database, { operationId, workflowType, wo
   await db.insert(intents).values({ operationId, workflowType, workflowInput: { ...workflowInput } });
 }
 
+export async function insertIntents(db: Database, told: readonly Intent[]): Promise<void> {
+  await db.insert(intents).values(told.map(({ workflowInput, ...intent }) => ({ ...intent, workflowInput: { ...workflowInput } })));
+}
+
 /** Changes the input of a workflow that is still to start. */
 export async function changeIntent(tx: Database, operationId: string, changes: Readonly<Record<string, unknown>>): Promise<void> {
   await tx
@@ -31,7 +35,8 @@ export async function dueIntents(db: Database, { olderThanMs, limit }: { olderTh
   return db
     .select()
     .from(intents)
-    .where(sql`${intents.createdAt} < clock_timestamp() - ${wait}`)
+    // One that names a batch waits for what becomes of it there.
+    .where(sql`${intents.createdAt} < clock_timestamp() - ${wait} and ${intents.workflowInput}->>'batch' is null`)
     .orderBy(asc(intents.createdAt))
     .limit(limit);
 }

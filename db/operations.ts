@@ -45,6 +45,16 @@ export async function insertOperation(db: Database, operation: NewOperation): Pr
   return Operation.parse(row);
 }
 
+/** In their order. */
+export async function insertOperations(db: Database, told: readonly NewOperation[]): Promise<Operation[]> {
+  const rows = await db
+    .insert(operations)
+    .values([...told])
+    .returning();
+  const byId = new Map(rows.map((row) => [row.id, Operation.parse(row)]));
+  return told.flatMap(({ id }) => byId.get(id) ?? []);
+}
+
 export async function findOperation(db: Database, id: string): Promise<Result<Operation>> {
   const found = await readOperation(db, id);
   return found.ok ? ok(found.value.operation) : found;

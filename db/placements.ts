@@ -26,6 +26,14 @@ export async function findPlacement(db: Database, machineId: string): Promise<Pl
   return row ?? null;
 }
 
+/** The standing ones of several machines. */
+export async function findPlacements(db: Database, machineIds: readonly string[]): Promise<PlacementRow[]> {
+  return db
+    .select()
+    .from(placements)
+    .where(inArray(placements.machineId, [...machineIds]));
+}
+
 export async function insertPlacement(db: Database, row: PlacementRow): Promise<void> {
   await db.insert(placements).values(row);
 }
@@ -111,14 +119,19 @@ const labelsOn = (tx: Database, hostIds: readonly string[]): Promise<{ hostId: s
     .where(inArray(placements.hostId, [...hostIds]));
 
 /** Locks the named hosts, always in one order, so that nobody waits in a circle, and answers what each has left. */
-export async function lockSupplies(tx: Database, reserve: SystemReserve, hostIds: readonly string[]): Promise<Supply[]> {
+export async function lockSupplies(
+  tx: Database,
+  reserve: SystemReserve,
+  hostIds: readonly string[],
+  { withLabels = false }: Pick<SupplyAsk, "withLabels"> = {},
+): Promise<Supply[]> {
   await tx
     .select({ id: hosts.id })
     .from(hosts)
     .where(inArray(hosts.id, [...hostIds]))
     .orderBy(asc(hosts.id))
     .for("no key update");
-  return readSupplies(tx, reserve, { hostIds });
+  return readSupplies(tx, reserve, { hostIds, withLabels });
 }
 
 /** Locks the first of these hosts that nobody else holds, or waits for the very first. */

@@ -78,6 +78,22 @@ const writeOnce = async (db: Database, operationId: string, rows: readonly StepR
       else steps.state <> excluded.state and steps.state not in ('done', 'skipped') end
     returning name`);
 
+/** Writes the same steps for many operations at once. */
+export async function writeStepsOfAll(db: Database, operationIds: readonly string[], told: readonly ToldStep[]): Promise<void> {
+  const rows = told.map((step) => ({ ...step, ended: isEnded(step.state) }));
+  await db.execute(sql`
+    insert into steps (operation_id, name, position, state, started_at, ended_at)
+    select o.id::uuid, t.name, t.position, t.state, case when t.ended then now() end, case when t.ended then now() end
+    from jsonb_array_elements_text(${JSON.stringify(operationIds)}::jsonb) as o(id),
+      jsonb_to_recordset(${JSON.stringify(rows)}::jsonb) as t(name text, position int, state text, ended boolean)
+    on conflict (operation_id, name) do update set
+      state = excluded.state,
+      started_at = coalesce(steps.started_at, now()),
+      ended_at = coalesce(steps.ended_at, now()),
+      progress = null
+    where excluded.state = 'done' and steps.state not in ('done', 'skipped')`);
+}
+
 export const isEnded = (state: StepState): boolean =>
   state === "done" || state === "skipped" || state === "failed" || state === "cancelled";
 

@@ -10,7 +10,7 @@ import type { Database } from "../db/connect.ts";
 import { enrolHost } from "../db/enrolment.ts";
 import { FaultError } from "../domain/errors.ts";
 import { PeerRequest } from "../domain/hosts/peers.ts";
-import { EnrolRequest, GrantRequest, Leftovers, Report, type EnrolAnswer } from "../domain/hosts/schema.ts";
+import { BatchRequest, EnrolRequest, GrantRequest, Leftovers, Report, type EnrolAnswer } from "../domain/hosts/schema.ts";
 import { readEnrolmentToken } from "../security/enrolment-tokens.ts";
 import type { Authority } from "../security/authority.ts";
 import type { GrantSignatures } from "../security/grant-signatures.ts";
@@ -18,6 +18,7 @@ import type { Sealer } from "../security/sealing.ts";
 import type { Caller } from "./callers.ts";
 import { bodyOf, refusal } from "./http.ts";
 import type { GatewayMetrics } from "./metrics.ts";
+import { beginBatch } from "./routes/batches.ts";
 import { grantHandler } from "./routes/grants.ts";
 import { objectHandlers } from "./routes/objects.ts";
 import { peerHandler } from "./routes/peers.ts";
@@ -60,6 +61,7 @@ export function gatewayApp(options: GatewayOptions) {
   app.post("/host/v1/grants", atMost(bodyBytes), async (c) =>
     c.json(await grants(await callerOf(c), await bodyOf(c, GrantRequest), c.req.raw.signal)),
   );
+  app.post("/host/v1/batches", atMost(bodyBytes), async (c) => c.json(await beginBatch(db, await callerOf(c), await bodyOf(c, BatchRequest))));
   app.post("/host/v1/peers", atMost(enrolmentBytes), async (c) => c.json(await peers(await callerOf(c), await bodyOf(c, PeerRequest))));
   app.post("/host/v1/leftovers", atMost(bodyBytes), async (c) =>
     c.json(await leftovers(db, await callerOf(c), await bodyOf(c, Leftovers))),

@@ -26,6 +26,7 @@ import { inventoryLoop, type InventoryLoop } from "../activities/host/inventory.
 import { openLedger, removeOlder } from "../activities/host/ledger.ts";
 import { leftoverLoop } from "../activities/host/leftovers.ts";
 import { letGoActivities } from "../activities/host/let-go.ts";
+import { hostBatchActivities } from "../activities/host/many.ts";
 import { machineActivities } from "../activities/host/machines.ts";
 import { removeUnfinished } from "../activities/host/mark.ts";
 import { openPins } from "../activities/host/pins.ts";
@@ -206,6 +207,7 @@ async function hostWorker(fetching: Fetching, hostId: string, log: Logger): Prom
       ...cacheActivities(fetching),
       ...cacheKeepingActivities(context),
       ...machineActivities(context),
+      ...hostBatchActivities(context),
       ...actionActivities(context),
       ...adoptActivities(context),
       ...healActivities(context),

@@ -18,11 +18,13 @@ import { gatedStores } from "../activities/hub/gated-stores.ts";
 import { drainActivities } from "../activities/hub/hosts.ts";
 import { importActivities } from "../activities/hub/import.ts";
 import { actionActivities, adoptActivities, placementActivities, retireActivities } from "../activities/hub/machines.ts";
+import { batchActivities } from "../activities/hub/many.ts";
 import { prefetchActivities } from "../activities/hub/prefetch.ts";
 import { recordActivities } from "../activities/hub/operations.ts";
 import { deliverActivities } from "../activities/hub/webhooks.ts";
 import { webhookSenders, type SenderSettings } from "../activities/hub/webhook-senders.ts";
 import { requestPush } from "../control/catalog.ts";
+import { handOver } from "../control/batches.ts";
 import { cancelOperation } from "../control/cancel.ts";
 import { hubLoops } from "../control/loops.ts";
 import { lead, type Leader } from "../control/leader.ts";
@@ -165,6 +167,7 @@ export async function hubWorker({
       ...exportActivities({ db, openStore: stores.open, openLarge: (storeId) => openLarge({ db, sealer }, storeId), gate: stores.gate }),
       ...careActivities(control, stores.open, care),
       ...placementActivities({ db, hubId, reserve }),
+      ...batchActivities({ db, hubId, reserve, handOver: (leaving) => handOver(control, leaving) }),
       ...actionActivities({ db, temporal }),
       ...retireActivities({ db }),
       ...adoptActivities({ db }),

@@ -15,6 +15,7 @@ export { drain } from "./hosts/drain.ts";
 export { adopt } from "./machines/adopt.ts";
 export { letGo } from "./machines/let-go.ts";
 export { operate } from "./machines/operate.ts";
+export { provisionMany } from "./machines/provision-many.ts";
 export { provision } from "./machines/provision.ts";
 export { retire } from "./machines/retire.ts";
 export { keepPool } from "./pools/keep.ts";

@@ -25,11 +25,18 @@ interface Live {
 export interface Attempts {
   /** `act` names one activity of the operation. */
   run<T>(operationId: string, act: string, work: (attempt: Attempt) => Promise<T>): Promise<T>;
+  /** Ends the attempt that works in this process, if there is one, and waits until it has let go. */
+  end(operationId: string, act: string): Promise<void>;
 }
 
 export function openAttempts(guard: Pick<Guard, "during">): Attempts {
   const live = new Map<string, Live>();
   return {
+    end: async (operationId, act) => {
+      const one = live.get(`${operationId}/${act}`);
+      one?.abort.abort(new Error("What it made is taken back."));
+      await one?.ended;
+    },
     run: async (operationId, act, work) => {
       const key = `${operationId}/${act}`;
       const context = Context.current();

@@ -48,7 +48,7 @@ export interface HostContext extends TransferContext {
   /** Whose mark the machines made here get. */
   readonly hubId: string;
   /** What the others are not guarded by: changes of the disk ask it first. */
-  readonly guard: Pick<Guard, "by" | "mayChange">;
+  readonly guard: Pick<Guard, "by" | "begun" | "mayChange">;
   readonly prlctl: Prlctl;
   readonly cache: Cache;
   /** Left free on the cache's disk. */

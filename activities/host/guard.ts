@@ -43,6 +43,8 @@ export interface Guard {
   during<T>(acting: Acting, work: () => Promise<T>): Promise<T>;
   /** Runs what acts by another right. */
   by<T>(right: Right, work: () => Promise<T>): Promise<T>;
+  /** The hub has begun this attempt, as it was asked at that moment. */
+  begun(fence: number, heard: Moment): void;
   /** To be awaited right before a change of the disk. */
   mayChange(): Promise<void>;
   /** The same with every change guarded. */
@@ -86,6 +88,10 @@ export function openGuard(link: Pick<HubLink, "grants">, onRefused: (operationId
   return {
     during: (acting, work) => rights.run(rightOf(acting), work),
     by: (right, work) => rights.run(right, work),
+    begun: (fence, heard) => {
+      const right = rights.getStore();
+      if (right) Object.assign(right, { fence, heard });
+    },
     mayChange,
     prlctl: (prlctl) => guardedPrlctl(prlctl, mayChange),
     cache: (cache) => guardedCache(cache, mayChange),

@@ -8,7 +8,7 @@ import type { IncomingMessage } from "node:http";
 import { NativeConnection } from "@temporalio/worker";
 import type { Logger } from "pino";
 import { FaultError } from "../../domain/errors.ts";
-import { GrantAnswer, type GrantRequest, ReportAnswer, type ReportLine } from "../../domain/hosts/schema.ts";
+import { BatchAnswer, type BatchRequest, GrantAnswer, type GrantRequest, ReportAnswer, type ReportLine } from "../../domain/hosts/schema.ts";
 import { hostTokenMs, signHostToken } from "../../security/host-tokens.ts";
 import { hubClock, type HubClock } from "./hub-clock.ts";
 import { hubHttp, type HubHttp, type HubRequest, jsonOf } from "./hub-link-http.ts";
@@ -38,6 +38,8 @@ export interface HubLink {
   report(lines: readonly ReportLine[]): Promise<ReportAnswer>;
   /** Waits for a hub that is away until `signal` ends it, without one for ever; a refusal is final. */
   grants(request: GrantRequest, signal?: AbortSignal): Promise<GrantAnswer>;
+  /** Begins attempts of several operations of a batch: answers the fences of those that have not fallen out of it. Waits for a hub like `grants`. */
+  begin(request: BatchRequest, signal?: AbortSignal): Promise<BatchAnswer>;
   /** The hub's time, by which grants end. */
   now(): number;
   /** How far this computer's clock is ahead of the hub's; null until the hub was heard. */
@@ -104,6 +106,7 @@ export async function openHubLink(identity: HostIdentity | CallerIdentity, optio
     clockOffsetMs: clock.offsetMs,
     report: (lines) => queue.report(lines.map(said)),
     grants: async (request, signal) => GrantAnswer.parse(await patiently(() => post("/host/v1/grants", request, signal), signal)),
+    begin: async (request, signal) => BatchAnswer.parse(await patiently(() => post("/host/v1/batches", request, signal), signal)),
     connection: temporal.open,
     close: () => closeLink(queue, temporal, [http, stores], send),
   };

@@ -5,7 +5,7 @@
  */
 import { rm } from "node:fs/promises";
 import { FaultError } from "../../domain/errors.ts";
-import type { MachineActivities } from "../../workflows/machines/provision.ts";
+import type { MachineActivities, MadeMachine } from "../../workflows/machines/provision.ts";
 import { awaitAddress, awaitAnswer, ensureRunning, ensureStopped } from "./boot.ts";
 import type { HostContext } from "./context.ts";
 import { madeLinked } from "./clone.ts";
@@ -17,19 +17,12 @@ import { ensured, inStep } from "./steps.ts";
 import { unregisteredBundles } from "./unregistered.ts";
 
 export function machineActivities(context: HostContext): MachineActivities {
-  const { attempts, machines, link, pins } = context;
+  const { attempts, machines, link } = context;
   return {
-    createMachine: ({ operationId, placement, skip }) =>
-      attempts.run(operationId, "create", (attempt) =>
-        machines.run(placement.machineId, attempt.signal, async () => {
-          const { signal } = attempt;
-          const { fence } = await link.grants({ operationId, begin: true }, signal);
-          const reporter = openReporter(link, operationId, fence);
-          const work = { context, operationId, placement, reporter, signal };
-          const prepared = await pins.holding([placement.wanted.digest], () => prepare(work, attempt));
-          return { ...prepared, addresses: placement.start ? await bringUp(work, skip) : [] };
-        }),
-      ),
+    createMachine: (making) => {
+      const { operationId } = making;
+      return makeMachine(context, making, { begin: async (signal) => (await link.grants({ operationId, begin: true }, signal)).fence });
+    },
 
     stopMachine: ({ operationId, machineId, graceMs, ifStarted = false, unlessCloned = false }) =>
       attempts.run(operationId, "stop", ({ signal }) =>
@@ -41,13 +34,39 @@ export function machineActivities(context: HostContext): MachineActivities {
       ),
 
     removeMachine: ({ operationId, machineId, epoch, unlessCloned = false }) =>
-      attempts.run(operationId, `remove/${machineId}`, ({ signal }) =>
-        machines.run(machineId, signal, async () => {
+      attempts.run(operationId, `remove/${machineId}`, async ({ signal }) => {
+        // Of a batch that its operation fell out of.
+        await attempts.end(operationId, "create");
+        await machines.run(machineId, signal, async () => {
           if (unlessCloned) await mustCarryNone(context, machineId, signal);
           await ensured(() => ensureAbsent(context, machineId, epoch, signal));
-        }),
-      ),
+        });
+      }),
   };
+}
+
+interface Beginning {
+  /** Answers the fence of the attempt. */
+  readonly begin: (signal: AbortSignal) => Promise<number>;
+  /** Ends the attempt too. */
+  readonly within?: AbortSignal;
+}
+
+export function makeMachine(
+  context: HostContext,
+  { operationId, placement, skip }: Parameters<MachineActivities["createMachine"]>[0],
+  { begin, within }: Beginning,
+): Promise<MadeMachine> {
+  const { attempts, machines, link, pins } = context;
+  return attempts.run(operationId, "create", (attempt) => {
+    const signal = within ? AbortSignal.any([attempt.signal, within]) : attempt.signal;
+    return machines.run(placement.machineId, signal, async () => {
+      const reporter = openReporter(link, operationId, await begin(signal));
+      const work = { context, operationId, placement, reporter, signal };
+      const prepared = await pins.holding([placement.wanted.digest], () => prepare(work, attempt));
+      return { ...prepared, addresses: placement.start ? await bringUp(work, skip) : [] };
+    });
+  });
 }
 
 /** Answers its addresses. */

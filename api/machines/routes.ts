@@ -150,6 +150,8 @@ function amendRoutes(hub: Hub) {
   });
 }
 
+const Accepted = z.object({ operation: Operation, machine: Machine });
+
 function lifeRoutes(hub: Hub) {
   const create = createRoute({
     method: "post",
@@ -160,8 +162,11 @@ function lifeRoutes(hub: Hub) {
     middleware: authorised(hub, { claims: ["CREATE_VM"] }),
     request: { headers: idempotent, body: { required: true, ...json(NewMachine, "What to make.") } },
     responses: {
-      202: json(z.object({ operation: Operation, machine: Machine }), "Accepted."),
-      ...faults("image_not_found", "machine_exists", "no_capacity", "image_tainted", "idempotency_conflict"),
+      202: json(
+        Accepted.extend({ items: z.array(Accepted).optional().meta({ description: "With `count`: all, of which the first stands beside." }) }),
+        "Accepted.",
+      ),
+      ...faults("image_not_found", "machine_exists", "no_capacity", "image_tainted", "quota_exceeded", "idempotency_conflict"),
     },
   });
   const retire = createRoute({
@@ -192,7 +197,12 @@ function lifeRoutes(hub: Hub) {
   return routesOf()
     .openapi(create, async (c) => {
       const wanted = c.req.valid("json");
-      return c.json(unwrap(await hub.operations.provision(wanted, askedBy(c, wanted))), 202);
+      const { count } = wanted;
+      if (count === undefined) return c.json(unwrap(await hub.operations.provision(wanted, askedBy(c, wanted))), 202);
+      const items = unwrap(await hub.operations.provisionMany({ ...wanted, count }, askedBy(c, wanted)));
+      const [first] = items;
+      if (!first) throw new FaultError({ code: "internal", message: "No machine was accepted." });
+      return c.json({ ...first, items }, 202);
     })
     .openapi(retire, async (c) => {
       const { force, keepBundle, onFault } = c.req.valid("query");

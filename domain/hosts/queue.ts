@@ -53,6 +53,20 @@ export function leftBy(supplies: readonly Supply[], before: readonly Pick<Waitin
   return left;
 }
 
+/** Which host each gets that gets one, when room is given in this order. */
+export function placeInTurn(supplies: readonly Supply[], order: readonly Pick<Waiting, "machineId" | "demand" | "labels">[]): Map<string, Supply> {
+  const chosen = new Map<string, Supply>();
+  let left = [...supplies];
+  for (const { machineId, demand, labels } of order) {
+    const fit = candidates(left, demand);
+    const host = fit.ok ? fit.value[0] : undefined;
+    if (!host) continue;
+    chosen.set(machineId, host);
+    left = left.map((supply) => (supply.id === host.id ? without(supply, demand, labels) : supply));
+  }
+  return chosen;
+}
+
 function without(supply: Supply, { vcpus, memoryBytes, diskBytes, macos, runs }: Demand, labels: Labels): Supply {
   return {
     ...supply,

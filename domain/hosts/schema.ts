@@ -191,6 +191,12 @@ export const GrantRequest = z.object({
   sealed: z.boolean().default(false).meta({ description: "Also hand out the operation's sealed input, such as a script." }),
 });
 export type GrantRequest = z.input<typeof GrantRequest>;
+/** Begins attempts of operations that one batch carries out on this host. */
+export const BatchRequest = z.object({ batch: z.string(), operationIds: z.array(OperationId).min(1).max(1000) });
+export type BatchRequest = z.infer<typeof BatchRequest>;
+/** By operation; none for one that has fallen out. */
+export const BatchAnswer = z.object({ fences: z.record(z.string(), z.int().nonnegative()) });
+export type BatchAnswer = z.infer<typeof BatchAnswer>;
 export const GrantedObject = z.object({
   key: z.string(),
   method: z.enum(["GET", "PUT"]),

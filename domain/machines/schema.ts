@@ -122,6 +122,12 @@ export const NewMachine = z
       .max(100)
       .default(0)
       .meta({ description: "Among requests that wait for room the highest has its turn first." }),
+    count: z
+      .int()
+      .min(1)
+      .max(1000)
+      .optional()
+      .meta({ description: "So many machines at once, called `name-1`, `name-2` and so on: all are accepted, or none." }),
   })
   .meta({ id: "NewMachine" });
 export type NewMachine = z.infer<typeof NewMachine>;

@@ -92,7 +92,7 @@ export function openTestHost(home: string, sealed: Record<string, unknown> = {},
   const guard = openGuard(link, () => {});
   const context: HostContext = {
     hubId,
-    guard: { by: (_right, work) => work(), mayChange: () => Promise.resolve() },
+    guard: { by: (_right, work) => work(), begun: () => {}, mayChange: () => Promise.resolve() },
     link,
     prlctl,
     cache: sealedCache(home),
@@ -143,6 +143,7 @@ function testLink(sealed: Record<string, unknown>, onLine: (line: ReportLine) =>
     },
     grants: ({ begin, sealed: wanted }) =>
       Promise.resolve({ fence: begin === true ? ++fence : fence, objects: [], ca: null, share: null, sealed: wanted ? sealed : null }),
+    begin: absent,
     send: absent,
     stores: { send: absent },
     gates: openStoreGates(),

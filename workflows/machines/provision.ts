@@ -18,6 +18,8 @@ export interface ProvisionInput extends OperationInput {
   readonly machineId: string;
   /** How long it may wait for room on a host. */
   readonly waitMs?: number;
+  /** Where a batch had placed it before it fell out. */
+  readonly standing?: { readonly hostId: string; readonly epoch: number };
 }
 
 /** The choice of a host, with everything that the host must know. */
@@ -85,22 +87,34 @@ export async function provision(input: ProvisionInput): Promise<Record<string, u
   const { operationId, machineId } = input;
   return runOperation(input, async (frame) => {
     frame.undo("forget machine", () => hub.forgetMachine({ operationId, machineId }));
+    const unplaced = frame.mark();
+    takeBackStanding(input, frame);
     const excluded: string[] = [];
     const place = placer(input, frame);
     for (;;) {
-      const mark = frame.mark();
       const placement = await frame.must("place", () => place(excluded), { brief: true });
+      // From here on its own steps register what takes them back.
+      frame.standsNow(unplaced);
       markHost(placement.hostId);
       try {
         return await makeOn(placement, input, frame);
       } catch (error) {
         if (faultOf(error).code !== "host_lost" || excluded.length + 1 >= placementsTried) throw error;
         excluded.push(placement.hostId);
-        frame.standsNow(mark);
+        frame.standsNow(unplaced);
         await hub.releasePlacement({ operationId, machineId, epoch: placement.epoch });
       }
     }
   });
+}
+
+/** What a batch made of it on the host, also when this is cancelled before it has looked at the placement. */
+function takeBackStanding({ operationId, machineId, standing }: ProvisionInput, frame: OperationFrame): void {
+  if (!standing) return;
+  const { hostId, epoch } = standing;
+  const back = undoOnHost<MachineActivities>(hostId, operationId);
+  frame.undo("release placement", () => hub.releasePlacement({ operationId, machineId, epoch }));
+  frame.undo("remove machine", () => back.removeMachine({ operationId, machineId, epoch }), hostId);
 }
 
 /** Sent when there seems to be room for the machine, and it is its turn. */
