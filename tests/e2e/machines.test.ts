@@ -12,6 +12,7 @@ import { describeEnds } from "./machines/ends.ts";
 import { describeGuest } from "./machines/guest.ts";
 import { describeMacOS } from "./machines/macos.ts";
 import { describeMaking } from "./machines/making.ts";
+import { describeMany } from "./machines/many.ts";
 import { describeSeen } from "./machines/seen.ts";
 import { describeSnapshots } from "./machines/snapshots.ts";
 import { describeStates } from "./machines/states.ts";
@@ -21,6 +22,7 @@ beforeAll(openWorld, 120_000);
 afterAll(closeWorld, 60_000);
 
 describeMaking();
+describeMany();
 describeStates();
 describeChanges();
 describeSnapshots();
