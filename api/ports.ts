@@ -58,7 +58,10 @@ export interface Operations {
   pin(host: string, wanted: { act: "pin" | "unpin"; image: CachePin }, asked: Asked): Promise<Result<Operation>>;
   provision(wanted: NewMachine, asked: Asked): Promise<Result<{ operation: Operation; machine: Machine }>>;
   /** Many at once, called by numbers: all, or none. */
-  provisionMany(wanted: NewMachine & { readonly count: number }, asked: Asked): Promise<Result<{ operation: Operation; machine: Machine }[]>>;
+  provisionMany(
+    wanted: NewMachine & { readonly count: number },
+    asked: Asked,
+  ): Promise<Result<{ operation: Operation; machine: Machine }[]>>;
   act(machine: string, action: MachineAction, asked: Asked): Promise<Result<Operation>>;
   retire(machine: string, options: { force: boolean; keepsBundle?: boolean }, asked: Asked): Promise<Result<Operation>>;
   /** Makes a machine of a bundle on a host. */

@@ -23,9 +23,16 @@ export interface MachineOptions {
   readonly say: (text: string) => void;
 }
 
+/** The rows of many machines. The second is compared with the first, which it so brings along. */
+const oneByOne = "500 machines";
+const byOnePost = "500 machines in one post";
+export const many = [oneByOne, byOnePost] as const;
+type Many = (typeof many)[number];
+
 /** Machines, and bare workflows, that are made one after the other in one run. */
 const alone = 15;
 const Made = z.object({ operation: Operation, machine: z.object({ id: z.string() }) });
+const MadeMany = z.object({ items: z.array(Made) });
 
 const bareOf = ({ env }: BenchStack, ask: Pick<BareAsk, "alone" | "together">): Promise<Bare> =>
   answerOf("./bare-worker.ts", { address: env["TEMPORAL_ADDRESS"] ?? "", namespace: env["TEMPORAL_NAMESPACE"] ?? "", ...ask });
@@ -86,16 +93,21 @@ function insideCommands(log: string, machineId: string, { from, to }: { from: nu
   return inside;
 }
 
-/** From the first POST, one after the other, until all run. */
-export async function measureMany(stack: BenchStack, { runs, machines, hosts, say }: MachineOptions): Promise<Row[]> {
+/** One after the other, from the first POST until all run; and as many by one POST, each in the same run. */
+export async function measureMany(
+  stack: BenchStack,
+  { runs, machines, hosts, say }: MachineOptions,
+  which: readonly Many[],
+): Promise<Row[]> {
   const rates: number[] = [];
+  const together: number[] = [];
   const posts: number[] = [];
   const theirs: number[] = [];
   const fleet = await openFleet(stack, { hosts, label: "fleet", say });
   try {
     for (let run = 1; run <= runs; run++) {
       say(`${machines} machines on ${hosts} hosts, run ${run} of ${runs}`);
-      theirs.push((await bareOf(stack, { alone: 1, together: machines })).perSecond);
+      if (which.includes(oneByOne)) theirs.push((await bareOf(stack, { alone: 1, together: machines })).perSecond);
       const began = performance.now();
       const ids: string[] = [];
       for (let made = 0; made < machines; made++)
@@ -103,17 +115,38 @@ export async function measureMany(stack: BenchStack, { runs, machines, hosts, sa
       posts.push((machines * 1000) / (performance.now() - began));
       await settled(stack, "provision");
       rates.push((machines * 1000) / (performance.now() - began));
-      for (const id of run < runs ? ids : []) await stack.client.send("DELETE", `/machines/${id}`, Operation, { query: { force: true } });
-      await settled(stack, "retire");
+      const inOnePost = which.includes(byOnePost);
+      if (inOnePost || run < runs) await retireAll(stack, ids);
+      if (!inOnePost) continue;
+      const { rate, made } = await byOne(stack, `herd-${run}`, machines);
+      together.push(rate);
+      if (run < runs) await retireAll(stack, made);
     }
   } finally {
     await fleet.close();
   }
-  const peer = { name: "bare one-activity workflows", value: median(theirs) };
-  return [
-    largerIsBetter(`${machines} machines`, median(rates), "1/s", peer, 0.5),
-    largerIsBetter(`${machines} machines, accepted`, median(posts), "1/s", peer, null),
-  ];
+  const rows: Row[] = [];
+  if (which.includes(oneByOne)) {
+    const peer = { name: "bare one-activity workflows", value: median(theirs) };
+    rows.push(largerIsBetter(`${machines} machines`, median(rates), "1/s", peer, 0.5));
+    rows.push(largerIsBetter(`${machines} machines, accepted`, median(posts), "1/s", peer, null));
+  }
+  const alone = { name: "posted one by one", value: median(rates) };
+  if (which.includes(byOnePost)) rows.push(largerIsBetter(`${machines} machines in one post`, median(together), "1/s", alone, 5));
+  return rows;
+}
+
+async function byOne(stack: BenchStack, name: string, count: number): Promise<{ rate: number; made: string[] }> {
+  const began = performance.now();
+  const body = { name, count, image, vcpus: 1, memoryBytes: 512 * 1024 ** 2, hostLabels: ["fleet"] };
+  const { items } = await stack.client.send("POST", "/machines", MadeMany, { body });
+  await settled(stack, "provision");
+  return { rate: (count * 1000) / (performance.now() - began), made: items.map(({ machine }) => machine.id) };
+}
+
+async function retireAll(stack: BenchStack, ids: readonly string[]): Promise<void> {
+  for (const id of ids) await stack.client.send("DELETE", `/machines/${id}`, Operation, { query: { force: true } });
+  await settled(stack, "retire");
 }
 
 interface Fleet {

@@ -85,6 +85,7 @@ export type OperationDetail = z.infer<typeof OperationDetailShape>;
 export const OperationDetail = fromJson(OperationDetailShape);
 
 export const Provisioning = z.object({ operation: Operation, machine: Machine });
+export const ManyProvisionings = z.object({ items: z.array(Provisioning) });
 export const Output = z.object({ items: z.array(OutputLine), cut: z.boolean().default(false) });
 
 export const page = <T>(item: z.ZodType<T>) => z.object({ items: z.array(item), nextCursor: z.string().nullable().default(null) });

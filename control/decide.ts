@@ -13,7 +13,7 @@ import {
   WorkflowUpdateRPCTimeoutOrCancelledError,
 } from "@temporalio/client";
 import { ApplicationFailure } from "@temporalio/common";
-import { isBatched } from "../db/batches.ts";
+import { findBatch } from "../db/batches.ts";
 import { askDecision, isDecided, refuseDecision, takeDecision, type StepDecision } from "../db/decisions.ts";
 import { isHostLost } from "../db/hosts.ts";
 import { findOperation, readOperation } from "../db/operations.ts";
@@ -45,7 +45,7 @@ export async function decideStep(control: Control, operationId: string, word: De
   const step = steps.find(({ state }) => state === "parked") ?? steps.find(({ state }) => state === "running");
   const deciding: Deciding = { control, operation, asked, decision: { id, word, step: step?.name ?? "" } };
   // What a batch makes parks nowhere: it falls out first.
-  if (await isBatched(db, operationId)) return notParked(operation, word);
+  if ((await findBatch(db, operationId)) !== null) return notParked(operation, word);
   if (operation.state === "parked") return tellParked(deciding);
   if (operation.state === "running" && word === "retry") return tryNow(deciding);
   if (operation.state === "cancelling" && word === "abort") return giveUpHost(deciding);

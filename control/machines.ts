@@ -65,7 +65,12 @@ export async function imageFor(tx: Database, wanted: NewMachine, asked: Asked): 
   });
 }
 
-export function draftOf({ id, name }: Machine, image: ImageVersion, wanted: NewMachine, asked: Asked): Draft & { readonly machineId: string } {
+export function draftOf(
+  { id, name }: Machine,
+  image: ImageVersion,
+  wanted: NewMachine,
+  asked: Asked,
+): Draft & { readonly machineId: string } {
   const holder = holderOf(asked.actor);
   const waitSeconds = wanted.waitSeconds ?? (wanted.onFault === "park" ? waitsSeconds : 0);
   const workflowInput: Own<ProvisionInput> = { machineId: id, waitMs: waitSeconds * 1000 };

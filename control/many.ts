@@ -11,7 +11,8 @@ import { inTransaction, type Database } from "../db/connect.ts";
 import { recordEvents } from "../db/events.ts";
 import { claimKey } from "../db/idempotency.ts";
 import { countDownload } from "../db/images.ts";
-import { findAnyMachine, insertMachines } from "../db/machines.ts";
+import { insertMachines } from "../db/batched-machines.ts";
+import { findAnyMachine } from "../db/machines.ts";
 import { findOperation, insertOperations, readOperation } from "../db/operations.ts";
 import { insertHolds } from "../db/holds.ts";
 import { insertIntents } from "../db/intents.ts";
@@ -27,14 +28,21 @@ export interface Begun {
   readonly machine: Machine;
 }
 
-export async function requestMachines(control: Control, wanted: NewMachine & { readonly count: number }, asked: Asked): Promise<Result<Begun[]>> {
+export async function requestMachines(
+  control: Control,
+  wanted: NewMachine & { readonly count: number },
+  asked: Asked,
+): Promise<Result<Begun[]>> {
   const ids = Array.from({ length: wanted.count }, () => randomUUIDv7());
   const batch = `provision/${wanted.name}x${wanted.count}/${ids[0]}`;
   const begun = await inTransaction(control.db, (tx) => acceptAll(control, tx, { wanted, asked, ids, batch }));
   if (!begun.ok) return begun;
   if (begun.value.earlier) return { ok: true, value: begun.value.all };
   await startBatch(control, batch).catch((cause: unknown) => {
-    control.log.warn({ event: "batch.start_failed", batch, err: cause }, "the batch could not be started; the sweep starts each of its operations alone");
+    control.log.warn(
+      { event: "batch.start_failed", batch, err: cause },
+      "the batch could not be started; the sweep starts each of its operations alone",
+    );
   });
   return { ok: true, value: begun.value.all };
 }
@@ -46,18 +54,16 @@ interface Accepting {
   readonly batch: string;
 }
 
-async function acceptAll(control: Control, tx: Database, { wanted, asked, ids, batch }: Accepting): Promise<{ all: Begun[]; earlier: boolean }> {
+async function acceptAll(
+  control: Control,
+  tx: Database,
+  { wanted, asked, ids, batch }: Accepting,
+): Promise<{ all: Begun[]; earlier: boolean }> {
   const { actor, idempotency } = asked;
   const [first = ""] = ids;
   const earlier = idempotency ? await claimKey(tx, { caller: actor.userId, ...idempotency }, first) : null;
   if (earlier !== null) return { all: await begunBefore(tx, earlier), earlier: true };
-  const image = await imageFor(tx, wanted, asked);
-  const machines = await insertMachines(
-    tx,
-    ids.map((_, index) => machineOf({ ...wanted, name: nameOf(wanted.name, index + 1) }, image, asked)),
-  );
-  await countDownload(tx, image.id, actor.username, ids.length);
-  const drafts = machines.map((machine) => draftOf(machine, image, wanted, asked));
+  const { machines, drafts } = await draftAll(tx, { wanted, asked, ids });
   const rows = drafts.map((draft, index) => rowsOf(control, asked, ids[index] ?? "", draft));
   const operations = await insertOperations(
     tx,
@@ -81,6 +87,16 @@ async function acceptAll(control: Control, tx: Database, { wanted, asked, ids, b
     rows.map(({ audit }) => audit),
   );
   return { all: operations.flatMap((operation, index) => begunOf(operation, machines[index])), earlier: false };
+}
+
+async function draftAll(tx: Database, { wanted, asked, ids }: Omit<Accepting, "batch">) {
+  const image = await imageFor(tx, wanted, asked);
+  const machines = await insertMachines(
+    tx,
+    ids.map((_, index) => machineOf({ ...wanted, name: nameOf(wanted.name, index + 1) }, image, asked)),
+  );
+  await countDownload(tx, image.id, asked.actor.username, ids.length);
+  return { machines, drafts: machines.map((machine) => draftOf(machine, image, wanted, asked)) };
 }
 
 const begunOf = (operation: Operation, machine: Machine | undefined): Begun[] => (machine ? [{ operation, machine }] : []);

@@ -19,7 +19,12 @@ export interface MadeOf {
   readonly hostId: string;
   readonly before: string;
   readonly runs: boolean;
-  readonly seen: { readonly macAddress: string | null; readonly bundlePath: string; readonly diskBytes: number; readonly addresses: string[] };
+  readonly seen: {
+    readonly macAddress: string | null;
+    readonly bundlePath: string;
+    readonly diskBytes: number;
+    readonly addresses: string[];
+  };
   readonly result: Readonly<Record<string, unknown>>;
 }
 

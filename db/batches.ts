@@ -4,7 +4,7 @@
  * The one idea: each operation of a batch keeps the intent of a workflow of its own, which names the batch. Whoever takes the name away lets the operation
  * fall out: from then on the batch may change nothing of it, and its own workflow is started like any other.
  */
-import { and, asc, eq, inArray, isNull, sql } from "drizzle-orm";
+import { and, asc, eq, inArray, sql } from "drizzle-orm";
 import type { Operation } from "../domain/operations/schema.ts";
 import { Operation as OperationShape } from "../domain/operations/schema.ts";
 import type { Database } from "./connect.ts";
@@ -33,13 +33,13 @@ export async function lockBatch(tx: Database, batch: string, operationIds?: read
   return found.map(({ row }) => ({ operation: OperationShape.parse(row), input: row.input, requestId: row.requestId }));
 }
 
-/** Whether the operation waits for what its batch makes of it. */
-export async function isBatched(db: Database, operationId: string): Promise<boolean> {
-  const found = await db
+/** The batch in which the operation is made; null when it has a workflow of its own, or will have. */
+export async function findBatch(db: Database, operationId: string): Promise<string | null> {
+  const [found] = await db
     .select({ batch: batchOf })
     .from(intents)
     .where(and(eq(intents.operationId, operationId), sql`${batchOf} is not null`));
-  return found.length > 0;
+  return found?.batch ?? null;
 }
 
 export type Leaving = { readonly batch: string; readonly operationIds?: readonly string[] } | { readonly operationIds: readonly string[] };
@@ -112,12 +112,3 @@ export async function drawFences(
   });
   return Object.fromEntries(rows.map(({ id, fence }) => [id, fence]));
 }
-
-/** Living machines by id, locked in one order. */
-export const lockMachines = (tx: Database, ids: readonly string[]) =>
-  tx
-    .select()
-    .from(machines)
-    .where(and(inArray(machines.id, [...ids]), isNull(machines.retiredAt)))
-    .orderBy(asc(machines.id))
-    .for("update");

@@ -48,7 +48,10 @@ export async function takeHold(tx: Database, subject: Subject, operationId: stri
 }
 
 /** Of subjects that nobody knows yet, so that nobody can hold them. */
-export async function insertHolds(tx: Database, told: readonly (Subject & { readonly operationId: string; readonly mode: HoldMode })[]): Promise<void> {
+export async function insertHolds(
+  tx: Database,
+  told: readonly (Subject & { readonly operationId: string; readonly mode: HoldMode })[],
+): Promise<void> {
   await tx.insert(holds).values(told.map(({ kind, subjectId, operationId, mode }) => ({ kind, subjectId, operationId, mode })));
 }
 

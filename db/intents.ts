@@ -32,13 +32,15 @@ export async function deleteIntent(db: Database, operationId: string): Promise<v
 /** Intents that have waited longer than a start takes; each attempt doubles the wait, up to 64 times, so that a broken one does not fill the pass. */
 export async function dueIntents(db: Database, { olderThanMs, limit }: { olderThanMs: number; limit: number }): Promise<Intent[]> {
   const wait = sql`make_interval(secs => ${olderThanMs / 1000} * power(2, least(${intents.attempts}, 6)))`;
-  return db
-    .select()
-    .from(intents)
-    // One that names a batch waits for what becomes of it there.
-    .where(sql`${intents.createdAt} < clock_timestamp() - ${wait} and ${intents.workflowInput}->>'batch' is null`)
-    .orderBy(asc(intents.createdAt))
-    .limit(limit);
+  return (
+    db
+      .select()
+      .from(intents)
+      // One that names a batch waits for what becomes of it there.
+      .where(sql`${intents.createdAt} < clock_timestamp() - ${wait} and ${intents.workflowInput}->>'batch' is null`)
+      .orderBy(asc(intents.createdAt))
+      .limit(limit)
+  );
 }
 
 export async function countAttempt(db: Database, operationId: string): Promise<void> {

@@ -113,27 +113,6 @@ export async function insertMachine(db: Database, { ttlSeconds, ...row }: NewMac
   return Machine.parse(made);
 }
 
-/** The same for many of one project at once: all, or none. */
-export async function insertMachines(db: Database, rows: readonly NewMachineRow[]): Promise<Machine[]> {
-  const [first] = rows;
-  if (!first) return [];
-  const sum = (column: "vcpus" | "memoryBytes") => rows.reduce((total, row) => total + row[column], 0);
-  await mustFit(db, first.project ?? defaultProject, { machines: rows.length, vcpus: sum("vcpus"), memoryBytes: sum("memoryBytes") });
-  await lockNames(
-    db,
-    rows.map(({ name }) => name),
-  );
-  const expiring = rows.map(({ ttlSeconds, ...row }) => ({
-    ...row,
-    expiresAt: ttlSeconds === undefined ? null : sql`now() + make_interval(secs => ${ttlSeconds})`,
-  }));
-  const made = await db.insert(machines).values(expiring).onConflictDoNothing().returning();
-  const missing = rows.find(({ id }) => !made.some((one) => one.id === id));
-  if (missing) throw nameTaken(missing.name);
-  const byId = new Map(made.map((row) => [row.id, Machine.parse(row)]));
-  return rows.flatMap(({ id }) => byId.get(id ?? "") ?? []);
-}
-
 /** Changes whenever the machine's row does; the row stays as it is until the caller's transaction ends. */
 export async function lockVersion(tx: Database, id: string): Promise<string> {
   const version = sql<string>`${machines}.xmin::text || ${machines.id}`;
@@ -289,15 +268,7 @@ async function lockName(tx: Database, name: string): Promise<void> {
   await tx.execute(sql`select pg_advisory_xact_lock(hashtextextended(${`machine-name/${name.toLowerCase()}`}, 0))`);
 }
 
-/** In one order, so that two who want several names wait for each other and not in a circle. */
-async function lockNames(tx: Database, names: readonly string[]): Promise<void> {
-  const subjects = names.map((name) => `machine-name/${name.toLowerCase()}`).toSorted();
-  await tx.execute(sql`
-    select pg_advisory_xact_lock(hashtextextended(t.subject, 0))
-    from jsonb_array_elements_text(${JSON.stringify(subjects)}::jsonb) as t(subject)`);
-}
-
 export const noMachine = (name: string): Result<never> =>
   refuse({ code: "machine_not_found", message: `There is no machine ${name}.`, subject: name });
-const nameTaken = (name: string) =>
+export const nameTaken = (name: string): FaultError =>
   new FaultError({ code: "machine_exists", message: `A machine named ${name} exists already.`, subject: name });

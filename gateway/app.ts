@@ -61,7 +61,9 @@ export function gatewayApp(options: GatewayOptions) {
   app.post("/host/v1/grants", atMost(bodyBytes), async (c) =>
     c.json(await grants(await callerOf(c), await bodyOf(c, GrantRequest), c.req.raw.signal)),
   );
-  app.post("/host/v1/batches", atMost(bodyBytes), async (c) => c.json(await beginBatch(db, await callerOf(c), await bodyOf(c, BatchRequest))));
+  app.post("/host/v1/batches", atMost(bodyBytes), async (c) =>
+    c.json(await beginBatch(db, await callerOf(c), await bodyOf(c, BatchRequest))),
+  );
   app.post("/host/v1/peers", atMost(enrolmentBytes), async (c) => c.json(await peers(await callerOf(c), await bodyOf(c, PeerRequest))));
   app.post("/host/v1/leftovers", atMost(bodyBytes), async (c) =>
     c.json(await leftovers(db, await callerOf(c), await bodyOf(c, Leftovers))),

@@ -8,7 +8,14 @@ import type { IncomingMessage } from "node:http";
 import { NativeConnection } from "@temporalio/worker";
 import type { Logger } from "pino";
 import { FaultError } from "../../domain/errors.ts";
-import { BatchAnswer, type BatchRequest, GrantAnswer, type GrantRequest, ReportAnswer, type ReportLine } from "../../domain/hosts/schema.ts";
+import {
+  BatchAnswer,
+  type BatchRequest,
+  GrantAnswer,
+  type GrantRequest,
+  ReportAnswer,
+  type ReportLine,
+} from "../../domain/hosts/schema.ts";
 import { hostTokenMs, signHostToken } from "../../security/host-tokens.ts";
 import { hubClock, type HubClock } from "./hub-clock.ts";
 import { hubHttp, type HubHttp, type HubRequest, jsonOf } from "./hub-link-http.ts";

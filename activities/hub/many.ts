@@ -4,7 +4,8 @@
  * The one idea: the hosts that could take any of them are locked once, in one order, and all are placed in memory by the rule that places one. So many that are
  * placed together never take more than there is, and a batch waits behind whoever has the turn before it.
  */
-import { lockBatch, lockMachines, type BatchedRow } from "../../db/batches.ts";
+import { lockMachines } from "../../db/batched-machines.ts";
+import { lockBatch, type BatchedRow } from "../../db/batches.ts";
 import { writePlacements, type BatchedPlacement } from "../../db/batched-placing.ts";
 import { settleMade } from "../../db/batched-settlement.ts";
 import type { Database } from "../../db/connect.ts";
@@ -31,24 +32,27 @@ export interface Batching extends Placing {
 export function batchActivities({ handOver, ...placing }: Batching): BatchActivities {
   return {
     placeMany: (input) => placeMany(placing, input),
-    recordMany: ({ batch, hostId, shared, made }) =>
-      placing.db.transaction(async (tx) => {
-        const seen = new Map(made.map((one) => [one.operationId, one.made]));
-        const rows = await lockBatch(tx, batch, [...seen.keys()]);
-        const machines = await machinesOf(tx, rows);
-        const { start: runs, wanted } = shared;
-        const settled = rows.flatMap(({ operation, requestId }) => {
-          const [machine, found] = [machines.get(operation.machineId ?? ""), seen.get(operation.id)];
-          if (!machine || !found || machine.hostId !== hostId) return [];
-          const { id: machineId, name, observed: before } = machine;
-          const addresses = [...found.addresses];
-          const result = { machineId, hostId, image: wanted.image, fetchedBytes: 0, addresses };
-          return [{ operation, requestId, machineId, name, hostId, before, runs, seen: { ...found, addresses }, result }];
-        });
-        await settleMade(tx, settled, stepsOf(runs, "done"));
-      }),
+    recordMany: (input) => placing.db.transaction((tx) => recordMany(tx, input)),
     handOver,
   };
+}
+
+type Recording = Parameters<BatchActivities["recordMany"]>[0];
+
+async function recordMany(tx: Database, { batch, hostId, shared, made }: Recording): Promise<void> {
+  const seen = new Map(made.map((one) => [one.operationId, one.made]));
+  const rows = await lockBatch(tx, batch, [...seen.keys()]);
+  const machines = await machinesOf(tx, rows);
+  const { start: runs, wanted } = shared;
+  const settled = rows.flatMap(({ operation, requestId }) => {
+    const [machine, found] = [machines.get(operation.machineId ?? ""), seen.get(operation.id)];
+    if (!machine || !found || machine.hostId !== hostId) return [];
+    const { id: machineId, name, observed: before } = machine;
+    const addresses = [...found.addresses];
+    const result = { machineId, hostId, image: wanted.image, fetchedBytes: 0, addresses, batch };
+    return [{ operation, requestId, machineId, name, hostId, before, runs, seen: { ...found, addresses }, result }];
+  });
+  await settleMade(tx, settled, stepsOf(runs, "done"));
 }
 
 /** As the workflow of one machine names them. */
@@ -58,10 +62,11 @@ function stepsOf(start: boolean, state: "pending" | "done") {
   return names.map((name, position) => ({ name, position, state: name === "place" ? ("done" as const) : state }));
 }
 
-const machinesOf = async (tx: Database, rows: readonly BatchedRow[]): Promise<Map<string, Machine>> => {
+async function machinesOf(tx: Database, rows: readonly BatchedRow[]): Promise<Map<string, Machine>> {
+  if (rows.length === 0) return new Map();
   const ids = rows.map(({ operation }) => operation.machineId ?? "");
-  return new Map((ids.length === 0 ? [] : await lockMachines(tx, ids)).map((row) => [row.id, MachineShape.parse(row)]));
-};
+  return new Map((await lockMachines(tx, ids)).map((row) => [row.id, MachineShape.parse(row)]));
+}
 
 const Request = Permitted.extend(Wished.shape);
 

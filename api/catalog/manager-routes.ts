@@ -145,7 +145,7 @@ const RemotePush = NewImageVersion.omit({ storeId: true })
     }),
   })
   .meta({ id: "RemotePush" });
-const RemotePull = NewMachine.meta({
+const RemotePull = NewMachine.omit({ count: true }).meta({
   id: "RemotePull",
   description: "A machine; its image is one of the other catalog, as that calls it.",
 });

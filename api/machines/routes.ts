@@ -65,7 +65,12 @@ const ofSnapshots: Partial<Record<Verb, SnapshotAct>> = {
 };
 
 export const machineRoutes = (hub: Hub) =>
-  routesOf().route("/", readRoutes(hub)).route("/", amendRoutes(hub)).route("/", lifeRoutes(hub)).route("/", actionRoutes(hub));
+  routesOf()
+    .route("/", readRoutes(hub))
+    .route("/", amendRoutes(hub))
+    .route("/", makingRoutes(hub))
+    .route("/", endingRoutes(hub))
+    .route("/", actionRoutes(hub));
 
 function readRoutes(hub: Hub) {
   const mayRead = authorised(hub, { claims: ["LIST_VM"] });
@@ -152,7 +157,7 @@ function amendRoutes(hub: Hub) {
 
 const Accepted = z.object({ operation: Operation, machine: Machine });
 
-function lifeRoutes(hub: Hub) {
+function makingRoutes(hub: Hub) {
   const create = createRoute({
     method: "post",
     path: "/machines",
@@ -163,12 +168,27 @@ function lifeRoutes(hub: Hub) {
     request: { headers: idempotent, body: { required: true, ...json(NewMachine, "What to make.") } },
     responses: {
       202: json(
-        Accepted.extend({ items: z.array(Accepted).optional().meta({ description: "With `count`: all, of which the first stands beside." }) }),
+        Accepted.extend({
+          items: z.array(Accepted).optional().meta({ description: "With `count`: all, of which the first stands beside." }),
+        }),
         "Accepted.",
       ),
       ...faults("image_not_found", "machine_exists", "no_capacity", "image_tainted", "quota_exceeded", "idempotency_conflict"),
     },
   });
+
+  return routesOf().openapi(create, async (c) => {
+    const wanted = c.req.valid("json");
+    const { count } = wanted;
+    if (count === undefined) return c.json(unwrap(await hub.operations.provision(wanted, askedBy(c, wanted))), 202);
+    const items = unwrap(await hub.operations.provisionMany({ ...wanted, count }, askedBy(c, wanted)));
+    const [first] = items;
+    if (!first) throw new FaultError({ code: "internal", message: "No machine was accepted." });
+    return c.json({ ...first, items }, 202);
+  });
+}
+
+function endingRoutes(hub: Hub) {
   const retire = createRoute({
     method: "delete",
     path: "/machines/{idOrName}",
@@ -194,22 +214,12 @@ function lifeRoutes(hub: Hub) {
     },
   });
 
-  return routesOf()
-    .openapi(create, async (c) => {
-      const wanted = c.req.valid("json");
-      const { count } = wanted;
-      if (count === undefined) return c.json(unwrap(await hub.operations.provision(wanted, askedBy(c, wanted))), 202);
-      const items = unwrap(await hub.operations.provisionMany({ ...wanted, count }, askedBy(c, wanted)));
-      const [first] = items;
-      if (!first) throw new FaultError({ code: "internal", message: "No machine was accepted." });
-      return c.json({ ...first, items }, 202);
-    })
-    .openapi(retire, async (c) => {
-      const { force, keepBundle, onFault } = c.req.valid("query");
-      const how = { force: force === "true", ...(keepBundle === "true" ? { keepsBundle: true } : {}) };
-      const asked = { ...askedBy(c, { ...how, onFault }), onFault };
-      return c.json(unwrap(await hub.operations.retire(c.req.valid("param").idOrName, how, asked)), 202);
-    });
+  return routesOf().openapi(retire, async (c) => {
+    const { force, keepBundle, onFault } = c.req.valid("query");
+    const how = { force: force === "true", ...(keepBundle === "true" ? { keepsBundle: true } : {}) };
+    const asked = { ...askedBy(c, { ...how, onFault }), onFault };
+    return c.json(unwrap(await hub.operations.retire(c.req.valid("param").idOrName, how, asked)), 202);
+  });
 }
 
 function actionRoutes(hub: Hub) {

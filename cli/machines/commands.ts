@@ -28,6 +28,7 @@ const making: readonly Declaration[] = [
       ...sizes,
       ["--description <text>", "what the machine is for"],
       ["--label <name=value>", "a label; may be given several times", "several"],
+      ["--count <number>", "so many at once, called <name>-1, <name>-2 and so on: all are accepted, or none"],
       ["--no-start", "make it and leave it stopped"],
       ["--ttl <duration>", "retire it after this time, such as 2h"],
       ["--wait-for-room <duration>", "how long it may wait for a host with room (1h; with --on-fault fail 0s)"],

@@ -6,6 +6,7 @@ import { wantedImage } from "../catalog/pull.ts";
 import { pathOf } from "../client.ts";
 import type { Context } from "../context.ts";
 import { hostIdOf } from "../names.ts";
+import { makeMany } from "./many.ts";
 import { seeThrough, waitingOf } from "../operations/start.ts";
 import { took } from "../operations/await.ts";
 import { list, time } from "../output/format.ts";
@@ -28,11 +29,11 @@ const Options = z.object({
   ttl: seconds.optional(),
   waitForRoom: milliseconds.optional(),
   priority: integer.optional(),
+  count: wholeNumber.optional(),
 });
 
 export async function createMachine(context: Context, [name = ""]: readonly string[], raw: unknown): Promise<number> {
-  const { image, host, hostLabel, cpus, memory, description, label, start, ttl, waitForRoom, priority, tolerate, apartFrom, profile } =
-    given(Options, raw);
+  const { image, host, hostLabel, cpus, memory, label, ttl, waitForRoom, tolerate, ...same } = given(Options, raw);
   const waiting = waitingOf(raw);
   if (image === undefined) throw usageFault("Name the image with --image.", "drover machine create");
   const wanted = {
@@ -41,20 +42,17 @@ export async function createMachine(context: Context, [name = ""]: readonly stri
     hostLabels: hostLabel,
     vcpus: cpus,
     memoryBytes: memory,
-    description,
+    ...same,
     labels: label,
-    start,
     ttlSeconds: ttl,
     waitSeconds: waitForRoom === undefined ? undefined : Math.ceil(waitForRoom / 1000),
-    priority,
     tolerates: tolerate,
-    apartFrom,
-    profile,
   };
   const body = given(NewMachine, { ...wanted, onFault: waiting.onFault });
 
   const client = await context.hub();
   const hostId = host === undefined ? undefined : await hostIdOf(client, host);
+  if (body.count !== undefined) return makeMany(context, client, { body: { ...body, hostId }, waiting });
   const { operation, machine } = await client.send("POST", "/machines", Provisioning, { body: { ...body, hostId } });
   // Address and place are in the machine's row only once the operation is done.
   let ready = machine;

@@ -83,7 +83,8 @@ function onInterrupt(
   };
 }
 
-function tellParked({ id, steps, temporalUrl }: OperationDetail, told: Set<string>, view: Watched): void {
+/** Says once of each step and attempt that it waits for an operator. */
+export function tellParked({ id, steps, temporalUrl }: OperationDetail, told: Set<string>, view: Pick<Watched, "say">): void {
   for (const { name, state, fault, attempt } of steps) {
     const key = `${name} ${attempt}`;
     if (state !== "parked" || told.has(key)) continue;

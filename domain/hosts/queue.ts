@@ -54,7 +54,10 @@ export function leftBy(supplies: readonly Supply[], before: readonly Pick<Waitin
 }
 
 /** Which host each gets that gets one, when room is given in this order. */
-export function placeInTurn(supplies: readonly Supply[], order: readonly Pick<Waiting, "machineId" | "demand" | "labels">[]): Map<string, Supply> {
+export function placeInTurn(
+  supplies: readonly Supply[],
+  order: readonly Pick<Waiting, "machineId" | "demand" | "labels">[],
+): Map<string, Supply> {
   const chosen = new Map<string, Supply>();
   let left = [...supplies];
   for (const { machineId, demand, labels } of order) {

@@ -9,11 +9,12 @@ import { decideStep } from "../../control/decide.ts";
 import { requestMachine } from "../../control/machines.ts";
 import { requestMachines } from "../../control/many.ts";
 import { startIntended } from "../../control/sweep.ts";
-import { isBatched } from "../../db/batches.ts";
+import { drawFences, findBatch } from "../../db/batches.ts";
 import { findOperation } from "../../db/operations.ts";
 import { listSteps } from "../../db/steps.ts";
 import { unwrap } from "../../domain/errors.ts";
 import type { NewMachine } from "../../domain/machines/schema.ts";
+import type { PlacedMany } from "../../workflows/machines/provision-many.ts";
 import { addHost, asked, codeOf, gibibyte, newMachine, openStocked, someone, type Hub } from "./hub.ts";
 
 let hub: Hub;
@@ -27,7 +28,8 @@ const activities = () => {
   const { db, hubId, reserve } = hub.control;
   return batchActivities({ db, hubId, reserve, handOver: (leaving) => handOver(hub.control, leaving) });
 };
-const rows = async (table: "machines" | "operations" | "intents" | "holds") => Number((await hub.sql`select count(*) as n from ${hub.sql(table)}`)[0]?.["n"]);
+const rows = async (table: "machines" | "operations" | "intents" | "holds") =>
+  Number((await hub.sql`select count(*) as n from ${hub.sql(table)}`)[0]?.["n"]);
 const counts = async () => Promise.all((["machines", "operations", "intents", "holds"] as const).map(rows));
 const batchIn = async (operationId: string) =>
   String((await hub.sql`select workflow_input->>'batch' as batch from intents where operation_id = ${operationId}`)[0]?.["batch"]);
@@ -48,6 +50,10 @@ async function begin(count: number, more: Partial<NewMachine> = {}) {
   if (!first) throw new Error("Nothing was accepted.");
   return { begun, batch: await batchIn(first.operation.id), ids: begun.map(({ operation }) => operation.id) };
 }
+
+const isBatched = async (operationId: string) => (await findBatch(hub.control.db, operationId)) !== null;
+const placesOf = ({ hosts }: PlacedMany) =>
+  new Map(hosts.flatMap(({ hostId, machines }) => machines.map(({ operationId, epoch }) => [operationId, `${hostId} ${epoch}`])));
 
 describe("many machines by one request", () => {
   it("are accepted with names by number, and the same request again answers the same machines", async () => {
@@ -92,9 +98,7 @@ describe("many machines by one request", () => {
     const made = placed.hosts.flatMap((host) => host.machines);
     expect(made.length + placed.left.length).toBe(ids.length);
     const again = await activities().placeMany({ batch });
-    expect(again.hosts.flatMap(({ hostId, machines }) => machines.map(({ operationId, epoch }) => [operationId, hostId, epoch])).toSorted()).toEqual(
-      placed.hosts.flatMap(({ hostId, machines }) => machines.map(({ operationId, epoch }) => [operationId, hostId, epoch])).toSorted(),
-    );
+    expect(placesOf(again)).toEqual(placesOf(placed));
   });
 });
 
@@ -119,6 +123,19 @@ describe("an operation of a batch", () => {
     expect(await hub.control.temporal.workflow.getHandle(other?.workflowId ?? "").describe()).toMatchObject({ type: "provision" });
   });
 
+  it("is begun by no other host, and by none once it has fallen out", async () => {
+    const [hostId = "", other = ""] = await onlyHosts([9, 9]);
+    const { batch, ids } = await begin(1, { vcpus: 1, hostId });
+    await activities().placeMany({ batch });
+    const fences = (asking: string) => drawFences(hub.control.db, { batch, hostId: asking, operationIds: ids });
+    expect(await fences(other)).toEqual({});
+    const [first, second] = [await fences(hostId), await fences(hostId)];
+    expect(Object.keys(first)).toEqual(ids);
+    expect(second[ids[0] ?? ""]).toBeGreaterThan(first[ids[0] ?? ""] ?? 0);
+    await activities().handOver({ batch });
+    expect(await fences(hostId)).toEqual({});
+  });
+
   it("falls out when it is cancelled, and its own workflow knows where it stands", async () => {
     const [hostId] = await onlyHosts([9]);
     const { batch, ids } = await begin(2, { vcpus: 1 });
@@ -130,7 +147,7 @@ describe("an operation of a batch", () => {
     const handle = hub.control.temporal.workflow.getHandle(cancelled.workflowId);
     const { events } = await handle.fetchHistory();
     expect(events?.some(({ workflowExecutionCancelRequestedEventAttributes: asks }) => asks)).toBe(true);
-    expect([await isBatched(hub.control.db, one), await isBatched(hub.control.db, other)]).toEqual([false, true]);
+    expect([await isBatched(one), await isBatched(other)]).toEqual([false, true]);
     const [machine] = await hub.sql`select host_id, epoch from machines where id = ${cancelled.machineId}`;
     expect(machine).toEqual({ host_id: hostId, epoch: 1 });
   });
@@ -139,16 +156,16 @@ describe("an operation of a batch", () => {
     const [hostId = ""] = await onlyHosts([9]);
     const { batch, ids } = await begin(2, { vcpus: 1 });
     await startIntended(hub.control);
-    expect(await Promise.all(ids.map((id) => isBatched(hub.control.db, id)))).toEqual([true, true]);
+    expect(await Promise.all(ids.map((id) => isBatched(id)))).toEqual([true, true]);
     await hub.control.temporal.workflow.getHandle(batch).terminate();
     await hub.sql`update intents set created_at = now() - interval '1 minute' where workflow_input->>'batch' = ${batch}`;
     await sweepBatches(hub.control);
-    expect(await Promise.all(ids.map((id) => isBatched(hub.control.db, id)))).toEqual([false, false]);
+    expect(await Promise.all(ids.map((id) => isBatched(id)))).toEqual([false, false]);
 
     const next = await begin(2, { vcpus: 1 });
     await activities().placeMany({ batch: next.batch });
     await hub.sql`update hosts set told_state = 'lost' where id = ${hostId}`;
     await sweepBatches(hub.control);
-    expect(await Promise.all(next.ids.map((id) => isBatched(hub.control.db, id)))).toEqual([false, false]);
+    expect(await Promise.all(next.ids.map((id) => isBatched(id)))).toEqual([false, false]);
   });
 });

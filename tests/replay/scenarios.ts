@@ -12,8 +12,8 @@ import { wakeSignal } from "../../workflows/pools/keep.ts";
 import { begin, type Harness, type HostName, type Run } from "../workflows/harness.ts";
 import { digest, newWorld, type World } from "../workflows/world.ts";
 
-/** Beside the verbs of operations: what brings events to webhooks, and what keeps pools. */
-type Recorded = Verb | "deliver" | "keepPool";
+/** Beside the verbs of operations: what brings events to webhooks, what keeps pools, and what makes many machines. */
+type Recorded = Verb | "deliver" | "keepPool" | "provisionMany";
 export interface Scenario {
   readonly verb: Recorded;
   /** How it went, as the name of the file says it. */
@@ -129,6 +129,7 @@ const meets =
   (world: World, step: string): void =>
     void world.troubles.set(step, { code, times });
 const forEver = 99;
+const meetsAt = (step: string, code: Code) => (world: World) => meets(code, forEver)(world, step);
 /** Of an operation that another one asked for. */
 const refused =
   (code: Code) =>
@@ -181,6 +182,13 @@ const special: readonly Scenario[] = [
   scenario("pull", "cached", { before: (world) => void world.cached.add(digest) }),
   scenario("provision", "cached", { before: (world) => void world.cached.add(digest) }),
   scenario("provision", "in-one-turn", {
+    before: (world) => {
+      world.cached.add(digest);
+      world.believesCached = true;
+    },
+  }),
+  scenario("provision", "out-of-a-batch", {
+    setting: { input: { standing: { hostId: "mac-1", epoch: 1 } } },
     before: (world) => {
       world.cached.add(digest);
       world.believesCached = true;
@@ -321,5 +329,39 @@ const pools: readonly Scenario[] = [
   ),
 ];
 
-export const scenarios: readonly Scenario[] = [...verbs.flatMap(general), ...special, ...deliveries, ...pools];
+const batch = (how: string, before: (world: World) => void, until: (play: { world: World; run: Run }) => Promise<void>): Scenario => ({
+  verb: "provisionMany",
+  how,
+  play: async (harness) => {
+    const world = newWorld();
+    before(world);
+    const run = await begin(harness, world, "provisionMany", () => ({}));
+    await until({ world, run });
+    return run;
+  },
+});
+const batches: readonly Scenario[] = [
+  batch(
+    "done",
+    () => {},
+    ({ run }) => run.ended,
+  ),
+  batch(
+    "one-fell-out",
+    (world) => void world.refusals.set("ci-2", { code: "prlctl_failed", message: "It came to nothing." }),
+    ({ run }) => run.ended,
+  ),
+  batch("not-placed", meetsAt("place many", "image_revoked"), ({ run }) => run.ended),
+  batch(
+    "cancelled",
+    (world) => void world.endless.add("mac-2:make many on mac-2"),
+    async ({ run, world }) => {
+      await run.until(() => world.acted.includes("record ci-1"), "the first host has ended");
+      await run.handle.cancel();
+      await run.ended;
+    },
+  ),
+];
+
+export const scenarios: readonly Scenario[] = [...verbs.flatMap(general), ...special, ...deliveries, ...pools, ...batches];
 export const nameOf = ({ verb, how }: Pick<Scenario, "verb" | "how">): string => `${verb}.${how}.json`;

@@ -14,6 +14,7 @@ import { workflowBundle as keptBundle } from "../../workers/bundle.ts";
 import { faultInterceptor } from "../../workers/faults.ts";
 import type { OperationInput } from "../../workflows/records.ts";
 import { archivesOfHost, archivesOfHub } from "./archives.ts";
+import { batchesOfHost, batchesOfHub } from "./batches.ts";
 import { careOfHost, careOfHub } from "./care.ts";
 import { deliveriesOfHub } from "./deliveries.ts";
 import { drainsOfHub } from "./drains.ts";
@@ -45,7 +46,7 @@ export interface Harness {
 const hostNames = ["mac-1", "mac-2"] as const;
 export type HostName = (typeof hostNames)[number];
 
-type Act = (input: { operationId: string; prefetchId?: string; deliveryId?: string; poolId?: string }) => Promise<unknown>;
+type Act = (input: { operationId: string; prefetchId?: string; deliveryId?: string; poolId?: string; batch?: string }) => Promise<unknown>;
 type Activities = Readonly<Record<string, Act>>;
 /** What the operations under way see, by operation: the hub's activities and each host's. */
 type Worlds = Map<string, Readonly<Record<"hub" | HostName, Activities>>>;
@@ -121,7 +122,7 @@ function dispatched(worlds: Worlds, part: "hub" | HostName): Activities {
       // The pulls of a prefetch happen in its world.
       const parent = input.prefetchId === undefined ? undefined : worlds.get(input.prefetchId);
       if (parent) worlds.set(input.operationId, parent);
-      const id = input.deliveryId ?? input.poolId ?? input.operationId;
+      const id = input.deliveryId ?? input.poolId ?? input.batch ?? input.operationId;
       const found = worlds.get(id)?.[part][name];
       if (!found) throw new Error(`Nobody plays ${name} for operation ${id}.`);
       return found(input);
@@ -133,11 +134,13 @@ function activitiesOf(world: World, hostIds: readonly string[]): Readonly<Record
   const host = (name: HostName) => ({
     ...hostOf(world, name, untilCancelled),
     ...archivesOfHost(world, name, untilCancelled),
+    ...batchesOfHost(world, name, untilCancelled),
     ...careOfHost(world, name, untilCancelled),
   });
   const hub = {
     ...hubOf(world, hostIds, untilCancelled),
     ...archivesOfHub(world, untilCancelled),
+    ...batchesOfHub(world, hostIds),
     ...careOfHub(world, untilCancelled),
     ...deliveriesOfHub(world),
     ...drainsOfHub(world, untilCancelled),
@@ -175,7 +178,7 @@ export async function begin(
   const handle = await client.workflow.start(type, {
     taskQueue: hubQueue,
     workflowId: `${type}/test/${operationId}`,
-    args: [{ ...frame, deliveryId: operationId, poolId: operationId, ...input((name) => hosts[name]) }],
+    args: [{ ...frame, deliveryId: operationId, poolId: operationId, batch: operationId, ...input((name) => hosts[name]) }],
   });
   const ended = handle.result().then(
     () => undefined,

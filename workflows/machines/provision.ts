@@ -93,8 +93,6 @@ export async function provision(input: ProvisionInput): Promise<Record<string, u
     const place = placer(input, frame);
     for (;;) {
       const placement = await frame.must("place", () => place(excluded), { brief: true });
-      // From here on its own steps register what takes them back.
-      frame.standsNow(unplaced);
       markHost(placement.hostId);
       try {
         return await makeOn(placement, input, frame);
