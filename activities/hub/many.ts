@@ -17,8 +17,7 @@ import { unwrap } from "../../domain/errors.ts";
 import { demandOf } from "../../domain/hosts/demand.ts";
 import { inTurn, placeInTurn, type Waiting } from "../../domain/hosts/queue.ts";
 import { lacks, looksAtLabels, type Supply } from "../../domain/hosts/rules.ts";
-import type { Machine } from "../../domain/machines/schema.ts";
-import { Machine as MachineShape } from "../../domain/machines/schema.ts";
+import { Machine } from "../../domain/machines/schema.ts";
 import type { Wanted } from "../../workflows/catalog/fetch.ts";
 import type { BatchActivities, BatchedMachine, PlacedMany } from "../../workflows/machines/provision-many.ts";
 import { wantedOf } from "./catalog.ts";
@@ -65,7 +64,7 @@ function stepsOf(start: boolean, state: "pending" | "done") {
 async function machinesOf(tx: Database, rows: readonly BatchedRow[]): Promise<Map<string, Machine>> {
   if (rows.length === 0) return new Map();
   const ids = rows.map(({ operation }) => operation.machineId ?? "");
-  return new Map((await lockMachines(tx, ids)).map((row) => [row.id, MachineShape.parse(row)]));
+  return new Map((await lockMachines(tx, ids)).map((row) => [row.id, Machine.parse(row)]));
 }
 
 const Request = Permitted.extend(Wished.shape);
@@ -133,8 +132,12 @@ async function choose(tx: Database, reserve: Placing["reserve"], { fresh, image,
   return fresh.flatMap(({ operation, machine }) => {
     const host = chosen.get(machine.id);
     if (host === undefined || !locked.has(host.id) || !isWarm(host)) return [];
-    const epoch = machine.hostId === null ? machine.epoch : machine.epoch + 1;
-    return [{ operation, placement: { machineId: machine.id, epoch, hostId: host.id, vcpus, memoryBytes, diskBytes, macos, runs } }];
+    return [
+      {
+        operation,
+        placement: { machineId: machine.id, epoch: machine.epoch, hostId: host.id, vcpus, memoryBytes, diskBytes, macos, runs },
+      },
+    ];
   });
 }
 

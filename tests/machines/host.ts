@@ -17,6 +17,7 @@ import type { HubLink } from "../../activities/host/hub-link.ts";
 import { openLedger } from "../../activities/host/ledger.ts";
 import { letGoActivities } from "../../activities/host/let-go.ts";
 import { machineActivities } from "../../activities/host/machines.ts";
+import { hostBatchActivities } from "../../activities/host/many.ts";
 import { openPins } from "../../activities/host/pins.ts";
 import { openStoreGates } from "../../activities/host/store-gates.ts";
 import { openKeyedSlots, openSlots } from "../../activities/host/slots.ts";
@@ -34,6 +35,7 @@ import { installSimulator } from "../../parallels/simulator/install.ts";
 import { openPrlctl } from "../../parallels/prlctl.ts";
 import type { HostActionActivities } from "../../workflows/machines/operate.ts";
 import type { HostLetGoActivities } from "../../workflows/machines/let-go.ts";
+import type { HostBatchActivities } from "../../workflows/machines/provision-many.ts";
 import type { MachineActivities, Placement } from "../../workflows/machines/provision.ts";
 
 export const hubId = "0a1b2c3d-0000-4000-8000-000000000001";
@@ -48,7 +50,9 @@ const logger = new DefaultLogger("ERROR");
 export interface TestHost {
   readonly context: HostContext;
   /** Each call is an attempt of its own, as Temporal would make it; `cancel` asks it to end. */
-  run<T>(act: (activities: HostActionActivities & MachineActivities & HostLetGoActivities) => Promise<T>): Promise<T> & { cancel(): void };
+  run<T>(
+    act: (activities: HostActionActivities & MachineActivities & HostLetGoActivities & HostBatchActivities) => Promise<T>,
+  ): Promise<T> & { cancel(): void };
   /** Report lines in their order. */
   readonly lines: readonly ReportLine[];
 }
@@ -117,7 +121,12 @@ export function openTestHost(home: string, sealed: Record<string, unknown> = {},
   };
   // What a test does by its own hand is free; what activities do is guarded, as in a host's process.
   const acting = { ...context, guard, link: guard.link(link), prlctl: guard.prlctl(prlctl), cache: guard.cache(context.cache) };
-  const activities = { ...actionActivities(acting), ...machineActivities(acting), ...letGoActivities(acting) };
+  const activities = {
+    ...actionActivities(acting),
+    ...machineActivities(acting),
+    ...letGoActivities(acting),
+    ...hostBatchActivities(acting, 1_000),
+  };
   return {
     context,
     lines,
@@ -143,7 +152,7 @@ function testLink(sealed: Record<string, unknown>, onLine: (line: ReportLine) =>
     },
     grants: ({ begin, sealed: wanted }) =>
       Promise.resolve({ fence: begin === true ? ++fence : fence, objects: [], ca: null, share: null, sealed: wanted ? sealed : null }),
-    begin: absent,
+    begin: ({ operationIds }) => Promise.resolve({ fences: Object.fromEntries(operationIds.map((id) => [id, ++fence])) }),
     send: absent,
     stores: { send: absent },
     gates: openStoreGates(),

@@ -5,6 +5,7 @@ import { suiteHarness } from "./suite.ts";
 import { newWorld, type World } from "./world.ts";
 
 const suite = suiteHarness();
+const sorted = (acts: readonly string[]) => acts.toSorted((a, b) => a.localeCompare(b));
 const batch = (world: World) => begin(suite.harness, world, "provisionMany", () => ({}));
 
 describe("a batch of machines", () => {
@@ -12,8 +13,7 @@ describe("a batch of machines", () => {
     const world = newWorld();
     const run = await batch(world);
     expect(await run.handle.result()).toEqual({ made: 3 });
-    expect(world.acted[0]).toBe("hand over ci-4");
-    expect(world.acted.slice(1, -1).toSorted((a, b) => a.localeCompare(b))).toEqual(["record ci-1", "record ci-2", "record ci-3"]);
+    expect(sorted(world.acted.slice(0, -1))).toEqual(["hand over ci-4", "record ci-1", "record ci-2", "record ci-3"]);
     expect(world.acted.at(-1)).toBe("hand over the rest");
   });
 
@@ -23,7 +23,7 @@ describe("a batch of machines", () => {
     world.endless.add("mac-2:make many on mac-2");
     const run = await batch(world);
     await run.until(() => world.acted.includes("hand over ci-2"), "the first host has ended");
-    expect(world.acted).toEqual(["hand over ci-4", "record ci-1", "hand over ci-2"]);
+    expect(sorted(world.acted)).toEqual(["hand over ci-2", "hand over ci-4", "record ci-1"]);
     await run.handle.cancel();
     await run.ended;
     expect(world.acted.at(-1)).toBe("hand over the rest");

@@ -56,13 +56,13 @@ const hub = quick<BatchActivities>();
 
 export async function provisionMany({ batch }: ProvisionManyInput): Promise<Record<string, unknown>> {
   nameActivities("place", batch);
-  let made = 0;
   try {
     const { shared, hosts, left } = await hub.placeMany({ batch });
     nameActivities("make");
-    if (left.length > 0) await hub.handOver({ batch, operationIds: left });
-    if (shared) made = sum(await Promise.all(hosts.map((host) => makeOn({ batch, shared, ...host }))));
-    return { made };
+    const making = shared ? hosts.map((host) => makeOn({ batch, shared, ...host })) : [];
+    const waiting = left.length > 0 ? hub.handOver({ batch, operationIds: left }) : null;
+    const [made] = await Promise.all([Promise.all(making), waiting]);
+    return { made: sum(made) };
   } finally {
     // Also when it is cancelled: who cancels the batch has not cancelled its operations.
     await CancellationScope.nonCancellable(() => hub.handOver({ batch }));
