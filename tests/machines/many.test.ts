@@ -1,7 +1,8 @@
 /** The machines of a batch on one host: each is made for itself, one that hangs keeps nobody waiting, and one that is taken back is no longer worked on. */
 import { randomUUID } from "node:crypto";
 import { rm } from "node:fs/promises";
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { join } from "node:path";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { controlSimulator } from "../../parallels/simulator/control.ts";
 import type { HostBatchActivities } from "../../workflows/machines/provision-many.ts";
 import { bundlesIn, freshHost, openHome, placementOf, simulatorIn, type TestHost } from "./host.ts";
@@ -18,6 +19,9 @@ afterAll(() => rm(home, { recursive: true, force: true }));
 beforeEach(() => {
   host = freshHost(home);
 });
+
+// A command that was killed leaves the note that it hangs.
+afterEach(() => rm(join(simulatorIn(home), "hanging"), { recursive: true, force: true }));
 
 /** Three machines, of which the second hangs while it is configured. */
 function batch(): { asked: Asked; names: string[]; slow: Asked["machines"][number] } {

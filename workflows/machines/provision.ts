@@ -107,10 +107,10 @@ export async function provision(input: ProvisionInput): Promise<Record<string, u
 }
 
 /** What a batch made of it on the host, also when this is cancelled before it has looked at the placement. */
-function takeBackStanding({ operationId, machineId, standing }: ProvisionInput, frame: OperationFrame): void {
+function takeBackStanding({ operationId, machineId, subject, standing }: ProvisionInput, frame: OperationFrame): void {
   if (!standing) return;
   const { hostId, epoch } = standing;
-  const back = undoOnHost<MachineActivities>(hostId, operationId);
+  const back = undoOnHost<MachineActivities>(hostId, subject ?? machineId);
   frame.undo("release placement", () => hub.releasePlacement({ operationId, machineId, epoch }));
   frame.undo("remove machine", () => back.removeMachine({ operationId, machineId, epoch }), hostId);
 }
