@@ -80,6 +80,7 @@ export function openGuard(link: Pick<HubLink, "grants">, onRefused: (operationId
     };
     return right;
   };
+  const begun: Guard["begun"] = (fence, heard) => void Object.assign(rights.getStore() ?? {}, { fence, heard });
   const mayChange = async () => {
     const right = rights.getStore();
     if (!right) throw new FaultError({ code: "internal", message: "This host is changed only for an operation or by the hub's word." });
@@ -88,10 +89,7 @@ export function openGuard(link: Pick<HubLink, "grants">, onRefused: (operationId
   return {
     during: (acting, work) => rights.run(rightOf(acting), work),
     by: (right, work) => rights.run(right, work),
-    begun: (fence, heard) => {
-      const right = rights.getStore();
-      if (right) Object.assign(right, { fence, heard });
-    },
+    begun,
     mayChange,
     prlctl: (prlctl) => guardedPrlctl(prlctl, mayChange),
     cache: (cache) => guardedCache(cache, mayChange),
@@ -100,10 +98,7 @@ export function openGuard(link: Pick<HubLink, "grants">, onRefused: (operationId
       grants: async (request, signal) => {
         const asked = thisMoment();
         const answer = await whole.grants(request, signal);
-        const right = rights.getStore();
-        if (request.begin !== true || right?.operationId !== request.operationId) return answer;
-        right.fence = answer.fence;
-        right.heard = asked;
+        if (request.begin === true && rights.getStore()?.operationId === request.operationId) begun(answer.fence, asked);
         return answer;
       },
     }),

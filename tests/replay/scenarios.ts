@@ -8,9 +8,9 @@ import { verbs, type Decision, type OnFault, type Verb } from "../../domain/oper
 import { hostBackSignal, hostLostSignal } from "../../workflows/host-loss.ts";
 import { roomSignal } from "../../workflows/machines/provision.ts";
 import { decisions } from "../../workflows/parking.ts";
-import { wakeSignal } from "../../workflows/pools/keep.ts";
 import { begin, type Harness, type HostName, type Run } from "../workflows/harness.ts";
 import { digest, newWorld, type World } from "../workflows/world.ts";
+import { beside } from "./beside.ts";
 
 /** Beside the verbs of operations: what brings events to webhooks, what keeps pools, and what makes many machines. */
 type Recorded = Verb | "deliver" | "keepPool" | "provisionMany";
@@ -129,7 +129,6 @@ const meets =
   (world: World, step: string): void =>
     void world.troubles.set(step, { code, times });
 const forEver = 99;
-const meetsAt = (step: string, code: Code) => (world: World) => meets(code, forEver)(world, step);
 /** Of an operation that another one asked for. */
 const refused =
   (code: Code) =>
@@ -264,104 +263,5 @@ const special: readonly Scenario[] = [
   scenario("execute", "outcome-unknown", { before: meets("outcome_unknown", forEver) }),
 ];
 
-const delivery = (how: string, before: (world: World) => void, until: (play: { world: World; run: Run }) => Promise<void>): Scenario => ({
-  verb: "deliver",
-  how,
-  play: async (harness) => {
-    const world = newWorld();
-    before(world);
-    const run = await begin(harness, world, "deliver", () => ({ round: 1, webhook: "ci" }));
-    await until({ world, run });
-    return run;
-  },
-});
-const failing = (times: number) => (world: World) => void world.troubles.set("send", { code: "internal", times });
-const deliveries: readonly Scenario[] = [
-  delivery(
-    "done",
-    () => {},
-    ({ run }) => run.ended,
-  ),
-  delivery("repeated", failing(1), ({ run }) => run.ended),
-  delivery(
-    "over",
-    (world) => void world.forgotten.add("delivery"),
-    ({ run }) => run.ended,
-  ),
-  delivery("waiting", failing(forEver), ({ world, run }) => run.until(() => world.acted.includes("attempt 2"), "it was tried twice")),
-];
-
-const looks = (count: number) => (world: World) => world.acted.length >= count;
-const keeping = (how: string, before: (world: World) => void, until: (play: { world: World; run: Run }) => Promise<void>): Scenario => ({
-  verb: "keepPool",
-  how,
-  play: async (harness) => {
-    const world = newWorld();
-    before(world);
-    const run = await begin(harness, world, "keepPool", () => ({ pool: "ci" }));
-    await until({ world, run });
-    return run;
-  },
-});
-const woken = async ({ world, run }: { world: World; run: Run }, look: number) => {
-  await run.handle.signal(wakeSignal);
-  await run.until(() => looks(look)(world), "it looked again");
-};
-const pools: readonly Scenario[] = [
-  keeping(
-    "waiting",
-    () => {},
-    async ({ world, run }) => {
-      await run.until(() => looks(1)(world), "it looked");
-      await woken({ world, run }, 2);
-      await woken({ world, run }, 3);
-    },
-  ),
-  keeping(
-    "done",
-    (world) => void world.troubles.set("settle", { code: "internal", times: 1 }),
-    async ({ world, run }) => {
-      await run.until(() => looks(2)(world), "it looked again after a failure");
-      world.forgotten.add("pool");
-      await run.handle.signal(wakeSignal);
-      await run.ended;
-    },
-  ),
-];
-
-const batch = (how: string, before: (world: World) => void, until: (play: { world: World; run: Run }) => Promise<void>): Scenario => ({
-  verb: "provisionMany",
-  how,
-  play: async (harness) => {
-    const world = newWorld();
-    before(world);
-    const run = await begin(harness, world, "provisionMany", () => ({}));
-    await until({ world, run });
-    return run;
-  },
-});
-const batches: readonly Scenario[] = [
-  batch(
-    "done",
-    () => {},
-    ({ run }) => run.ended,
-  ),
-  batch(
-    "one-fell-out",
-    (world) => void world.refusals.set("ci-2", { code: "prlctl_failed", message: "It came to nothing." }),
-    ({ run }) => run.ended,
-  ),
-  batch("not-placed", meetsAt("place many", "image_revoked"), ({ run }) => run.ended),
-  batch(
-    "cancelled",
-    (world) => void world.endless.add("mac-2:make many on mac-2"),
-    async ({ run, world }) => {
-      await run.until(() => world.acted.includes("record ci-1"), "the first host has ended");
-      await run.handle.cancel();
-      await run.ended;
-    },
-  ),
-];
-
-export const scenarios: readonly Scenario[] = [...verbs.flatMap(general), ...special, ...deliveries, ...pools, ...batches];
+export const scenarios: readonly Scenario[] = [...verbs.flatMap(general), ...special, ...beside];
 export const nameOf = ({ verb, how }: Pick<Scenario, "verb" | "how">): string => `${verb}.${how}.json`;
