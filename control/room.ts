@@ -7,8 +7,8 @@ import { isDeepStrictEqual } from "node:util";
 import { WorkflowNotFoundError } from "@temporalio/client";
 import { readSupplies } from "../db/placements.ts";
 import { heldByProjects, notePending, waitingMachines, type WaitingMachine } from "../db/queue.ts";
-import { inTurn, leftBy } from "../domain/hosts/queue.ts";
-import { candidates, lacking, looksAtLabels } from "../domain/hosts/rules.ts";
+import { giveRoom, inTurn } from "../domain/hosts/queue.ts";
+import { lacking, looksAtLabels, type Supply } from "../domain/hosts/rules.ts";
 import { answered, type Control } from "./start.ts";
 
 /** A workflow that was told looks within a second; one that does not is told again. */
@@ -22,12 +22,12 @@ export function roomTeller(control: Control): () => Promise<void> {
     for (const machineId of told.keys()) if (!ids.has(machineId)) told.delete(machineId);
     if (waiting.length === 0) return;
     const withLabels = looksAtLabels(waiting.map(({ demand }) => demand));
-    let left = await readSupplies(control.db, control.reserve, { withLabels });
+    let left: readonly Supply[] = await readSupplies(control.db, control.reserve, { withLabels });
     for (const [ahead, one] of inTurn(waiting, await heldByProjects(control.db)).entries()) {
-      const fits = candidates(left, one.demand).ok;
-      await note(control, one, { ahead, hosts: fits ? [] : lacking(left, one.demand) });
-      if (!fits) continue;
-      left = leftBy(left, [one]);
+      const given = giveRoom(left, one);
+      await note(control, one, { ahead, hosts: given.host ? [] : lacking(left, one.demand) });
+      if (!given.host) continue;
+      left = given.left;
       if (Date.now() - (told.get(one.machineId) ?? 0) < sayAgainMs) continue;
       told.set(one.machineId, Date.now());
       await tell(control, one);

@@ -42,30 +42,28 @@ const within = (a: Waiting, b: Waiting) => b.priority - a.priority || a.sinceMs 
 /** More of those before are not looked at: with so many, what is left is guessed well enough. */
 const mostBefore = 200;
 
-/** What hosts have left once those before have got, in their turn, what there is for them. */
-export function leftBy(supplies: readonly Supply[], before: readonly Pick<Waiting, "demand" | "labels">[]): Supply[] {
-  let left = [...supplies];
-  for (const { demand, labels } of before.slice(0, mostBefore)) {
-    const fit = candidates(left, demand);
-    const host = fit.ok ? fit.value[0] : undefined;
-    if (host) left = left.map((supply) => (supply.id === host.id ? without(supply, demand, labels) : supply));
-  }
-  return left;
+type Asking = Pick<Waiting, "demand" | "labels">;
+
+/** The host that this one gets, null where there is none, and what hosts have left then. */
+export function giveRoom(supplies: readonly Supply[], { demand, labels }: Asking): { host: Supply | null; left: readonly Supply[] } {
+  const fit = candidates(supplies, demand);
+  const host = (fit.ok ? fit.value[0] : undefined) ?? null;
+  if (host === null) return { host, left: supplies };
+  return { host, left: supplies.map((supply) => (supply.id === host.id ? without(supply, demand, labels) : supply)) };
 }
 
+/** What hosts have left once those before have got, in their turn, what there is for them. */
+export const leftBy = (supplies: readonly Supply[], before: readonly Asking[]): readonly Supply[] =>
+  before.slice(0, mostBefore).reduce((left, one) => giveRoom(left, one).left, supplies);
+
 /** Which host each gets that gets one, when room is given in this order. */
-export function placeInTurn(
-  supplies: readonly Supply[],
-  order: readonly Pick<Waiting, "machineId" | "demand" | "labels">[],
-): Map<string, Supply> {
+export function placeInTurn(supplies: readonly Supply[], order: readonly (Asking & Pick<Waiting, "machineId">)[]): Map<string, Supply> {
   const chosen = new Map<string, Supply>();
-  let left = [...supplies];
-  for (const { machineId, demand, labels } of order) {
-    const fit = candidates(left, demand);
-    const host = fit.ok ? fit.value[0] : undefined;
-    if (!host) continue;
-    chosen.set(machineId, host);
-    left = left.map((supply) => (supply.id === host.id ? without(supply, demand, labels) : supply));
+  let left = supplies;
+  for (const one of order) {
+    const given = giveRoom(left, one);
+    if (given.host) chosen.set(one.machineId, given.host);
+    left = given.left;
   }
   return chosen;
 }
