@@ -5,12 +5,11 @@
  * Arguments: `--what <row>` (all five; may be repeated), `--runs <n>` (3), `--seconds <n>` (3, of each read), `--machines <n>` (500), `--hosts <n>` (50), `--json`.
  */
 import "../deploy/lifeline.ts";
-import { cpus, loadavg, totalmem } from "node:os";
 import { parseArgs } from "node:util";
 import { many, measureMany, measureOne } from "./api-machines.ts";
 import { measureReads, reads } from "./api-reads.ts";
 import { openBenchStack, type BenchStack } from "./stack.ts";
-import { printJson, printTable, type Row } from "./table.ts";
+import { onWhat, printJson, printTable, type Row } from "./table.ts";
 
 const { values: options } = parseArgs({
   options: {
@@ -41,10 +40,7 @@ const say = (text: string) => void process.stderr.write(`${text} ...\n`);
 say("the embedded stack starts");
 const stack = await openBenchStack();
 const rows = await measure(stack).finally(() => stack.close());
-const remarks = [
-  `${cpus().length} cores (${cpus()[0]?.model}), ${Math.round(totalmem() / 2 ** 30)} GiB, ${process.platform} ${process.arch}; load ${loadavg()[1]?.toFixed(1)}.`,
-];
-printTable(rows, remarks);
+printTable(rows, [onWhat()]);
 if (options.json) printJson(rows);
 process.exit(0);
 

@@ -5,13 +5,13 @@
  * Arguments: `--gib <n>` (1), `--store folder|s3|clone|both|all` (both), `--runs <n>` (1), `--json`.
  */
 import { mkdtemp } from "node:fs/promises";
-import { cpus, loadavg, tmpdir, totalmem } from "node:os";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { removeFolder } from "../images/files.ts";
 import { largeImageRow } from "./large-image.ts";
 import { measureClones, measureFolder, measureS3, type Told } from "./places.ts";
-import { printJson, printTable } from "./table.ts";
+import { onWhat, printJson, printTable } from "./table.ts";
 
 const { values: options } = parseArgs({
   options: {
@@ -42,6 +42,5 @@ for (const place of places) {
   }
 }
 const rows = [...told.flatMap((one) => one.rows), await largeImageRow()];
-const machine = `${cpus().length} cores (${cpus()[0]?.model}), ${Math.round(totalmem() / 2 ** 30)} GiB, ${process.platform} ${process.arch}; load ${loadavg()[1]?.toFixed(1)}.`;
-printTable(rows, [...told.flatMap((one) => one.remarks), machine]);
+printTable(rows, [...told.flatMap((one) => one.remarks), onWhat()]);
 if (options.json) printJson(rows);

@@ -5,18 +5,16 @@
  * Arguments: `--leases <n>` (100 machines that wait, on one simulated host), `--json`.
  */
 import "../deploy/lifeline.ts";
-import { cpus, loadavg, totalmem } from "node:os";
 import { setTimeout as delay } from "node:timers/promises";
 import { parseArgs } from "node:util";
 import { Host, Lease as LeaseAnswer, Operation, Pool, PoolDetail } from "../cli/wire.ts";
 import type { Lease } from "../domain/pools/schema.ts";
 import { openBenchStack, image, type BenchStack } from "./stack.ts";
-import { printJson, printTable, smallerIsBetter, type Row } from "./table.ts";
+import { onWhat, printJson, printTable, smallerIsBetter, type Row } from "./table.ts";
 
 const { values: options } = parseArgs({
   options: {
     leases: { type: "string", default: "100" },
-    idle: { type: "string", default: "40" },
     json: { type: "boolean", default: false },
   },
 });
@@ -30,10 +28,7 @@ const say = (text: string) => void process.stderr.write(`${text} ...\n`);
 say("the embedded stack starts");
 const stack = await openBenchStack();
 const rows = await measure(stack).finally(() => stack.close());
-const remarks = [
-  `${cpus().length} cores (${cpus()[0]?.model}), ${Math.round(totalmem() / 2 ** 30)} GiB, ${process.platform} ${process.arch}; load ${loadavg()[1]?.toFixed(1)}.`,
-];
-printTable(rows, remarks);
+printTable(rows, [onWhat()]);
 if (options.json) printJson(rows);
 process.exit(0);
 

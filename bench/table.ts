@@ -3,6 +3,7 @@
  *
  * The ratio always reads one way, above 1 we are better, so that nobody has to know which numbers should be small. A bar is a least ratio, or a most value.
  */
+import { cpus, loadavg, totalmem } from "node:os";
 import Table from "cli-table3";
 
 export interface Row {
@@ -42,6 +43,10 @@ export function largerIsBetter(what: string, ours: number, unit: string, peer: P
   const promised = leastRatio === null ? { bar: null, held: null } : { bar: `ratio ${rounded(leastRatio)}`, held: ratio >= leastRatio };
   return { what, ours: rounded(ours), unit, peer: peer.name, theirs: rounded(peer.value), ratio: rounded(ratio), ...promised };
 }
+
+/** What the figures were taken on, and how busy it was. */
+export const onWhat = (): string =>
+  `${cpus().length} cores (${cpus()[0]?.model}), ${Math.round(totalmem() / 2 ** 30)} GiB, ${process.platform} ${process.arch}; load ${loadavg()[1]?.toFixed(1)}.`;
 
 export function printTable(rows: readonly Row[], remarks: readonly string[]): void {
   const table = new Table({
